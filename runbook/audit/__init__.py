@@ -1,0 +1,1 @@
+"""The proof: exact snapshots, strict comparison, and three independent witnesses."""

@@ -1,0 +1,72 @@
+"""Everything that can go wrong, as one tree; each branch carries its exit code.
+
+    RunbookError                 1
+    +-- Refused                  1  the audit says no; the database is as it was
+    |   +-- Blocked              1  preflight found blocking hazards
+    |   +-- NotProven            1  the proof failed before commit; rolled back
+    |   +-- NotConfirmed         1  nobody said yes
+    |   +-- NotAllowedNow        1  this stage may not run at this moment
+    +-- BadInput                 2  a file, option or plan that cannot be used
+    |   +-- PlanError            2
+    |   +-- TargetError          2  the database cannot be opened or read
+    |   +-- RunFolderError       2  the run folder cannot be used, or is damaged
+    +-- OutcomeUnknown           3  it may or may not have happened; a person must look
+
+The message of each is one sentence: what is wrong, with which thing, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class RunbookError(Exception):
+    """Base of all errors that the runbook raises on purpose."""
+
+    exit_code = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """One line in a notebook instead of a page of frames (IPython asks for this method)."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class Refused(RunbookError):
+    """The audit says no; the database is as it was, or the message says what is not."""
+
+
+class Blocked(Refused):
+    """Preflight found at least one blocking hazard."""
+
+
+class NotProven(Refused):
+    """The proof did not succeed; the open transaction was rolled back."""
+
+
+class NotConfirmed(Refused):
+    """A person was asked to confirm, or could not be asked, and nobody said yes."""
+
+
+class NotAllowedNow(Refused):
+    """The stage may not run now; the message names the stages that may."""
+
+
+class BadInput(RunbookError):
+    """Something given by the user cannot be used."""
+
+    exit_code = 2
+
+
+class PlanError(BadInput):
+    """The plan cannot be read or names something that does not exist."""
+
+
+class TargetError(BadInput):
+    """The database cannot be opened, read or written."""
+
+
+class RunFolderError(BadInput):
+    """The run folder cannot be used, belongs to another database, or is damaged."""
+
+
+class OutcomeUnknown(RunbookError):
+    """Whether the change happened cannot be known from here; a person must look."""
+
+    exit_code = 3

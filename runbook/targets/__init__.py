@@ -1,0 +1,1 @@
+"""The databases that can be migrated, behind one protocol."""
