@@ -1,0 +1,175 @@
+"""Renders `sql/` for a plan and a shape, as named steps of single statements."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runbook import timestamps
+from runbook.names import quote_name, quote_value
+from runbook.plan import Plan, Resource
+from runbook.shape import Shape, adopter_value
+from runbook.sql import environment, split_statements, sql_files
+
+LEDGER = "runbook_ledger"
+GUARD = "runbook_guard"
+NEW_TABLES = ("organizations", "organization_memberships")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step of the migration: its statements in order, each complete."""
+
+    name: str
+    title: str
+    why: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Script:
+    """The migration for one plan, shape and run.
+
+    `checksum` is the SHA-256 of all statements below the ledger's row (which carries it).
+    """
+
+    migration: str
+    run: str
+    checksum: str
+    steps: tuple[Step, ...]
+
+    @property
+    def text(self) -> str:
+        """The script as one file that ends all or nothing under `sqlite3 -bail`."""
+        parts = [
+            f"-- {_comment(self.migration)}: user-owned rows become organization-owned.\n"
+            "-- All or nothing: sqlite3 -bail app.db < this_file.sql\n"
+            f"-- Needs SQLite 3.39 or newer. Checksum {self.checksum}.\n\n"
+            "BEGIN IMMEDIATE;"
+        ]
+        for number, step in enumerate(self.steps):
+            why = textwrap.fill(
+                step.why, 96, initial_indent="-- ", subsequent_indent="-- ", break_long_words=False
+            )
+            parts.append(f"-- Step {number}: {step.title}\n{why}")
+            parts.extend(step.statements)
+        return "\n\n".join([*parts, "COMMIT;"]) + "\n"
+
+
+def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
+    """The migration script for `plan`, in a database of this `shape`, entered under `run`.
+
+    Raises:
+        PlanError: the adopter cannot be a key of the users table.
+    """
+    values = template_values(plan, shape)
+    values |= {"run": quote_value(run), "invariants": _guarded(), "guards": list(_guards(values))}
+
+    def steps(checksum: str) -> Iterator[Step]:
+        for file in sql_files("migrate"):
+            text = file.render(**values, checksum=quote_value(checksum))
+            yield Step(file.name[3:], file.title, file.why, split_statements(text))
+
+    body = [s for step in list(steps(""))[1:] for s in step.statements]
+    checksum = hashlib.sha256("\n".join(body).encode()).hexdigest()
+    return Script(plan.migration.name, run, checksum, tuple(steps(checksum)))
+
+
+def rule(call: str, plan: Plan, shape: Shape) -> str:
+    """One macro of `sql/rules.sql` as SQL, for example `rule("slug('u.id')", plan, shape)`."""
+    source = '{% import "rules.sql" as rules with context %}{{ rules.' + call + " }}"
+    return environment().from_string(source).render(**template_values(plan, shape)).strip()
+
+
+def template_values(plan: Plan, shape: Shape) -> dict[str, object]:
+    """What every template may use; names are quoted and values are literals already."""
+    adopter = adopter_value(plan, shape)
+    users = {
+        "table": quote_name(plan.users.table),
+        "key": quote_name(plan.users.key),
+        "email": quote_name(plan.users.email) if plan.users.email else None,
+    }
+    literal = None if adopter is None else quote_value(adopter)
+    suspended = shape.triggers if plan.triggers.policy == "suspend" else ()
+    return {
+        "migration": quote_value(plan.migration.name),
+        "key_type": shape.key_type,
+        "key_class": shape.key_class,
+        "encoding": shape.encoding,
+        "scope": plan.organizations.scope,
+        "users": users,
+        "adopter": literal,
+        "resources": [_resource(r, plan, shape, users, literal) for r in plan.resources],
+        "tables": [
+            {"name": quote_name(t), "text": quote_value(t), "before": _rows_before(t)}
+            for t in (plan.users.table, *(r.table for r in plan.resources))
+        ],
+        "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
+        "text": quote_value,
+    }
+
+
+def index_name(resource: Resource) -> str:
+    """Name of the index on the resource's `organization_id`, unquoted."""
+    return f"idx_{resource.table}_org"
+
+
+def _resource(
+    resource: Resource,
+    plan: Plan,
+    shape: Shape,
+    users: dict[str, str | None],
+    adopter: str | None,
+) -> dict[str, object]:
+    owner = quote_name(resource.owner)
+
+    def owned(column: str) -> str:
+        return f"EXISTS (SELECT 1 FROM {users['table']} AS u WHERE u.{users['key']} = {column})"
+
+    table = quote_name(resource.table)
+    keys = shape.row_keys.get(resource.table, ()) or ("rowid",)
+    return {
+        "table": table,
+        "text": quote_value(resource.table),
+        "owner": owner,
+        "updated_at": quote_name(resource.updated_at) if resource.updated_at else None,
+        "now": timestamps.write_sql(shape.format_of(resource), "applied_at"),
+        "index": quote_name(index_name(resource)),
+        "row": ", ".join(f"r.{quote_name(k)}" for k in keys),
+        "owned": owned(f"{table}.{owner}"),
+        "belongs_to": f"r.{owner}"
+        if adopter is None
+        else f"CASE WHEN {owned(f'r.{owner}')} THEN r.{owner} ELSE {adopter} END",
+    }
+
+
+def _rows_before(table: str) -> str:
+    return (
+        f"(SELECT rows FROM {GUARD} WHERE name = 'rows before' AND subject = {quote_value(table)})"
+    )
+
+
+def _guarded() -> list[dict[str, str]]:
+    return [{"name": f.name} for f in sql_files("invariants") if f.when == "before commit"]
+
+
+def _guards(values: dict[str, object]) -> Iterator[dict[str, object]]:
+    """One guard for each invariant and each table that it is asked of."""
+    for file in sql_files("invariants"):
+        if file.when != "before commit":
+            continue
+        subjects: list[dict[str, object]] = [{"text": "''"}]
+        if file.for_each:
+            found = values[f"{file.for_each}s"]
+            assert isinstance(found, list)
+            subjects = found
+        for subject in subjects:
+            query = file.render(**values, **({file.for_each: subject} if file.for_each else {}))
+            yield {"name": file.name, "subject": subject["text"], "query": query.strip()}
+
+
+def _comment(text: str) -> str:
+    """A name that cannot end the comment that it stands in."""
+    return " ".join(text.split())

@@ -1,0 +1,8 @@
+-- title: The organization that a resource points to exists
+-- why: A row may point to an organization that was never made, which counting NULLs does not show.
+-- for each: resource
+-- when: before commit
+SELECT {{ resource.row }}, r.organization_id AS organization_id
+FROM {{ resource.table }} AS r
+WHERE r.organization_id IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM organizations AS o WHERE o.id = r.organization_id)

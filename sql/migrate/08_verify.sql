@@ -1,0 +1,10 @@
+-- title: Verify
+-- why: A violated invariant trips the guard's CHECK of the same name, and everything above is rolled back.
+{% for guard in guards -%}
+INSERT INTO runbook_guard (name, subject, rows)
+SELECT '{{ guard.name }}', {{ guard.subject }}, count(*) FROM (
+{{ guard.query | indent(4, first=true) }}
+);
+
+{% endfor %}
+DROP TABLE runbook_guard;

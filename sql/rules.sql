@@ -1,0 +1,43 @@
+{#- The rules by which ids, slugs, names and times are made; every script takes them from here. #}
+
+{#- A user's key as it stands in ids: as it is, or in hexadecimal where it is a BLOB. #}
+{%- macro key_text(key) -%}
+  {%- if key_class == "blob" -%} lower(hex({{ key }})) {%- else -%} {{ key }} {%- endif -%}
+{%- endmacro %}
+
+{%- macro organization_id(key) -%} 'org-' || {{ key_text(key) }} {%- endmacro %}
+
+{%- macro membership_id(key) -%} 'mem-' || {{ key_text(key) }} {%- endmacro %}
+
+{#- The slug: one-to-one from the key, in characters that a URL may carry, sorting as the key sorts.
+    Text and BLOB keys: their bytes in hexadecimal. Whole numbers: a sign digit (0 below zero, 1 from
+    zero on) and nineteen decimal digits, negative ones counted up from the smallest integer. #}
+{%- macro slug(key) -%}
+  {%- if key_class == "integer" -%}
+    'personal-' || CASE WHEN {{ key }} < 0
+      THEN printf('0%019d', {{ key }} + 9223372036854775807 + 1)
+      ELSE printf('1%019d', {{ key }}) END
+  {%- else -%} 'personal-' || lower(hex({{ key }})) {%- endif -%}
+{%- endmacro %}
+
+{#- What stands before the first @ of an e-mail. In UTF-8 it is cut by bytes, which is exact even
+    where the text holds NUL or invalid characters. #}
+{%- macro local_part(email) -%}
+  {%- if encoding == "UTF-8" -%}
+    CAST(substr(CAST({{ email }} AS BLOB), 1, instr(CAST({{ email }} AS BLOB), x'40') - 1) AS TEXT)
+  {%- else -%} substr({{ email }}, 1, instr({{ email }}, '@') - 1) {%- endif -%}
+{%- endmacro %}
+
+{%- macro organization_name(email) -%}
+  {%- if email -%}
+    CASE WHEN typeof({{ email }}) = 'text' AND instr({{ email }}, '@') > 1
+      THEN {{ local_part(email) }} || '''s Workspace'
+      ELSE 'Personal Workspace' END
+  {%- else -%} 'Personal Workspace' {%- endif -%}
+{%- endmacro %}
+
+{#- The one instant of this migration: the time at which its ledger row was written. #}
+{%- macro now() -%} (SELECT applied_at FROM runbook_ledger WHERE migration = {{ migration }}) {%- endmacro %}
+
+{#- The same instant as organizations and memberships keep it: YYYY-MM-DD HH:MM:SS. #}
+{%- macro now_specified() -%} (SELECT substr(applied_at, 1, 19) FROM runbook_ledger WHERE migration = {{ migration }}) {%- endmacro %}
