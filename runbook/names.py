@@ -1,0 +1,65 @@
+"""Writing names and values into SQL text, where binding is not possible."""
+
+from __future__ import annotations
+
+import math
+
+from runbook.errors import BadInput
+
+
+def quote_name(name: str) -> str:
+    """Return `name` as a quoted SQL identifier: in double quotes, inner ones doubled.
+
+    Raises BadInput for a name with a NUL character, which would end the SQL text early.
+    """
+    if "\0" in name:
+        raise BadInput(
+            f"The name {name!r} contains a NUL character, which SQL text cannot hold: rename it."
+        )
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_value(value: str | int | float | bytes | None) -> str:
+    """Return `value` as an SQL literal that reads back as exactly this value and storage class.
+
+    For scripts that people read and that run elsewhere; where SQL is run by us, bind instead.
+    Raises BadInput for text that is not valid Unicode and for NaN, which SQLite cannot store.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"X'{value.hex().upper()}'"
+    if isinstance(value, str):
+        return _quote_text(value)
+    if isinstance(value, float):
+        return _quote_real(value)
+    value = int(value)  # a bool is an integer in SQLite
+    if not -(2**63) <= value < 2**63:
+        raise BadInput(
+            f"The integer {value} does not fit into SQLite's 64 bits: use text or a real."
+        )
+    # The smallest integer has no literal: its digits alone already overflow into a real.
+    return "(-9223372036854775807 - 1)" if value == -(2**63) else str(value)
+
+
+def _quote_text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInput(
+            f"The text {value!r} holds a lone surrogate, which is not valid Unicode: correct it."
+        ) from None
+    if "\0" in value:
+        # SQL text ends at a NUL. A cast reads bytes in the database's own encoding, so this
+        # form is for UTF-8 databases; joining pieces with char(0) is right in all of them.
+        pieces = [f"'{piece}'" for piece in value.replace("'", "''").split("\0")]
+        return "(" + " || char(0) || ".join(pieces) + ")"
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _quote_real(value: float) -> str:
+    if math.isnan(value):
+        raise BadInput("NaN cannot be stored by SQLite, which turns it into NULL: use None.")
+    if math.isinf(value):
+        return "9e999" if value > 0 else "-9e999"
+    return repr(value)  # the shortest digits that read back as the same double
