@@ -102,6 +102,6 @@ def _visible(character: str) -> str:
         return "\\\\"
     if character.isprintable() and not unicodedata.combining(character):
         return character
-    if code < 0x100:
+    if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
