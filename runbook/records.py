@@ -186,6 +186,16 @@ class SnapshotRecord:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """Who agreed that the database is changed, when and how, and to which warnings."""
+
+    by: str
+    at: str
+    how: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class MigrateRecord:
     """Result of `04_migrate`; `committed` False means that everything was rolled back."""
 
@@ -201,6 +211,9 @@ class MigrateRecord:
     proof: Literal["before commit", "after commit"] = "before commit"
     proven_after_commit: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit; verify compares them."""
+    confirmation: Confirmation | None = None
+    note: str = ""
+    """One sentence where the run did not go straight, for example that it was resumed."""
 
 
 @dataclass(frozen=True)
