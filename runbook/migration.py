@@ -12,9 +12,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from runbook.audit.cells import readable_value
 from runbook.audit.footprint import declare, with_seen
-from runbook.audit.gate import SAMPLES, Proof, prove, refuse
+from runbook.audit.gate import Proof, prove, refuse
+from runbook.audit.samples import sample_rows
 from runbook.errors import NotProven
 from runbook.plan import Plan
 from runbook.records import (
@@ -23,7 +23,6 @@ from runbook.records import (
     InvariantSeen,
     LedgerRow,
     MigrateRecord,
-    Sample,
     StepTaken,
 )
 from runbook.script import LEDGER, Script, Step, guard_query, render
@@ -174,17 +173,7 @@ def _violated(
         for subject, query in guard_query(invariant, plan, shape):
             (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
             if rows:
-                cursor = connection.execute(f"SELECT * FROM ({query}) LIMIT {SAMPLES}")
-                names = [d[0] for d in cursor.description]
-                samples = tuple(
-                    Sample(
-                        readable_value(row[0]),
-                        ", ".join(names[1:]),
-                        None,
-                        ", ".join(readable_value(v) for v in row[1:]),
-                    )
-                    for row in cursor
-                )
+                samples = sample_rows(connection, query)
                 of = f' in "{subject}"' if subject else ""
                 message = (
                     f'the invariant "{invariant.title}" is violated by {rows} rows{of}; look at '

@@ -19,6 +19,7 @@ from runbook.audit.footprint import (
     new_indexes,
     outside_columns,
 )
+from runbook.audit.samples import SAMPLES, sample_rows
 from runbook.audit.strict import compare_objects, compare_table
 from runbook.audit.tables import Table, read_tables
 from runbook.errors import NotProven
@@ -28,8 +29,6 @@ from runbook.records import Finding, LedgerRow, Sample, Witness
 from runbook.script import LEDGER, NEW_TABLES, template_values
 from runbook.shape import Shape
 from runbook.sql import SqlFile, sql_file
-
-SAMPLES = 10
 
 DRIFT = (
     "it is not part of the migration, so somebody wrote between the snapshot and now; make sure "
@@ -355,27 +354,20 @@ class _Look:
             if not rows:
                 continue
             name = (names or {}).get(column, column)
-            keys = self.connection.execute(
-                f'SELECT wrong."row" FROM ({query}) AS wrong WHERE wrong.{column} LIMIT {SAMPLES}'
-            ).fetchall()
+            first = (self.shape.row_keys.get(table, ()) or ("id",))[0]
+            sample = (
+                f'SELECT wrong."row", t.{quote_name(name)} AS {quote_name(name)}'
+                f' FROM ({query}) AS wrong JOIN {quote_name(self.after)}.{quote_name(table)} AS t'
+                f' ON t.{quote_name(first)} IS wrong."row" WHERE wrong.{column}'
+            )
             yield self.finding(
                 table,
                 name,
                 "wrong value",
                 rows,
                 f'{rows} values of "{name}" in "{table}" are not what the rule gives',
-                tuple(self._sample(table, key, name) for (key,) in keys),
+                sample_rows(self.connection, sample),
             )
-
-    def _sample(self, table: str, key: object, column: str) -> Sample:
-        """A row that breaks a rule, with the value that it has."""
-        first = (self.shape.row_keys.get(table, ()) or ("id",))[0]
-        row = self.connection.execute(
-            f"SELECT quote({quote_name(column)}) FROM {quote_name(self.after)}.{quote_name(table)}"
-            f" WHERE {quote_name(first)} IS ?",
-            (key,),
-        ).fetchone()
-        return Sample(str(key), column, None, row[0] if row else None)
 
     def _now(self, expression: str) -> str:
         migration = template_values(self.plan, self.shape)["migration"]
