@@ -15,7 +15,8 @@ from runbook.records import TableDigest, from_json, to_json
 from runbook.shape import Shape
 from runbook.targets import Progress, no_progress
 
-PLACEHOLDER = b"t<the run's timestamp>"
+PLACEHOLDER = b"<the run's timestamp>"
+"""Starts with no cell's tag, so no value can be mistaken for it."""
 
 
 def capture(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runbook import timestamps
-from runbook.audit.differences import TableDifference
+from runbook.audit.findings import DRIFT, outside_findings
 from runbook.audit.footprint import (
     expected_organizations,
     is_new_table,
@@ -29,12 +29,6 @@ from runbook.records import Finding, LedgerRow, Sample, Witness
 from runbook.script import LEDGER, NEW_TABLES, template_values
 from runbook.shape import Shape
 from runbook.sql import SqlFile, sql_file
-
-DRIFT = (
-    "it is not part of the migration, so somebody wrote between the snapshot and now; make sure "
-    "that nobody writes, take a new snapshot and run again"
-)
-
 
 @dataclass(frozen=True)
 class Proof:
@@ -180,9 +174,8 @@ class _Look:
             columns=columns,
             samples=SAMPLES,
         )
-        allowed = self._written_by_triggers(old.name)
         counts[old.name, "added", ""] += difference.added
-        yield from self._differences(difference, added_allowed=allowed)
+        yield from outside_findings(difference, self.plan, self.witness)
         touched = [c for c in old.column_names if c not in columns]
         if touched:
             inside = compare_table(
@@ -196,51 +189,6 @@ class _Look:
             )
             for column, rows in inside.changed:
                 counts[old.name, "changed", column] += rows
-
-    def _written_by_triggers(self, table: str) -> bool:
-        triggers = self.plan.triggers
-        return triggers.policy == "fire" and table.casefold() in {
-            t.casefold() for t in (*triggers.may_write, *_sequence(triggers.may_write))
-        }
-
-    def _differences(self, found: TableDifference, *, added_allowed: bool) -> Iterator[Finding]:
-        def samples(change: str, column: str = "") -> tuple[Sample, ...]:
-            return tuple(
-                Sample(s.key, s.column, s.before, s.after)
-                for s in found.samples
-                if s.change == change and (not column or s.column == column)
-            )
-
-        table = found.table
-        if found.added and not added_allowed:
-            yield self.finding(
-                table,
-                "",
-                "added",
-                found.added,
-                f'{found.added} rows were added to "{table}"; {DRIFT}',
-                samples("added"),
-            )
-        if found.removed:
-            yield self.finding(
-                table,
-                "",
-                "removed",
-                found.removed,
-                f'{found.removed} rows were removed from "{table}"; {DRIFT}',
-                samples("removed"),
-            )
-        for column, rows in found.changed:
-            if added_allowed and table.casefold() == "sqlite_sequence":
-                continue
-            yield self.finding(
-                table,
-                column,
-                "changed",
-                rows,
-                f'{rows} values of "{column}" in "{table}" were changed; {DRIFT}',
-                samples("changed", column),
-            )
 
     # -- everything that must have changed, to the right value --------------------------------
 
@@ -384,11 +332,6 @@ def _stored(tables: Iterable[Table]) -> Iterator[Table]:
 def _named(plan: Plan, table: str) -> bool:
     names = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
     return table.casefold() in names
-
-
-def _sequence(tables: tuple[str, ...]) -> tuple[str, ...]:
-    """A trigger that writes to an AUTOINCREMENT table moves its counter as well."""
-    return ("sqlite_sequence",) if tables else ()
 
 
 def _automatic(text: str | None) -> bool:
