@@ -1,0 +1,345 @@
+"""What the stages find, as frozen dataclasses, and their form as JSON.
+
+Everything that a report, a status line or a later stage needs stands in these records; nothing
+else is passed from stage to stage. Rendering is a view of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cattrs
+
+from runbook.errors import RunFolderError
+
+T = TypeVar("T")
+
+Level = Literal["block", "warn", "note"]
+Witness = Literal["gate", "sqlite", "duckdb", "pandas"]
+Change = Literal["appears", "added", "removed", "changed", "disappears", "identical"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One offending cell or row in readable form: `before` and `after` as SQL-like values."""
+
+    key: str
+    column: str = ""
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """One thing that preflight found, and what to do about it.
+
+    `count` is in rows or objects; `samples` are readable keys, at most ten; `remedy` is exact: an
+    SQL statement or a setting of the plan.
+    """
+
+    code: str
+    level: Level
+    title: str
+    subject: str
+    count: int
+    samples: tuple[str, ...]
+    meaning: str
+    remedy: str
+    accepted_by: str = ""
+    accepted_at: str = ""
+
+
+@dataclass(frozen=True)
+class StepTaken:
+    """One step of the migration as it ran; `rows` written by its INSERTs and UPDATEs."""
+
+    name: str
+    title: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FootprintLine:
+    """One line of the footprint: what may change, how many rows were predicted and seen.
+
+    `seen` maps each witness to its count; `allowed` is False for a line that no rule foresees.
+    """
+
+    table: str
+    change: Change
+    column: str
+    rule: str
+    predicted: int | None
+    allowed: bool = True
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A difference outside the footprint, a broken rule, or a violated invariant."""
+
+    witness: Witness
+    table: str
+    column: str
+    change: str
+    rows: int
+    message: str
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True)
+class InvariantSeen:
+    """One invariant and the number of violating rows that each witness found."""
+
+    name: str
+    title: str
+    why: str
+    violations: Mapping[str, int]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every witness found no violating row."""
+        return not any(self.violations.values())
+
+
+@dataclass(frozen=True)
+class TableDigest:
+    """SHA-256 of a table's rows, independent of their order.
+
+    `all_columns` covers every column, `outside` those outside the footprint, and `timeless` every
+    column with the run's own timestamp replaced by a placeholder, so that a rehearsal's can be
+    compared with the real one's.
+    """
+
+    table: str
+    rows: int
+    all_columns: str
+    outside: str
+    timeless: str = ""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which database it is: `kind` is `sqlite` or `d1`; `place` a path or an account's name."""
+
+    kind: str
+    name: str
+    place: str
+    bytes: int = 0
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """The row that the migration leaves in the target, in its own transaction."""
+
+    migration: str
+    run: str
+    checksum: str
+    applied_at: str
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The restorable copy: `file` is relative to the run folder, `tables` is what was compared."""
+
+    file: str
+    bytes: int
+    sha256: str
+    seconds: float
+    tables_compared: int
+    restored_equal: bool
+
+
+@dataclass(frozen=True)
+class PreflightRecord:
+    """Result of `01_preflight`."""
+
+    hazards: tuple[Hazard, ...]
+    footprint: tuple[FootprintLine, ...]
+    advice: Mapping[str, int | float | str]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a hazard of level `block` was found."""
+        return any(h.level == "block" for h in self.hazards)
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """Result of `03_snapshot`."""
+
+    backup: Backup
+    tables: int
+    rows: int
+    digests: tuple[TableDigest, ...]
+    target_state: str
+    """What the target's file said of itself when the backup was taken (see the target)."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Who agreed that the database is changed, when and how, and to which warnings."""
+
+    by: str
+    at: str
+    how: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MigrateRecord:
+    """Result of `04_migrate`; `committed` False means that everything was rolled back."""
+
+    committed: bool
+    ledger: LedgerRow | None
+    steps: tuple[StepTaken, ...]
+    footprint: tuple[FootprintLine, ...]
+    findings: tuple[Finding, ...]
+    invariants: tuple[InvariantSeen, ...]
+    waited_seconds: float
+    gate_seconds: float
+    locked_seconds: float
+    proof: Literal["before commit", "after commit"] = "before commit"
+    proven_after_commit: tuple[str, ...] = ()
+    """Tables that the plan moved behind the commit; verify compares them."""
+    confirmation: Confirmation | None = None
+    note: str = ""
+    """One sentence where the run did not go straight, for example that it was resumed."""
+
+
+@dataclass(frozen=True)
+class VerifyRecord:
+    """Result of `05_verify`."""
+
+    verdict: Literal["pass", "fail"]
+    invariants: tuple[InvariantSeen, ...]
+    footprint: tuple[FootprintLine, ...]
+    findings: tuple[Finding, ...]
+    digests: tuple[TableDigest, ...]
+    rows_before: Mapping[str, int]
+    rows_after: Mapping[str, int]
+    organization_sizes: Mapping[str, int] = field(default_factory=dict)
+    """Rows in an organization (as text, banded for many) to number of organizations."""
+
+
+@dataclass(frozen=True)
+class RehearseRecord:
+    """Result of `02_rehearse`: the whole migration and the way back, on a copy."""
+
+    steps: tuple[StepTaken, ...]
+    footprint: tuple[FootprintLine, ...]
+    digests: tuple[TableDigest, ...]
+    rolled_back_equal: bool
+    locked_seconds: float
+    seconds: float
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
+class ReportRecord:
+    """Result of `06_report`."""
+
+    verdict: Literal["pass", "fail"]
+    report: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RollbackRecord:
+    """Result of `08_rollback`; counts are in rows."""
+
+    done: bool
+    restored: int
+    kept: int
+    discarded: int
+    findings: tuple[Finding, ...]
+    steps: tuple[StepTaken, ...]
+    locked_seconds: float
+    exported: tuple[str, ...] = ()
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    # These unions hold plain JSON values, which need no conversion.
+    converter.register_structure_hook(int | float | str, lambda value, _: value)
+    return converter
+
+
+def to_json(record: object) -> dict[str, Any]:
+    """A record as plain dictionaries, lists, texts and numbers."""
+    data: dict[str, Any] = _converter().unstructure(record)
+    return data
+
+
+def from_json(cls: type[T], data: object) -> T:
+    """The record of class `cls` from what `to_json` made.
+
+    Raises:
+        RunFolderError: the data is not such a record (damaged, or of another version).
+    """
+    try:
+        return _converter().structure(data, cls)
+    except Exception as error:  # cattrs raises exception groups of many kinds
+        raise RunFolderError(
+            f"A {cls.__name__} in the run folder cannot be read; it is damaged or was written by "
+            "another version, so run that stage again or start a new run folder."
+        ) from error
+
+
+def write_json(path: Path, data: object) -> None:
+    """Writes JSON so that `path` holds either the old text or the whole new one, durably."""
+    write_durably(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes a file atomically and durably: temporary file, fsync, rename, fsync of the folder."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in `folder` durable, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`.
+
+    Raises:
+        RunFolderError: the file is missing, torn or no JSON object.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({type(error).__name__}); it is missing or damaged, so run "
+            "that stage again or start a new run folder."
+        ) from error
+    if not isinstance(data, dict):
+        raise RunFolderError(f"{path} is damaged: it holds no JSON object; run that stage again.")
+    return data
