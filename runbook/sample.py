@@ -100,8 +100,9 @@ def _fill(
     hard_users = list(rows.hard_users()) if messy else []
     hard_projects = list(rows.hard_projects()) if messy else []
     with closing(sqlite3.connect(scratch, isolation_level=None)) as db:
-        # Safety comes from the scratch file, so SQLite need not look after it. With secure_delete
-        # no page keeps what was in it before, whatever this SQLite was built with.
+        # Safety comes from the scratch file, so SQLite need not look after it, nor check rows
+        # that are right by construction (a check costs a third of the time). With secure_delete no
+        # page keeps what was in it before, whatever this SQLite was built with.
         for setting in (
             "page_size = 4096",
             "encoding = 'UTF-8'",
@@ -109,6 +110,7 @@ def _fill(
             "journal_mode = OFF",
             "synchronous = OFF",
             "foreign_keys = OFF",
+            "ignore_check_constraints = ON",
             "secure_delete = ON",
             "cache_size = -65536",
         ):

@@ -6,6 +6,7 @@ Rows come one by one, so that five million of them take no more memory than a th
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -21,44 +22,45 @@ ProjectRow = tuple[str, str | None, str, str | None, str, str, str, str | None]
 Cell = str | int | float | bytes | None
 
 SIDE_PROJECTS = 5000
-"""Only so many projects get tasks, comments and tags: a large sample is large where it matters."""
+"""Only so many projects get tasks, comments, tags and search: owners are what is large."""
 
-# Given names and family names with their spelling in an e-mail, and which of the two comes first.
-_CULTURES = (
-    ("given", "Ada Grace Alan Linus", "ada grace alan linus", "Moore Hill Baker", ""),
-    ("given", "Amélie Noël Zoé", "amelie noel zoe", "Lefèvre Dubois Garçon", "lefevre dubois garcon"),
-    ("given", "Jürgen Björn Åsa", "juergen bjoern asa", "Müller Sørensen Weiß", "mueller sorensen weiss"),
-    ("given", "José Nuria Iñaki", "jose nuria inaki", "Muñoz Peña Gonçalves", "munoz pena goncalves"),
-    ("given", "Łukasz Šárka Gergő", "lukasz sarka gergo", "Żak Dvořák Szűcs", "zak dvorak szucs"),
-    ("given", "İpek Çağla Şule", "ipek cagla sule", "Yıldız Öztürk Güneş", "yildiz ozturk gunes"),
-    ("given", "Ольга Фёдор Юрий", "olga fyodor yuri", "Чехова Щукин Ильин", "chekhova shchukin ilyin"),
-    ("given", "Ελένη Γιώργος", "eleni giorgos", "Παππάς Ξένος", "pappas xenos"),
-    ("given", "أحمد ليلى", "ahmad layla", "الخطيب منصور", "alkhatib mansour"),
-    ("given", "נועה דוד", "noa david", "לוי מזרחי", "levi mizrahi"),
-    ("given", "प्रिया अर्जुन", "priya arjun", "शर्मा वर्मा", "sharma verma"),
-    ("given", "অনন্যা সৌরভ", "ananya sourav", "সেন ঘোষ", "sen ghosh"),
-    ("given", "கவிதா குமார்", "kavitha kumar", "ராஜன் செல்வம்", "rajan selvam"),
-    ("given", "สมชาย มาลี", "somchai malee", "ใจดี ศรีสุข", "jaidee srisuk"),
-    ("given", "ნინო გიორგი", "nino giorgi", "ბერიძე კაპანაძე", "beridze kapanadze"),
-    ("given", "Անի Արամ", "ani aram", "Սարգսյան Պետրոսյան", "sargsyan petrosyan"),
-    ("given", "አበበ ሰላም", "abebe selam", "ተስፋዬ ከበደ", "tesfaye kebede"),
-    ("given", "Thảo Đức", "thao duc", "Nguyễn Phạm", "nguyen pham"),
-    ("family", "伟 秀英", "wei xiuying", "王 李", "wang li"),
-    ("family", "さくら 健太", "sakura kenta", "佐藤 高橋", "sato takahashi"),
-    ("family", "지우 민준", "jiwoo minjun", "김 박", "kim park"),
-)  # fmt: skip
+# Given names, the same in an e-mail, family names, the same in an e-mail.
+_GIVEN_FIRST = (
+    ("Ada Grace Alan Linus", "ada grace alan linus", "Moore Hill Baker", "moore hill baker"),
+    ("Amélie Noël Zoé", "amelie noel zoe", "Lefèvre Dubois Garçon", "lefevre dubois garcon"),
+    ("Jürgen Björn Åsa", "juergen bjoern asa", "Müller Sørensen Weiß", "mueller sorensen weiss"),
+    ("José Nuria Iñaki", "jose nuria inaki", "Muñoz Peña Gonçalves", "munoz pena goncalves"),
+    ("Łukasz Šárka Gergő", "lukasz sarka gergo", "Żak Dvořák Szűcs", "zak dvorak szucs"),
+    ("İpek Çağla Şule", "ipek cagla sule", "Şahin Öztürk Güneş", "sahin ozturk gunes"),
+    ("Ольга Фёдор Юрий", "olga fyodor yuri", "Чехова Щукин Ильин", "chekhova shchukin ilyin"),
+    ("Ελένη Γιώργος", "eleni giorgos", "Παππάς Ξένος", "pappas xenos"),
+    ("أحمد ليلى", "ahmad layla", "الخطيب منصور", "alkhatib mansour"),
+    ("נועה דוד", "noa david", "לוי מזרחי", "levi mizrahi"),
+    ("प्रिया अर्जुन", "priya arjun", "शर्मा वर्मा", "sharma verma"),
+    ("অনন্যা সৌরভ", "ananya sourav", "সেন ঘোষ", "sen ghosh"),
+    ("கவிதா குமார்", "kavitha kumar", "ராஜன் செல்வம்", "rajan selvam"),
+    ("สมชาย มาลี", "somchai malee", "ใจดี ศรีสุข", "jaidee srisuk"),
+    ("ნინო გიორგი", "nino giorgi", "ბერიძე კაპანაძე", "beridze kapanadze"),
+    ("Անի Արամ", "ani aram", "Սարգսյան Պետրոսյան", "sargsyan petrosyan"),
+    ("አበበ ሰላም", "abebe selam", "ተስፋዬ ከበደ", "tesfaye kebede"),
+)
+_FAMILY_FIRST = (
+    ("Thảo Đức", "thao duc", "Nguyễn Phạm", "nguyen pham"),
+    ("伟 秀英", "wei xiuying", "王 李", "wang li"),
+    ("さくら 健太", "sakura kenta", "佐藤 高橋", "sato takahashi"),
+    ("지우 민준", "jiwoo minjun", "김 박", "kim park"),
+)
 
 
 def _people() -> Iterator[tuple[str, str]]:
-    for first, given, given_mail, family, family_mail in _CULTURES:
-        givens = zip(given.split(), given_mail.split(), strict=True)
-        families = tuple(
-            zip(family.split(), (family_mail or family.lower()).split(), strict=True),
-        )
-        for name, name_mail in givens:
-            for surname, surname_mail in families:
-                whole = f"{name} {surname}" if first == "given" else f"{surname} {name}"
-                yield whole, f"{name_mail}.{surname_mail}"
+    """Every pairing of names within a culture, with the local part of an e-mail."""
+    for culture in (*_GIVEN_FIRST, *_FAMILY_FIRST):
+        given, given_mail, family, family_mail = (names.split() for names in culture)
+        for (name, mail), (surname, surname_mail) in itertools.product(
+            zip(given, given_mail, strict=True), zip(family, family_mail, strict=True)
+        ):
+            whole = f"{surname} {name}" if culture in _FAMILY_FIRST else f"{name} {surname}"
+            yield whole, f"{mail}.{surname_mail}"
 
 
 _PEOPLE = tuple(_people())
@@ -99,6 +101,8 @@ _SETTINGS = tuple(
         {"columns": {"todo": 3, "doing": None, "done": 41}},
     )
 )
+# One pick for four columns: name, description, status and settings.
+_ABOUTS = tuple(itertools.product(_PROJECT_NAMES, _DESCRIPTIONS, _STATUSES, _SETTINGS))
 _TITLES = ("Write the brief", "Ask for prices", "Übergabe planen", "レビュー", "Проверить тексты")
 _BODIES = ("Done.", "Can you look at this?", "D'accord 👍", "Erledigt, siehe oben.", "好的")
 _TAGS = ("urgent", "Design", "backend", "été", "客户", "2024")
@@ -175,10 +179,7 @@ def project_rows(projects: int, users: int, seed: int) -> Iterator[ProjectRow]:
         yield (
             project_key(number),
             user_key(owner),
-            _PROJECT_NAMES[int(chance() * len(_PROJECT_NAMES))],
-            _DESCRIPTIONS[int(chance() * len(_DESCRIPTIONS))],
-            _STATUSES[int(chance() * len(_STATUSES))],
-            _SETTINGS[int(chance() * len(_SETTINGS))],
+            *_ABOUTS[int(chance() * len(_ABOUTS))],
             timestamp(created),
             timestamp(updated),
         )
