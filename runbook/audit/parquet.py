@@ -303,8 +303,8 @@ def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int
     with ThreadPoolExecutor(readers.count) as pool:
         pending: list[Future[list[Any]]] = []
         try:
-            for limits in ranges:
-                pending.append(pool.submit(read, limits))
+            for each in ranges:
+                pending.append(pool.submit(read, each))
                 if len(pending) > readers.count:
                     yield from pending.pop(0).result()
             while pending:
