@@ -113,7 +113,9 @@ def migrate(
             raise _with_record(refuse(findings), state)
         on_proven(state)
 
-    def explain(connection: sqlite3.Connection, step: Step, error: sqlite3.Error) -> Exception | None:
+    def explain(
+        connection: sqlite3.Connection, step: Step, error: sqlite3.Error
+    ) -> Exception | None:
         nonlocal state
         finding = _violated(connection, plan, shape, error)
         if finding is None:
@@ -137,7 +139,9 @@ def _complete(
     proof: Proof, footprint: tuple[FootprintLine, ...]
 ) -> dict[tuple[str, str, str], int]:
     """The gate's counts, with zero where a line was looked at and nothing was seen."""
-    lines = {(f.table, f.change, f.column): 0 for f in footprint if f.change in ("added", "changed")}
+    lines: dict[tuple[str, str, str], int] = {
+        (f.table, f.change, f.column): 0 for f in footprint if f.change in ("added", "changed")
+    }
     return {**lines, **{k: v for k, v in proof.counts.items() if v or k in lines}}
 
 
@@ -148,7 +152,9 @@ def _time_findings(row: LedgerRow | None, began: datetime) -> tuple[Finding, ...
     at = datetime.strptime(row.applied_at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
     if began - timedelta(minutes=5) <= at <= datetime.now(UTC) + timedelta(minutes=5):
         return ()
-    message = f"the run's timestamp {row.applied_at} is not the time at which it ran; check the clock"
+    message = (
+        f"the run's timestamp {row.applied_at} is not the time at which it ran; check the clock"
+    )
     return (Finding("gate", LEDGER, "applied_at", "wrong value", 1, message),)
 
 
@@ -184,5 +190,5 @@ def _violated(
 
 
 def _with_record(error: NotProven, record: MigrateRecord) -> NotProven:
-    error.record = record  # type: ignore[attr-defined]
+    error.record = record
     return error

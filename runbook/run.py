@@ -25,8 +25,8 @@ from typing import Any, Literal, TypeVar
 
 from runbook import __version__
 from runbook.errors import NotAllowedNow, RunbookError, RunFolderError
-from runbook.plan import Plan
 from runbook.files import read_json, sync_folder, write_json
+from runbook.plan import Plan
 from runbook.records import Identity, from_json, to_json
 from runbook.sql import FOLDER
 

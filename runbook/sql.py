@@ -45,7 +45,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=False,
         lstrip_blocks=False,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (this is SQL, not HTML)
+        autoescape=False,
     )
 
 

@@ -40,9 +40,7 @@ def outside_findings(
         if column not in outside or (by_triggers and table.casefold() == "sqlite_sequence"):
             continue
         message = f'{rows:,} values of "{column}" in "{table}" were changed; {advice}'
-        yield Finding(
-            witness, table, column, "changed", rows, message, samples("changed", column)
-        )
+        yield Finding(witness, table, column, "changed", rows, message, samples("changed", column))
 
 
 def may_be_written_by_triggers(plan: Plan, table: str) -> bool:

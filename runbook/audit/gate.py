@@ -30,6 +30,7 @@ from runbook.script import LEDGER, NEW_TABLES, template_values
 from runbook.shape import Shape
 from runbook.sql import SqlFile, sql_file
 
+
 @dataclass(frozen=True)
 class Proof:
     """What one look found: counts for the footprint by (table, change, column), and findings."""
@@ -206,16 +207,16 @@ class _Look:
         )
         earlier = (
             set(
-                self.connection.execute(
-                    f"SELECT {columns} FROM {quote_name(self.before)}.{LEDGER}"
-                )
+                self.connection.execute(f"SELECT {columns} FROM {quote_name(self.before)}.{LEDGER}")
             )
             if old
             else set()
         )
         counts[LEDGER, "added", ""] += len(rows - earlier)
         ours = [r for r in rows - earlier if r[0] == name]
-        right = ours and (expected is None or ours[0][:3] == (name, expected.run, expected.checksum))
+        right = ours and (
+            expected is None or ours[0][:3] == (name, expected.run, expected.checksum)
+        )
         if not right or len(rows - earlier) != 1 or earlier - rows:
             yield self.finding(
                 LEDGER,
@@ -305,7 +306,7 @@ class _Look:
             first = (self.shape.row_keys.get(table, ()) or ("id",))[0]
             sample = (
                 f'SELECT wrong."row", t.{quote_name(name)} AS {quote_name(name)}'
-                f' FROM ({query}) AS wrong JOIN {quote_name(self.after)}.{quote_name(table)} AS t'
+                f" FROM ({query}) AS wrong JOIN {quote_name(self.after)}.{quote_name(table)} AS t"
                 f' ON t.{quote_name(first)} IS wrong."row" WHERE wrong.{column}'
             )
             yield self.finding(

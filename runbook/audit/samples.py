@@ -12,7 +12,9 @@ SAMPLES = 10
 """How many offending rows are kept for people to look at."""
 
 
-def sample_rows(connection: sqlite3.Connection, query: str, limit: int = SAMPLES) -> tuple[Sample, ...]:
+def sample_rows(
+    connection: sqlite3.Connection, query: str, limit: int = SAMPLES
+) -> tuple[Sample, ...]:
     """The first rows of `query`: its first column names the row, the others show what is there."""
     provide_atan2(connection)
     names = [d[0] for d in connection.execute(f"SELECT * FROM ({query}) LIMIT 0").description]

@@ -77,13 +77,15 @@ def verify(
     duck_counts = _duck_counts(differences, plan, after, after_dir)
     duck_invariants = ask_duckdb(plan, shape, before, before_dir, after, after_dir)
     progress("Witness pandas", 2, 4)
-    pandas = recompute(
-        plan, shape, before, before_dir, after, after_dir, ledger.applied_at
-    )
+    pandas = recompute(plan, shape, before, before_dir, after, after_dir, ledger.applied_at)
     progress("Digests", 3, 4)
     digests_after = digests(after, after_dir, plan, shape, ledger.applied_at)
     lines = footprint
-    seen = (("sqlite", _zeros(proof.counts, footprint)), ("duckdb", duck_counts), ("pandas", _pandas_counts(pandas)))
+    seen = (
+        ("sqlite", _zeros(proof.counts, footprint)),
+        ("duckdb", duck_counts),
+        ("pandas", _pandas_counts(pandas)),
+    )
     for witness, counts in seen:
         lines = with_seen(lines, witness, counts)
     invariants = _invariants(asked, duck_invariants, pandas)
@@ -131,7 +133,7 @@ def _sqlite(
 def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
     """SQLite's own check of every foreign key in the database."""
     query = (
-        'SELECT "table", parent, count(*) FROM pragma_foreign_key_check(NULL, \'main\')'
+        "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check(NULL, 'main')"
         " GROUP BY 1, 2"
     )
     for table, parent, rows in connection.execute(query):
@@ -178,7 +180,9 @@ def _pandas_counts(witness: PandasWitness) -> Counts:
 
 def _zeros(counts: Counts, footprint: tuple[FootprintLine, ...]) -> Counts:
     """SQLite's counts, with zero where a line was looked at and nothing was seen."""
-    lines = {(f.table, f.change, f.column): 0 for f in footprint if f.change in ("added", "changed")}
+    lines: dict[tuple[str, str, str], int] = {
+        (f.table, f.change, f.column): 0 for f in footprint if f.change in ("added", "changed")
+    }
     return {**lines, **counts}
 
 
@@ -209,9 +213,7 @@ def _violations(
             rows = max(invariant.violations.values())
             message = f'the invariant "{invariant.title}" is violated by {rows:,} rows'
             samples = asked[invariant.name].samples
-            yield Finding(
-                "sqlite", "", "", f"invariant {invariant.name}", rows, message, samples
-            )
+            yield Finding("sqlite", "", "", f"invariant {invariant.name}", rows, message, samples)
 
 
 def _disagreements(

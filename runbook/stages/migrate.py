@@ -10,8 +10,8 @@ import dataclasses
 from pathlib import Path
 
 from runbook.errors import NotProven, OutcomeUnknown, Refused, RunFolderError
-from runbook.migration import migrate as migrate_target
 from runbook.files import sha256, write_durably
+from runbook.migration import migrate as migrate_target
 from runbook.records import Confirmation, MigrateRecord, SnapshotRecord, from_json
 from runbook.run import Run, Stage
 from runbook.script import Script

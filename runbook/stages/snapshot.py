@@ -17,9 +17,7 @@ from runbook.targets import Progress, Target, no_progress, open_target
 from runbook.targets.sqlite import copy_database, immutable_uri
 
 
-def snapshot(
-    run: Run, *, progress: Progress = no_progress, again: bool = False
-) -> SnapshotRecord:
+def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False) -> SnapshotRecord:
     """Backs the database up into the run folder and captures every table of it.
 
     Raises:

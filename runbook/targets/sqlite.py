@@ -162,9 +162,7 @@ class SqliteTarget:
         return tuple(taken)
 
 
-def copy_database(
-    source: sqlite3.Connection, to: Path, progress: Progress = no_progress
-) -> None:
+def copy_database(source: sqlite3.Connection, to: Path, progress: Progress = no_progress) -> None:
     """Copies a database to the new file `to` with the backup API, durably."""
     handle = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     os.close(handle)
