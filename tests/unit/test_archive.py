@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -168,17 +169,21 @@ def test_without_the_bulky_folders_their_digests_remain(run_dir: Path, tmp_path:
     assert subprocess.run(command, cwd=run_dir, capture_output=True, check=False).returncode == 1
 
 
-def test_the_same_folder_gives_the_same_bytes(run_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("created", ["2026-03-04T05:06:07", "2026-03-04T05:06:07+01:00"])
+def test_the_same_folder_gives_the_same_bytes(
+    run_dir: Path, tmp_path: Path, created: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run_dir / "run.json").write_text(json.dumps({"created": created}))
     one = seal(run_dir, tmp_path / "one.zip")
     elsewhere = tmp_path / "elsewhere" / run_dir.name
     shutil.copytree(run_dir, elsewhere, copy_function=shutil.copyfile)  # other times and modes
-    os.environ["TZ"], zone = "Asia/Tokyo", os.environ.get("TZ")
     try:
-        two = seal(elsewhere, tmp_path / "two.zip")
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "XYZ-9")
+            time.tzset()
+            two = seal(elsewhere, tmp_path / "two.zip")
     finally:
-        os.environ.pop("TZ")
-        if zone is not None:
-            os.environ["TZ"] = zone
+        time.tzset()
     assert one.sha256 == two.sha256
     (elsewhere / "empty.log").write_bytes(b"x")
     assert seal(elsewhere, tmp_path / "three.zip").sha256 != one.sha256
@@ -204,6 +209,8 @@ def test_the_seal_can_be_checked_by_hand(run_dir: Path) -> None:
     whole = seal(run_dir).path.read_bytes()
     digest = hashlib.sha256(whole[:-SEAL_BYTES]).hexdigest()
     assert whole[-SEAL_BYTES:].decode().endswith(f": {digest}\n")
+    guide = Path(__file__).parents[2] / "docs" / "archive.md"
+    assert f"head -c -{SEAL_BYTES} " in guide.read_text("utf-8")
 
 
 def test_nothing_is_overwritten(run_dir: Path, tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from runbook.errors import BadInput
 from runbook.report import bag as bag_format
 from runbook.report.archive import CheckResult, Problem, as_text, check, seal
 
-ATTACKER = "the attacker seals again"
-
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -119,7 +117,9 @@ def test_shortened_and_lengthened_files_are_found(sealed: Path, tmp_path: Path) 
 
 @given(st.binary(max_size=300), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_any_bytes_give_a_result(tmp_path_factory: pytest.TempPathFactory, raw: bytes, z: bool):
+def test_any_bytes_give_a_result(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes, z: bool
+) -> None:
     target = tmp_path_factory.mktemp("any") / "any.zip"
     target.write_bytes(b"PK\x03\x04" * z + raw + b"PK\x05\x06" * z + raw)
     assert not check(target).ok
@@ -255,6 +255,22 @@ def test_an_impossible_size_is_refused(sealed: Path, tmp_path: Path) -> None:
 
     target = repacked(sealed, tmp_path / "a.zip", same, lie)
     assert ("run-1/data/bomb", "refused") in found(check(target))
+
+
+def test_names_that_bagit_reads_otherwise_are_found(sealed: Path, tmp_path: Path) -> None:
+    """`*x` in a manifest is `x` for bagit, and `*x` for others."""
+
+    def change(name: str, content: bytes) -> bytes:
+        if name != "tagmanifest-sha256.txt":
+            return content
+        says = bag_format.parse_manifest(content).digests
+        return bag_format.manifest(says | {"*x": hashlib.sha256(b"x").hexdigest()})
+
+    def extra(new: zipfile.ZipFile) -> None:
+        new.writestr(member("run-1/*x"), b"x")
+
+    target = repacked(sealed, tmp_path / "a.zip", change, extra)
+    assert found(check(target)) == {("a.zip", "damaged")}
 
 
 def test_without_its_seal_an_archive_is_not_intact(sealed: Path, tmp_path: Path) -> None:

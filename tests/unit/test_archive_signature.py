@@ -130,6 +130,13 @@ def test_flips_in_the_signature_are_found(run_dir: Path, tmp_path: Path, kind: s
         assert not check(sealed.path).ok, at
 
 
+@pytest.mark.parametrize(("body", "intact"), [(b"AA==", True), (b"AB==", False), (b"AAAAA", False)])
+def test_bits_that_decode_to_nothing_count_too(body: bytes, intact: bool) -> None:
+    armored = b"-----BEGIN SSH SIGNATURE-----\n" + body + b"\n-----END SSH SIGNATURE-----\n"
+    assert signature._well_formed(armored) is intact
+    assert not signature._well_formed(armored + b"\n")
+
+
 @needs_ssh
 def test_a_key_that_cannot_sign_leaves_no_archive(run_dir: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
