@@ -1,0 +1,107 @@
+"""One cell as tagged bytes: equal bytes mean the same storage class and the same value.
+
+| storage class | cell                                                            |
+| ------------- | --------------------------------------------------------------- |
+| TEXT          | `t` and the text's own bytes, NULs and invalid ones included    |
+| BLOB          | `b` and hexadecimal digits                                      |
+| INTEGER       | `i` and decimal digits                                          |
+| REAL          | `r` and at least 17 significant digits, `Inf`, `-Inf` or `-0.0` |
+| NULL          | `n`                                                             |
+
+A cell is in the encoding of its database, tag included, so in a UTF-16 database `n` takes two
+bytes. (NaN does not occur: SQLite stores it as NULL.) The SQL is plain SQLite; it needs `atan2`
+where a real is zero, because no other built-in function tells -0.0 from 0.0.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import unicodedata
+
+_CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
+_READABLE_LENGTH = 200  # characters of a value that are shown
+
+
+def cell_sql(column_sql: str) -> str:
+    """Return the SQL expression that encodes `column_sql`, itself an SQL expression, as a BLOB."""
+    value = column_sql
+    # `%!.20g`, because with 17 digits SQLite before 3.42 maps some neighbours to one text.
+    real = (
+        f"CASE WHEN {value} = 0.0 AND atan2(0.0, {value}) > 1 THEN '-0.0'"
+        f" ELSE printf('%!.20g', {value}) END"
+    )
+    return (
+        f"CASE typeof({value})"
+        f" WHEN 'text' THEN CAST('t' || {value} AS BLOB)"
+        f" WHEN 'integer' THEN CAST('i' || {value} AS BLOB)"
+        f" WHEN 'null' THEN CAST('n' AS BLOB)"
+        f" WHEN 'real' THEN CAST('r' || {real} AS BLOB)"
+        f" ELSE CAST('b' || hex({value}) AS BLOB) END"
+    )
+
+
+def provide_atan2(connection: sqlite3.Connection) -> None:
+    """Define `atan2` on a connection whose SQLite was built without mathematical functions."""
+    try:
+        connection.execute("SELECT atan2(0.0, 1.0)").fetchone()
+    except sqlite3.OperationalError:
+        connection.create_function("atan2", 2, math.atan2, deterministic=True)
+
+
+def decode(cell: bytes, encoding: str = "UTF-8") -> str | int | float | bytes | None:
+    """Return the value of `cell`; `encoding` is the database's, as PRAGMA encoding names it.
+
+    Bytes that are not valid in the encoding become lone surrogates, as Python does for file
+    names. Raises ValueError if `cell` has no known tag.
+    """
+    codec = _CODECS[encoding]
+    width = 1 if codec == "utf-8" else 2
+    tag, body = cell[:width].decode(codec, "replace"), cell[width:]
+    if tag == "t":
+        return body.decode(codec, "surrogateescape" if width == 1 else "surrogatepass")
+    if tag == "b":
+        return bytes.fromhex(body.decode(codec))
+    if tag == "i":
+        return int(body.decode(codec))
+    if tag == "r":
+        return float(body.decode(codec))
+    if tag == "n" and not body:
+        return None
+    raise ValueError(f"{cell[:20]!r} is not an encoded cell")
+
+
+def readable(cell: bytes, encoding: str = "UTF-8") -> str:
+    """Return `cell` for people: `'abc'`, `42`, `1.0`, `x'00ff'`, `NULL`.
+
+    Whatever the eye cannot tell apart is spelled out: control characters, unusual blanks,
+    combining marks, invalid bytes (`\\xff`), and the backslash itself. Long values are cut, and
+    say how long they are.
+    """
+    value = decode(cell, encoding)
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        digits = value.hex()
+        cut = digits[:_READABLE_LENGTH]
+        return f"x'{cut}'" if cut == digits else f"x'{cut}'... ({len(value)} bytes)"
+    if isinstance(value, str):
+        shown = "".join(map(_visible, value[:_READABLE_LENGTH]))
+        cut_off = len(value) > _READABLE_LENGTH
+        return f"'{shown}'... ({len(value)} characters)" if cut_off else f"'{shown}'"
+    return repr(value)
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"  # a byte that is not valid UTF-8
+    if character == "'":
+        return "''"
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable() and not unicodedata.combining(character):
+        return character
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
