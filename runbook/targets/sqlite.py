@@ -1,0 +1,239 @@
+"""A SQLite file as a target: one connection, one transaction, proof before commit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+from runbook.errors import Refused, RunbookError, TargetError
+from runbook.files import sync_folder
+from runbook.plan import Plan
+from runbook.records import Hazard, Identity, LedgerRow, StepTaken
+from runbook.script import LEDGER, Script
+from runbook.targets import Applied, Capabilities, Explain, Progress, Prove, no_progress
+from runbook.targets.sqlite_file import open_readonly
+
+PAGES_AT_ONCE = 4096
+CACHE_KIBIBYTES = 131072
+
+
+class SqliteTarget:
+    """A database in one SQLite file (with its WAL or journal beside it)."""
+
+    capabilities = Capabilities(proof_before_commit=True)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def identity(self) -> Identity:
+        """Which file this is; opening it proves that it is a database."""
+        with self.reading() as connection:
+            details = {
+                "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0],
+                "encoding": connection.execute("PRAGMA encoding").fetchone()[0],
+                "page_size": str(connection.execute("PRAGMA page_size").fetchone()[0]),
+            }
+        path = self.path.resolve()
+        return Identity("sqlite", path.name, str(path), path.stat().st_size, details)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A read-only connection; it leaves the file's bytes and time untouched."""
+        connection = open_readonly(self.path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def hazards(self, plan: Plan, run_dir: Path) -> tuple[Hazard, ...]:
+        """Hazards of the file: journal, locks, permissions, room on the disk."""
+        return ()
+
+    def backup(self, to: Path, progress: Progress = no_progress) -> None:
+        """Copies the database with SQLite's backup API, which keeps rowids and the WAL's rows.
+
+        A read transaction is held meanwhile, so that a writer cannot make the copy start again.
+        """
+        try:
+            with self.reading() as source:
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                copy_database(source, to, progress)
+        except sqlite3.OperationalError as error:
+            to.unlink(missing_ok=True)
+            raise _refusal(error, self.path, "copying it") from error
+        except OSError as error:
+            to.unlink(missing_ok=True)
+            raise Refused(
+                f"The backup {to} cannot be written ({error.strerror}); make room or choose "
+                "another run folder; the database was not touched."
+            ) from error
+
+    @contextlib.contextmanager
+    def committed(self) -> Iterator[Path]:
+        """The file itself."""
+        yield self.path
+
+    def ledger(self, migration: str) -> LedgerRow | None:
+        """The ledger's row, read from the file."""
+        with self.reading() as connection:
+            return read_ledger(connection, migration)
+
+    def apply(
+        self,
+        script: Script,
+        backup: Path,
+        prove: Prove,
+        explain: Explain,
+        progress: Progress = no_progress,
+        wait: float = 30.0,
+    ) -> Applied:
+        """Runs the script in one `BEGIN IMMEDIATE` transaction, proves it, then commits."""
+        connection = self._open_writable(wait)
+        try:
+            # Both must happen outside a transaction. Enforcement would look up a parent for each
+            # row that is written; the references are proven as a whole before the commit instead.
+            connection.execute("PRAGMA foreign_keys = OFF")
+            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
+            began = time.perf_counter()
+            self._begin(connection, wait)
+            locked = time.perf_counter()
+            try:
+                steps = self._run(connection, script, explain, progress)
+                proving = time.perf_counter()
+                prove(connection, steps)
+                proven = time.perf_counter()
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise _refusal(error, self.path, "migrating it") from error
+                raise
+            ended = time.perf_counter()
+        finally:
+            connection.close()
+        return Applied(
+            steps=steps,
+            waited_seconds=round(locked - began, 3),
+            gate_seconds=round(proven - proving, 3),
+            locked_seconds=round(ended - locked, 3),
+        )
+
+    def _open_writable(self, wait: float) -> sqlite3.Connection:
+        open_readonly(self.path).close()  # says clearly what is wrong with the file
+        connection = sqlite3.connect(
+            file_uri(self.path, mode="rw"), uri=True, isolation_level=None, timeout=wait
+        )
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+        # Python must get its turn now and then, or nobody could interrupt a long statement.
+        connection.set_progress_handler(lambda: 0, 1_000_000)
+        return connection
+
+    def _begin(self, connection: sqlite3.Connection, wait: float) -> None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise _refusal(error, self.path, f"waiting {wait:g} s for its write lock") from error
+
+    def _run(
+        self, connection: sqlite3.Connection, script: Script, explain: Explain, progress: Progress
+    ) -> tuple[StepTaken, ...]:
+        taken = []
+        for number, step in enumerate(script.steps):
+            progress(step.title, number, len(script.steps))
+            began, rows = time.perf_counter(), 0
+            for statement in step.statements:
+                try:
+                    rows += max(connection.execute(statement).rowcount, 0)
+                except sqlite3.Error as error:
+                    reason = explain(connection, step, error)
+                    if reason is not None:
+                        raise reason from error
+                    raise
+            seconds = round(time.perf_counter() - began, 3)
+            taken.append(StepTaken(step.name, step.title, rows, seconds))
+        progress("Proof", len(script.steps), len(script.steps))
+        return tuple(taken)
+
+
+def copy_database(source: sqlite3.Connection, to: Path, progress: Progress = no_progress) -> None:
+    """Copies a database to the new file `to` with the backup API, durably."""
+    handle = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    os.close(handle)
+    destination = sqlite3.connect(to)
+    try:
+        destination.execute("PRAGMA synchronous = OFF")  # one fsync at the end does it
+        source.backup(
+            destination,
+            pages=PAGES_AT_ONCE,
+            progress=lambda _, left, total: progress("Backup", total - left, total),
+            sleep=0.05,
+        )
+    finally:
+        destination.close()
+    handle = os.open(to, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync_folder(to.parent)
+
+
+def file_uri(path: Path, **options: str) -> str:
+    """SQLite's URI of a file; the path may hold any character."""
+    query = urllib.parse.urlencode(options)
+    return f"file:{urllib.parse.quote(str(path.resolve()))}?{query}"
+
+
+def immutable_uri(path: Path) -> str:
+    """URI of a file that nobody changes: read without locks, and no side files appear."""
+    return file_uri(path, mode="ro", immutable="1")
+
+
+def read_ledger(connection: sqlite3.Connection, migration: str) -> LedgerRow | None:
+    """The migration's row in the ledger; None where there is no ledger or no row."""
+    exists = connection.execute(
+        "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (LEDGER,)
+    ).fetchone()
+    if not exists:
+        return None
+    row = connection.execute(
+        f"SELECT migration, run, checksum, applied_at FROM {LEDGER} WHERE migration = ?",
+        (migration,),
+    ).fetchone()
+    return LedgerRow(*row) if row else None
+
+
+def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:
+    """What SQLite's error means to the operator. Nothing was committed in any of these cases."""
+    code = getattr(error, "sqlite_errorname", "")
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Refused(
+            f"The database {path} is locked by another process ({doing}); stop what writes to or "
+            "reads from it, and try again; nothing was changed."
+        )
+    if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
+        return Refused(
+            f"The disk is full ({doing}: {path}); make room and try again; everything was rolled "
+            "back."
+        )
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return TargetError(
+            f"The database {path} or its folder cannot be written ({error}); correct the "
+            "permissions and try again; nothing was changed."
+        )
+    if code.startswith("SQLITE_IOERR"):
+        return Refused(
+            f"Reading or writing {path} failed ({error}, {doing}); check the disk and its free "
+            "space, and try again; everything was rolled back."
+        )
+    return Refused(
+        f"SQLite refused a statement ({error}, {doing}: {path}); everything was rolled back, so "
+        "the database is as it was."
+    )
