@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import string
 
 from runbook.errors import BadInput
+
+_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def quote_name(name: str) -> str:
@@ -17,6 +20,11 @@ def quote_name(name: str) -> str:
             f"The name {name!r} contains a NUL character, which SQL text cannot hold: rename it."
         )
     return '"' + name.replace('"', '""') + '"'
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether SQLite takes both for the same name: it folds the case of ASCII letters only."""
+    return one.translate(_FOLD) == other.translate(_FOLD)
 
 
 def quote_value(value: str | int | float | bytes | None) -> str:

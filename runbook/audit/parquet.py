@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 from runbook.audit.cells import cell_sql
 from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import TargetError
-from runbook.names import quote_name
+from runbook.names import quote_name, same_name
 
 _BATCH_ROWS = 65_536
 _BATCH_BYTES = 16 << 20  # of encoded cells; wide rows make smaller batches
@@ -72,6 +72,18 @@ class Snapshot:
 
     encoding: str
     tables: tuple[SnapshotTable, ...]
+
+    def table(self, name: str) -> SnapshotTable:
+        """Return the table of this name, compared as SQLite compares names.
+
+        Raises TargetError if there is none.
+        """
+        for table in self.tables:
+            if same_name(table.name, name):
+                return table
+        raise TargetError(
+            f"The snapshot has no table {name!r}: take it from the database that the plan means."
+        )
 
 
 def rowid_column(columns: Sequence[str]) -> str:
