@@ -75,12 +75,14 @@ def compare_table(
     before: str = "before",
     after: str = "main",
     columns: Sequence[str] | None = None,
+    counted: Sequence[str] = (),
     samples: int = 10,
 ) -> TableDifference:
     """Compare a table in the attached schema `before` with its counterpart in `after`.
 
     `columns` limits what is compared (default: all that both have); rows are paired by the
-    whole key all the same. At most `samples` examples are kept for added rows, for removed rows
+    whole key all the same. Changes in the columns of `counted` are expected: they are only
+    counted, in the same scan, and are no difference. At most `samples` examples are kept for added rows, for removed rows
     and for each changed column. Raises BadInput if a column is not in both tables.
     """
     provide_atan2(connection)
@@ -91,6 +93,7 @@ def compare_table(
         f"{quote_name(before)}.{quote_name(table_before.name)}",
         f"{quote_name(after)}.{quote_name(table_after.name)}",
         _compared_columns(table_before, table_after, columns),
+        _compared_columns(table_before, table_after, counted),
         samples,
     )
     return _compare(sides)
@@ -106,6 +109,7 @@ class _Sides:
     source_before: str
     source_after: str
     columns: tuple[tuple[Column, Column], ...]
+    counted: tuple[tuple[Column, Column], ...]
     samples: int
 
     def row(self, sql: str) -> tuple[int, ...]:
@@ -134,6 +138,7 @@ class _Counts:
     after: int
     matched: int
     different: int
+    counted: tuple[int, ...] = ()
 
     @property
     def added(self) -> int:
@@ -238,8 +243,10 @@ def _count(
     key_moved = f"count(CASE WHEN {_any_differs(_key_columns(sides))} THEN 1 END)"
     pairs = f"{sides.source_after} AS b CROSS JOIN {sides.source_before} AS a ON {pairing.on}"
     fast = f"count(*), count(CASE WHEN {_any_differs(sides.columns)} THEN 1 END)"
-    matched, different = sides.row(f"SELECT {fast} FROM {pairs}")
-    counts = _Counts(rows_before, rows_after, matched, different)
+    for pair in sides.counted:
+        fast += f", count(CASE WHEN {_differs(*pair)} THEN 1 END)"
+    matched, different, *counted = sides.row(f"SELECT {fast} FROM {pairs}")
+    counts = _Counts(rows_before, rows_after, matched, different, tuple(counted))
     if counts.identical or pairing.how == "key" or sides.table_before.stable_rowid:
         return counts, False
     (moved,) = sides.row(f"SELECT {key_moved} FROM {pairs}")
@@ -380,6 +387,7 @@ def _result(
         tuple(samples),
         how,
         rowids_moved,
+        tuple((new.name, n) for (_, new), n in zip(sides.counted, counts.counted, strict=False)),
     )
 
 
