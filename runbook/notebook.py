@@ -105,9 +105,11 @@ def go_on(run: Run, stage: str) -> Any:
             "whether to roll back (08_rollback)."
         )
     if stage in ("report", "monitor", "rollback"):
-        return Markdown("**Done.**")
+        return Markdown("**Done.**")  # type: ignore[no-untyped-call]
     following = file_stem(STAGES[STAGES.index(stage) + 1])
-    return Markdown(f"**Done.** Next: [{following}]({following}.ipynb)")
+    return Markdown(  # type: ignore[no-untyped-call]
+        f"**Done.** Next: [{following}]({following}.ipynb)"
+    )
 
 
 def _shown(call: Callable[[], T], cls: type[T]) -> T:
@@ -122,9 +124,9 @@ def _shown(call: Callable[[], T], cls: type[T]) -> T:
 
 def _person_is_there() -> bool:
     """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
-    from IPython import get_ipython  # type: ignore[attr-defined]
+    from IPython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     kernel = getattr(shell, "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", False))
 
