@@ -200,7 +200,7 @@ def _write_table(
         fields.insert(0, pa.field(rowid_column(columns), pa.int64(), nullable=False))
     schema = pa.schema(fields)
     with readers.one() as connection:
-        expected = _scalar(connection, f"SELECT count(*) FROM {quote_name(table.name)}")
+        expected = _count(connection, table)
         batch_rows = _batch_rows(connection, table)
         bounds = _bounds(connection, table, batch_rows, expected)
     rows = 0
@@ -241,6 +241,17 @@ def _write_table(
     size = file.stat().st_size
     has_rowid = table.rowid is not None
     return SnapshotTable(table.name, file.name, rows, columns, has_rowid, table.key, size, checksum)
+
+
+def _count(connection: Any, table: Table) -> int:
+    count = f"SELECT count(*) FROM {quote_name(table.name)}"
+    try:
+        return _scalar(connection, count)
+    except adbc.Error as error:
+        # An index whose collation exists only in the application cannot be used for counting.
+        if "no such collation" not in str(error):
+            raise
+        return _scalar(connection, f"{count} NOT INDEXED")
 
 
 def _sync_folder(folder: Path) -> None:
