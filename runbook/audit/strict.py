@@ -32,7 +32,7 @@ from runbook.names import quote_name
 
 __all__ = ["ObjectDifference", "RowSample", "TableDifference", "compare_objects", "compare_table"]
 
-_COLUMNS_AT_ONCE = 500  # SQLite refuses more than 2,000 result columns
+_COLUMNS_AT_ONCE = 500  # SQLite refuses aggregates over more than 2,000 columns
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,12 @@ class _Sides:
         return tuple(int(value or 0) for value in self.connection.execute(sql).fetchone())
 
     def count(self, source: str) -> int:
-        return self.row(f"SELECT count(*) FROM {source}")[0]
+        try:
+            return self.row(f"SELECT count(*) FROM {source}")[0]
+        except sqlite3.OperationalError as error:
+            if not _lacks_collation(error):
+                raise
+            return self.row(f"SELECT count(*) FROM {source} NOT INDEXED")[0]
 
     @property
     def encoding(self) -> str:
@@ -169,28 +174,33 @@ def _compared_columns(
     return tuple((old[name], new[name]) for name in columns)
 
 
+def _lacks_collation(error: sqlite3.OperationalError) -> bool:
+    """Whether an index cannot be used because its collation exists only in the application."""
+    return "no such collation" in str(error)
+
+
 def _compare(sides: _Sides) -> TableDifference:
     rows_before, rows_after = sides.count(sides.source_before), sides.count(sides.source_after)
     by_rowid = _pair_by_rowid(sides)
-    by_key = _pair_by_key(sides)
     counts: _Counts | None = None
+    moved = False
     if by_rowid:
         counts, moved = _count(sides, by_rowid, rows_before, rows_after)
         if counts.identical:
             return _result(sides, by_rowid.how, counts, (), ())
         if sides.table_before.stable_rowid and sides.table_after.stable_rowid:
             return _detail(sides, by_rowid, counts)
-        if by_key and not moved and not (counts.added and counts.removed):
-            # Every pair has one key and at most one side has rows left: both pairings agree,
-            # and the one by rowid is several times faster.
-            return _detail(sides, by_rowid, counts)
+    by_key = _pair_by_key(sides)
+    if by_rowid and counts and by_key and not moved and not (counts.added and counts.removed):
+        # Every pair has one key and at most one side has rows left: both pairings agree, and
+        # the one by rowid is several times faster.
+        return _detail(sides, by_rowid, counts)
     if by_key:
         try:
             key_counts, _ = _count(sides, by_key, rows_before, rows_after)
         except sqlite3.OperationalError as error:
-            if "collation" not in str(error):
+            if not _lacks_collation(error):
                 raise
-            # The key's collation exists only in the application; it cannot be searched here.
         else:
             return _detail(sides, by_key, key_counts, rowids_moved=by_rowid is not None)
     return _compare_rows(sides, by_rowid, counts, rows_before, rows_after)
@@ -208,7 +218,10 @@ def _pair_by_rowid(sides: _Sides) -> _Pairing | None:
 
 
 def _pair_by_key(sides: _Sides) -> _Pairing | None:
-    """Pair by declared key; None if there is none, it changed, or a row has a NULL in it."""
+    """Pair by declared key; None if there is none, it changed, or a row has a NULL in it.
+
+    None also if the key cannot be searched.
+    """
     key = sides.table_before.key
     if not key or key != sides.table_after.key:
         return None
@@ -220,7 +233,12 @@ def _pair_by_key(sides: _Sides) -> _Pairing | None:
         nullable = [name for name in key if name not in not_null and name != table.rowid]
         empty = " OR ".join(f"{quote_name(name)} IS NULL" for name in nullable)
         found = f"SELECT 1 FROM {source} WHERE {empty} LIMIT 1"
-        if nullable and sides.connection.execute(found).fetchone():
+        try:
+            if nullable and sides.connection.execute(found).fetchone():
+                return None
+        except sqlite3.OperationalError as error:
+            if not _lacks_collation(error):
+                raise
             return None
     # The first comparison is the column's own and finds the row through the index of the key;
     # it may be loose (NOCASE, 1 = 1.0). The second is strict.
@@ -242,10 +260,18 @@ def _count(
     """Count pairs and differing pairs in one scan; also say whether any pair has two keys."""
     key_moved = f"count(CASE WHEN {_any_differs(_key_columns(sides))} THEN 1 END)"
     pairs = f"{sides.source_after} AS b CROSS JOIN {sides.source_before} AS a ON {pairing.on}"
-    fast = f"count(*), count(CASE WHEN {_any_differs(sides.columns)} THEN 1 END)"
-    for pair in sides.counted:
-        fast += f", count(CASE WHEN {_differs(*pair)} THEN 1 END)"
-    matched, different, *counted = sides.row(f"SELECT {fast} FROM {pairs}")
+    differs = _any_differs(sides.columns)
+    counted: list[int] = []
+    if len(sides.columns) <= _COLUMNS_AT_ONCE:
+        fast = f"count(*), count(CASE WHEN {differs} THEN 1 END)"
+        for pair in sides.counted:
+            fast += f", count(CASE WHEN {_differs(*pair)} THEN 1 END)"
+        matched, different, *counted = sides.row(f"SELECT {fast} FROM {pairs}")
+    else:  # too many columns for one aggregate, not for one condition
+        (matched,) = sides.row(f"SELECT count(*) FROM {pairs}")
+        (different,) = sides.row(f"SELECT count(*) FROM {pairs} WHERE {differs}")
+        for pair in sides.counted:
+            counted += sides.row(f"SELECT count(*) FROM {pairs} WHERE {_differs(*pair)}")
     counts = _Counts(rows_before, rows_after, matched, different, tuple(counted))
     if counts.identical or pairing.how == "key" or sides.table_before.stable_rowid:
         return counts, False
@@ -405,10 +431,11 @@ def _differs(old: Column, new: Column) -> str:
     affinities = {_affinity(old.type), _affinity(new.type)}
     if affinities == {"REAL"}:
         return unequal
-    exact = f"(typeof({a}) <> typeof({b}) OR ({a} = 0.0 AND atan2(0.0, {a}) <> atan2(0.0, {b})))"
+    signs = f"{a} = 0.0 COLLATE BINARY AND atan2(0.0, {a}) <> atan2(0.0, {b})"
+    exact = f"(typeof({a}) <> typeof({b}) OR ({signs}))"
     is_real = f"({a} - {b} + 1) / 2"
     # All numbers sort before all text: this spares text columns the arithmetic.
-    is_number = "" if affinities == {"NUMERIC"} else f"+{a} < '' AND "
+    is_number = "" if affinities == {"NUMERIC"} else f"+{a} < '' COLLATE BINARY AND "
     return f"({unequal} OR ({is_number}{is_real} AND {exact}))"
 
 
