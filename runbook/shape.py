@@ -45,7 +45,7 @@ class Shape:
     formats: Mapping[str, str] = field(default_factory=dict)
     """Resource table to format of its `updated_at`, one of `timestamps.FORMATS`."""
     row_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Table to the columns that tell its rows apart for a reader: the declared key, or the rowid."""
+    """Table to the columns that name its rows: the declared key, or the rowid."""
     triggers: tuple[Trigger, ...] = ()
 
     def format_of(self, resource: Resource) -> str:

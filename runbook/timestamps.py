@@ -75,8 +75,7 @@ def matches_sql(name: str, column: str) -> str:
         return f"typeof({column}) = 'integer' AND {column} BETWEEN {_EPOCH_FROM} AND {_EPOCH_TO}"
     if name == EPOCH_MILLISECONDS:
         return (
-            f"typeof({column}) = 'integer'"
-            f" AND {column} BETWEEN {_EPOCH_FROM}000 AND {_EPOCH_TO}000"
+            f"typeof({column}) = 'integer' AND {column} BETWEEN {_EPOCH_FROM}000 AND {_EPOCH_TO}000"
         )
     separator, fraction, zone = _parts(name)
     pattern = (

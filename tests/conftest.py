@@ -58,4 +58,5 @@ def execute(path: Path, *statements: str) -> None:
 def dump(path: Path) -> str:
     """The database as SQL text: schema and content."""
     with connected(path) as connection:
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         return "\n".join(connection.iterdump())

@@ -47,4 +47,3 @@ def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
         error.record = record
         raise error
     return record
-

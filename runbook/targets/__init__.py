@@ -81,7 +81,7 @@ class Target(Protocol):
         ...
 
     def committed(self) -> AbstractContextManager[Path]:
-        """A SQLite file that holds exactly what the database holds now, while the context is open."""
+        """A SQLite file that holds, while this is open, exactly what the database holds now."""
         ...
 
     def ledger(self, migration: str) -> LedgerRow | None:

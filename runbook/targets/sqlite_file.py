@@ -22,11 +22,11 @@ _FILE_MAGIC = b"SQLite format 3\0"
 _tidied_later: set[Path] = set()
 
 
-class CutOff(TargetError):  # noqa: N818
+class CutOff(TargetError):
     """A hot journal lies beside the file; reading needs a roll back, which a reader must not do."""
 
 
-class Locked(TargetError):  # noqa: N818
+class Locked(TargetError):
     """Another process holds the file so that it cannot even be read."""
 
 

@@ -25,9 +25,7 @@ def shape_of(path: Path, plan: Plan, *statements: str):  # type: ignore[no-untyp
         ('"; DROP TABLE x; --"', "'a'", "TEXT", "text"),
     ],
 )
-def test_the_key(
-    tmp_path: Path, declared: str, value: str, key_type: str, key_class: str
-) -> None:
+def test_the_key(tmp_path: Path, declared: str, value: str, key_type: str, key_class: str) -> None:
     shape = shape_of(
         tmp_path / "a.db",
         Plan(),
