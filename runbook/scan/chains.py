@@ -1,4 +1,4 @@
-"""Reads calls that are strung together, such as `db('projects').where({ owner_id: id }).first()`."""
+"""Reads calls that are strung together: `db('projects').where({ owner_id: id }).first()`."""
 
 from __future__ import annotations
 

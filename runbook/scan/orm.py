@@ -13,33 +13,38 @@ from runbook.scan.chains import Chain, Code, Link, Range
 from runbook.scan.lexing import Token
 from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Kind, ResourceNames
-from runbook.scan.shapes import Shape, Words, shown
+from runbook.scan.shapes import Shape, Words, names, shown
 
-_DELETES = frozenset(
-    ["del", "delete", "deleteFrom", "deleteMany", "destroy", "delete_all", "destroy_all", "forceDelete", "Delete"]
+_DELETES = names(
+    """del delete deleteFrom deleteMany destroy delete_all destroy_all forceDelete Delete"""
 )
-_UPDATES = frozenset(
-    ["update", "updateMany", "update_all", "updateTable", "updateOrInsert", "Update", "Updates"]
-)
-_INSERTS = frozenset(
-    ["insert", "insertMany", "insertGetId", "insertOrIgnore", "values", "create", "createMany", "create!", "insert!", "insert_all", "insert_all!", "forceCreate", "firstOrCreate", "Create"]
-)
+_UPDATES = names("""
+    update updateMany update_all updateTable updateOrInsert Update Updates
+""")
+_INSERTS = names("""
+    insert insertMany insertGetId insertOrIgnore values create createMany create! insert!
+    insert_all insert_all! forceCreate firstOrCreate Create
+""")
 
 # Prisma, Sequelize, TypeORM: project.findMany({ where: { ownerId } }).
-_OPTION_METHODS = frozenset(
-    ["findMany", "findFirst", "findFirstOrThrow", "findUnique", "findUniqueOrThrow", "find", "findOne", "findOneOrFail", "findAll", "findAndCountAll", "findAndCount", "count", "aggregate", "groupBy", "exists", "update", "updateMany", "delete", "deleteMany", "destroy"]
-)
-_DIRECT_METHODS = frozenset(["findBy", "findOneBy", "findOneByOrFail", "countBy", "existsBy"])
+_OPTION_METHODS = names("""
+    findMany findFirst findFirstOrThrow findUnique findUniqueOrThrow find findOne findOneOrFail
+    findAll findAndCountAll findAndCount count aggregate groupBy exists update updateMany delete
+    deleteMany destroy
+""")
+_DIRECT_METHODS = names("findBy findOneBy findOneByOrFail countBy existsBy")
 # knex, Kysely, Supabase, Laravel.
-_TABLE_METHODS = frozenset(["from", "selectFrom", "table", "into", "insertInto", "updateTable", "deleteFrom"])
-_WHERE_METHODS = frozenset(
-    ["where", "andWhere", "orWhere", "whereIn", "orWhereIn", "firstWhere", "eq", "in", "match", "find_by", "find_by!", "exists?", "rewhere", "find_or_create_by", "find_or_create_by!", "find_or_initialize_by", "Where", "Or"]
-)
-_RAW_METHODS = frozenset(["whereRaw", "andWhereRaw"])
+_TABLE_METHODS = names("from selectFrom table into insertInto updateTable deleteFrom")
+_WHERE_METHODS = names("""
+    where andWhere orWhere whereIn orWhereIn firstWhere eq in match find_by find_by! exists?
+    rewhere find_or_create_by find_or_create_by! find_or_initialize_by Where Or
+""")
+_RAW_METHODS = names("whereRaw andWhereRaw")
+_DYNAMIC_FINDERS = ("find_by_", "where")
 # GORM and squirrel.
-_GO_TABLE_METHODS = frozenset(
-    ["Find", "First", "Take", "Last", "Scan", "Model", "Table", "From", "Update", "Delete", "Count", "FirstOrInit", "FirstOrCreate"]
-)
+_GO_TABLE_METHODS = names("""
+    Find First Take Last Scan Model Table From Update Delete Count FirstOrInit FirstOrCreate
+""")
 
 
 def shapes(
@@ -49,8 +54,7 @@ def shapes(
     words = [Words.of(resource) for resource in resources]
     code = Code(tokens, language)
     for chain in code.chains():
-        names = {link.name for link in chain.links}
-        if not names & _INTERESTING and not any("hereOwner" in n or "find_by_" in n for n in names):
+        if not any(_may_query(link.name) for link in chain.links):
             continue
         for word in words:
             found = _judge(code, chain, word)
@@ -63,9 +67,14 @@ def shapes(
             break
 
 
+_COMPARES = re.compile(r"=|\bin\b", re.IGNORECASE)
 _INTERESTING = (
     _OPTION_METHODS | _DIRECT_METHODS | _WHERE_METHODS | _RAW_METHODS | _INSERTS | _GO_TABLE_METHODS
 )
+
+
+def _may_query(name: str) -> bool:
+    return name in _INTERESTING or name.startswith(_DYNAMIC_FINDERS)
 
 
 def _judge(code: Code, chain: Chain, words: Words) -> tuple[Kind, str] | None:
@@ -94,10 +103,10 @@ def _judge(code: Code, chain: Chain, words: Words) -> tuple[Kind, str] | None:
 
 
 def _kind(chain: Chain) -> Kind:
-    names = {link.name for link in chain.links}
-    if names & _DELETES:
+    called = {link.name for link in chain.links}
+    if called & _DELETES:
         return "delete"
-    return "update" if names & _UPDATES else "select"
+    return "update" if called & _UPDATES else "select"
 
 
 def _speaks_of_organizations(code: Code, chain: Chain) -> bool:
@@ -187,9 +196,13 @@ def _names_resource(code: Code, chain: Chain, words: Words) -> bool:
             return True  # knex('projects')
         if link.name in _TABLE_METHODS and words.is_table(text):
             return True
-        if code.language == "go" and link.name in _GO_TABLE_METHODS | {"Create"} and link.args:
-            if words.is_table(text) or _go_model(code, link.args, words):
-                return True
+        if (
+            code.language == "go"
+            and link.name in _GO_TABLE_METHODS | {"Create"}
+            and link.args
+            and (words.is_table(text) or _go_model(code, link.args, words))
+        ):
+            return True
         if code.language == "ruby" and link.index and words.is_table(_symbol(code, link.index)):
             return True  # DB[:projects]
     if code.language == "go":
@@ -209,8 +222,8 @@ def _names_resource(code: Code, chain: Chain, words: Words) -> bool:
 def _go_model(code: Code, args: Range, words: Words) -> bool:
     """`&projects`, `&models.Project{}` or `&[]Project{}` as first argument."""
     start, end = code.split(args)[0] if code.split(args) else (0, 0)
-    names = [code.tokens[i].value for i in range(start, end) if code.is_name(i)][:2]
-    return code.is_mark(start, "&") and any(words.is_model(name) for name in names)
+    named = [code.tokens[i].value for i in range(start, end) if code.is_name(i)][:2]
+    return code.is_mark(start, "&") and any(words.is_model(name) for name in named)
 
 
 def _symbol(code: Code, index: Range) -> str:
@@ -255,8 +268,8 @@ def _composite(code: Code, range_: Range, words: Words) -> Range | None:
     opening = next((i for i in range(start, end) if code.pairs.get(i) == end - 1), None)
     if opening is None or not code.is_mark(opening, "{"):
         return None
-    names = [code.tokens[i].value for i in range(start, opening) if code.is_name(i)]
-    known = names and (names[-1] == "Eq" or names[0] == "map" or words.is_model(names[-1]))
+    type_ = [code.tokens[i].value for i in range(start, opening) if code.is_name(i)]
+    known = type_ and (type_[-1] == "Eq" or type_[0] == "map" or words.is_model(type_[-1]))
     return (opening + 1, end - 1) if known else None
 
 
@@ -267,7 +280,8 @@ def _object_compares(code: Code, object_: Range, words: Words) -> bool:
             continue
         inner = code.inside((start, end), "{")
         if inner is not None:  # { in: [...] } or { not: ... }
-            return set(code.entries(inner) or {"": 0}) <= {"in", "equals"}
+            operators = code.entries(inner)
+            return bool(operators) and set(operators or ()) <= {"in", "equals"}
         return start == end or code.tokens[start].value not in ("null", "nil", "undefined")
     return False
 
@@ -293,7 +307,7 @@ def _object_creates(code: Code, object_: Range, words: Words) -> bool:
 
 def _is_dynamic_finder(name: str, words: Words) -> bool:
     """Rails' find_by_owner_id and Laravel's whereOwnerId."""
-    for prefix in ("find_by_", "where"):
+    for prefix in _DYNAMIC_FINDERS:
         if name.startswith(prefix) and len(name) > len(prefix):
             return words.is_owner(name.removeprefix(prefix).rstrip("!"))
     return False
@@ -301,12 +315,9 @@ def _is_dynamic_finder(name: str, words: Words) -> bool:
 
 def _sql_condition(code: Code, args: Range, words: Words) -> str:
     """A condition given as SQL, such as `"owner_id = ?"`, the first string of the arguments."""
+    owner = words.resource.owner.lower()
     for part in code.split(args):
         text = code.text(part)
-        if (
-            text
-            and words.resource.owner.lower() in text.lower()
-            and re.search(r"[=]|\bin\b", text, re.I)
-        ):
+        if text and owner in text.lower() and _COMPARES.search(text):
             return text
     return ""

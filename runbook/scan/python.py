@@ -43,11 +43,7 @@ def _pieces(node: ast.expr) -> list[str | ast.expr] | None:
     if isinstance(node, ast.Constant):
         return [node.value] if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
-        pieces: list[str | ast.expr] = []
-        for value in node.values:
-            if isinstance(value, ast.FormattedValue) or (isinstance(value, ast.Constant) and isinstance(value.value, str)):
-                pieces.append(value.value)
-        return pieces
+        return [piece for value in node.values if (piece := _f_string_piece(value)) is not None]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _sum(node)
     if (
@@ -57,9 +53,17 @@ def _pieces(node: ast.expr) -> list[str | ast.expr] | None:
         and isinstance(node.func.value, ast.Constant)
         and isinstance(node.func.value.value, str)
     ):
-        value = _FORMAT_FIELD.sub(lambda field: HOLE + field.group() + HOLE, node.func.value.value)
-        parts = value.split(HOLE)
+        fields = _FORMAT_FIELD.sub(lambda field: HOLE + field.group() + HOLE, node.func.value.value)
+        parts = fields.split(HOLE)
         return [ast.Constant(part) if index % 2 else part for index, part in enumerate(parts)]
+    return None
+
+
+def _f_string_piece(node: ast.expr) -> str | ast.expr | None:
+    if isinstance(node, ast.FormattedValue):
+        return node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
     return None
 
 

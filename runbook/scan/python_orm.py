@@ -88,7 +88,7 @@ def _is_model(node: ast.expr, words: Words) -> bool:
 
 
 def _starts_from_model(chain: list[ast.Call], words: Words) -> bool:
-    """`Project.objects...`, `Project.query...`, `session.query(Project)...`, `select(Project)...`."""
+    """`Project.objects`, `Project.query`, `session.query(Project)` or `select(Project)`."""
     for call in chain:
         if _name(call.func) in _STARTERS and call.args and _is_model(call.args[0], words):
             return True

@@ -88,7 +88,7 @@ def mentions_organizations(source: str) -> bool:
 
 def _is_query(tree: exp.Expression) -> bool:
     if isinstance(tree, exp.Create):
-        return tree.kind == "VIEW"
+        return bool(tree.kind == "VIEW")
     return isinstance(tree, exp.Query | exp.Update | exp.Delete | exp.Insert)
 
 

@@ -167,6 +167,6 @@ def _same_again(key: exp.Expression, params: list[str], notes: list[str]) -> exp
         if params[number] == "?" and not any(re.match(r"\?\d|\$\d", p) for p in params):
             params.append(f"?{params[: number + 1].count('?')}")
             placeholder.set("this", f"runbook_p{len(params) - 1}_")
-        elif params[number] == "?" or (params[number].startswith("%") and "(" not in params[number]):
+        elif re.fullmatch(r"\?|%\w", params[number]):
             notes.append(_TWICE)
     return key

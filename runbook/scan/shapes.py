@@ -89,6 +89,11 @@ class Words:
         return text.rpartition(".")[2].lower() == self.resource.owner.lower()
 
 
+def names(text: str) -> frozenset[str]:
+    """The names in a text, separated by spaces."""
+    return frozenset(text.split())
+
+
 def plain(name: str) -> str:
     """A name without case, underscores, dashes and spaces."""
     return re.sub(r"[^0-9a-z\u0080-\uffff]", "", name.lower())

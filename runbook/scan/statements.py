@@ -38,10 +38,12 @@ _PARTS = re.compile(
 _START = re.compile(r"(?:WITH|SELECT|INSERT|REPLACE|UPDATE|DELETE|CREATE)\b", re.IGNORECASE)
 # After one of these a value is expected; after anything else that ends a value, a hole is a
 # fragment of SQL.
-_WANTS_VALUE = frozenset(
-    ["SELECT", "DISTINCT", "ALL", "WHERE", "AND", "OR", "NOT", "IN", "IS", "LIKE", "GLOB", "BETWEEN", "LIMIT", "OFFSET", "SET", "VALUES", "BY", "JOIN", "ON", "FROM", "INTO", "UPDATE", "HAVING", "WHEN", "THEN", "ELSE", "CASE", "AS", "UNION", "EXCEPT", "INTERSECT", "TABLE"]
+_WANTS_VALUE = re.compile(
+    r"SELECT|DISTINCT|ALL|WHERE|AND|OR|NOT|IN|IS|LIKE|GLOB|BETWEEN|LIMIT|OFFSET|SET|VALUES|BY|JOIN"
+    r"|ON|FROM|INTO|UPDATE|HAVING|WHEN|THEN|ELSE|CASE|AS|UNION|EXCEPT|INTERSECT|TABLE"
+    r"|[=<>!(,+*/|.%-]|",
+    re.IGNORECASE,
 )
-_BEFORE_VALUE = frozenset("=<>!(,+-*/|.%") | {""}
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _prepare(part: str, holes: tuple[str, ...]) -> _Prepared:
         elif kind == "hole":
             written = next(left, "{...}")
             marked = mark(written)
-            if before.upper() not in _WANTS_VALUE and before not in _BEFORE_VALUE:
+            if _WANTS_VALUE.fullmatch(before) is None:
                 fragment = f" AND :runbook_f{len(params) - 1}_"
         elif HOLE in piece:  # an interpolation within quotes
             sources = [next(left, "{...}") for _ in range(piece.count(HOLE))]

@@ -60,7 +60,7 @@ def _is(tokens: list[Token], index: int, value: str) -> bool:
 
 
 def _operand_end(tokens: list[Token], index: int) -> int:
-    """Behind the name, number, call or bracketed expression at `index`; `index` if there is none."""
+    """Behind the name, number, call or bracketed expression at `index`, or `index` itself."""
     if index >= len(tokens):
         return index
     if tokens[index].kind in ("name", "number"):
