@@ -94,7 +94,10 @@ def _is_query(tree: exp.Expression) -> bool:
 
 def _is_built(statement: Statement) -> bool:
     """Whether the program puts in a piece of SQL, and not only values."""
-    pieces = (exp.Select, exp.And, exp.Or, exp.Where, exp.Ordered, exp.Not, exp.Join, exp.Having)
+    pieces = (
+        *(exp.Select, exp.Table, exp.Where, exp.Join, exp.Having, exp.Ordered),
+        *(exp.And, exp.Or, exp.Not),
+    )
     return any(
         isinstance(node.parent, pieces) and not _BOUND.match(restored(node.sql(), statement.params))
         for node in statement.tree.find_all(exp.Placeholder)

@@ -27,6 +27,7 @@ _REGEX = re.compile(r"/(?:[^/\\\n]|\\[^\n])++/[a-z]*")
 _SPECIAL = re.compile(r"[\\#]")
 _IN_HOLE = re.compile(r"[^'\"{}]++|'(?:[^'\\\n]|\\.)*+'|.", re.DOTALL)
 _IN_HOLE_STRING = re.compile(r"[^\"#\\]++|#\{|\\.|.", re.DOTALL)
+_MAX_UNCLOSED = 20
 _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _SINGLE_ESCAPE = re.compile(r"\\['\\]")
 
@@ -42,6 +43,9 @@ class _Lexer:
         self.lines = Lines(source)
         self.found: list[Token] = []
         self.resume = 0  # behind the bodies of the heredocs opened on the present line
+        # What never closes is not looked for again, or a hostile file would take for ever.
+        self.unclosed = 0
+        self.missing_labels: set[str] = set()
 
     def run(self) -> list[Token]:
         position = 0
@@ -128,6 +132,8 @@ class _Lexer:
         is_text: bool = True,
     ) -> int:
         """Read a literal whose body starts at `position`; an open one is a mark of its own."""
+        if self.unclosed > _MAX_UNCLOSED:
+            return self._simple("punct", start, start + 1)
         source = self.source
         builder = TextBuilder()
         builder.raw("", self.lines.at(position))
@@ -161,6 +167,7 @@ class _Lexer:
                 position += 1
             else:
                 position = self._special(position, builder, interpolated=interpolated)
+        self.unclosed += 1
         return self._simple("punct", start, start + 1)
 
     def _special(self, position: int, builder: TextBuilder, *, interpolated: bool) -> int:
@@ -183,12 +190,13 @@ class _Lexer:
         """Read the heredoc opened here; returns where the opening line goes on."""
         source = self.source
         newline = source.find("\n", opening.end())
-        if newline < 0:
+        if newline < 0 or opening["label"] in self.missing_labels:
             return None
         body_start = max(newline + 1, self.resume)
         close = re.compile(rf"^[ \t]*{opening['label']}[ \t]*$", re.MULTILINE)
         end = close.search(source, body_start)
         if end is None:
+            self.missing_labels.add(opening["label"])
             return None
         builder = TextBuilder()
         builder.raw("", self.lines.at(body_start))

@@ -23,8 +23,8 @@ MAX_LENGTH = 50_000
 _PARTS = re.compile(
     r"""
     (?P<string>'(?:[^']|'')*+')
-  | (?P<name>"(?:[^"]|"")*+"|`[^`]*+`|\[[^\]]*+\])
-  | (?P<comment>--[^\n]*|/\*.*?\*/)
+  | (?P<name>"(?:[^"]|"")*+"|`[^`]*+`|\[[^\]\n]{1,200}+\])
+  | (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
   | (?P<param>\?\d*|(?<!:):[A-Za-z_]\w*|@[A-Za-z_]\w*|\$\w+|%\(\w+\)s|%[sdvqi]\b)
   | (?P<hole>"""
     + HOLE
@@ -64,13 +64,14 @@ class Statement:
 def statements(text: Text, tables: Collection[str]) -> Iterator[Statement]:
     """The statements in `text` that can be parsed and hold a name of `tables` (in lower case)."""
     hole = 0
+    words = [max(re.findall(r"\w+", name), key=len, default=name) for name in tables]
     for offset, part in _split(text.value):
         holes = text.holes[hole : hole + part.count(HOLE)]
         hole += part.count(HOLE)
         if len(part) > MAX_LENGTH or not _START.match(part):
             continue
         lower = part.lower()
-        if any(name in lower for name in tables) and (found := _parse(part, holes, offset)):
+        if any(word in lower for word in words) and (found := _parse(part, holes, offset)):
             yield found
 
 
@@ -191,4 +192,6 @@ def _is_sound(tree: exp.Expression) -> bool:
         if not node.expressions:
             return False
     # An interpolation where only a name can stand, as in FROM projects ${rest}.
+    if any(isinstance(node.parent, exp.TableAlias) for node in tree.find_all(exp.Placeholder)):
+        return False
     return not any(MARK.search(name.name) for name in tree.find_all(exp.Identifier))
