@@ -14,7 +14,7 @@ from runbook.scan.lexing import Text
 from runbook.scan.queries import judge
 from runbook.scan.result import Finding, ResourceNames, ScanResult, Skipped, as_text
 from runbook.scan.rewrite import replacement
-from runbook.scan.shapes import Shape, shape_finding
+from runbook.scan.shapes import Shape, Words, plain, shape_finding
 from runbook.scan.statements import statements
 
 __all__ = ["Finding", "ResourceNames", "ScanResult", "Skipped", "as_text", "scan"]
@@ -43,7 +43,10 @@ def scan(path: Path, resources: Sequence[ResourceNames] = (ResourceNames(),)) ->
 
 def _scan_source(source: Source, resources: Sequence[ResourceNames]) -> list[Finding] | None:
     """The findings in one file; None if it cannot be parsed."""
-    # Most files never name a resource; a model's name (Project for projects) is a part of it.
+    # Most files never name a resource, not even as a model (Project for projects).
+    squeezed = plain(source.text)
+    if not any(m in squeezed for resource in resources for m in Words.of(resource).models):
+        return []
     texts: Iterator[Text] | list[Text]
     shapes: Iterator[Shape] | list[Shape]
     if source.language == "sql":

@@ -6,6 +6,7 @@ Each becomes a named one, `:runbook_p0_`, and is put back into whatever SQL come
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ _PARTS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_START = re.compile(r"(?:WITH|SELECT|INSERT|REPLACE|UPDATE|DELETE|CREATE)\b", re.IGNORECASE)
+_START = re.compile(
+    r"(?:WITH|SELECT|INSERT|REPLACE\s+INTO|UPDATE|DELETE|CREATE\s+(?:TEMP\w*\s+)?VIEW)\b",
+    re.IGNORECASE,
+)
 # After one of these a value is expected; after anything else that ends a value, a hole is a
 # fragment of SQL.
 _WANTS_VALUE = re.compile(
@@ -175,12 +179,16 @@ def parse(sql: str) -> exp.Expression | None:
     sql = re.sub(r"^REPLACE\s+INTO\b", "INSERT OR REPLACE INTO", sql, flags=re.IGNORECASE)
     if re.match(r"DELETE\s+(?!FROM\b)", sql, re.IGNORECASE):
         return None
+    logger = logging.getLogger("sqlglot")
+    before, logger.disabled = logger.disabled, True  # it warns of what we pass over in silence
     try:
         tree = sqlglot.parse_one(sql, dialect="sqlite", error_level=ErrorLevel.RAISE)
     except (SqlglotError, RecursionError):
         return None
     except Exception:  # whatever else the parser stumbles over is no query either
         return None
+    finally:
+        logger.disabled = before
     return tree if _is_sound(tree) else None
 
 

@@ -122,7 +122,8 @@ def test_text_for_a_terminal_holds_no_control_characters():
 
 PIECES = st.sampled_from([
     "'", '"', "`", "${", "#{", "{$", "}", "{", "(", ")", "[", "]", "\\", "\n", " ", "/", "//", "/*",
-    "*/", "#", "--", "<<~SQL\n", "SQL\n", "<<<SQL\n", "<?php ", "?>", "%q(", "%", "=begin\n", "+",
+    "*/", "#", "--", "<<~SQL\n",
+    "SQL\n", "<<<SQL\n", "<?php ", "?>", "%q(", "%", "=begin\n", "+",
     ".", ",", ";", "::", "->", "=>", "...", "f'", '"""', "$x", "?", ":a", "%s", "\ue000", "é", "\x85",
     "SELECT * FROM projects WHERE owner_id = ", "INSERT INTO projects (id, owner_id) VALUES (?, ?)",
     "INSERT INTO projects (owner_id) SELECT * FROM projects", "DELETE FROM projects WHERE ",

@@ -175,3 +175,9 @@ def test_a_statement_starts_where_its_text_does():
     assert [(s.offset, s.query) for s in statements(text, ["projects"])] == [
         (28, "SELECT 'projects;' FROM projects")
     ]
+
+
+def test_prose_makes_no_noise(caplog):
+    assert judged("Create projects in a folder; replace projects if they exist") == []
+    assert judged("SELECT projects FROM WITH owner_id; UPDATE projects OF owner_id = ?") == []
+    assert caplog.records == []
