@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from runbook.hazards import find_hazards
 from runbook.plan import Plan
 from runbook.records import Hazard

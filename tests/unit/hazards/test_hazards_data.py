@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from runbook.plan import Plan, Resource, Unowned, Users
 
 from .conftest import ROWS, SCHEMA, Plant, look, run_sql

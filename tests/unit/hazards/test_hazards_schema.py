@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from runbook.hazards import find_hazards
 from runbook.hazards.found import check_levels
 from runbook.plan import Plan, Resource, Triggers, Users
@@ -102,7 +103,11 @@ def test_planted(plant: Plant, sql: str, code: str, level: str, subject: str) ->
         (("TEXT PRIMARY KEY, email", "TEXT, email"), "key_without_unique_index", "block"),
         (("id TEXT PRIMARY KEY,\n", "id TEXT,\n"), "table_without_key", "note"),
         (("updated_at TEXT\n)", "updated_at TEXT\n) STRICT"), "strict_tables", "note"),
-        (("updated_at TEXT\n)", "updated_at TEXT\n) WITHOUT ROWID"), "without_rowid_tables", "note"),
+        (
+            ("updated_at TEXT\n)", "updated_at TEXT\n) WITHOUT ROWID"),
+            "without_rowid_tables",
+            "note",
+        ),
     ],
 )
 def test_planted_in_the_tables(
@@ -137,7 +142,7 @@ def test_odd_names_are_quoted_everywhere(plant: Plant) -> None:
         'CREATE TABLE "my rows" ("user id" INTEGER REFERENCES "the ""users", "Zeit" TEXT);'
     )
     rows = (
-        "INSERT INTO \"the \"\"users\" VALUES (1, 'a@b.c');"
+        'INSERT INTO "the ""users" VALUES (1, \'a@b.c\');'
         "INSERT INTO \"my rows\" VALUES (1, '2024-01-01 00:00:00');"
     )
     plan = replace(
@@ -149,7 +154,7 @@ def test_odd_names_are_quoted_everywhere(plant: Plant) -> None:
     assert set(found) == {"odd_names", "table_without_key"}
     (hazard,) = found["odd_names"]
     assert hazard.samples == ('"the ""users"', '"order"', '"e mail"', '"my rows"', '"user id"')
-    broken = 'INSERT INTO "my rows" VALUES (7, \'now\'), (NULL, NULL);'
+    broken = "INSERT INTO \"my rows\" VALUES (7, 'now'), (NULL, NULL);"
     found = plant(broken, schema=schema, rows=rows, plan=plan)
     assert {"owners_null", "owners_dangling", "updated_at_unknown"} < set(found)
 
