@@ -436,8 +436,8 @@ _DATABASE = _group(
         "disk_space",
         "block",
         "Room on the disk",
-        "Backup, snapshots, the rehearsal's copy, growth and journal need room at the same time. "
-        "It blocks where there is too little, and is a note with the estimate otherwise.",
+        "A full disk in the middle costs time, though no data. This blocks where there is too "
+        "little room, and is a note with the estimate otherwise.",
         "Free space, or put the run folder on another disk with --run-dir.",
     ),
     (

@@ -19,29 +19,13 @@ MOUNTS = Path("/proc/mounts")
 # What Parquet takes of the same rows as a share of the database: measured 0.2 to 0.35.
 SNAPSHOT_SHARE = 0.35
 
-_NETWORK = [
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "lustre",
-    "gpfs",
-    "ocfs2",
-    "gfs2",
-    "beegfs",
-    "virtiofs",
-    "davfs",
-    "fuse.sshfs",
-    "fuse.glusterfs",
-    "fuse.s3fs",
-    "fuse.rclone",
-    "fuse.davfs2",
-]
+_NETWORK = frozenset(
+    (
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"),
+        *("gpfs", "ocfs2", "gfs2", "beegfs", "virtiofs", "davfs", "fuse.sshfs"),
+        *("fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.davfs2"),
+    )
+)
 
 
 def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Found]:
@@ -96,33 +80,39 @@ def probe_disk(
     """Whether the estimate fits: a block where it does not, a note with the estimate otherwise."""
     place = path.resolve()
     size = sum(p.stat().st_size for p in (place, beside(path, "-wal")) if p.exists())
-    grows = _growth(connection, plan)
-    beside_it = {"growth": grows, "journal": size + grows}
-    in_run = {
-        "backup": size,
-        "rehearsal's copy": 2 * (size + grows),
-        "snapshots": int(SNAPSHOT_SHARE * (2 * size + grows)),
-    }
+    grown = size + _growth(connection, plan)
     there = _existing(run_dir or place.parent)
-    if there.stat().st_dev == place.stat().st_dev:
-        demands = [(place.parent, beside_it | in_run)]
-    else:
-        demands = [(place.parent, beside_it), (there, in_run)]
-    for folder, parts in demands:
-        needed, free = sum(parts.values()), shutil.disk_usage(folder).free
-        listed = ", ".join(f"{name} {readable_bytes(part)}" for name, part in parts.items())
-        yield Found(
-            "disk_space",
-            str(folder),
-            level="note" if free >= needed else None,
-            detail=f"Estimated need {readable_bytes(needed)} ({listed}); free"
-            f" {readable_bytes(free)}.",
-            remedy=""
-            if free < needed and folder == place.parent and len(demands) == 1
-            else f"Free {readable_bytes(needed - free)} on the disk of {folder}."
-            if free < needed
-            else "Nothing.",
-        )
+    one_disk = there.stat().st_dev == place.stat().st_dev
+    wal = _pragma(connection, "journal_mode") == "wal"
+    # A rollback journal holds the old content of pages, a log the new one.
+    target = {"growth": grown - size, "journal": grown if wal else size}
+    parquet = int(SNAPSHOT_SHARE * size)
+    phases: dict[str, dict[str, int]] = {
+        "rehearse": {"copy": grown, "its journal": size},
+        "snapshot": {"backup": size, "its restored copy": size, "Parquet": parquet},
+        "migrate": {"backup": size, "Parquet": 2 * parquet} | (target if one_disk else {}),
+    }
+    yield _room(there, phases)
+    if not one_disk:
+        yield _room(place.parent, {"migrate": target})
+
+
+def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Found:
+    """The stage that needs most, against what is free; copies are deleted between stages."""
+    stage, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
+    needed, free = sum(parts.values()), shutil.disk_usage(folder).free
+    listed = ", ".join(f"{name} {readable_bytes(part)}" for name, part in parts.items())
+    return Found(
+        "disk_space",
+        str(folder),
+        level="note" if free >= needed else None,
+        detail=f"Estimated need at most {readable_bytes(needed)}, in {stage} ({listed}); free"
+        f" {readable_bytes(free)}.",
+        remedy="Nothing."
+        if free >= needed
+        else f"Free {readable_bytes(needed - free)} on the disk of {folder}, or choose a --run-dir"
+        " on another disk.",
+    )
 
 
 def hot_journal(path: Path) -> Found:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from runbook.hazards.advice import advise
 from runbook.hazards.census import census
@@ -16,6 +19,20 @@ from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
 from runbook.plan import Plan
 from runbook.records import Hazard
+from runbook.targets.sqlite_file import uri
+
+Probe = Callable[[Survey], Iterable[Found]]
+
+_PROBES: tuple[Probe, ...] = (
+    probe_adopter,
+    probe_owners,
+    probe_row_keys,
+    probe_key_index,
+    probe_references,
+    probe_views,
+    probe_oddities,
+)
+_SLOW_PROBES: tuple[Probe, ...] = (probe_users, probe_times)
 
 OLDEST_SQLITE = (3, 39, 0)
 
@@ -56,11 +73,31 @@ def find_all(
     with readable_text(connection):
         surveyed = survey(connection, plan, samples)
         try:
-            with census(surveyed):
-                found = list(_probe(surveyed))
-                return as_hazards(found, plan), advise(surveyed)
+            return _look(surveyed, _path_of(connection))
         finally:
             surveyed.clone.close()
+
+
+def _look(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
+    """All probes; those that read whole tables beside the census, where a file allows it."""
+    plan = surveyed.plan
+    with ThreadPoolExecutor(len(_SLOW_PROBES)) as pool:  # SQLite works outside Python's lock
+        running = [pool.submit(_beside, p, surveyed, path) for p in _SLOW_PROBES if path]
+        found: list[Found] = []
+        advised: Advice = {}
+        try:
+            with census(surveyed):
+                found += _probe(surveyed)
+                advised = advise(surveyed)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            found.append(damaged(error))
+        found += [one for future in running for one in future.result()]
+    if not path:
+        found += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
+    unique = dict.fromkeys(found)  # damage is met by many probes in the same words
+    return as_hazards(unique, plan), advised
 
 
 def advice(connection: sqlite3.Connection, plan: Plan) -> Advice:
@@ -75,14 +112,47 @@ def _probe(surveyed: Survey) -> Iterator[Found]:
     yield from probe_missing(surveyed)
     in_the_way = list(probe_in_the_way(surveyed))
     yield from in_the_way
-    yield from probe_users(surveyed)
-    yield from probe_adopter(surveyed)
-    yield from probe_owners(surveyed)
-    yield from probe_times(surveyed)
-    yield from probe_row_keys(surveyed)
-    yield from probe_key_index(surveyed)
-    yield from probe_references(surveyed)
-    yield from probe_views(surveyed)
-    yield from probe_oddities(surveyed)
+    for probe in _PROBES:
+        yield from _careful(probe, surveyed)
     if surveyed.complete and not in_the_way:
-        yield from probe_by_trial(surveyed)
+        yield from _careful(probe_by_trial, surveyed)
+
+
+def _careful(probe: Probe, surveyed: Survey) -> list[Found]:
+    """What the probe finds; damaged pages are a hazard and leave the other probes their turn."""
+    found: list[Found] = []
+    try:
+        found.extend(probe(surveyed))
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        found.append(damaged(error))
+    return found
+
+
+def _beside(probe: Probe, surveyed: Survey, path: str) -> list[Found]:
+    """The same on a connection of its own, in another thread."""
+    twin = sqlite3.connect(uri(Path(path), "ro"), uri=True, isolation_level=None)
+    try:
+        with readable_text(twin):
+            return _careful(probe, dataclasses.replace(surveyed, connection=twin))
+    finally:
+        twin.close()
+
+
+def _path_of(connection: sqlite3.Connection) -> str:
+    """The file that other connections may read as well, empty where there is none."""
+    if connection.in_transaction:
+        return ""  # what they would see is not what this one sees
+    rows = connection.execute("PRAGMA database_list").fetchall()
+    return next((file or "" for _, name, file in rows if name == "main"), "")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite stumbled over damaged pages."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def damaged(error: sqlite3.Error) -> Found:
+    """The hazard of pages that cannot be read."""
+    return Found("integrity_errors", "main", samples=(str(error),))

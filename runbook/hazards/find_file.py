@@ -50,6 +50,9 @@ def find_all_hazards(
         finally:
             connection.close()
         hazards = (*inside, *of_file.result())
+    if any(h.code == "integrity_errors" for h in of_file.result()):
+        # The check of all pages has the fuller account of what single probes stumbled over.
+        hazards = tuple(h for h in hazards if h.code != "integrity_errors" or h.subject != "main")
     order = ("block", "warn", "note")
     return tuple(sorted(hazards, key=lambda h: order.index(h.level))), advice
 

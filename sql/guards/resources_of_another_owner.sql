@@ -4,7 +4,7 @@
 {% import "rules.sql" as rules with context -%}
 SELECT {{ resource.row }}, r.{{ resource.owner }} AS owner, r.organization_id AS organization_id
 FROM {{ resource.table }} AS r
-WHERE r.organization_id IS DISTINCT FROM {{ rules.organization_id("(" ~ resource.belongs_to ~ ")") }}
+WHERE r.organization_id <> {{ rules.organization_id("(" ~ resource.belongs_to ~ ")") }}
    OR EXISTS (
     SELECT 1 FROM organizations AS o
     WHERE o.id IS DISTINCT FROM {{ rules.organization_id("o.owner_id") }}

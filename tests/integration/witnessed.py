@@ -12,7 +12,7 @@ from pathlib import Path
 from runbook.audit.invariants import Asked, ask_duckdb, ask_sqlite
 from runbook.audit.parquet import write_snapshot
 from runbook.audit.witness_pandas import PandasWitness, recompute
-from runbook.plan import Plan, Resource, Users
+from runbook.plan import Plan
 from runbook.script import render
 from runbook.shape import Shape, look
 from runbook.sql import split_statements
@@ -99,7 +99,10 @@ def witnesses(done: Migrated, after: Path | None = None) -> Seen:
     """Asks all three of them about `after`, by default the migrated database itself."""
     after = after or done.after
     folders = done.before.parent / "snapshots-before", after.parent / f"snapshots-{after.stem}"
-    shots = [write_snapshot(path, folder) for path, folder in zip((done.before, after), folders)]
+    shots = [
+        write_snapshot(path, folder)
+        for path, folder in zip((done.before, after), folders, strict=True)
+    ]
     with contextlib.closing(connect(after)) as connection:
         connection.execute("ATTACH ? AS before", (str(done.before),))
         asked = ask_sqlite(connection, done.plan, done.shape)
@@ -117,7 +120,3 @@ def broken(done: Migrated, *statements: str) -> Seen:
     shutil.copyfile(done.after, copy)
     execute(copy, *statements)
     return witnesses(done, copy)
-
-
-def plan_for(users: Users, *resources: Resource, **settings: object) -> Plan:
-    return Plan(users=users, resources=resources, **settings)  # type: ignore[arg-type]
