@@ -139,7 +139,7 @@ def cases(draw: st.DrawFn) -> Case:
     for name in names:
         form = draw(st.sampled_from(sorted(FORMATS, key=str)))
         times = st.sampled_from(FORMATS[form]) if form else st.none()
-        rows = draw(st.lists(st.tuples(owners, VALUES, times), max_size=6))
+        rows = draw(st.lists(st.tuples(owners, VALUES, times), min_size=2, max_size=6))
         tables.append(
             Table(
                 name,
@@ -151,18 +151,19 @@ def cases(draw: st.DrawFn) -> Case:
                 [(n, *row) for n, row in enumerate(rows)],
             )
         )
-    places = [*names, 'us"ers', "notes"]
+    places = [*names, *names, 'us"ers', "notes"]
     edits = draw(
         st.lists(
             st.builds(
                 Edit,
                 st.sampled_from(["update", "insert", "delete"]),
                 st.sampled_from(places),
-                st.integers(0, 6),
+                st.integers(0, 5),
                 VALUES,
                 st.sampled_from(["later", "same second", "null"]),
             ),
-            max_size=6,
+            min_size=1,
+            max_size=10,
             unique_by=lambda e: (e.where, e.number),
         )
     )
@@ -299,8 +300,8 @@ def everything(path: Path) -> dict[str, object]:
 
 @settings(
     deadline=None,
-    max_examples=120,
-    phases=[Phase.generate],
+    max_examples=40,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
     suppress_health_check=list(HealthCheck),
 )
 @given(cases())
