@@ -57,11 +57,22 @@ def _name(resource: Resource) -> str:
 
 
 def _count(survey: Survey, resource: Resource) -> str:
-    # Unary plus takes the column's affinity and collation away: the key's own rules apply. A real
-    # number is never exact, and must not hide behind the integer that it is equal to.
+    # Unary plus takes the column's affinity and collation away: the key's own rules apply.
     owner = f"r.{quote_name(resource.owner)}"
+    by_class = f", typeof({owner})" if _keeps_reals(survey, resource) else ""
     return (
         f"SELECT {owner} AS value, count(*) AS rows,"
-        f" max(typeof({owner}) = 'real') = 0 AND {is_key(survey, '+' + owner)} AS exact"
-        f" FROM main.{quote_name(resource.table)} AS r GROUP BY {owner} COLLATE BINARY"
+        f" typeof({owner}) <> 'real' AND {is_key(survey, '+' + owner)} AS exact"
+        f" FROM main.{quote_name(resource.table)} AS r GROUP BY {owner} COLLATE BINARY{by_class}"
     )
+
+
+def _keeps_reals(survey: Survey, resource: Resource) -> bool:
+    """Whether 1 and 1.0 can stand in the column side by side, which a group would mix up.
+
+    Every declared type converts one into the other, except none at all, BLOB, and ANY.
+    """
+    table = survey.table(resource.table)
+    column = table.column(resource.owner) if table else None
+    declared = column.declared.upper() if column else ""
+    return not declared or "BLOB" in declared or declared == "ANY"
