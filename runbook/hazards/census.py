@@ -23,7 +23,10 @@ def census(survey: Survey) -> Iterator[None]:
     if not survey.has_users:
         yield
         return
+    # A connection that is set to query only refuses temporary tables too.
+    (query_only,) = survey.row("PRAGMA query_only")
     try:
+        survey.connection.execute("PRAGMA query_only = OFF")
         for resource in survey.resources:
             survey.connection.execute(
                 f"CREATE TEMP TABLE {_name(resource)} AS {_count(survey, resource)}"
@@ -32,6 +35,7 @@ def census(survey: Survey) -> Iterator[None]:
     finally:
         for resource in survey.resources:
             survey.connection.execute(f"DROP TABLE IF EXISTS {owners_of(resource)}")
+        survey.connection.execute(f"PRAGMA query_only = {query_only}")
 
 
 def owners_of(resource: Resource) -> str:

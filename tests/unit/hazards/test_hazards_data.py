@@ -351,3 +351,12 @@ def test_one_format_is_recognised_as_by_all(name: str, noise: str, at: int) -> N
                     f"SELECT {matches_sql(other, '?1')}", (each,)
                 ).fetchone()
                 assert bool(same) == (other == kind)
+
+
+def test_a_connection_set_to_query_only_is_left_so(database: Path) -> None:
+    run_sql(database, "UPDATE projects SET owner_id = 'ghost' WHERE id = 'p1'")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        assert [h.code for h in find_hazards(connection, Plan())] == ["owners_dangling"]
+        assert connection.execute("PRAGMA query_only").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone() == (0,)
