@@ -39,13 +39,9 @@ def confirm(
     found = [h for h in warnings if h.level == "warn"]
     if not typed and ask is not None:
         listed = "".join(f"\n  warning: {h.title} ({h.subject}: {h.count:,})" for h in found)
-        typed = ask(
-            f"{listed}\nThis changes the database {name}. Type its name to go on: "
-        ).strip()
+        typed = ask(f"{listed}\nThis changes the database {name}. Type its name to go on: ").strip()
     if typed != name:
-        reason = (
-            f'"{typed}" was typed' if typed else "nobody was there to be asked"
-        )
+        reason = f'"{typed}" was typed' if typed else "nobody was there to be asked"
         raise NotConfirmed(
             f"The database {name} was not changed, because {reason}; type its name when asked, "
             "or pass --yes."

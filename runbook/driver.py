@@ -82,8 +82,12 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     stem = file_stem(stage)
     manager = pool.take()
     try:
-        _papermill(NOTEBOOKS / f"{stem}.ipynb", run.folder / "notebooks" / f"{stem}.ipynb",
-                   parameters, manager)
+        _papermill(
+            NOTEBOOKS / f"{stem}.ipynb",
+            run.folder / "notebooks" / f"{stem}.ipynb",
+            parameters,
+            manager,
+        )
     except Exception as error:  # whatever it says, the record decides
         run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
     finally:
@@ -110,7 +114,7 @@ def _papermill(source: Path, output: Path, parameters: Mapping[str, object], man
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
-    class StartedKernel(NBClientEngine):
+    class StartedKernel(NBClientEngine):  # type: ignore[misc]
         """Papermill's own engine, but for the kernel, which is already there."""
 
         @classmethod

@@ -28,7 +28,7 @@ def cell_sql(column_sql: str) -> str:
     value = column_sql
     # `%!.20g`, because with 17 digits SQLite before 3.42 maps some neighbours to one text.
     real = (
-        f"CASE WHEN {value} = 0.0 AND atan2(0.0, {value}) > 1 THEN '-0.0'"
+        f"CASE WHEN {value} = 0.0 COLLATE BINARY AND atan2(0.0, {value}) > 1 THEN '-0.0'"
         f" ELSE printf('%!.20g', {value}) END"
     )
     return (

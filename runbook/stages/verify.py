@@ -17,9 +17,7 @@ def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -
         OutcomeUnknown: the ledger does not say that this run migrated the database.
         Refused, TargetError: the database or the snapshot cannot be read.
     """
-    return run.perform(
-        "verify", VerifyRecord, lambda stage: _verify(stage, progress), again=again
-    )
+    return run.perform("verify", VerifyRecord, lambda stage: _verify(stage, progress), again=again)
 
 
 def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
