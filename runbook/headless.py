@@ -10,13 +10,14 @@ from runbook.errors import BadInput, NotProven, RunbookError
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
+    RehearseRecord,
     ReportRecord,
     SnapshotRecord,
     VerifyRecord,
 )
 from runbook.run import Run
 
-ORDER = ("preflight", "snapshot", "migrate", "verify", "report")
+ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
 
 Say = Callable[[str], object]
@@ -122,6 +123,12 @@ def summary(run: Run, stage: str) -> str:
         hazards = run.result(stage, PreflightRecord).hazards
         counts = {level: sum(h.level == level for h in hazards) for level in ("warn", "note")}
         return f"nothing blocks; {counts['warn']} warnings, {counts['note']} notes"
+    if stage == "rehearse":
+        tried = run.result(stage, RehearseRecord)
+        return (
+            f"migrated, verified and taken back on a copy in {tried.seconds:.1f} s; "
+            f"write lock {tried.locked_seconds:.2f} s"
+        )
     if stage == "snapshot":
         taken = run.result(stage, SnapshotRecord)
         return f"{taken.tables} tables, {taken.rows:,} rows, backup {taken.backup.bytes:,} bytes"

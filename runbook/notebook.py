@@ -17,6 +17,7 @@ from runbook.progress import Bars
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
+    RehearseRecord,
     ReportRecord,
     SnapshotRecord,
     VerifyRecord,
@@ -28,6 +29,7 @@ __all__ = [
     "go_on",
     "migrate",
     "preflight",
+    "rehearse",
     "report",
     "snapshot",
     "verify",
@@ -48,6 +50,13 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     from runbook.stages import preflight as stage
 
     return _shown(lambda: stage.preflight(run, progress=Bars(), again=again), PreflightRecord)
+
+
+def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRecord:
+    """The whole migration and the way back, on a copy."""
+    from runbook.stages import rehearse as stage
+
+    return stage.rehearse(run, keep=keep, progress=Bars(), again=again)
 
 
 def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
