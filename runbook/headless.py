@@ -12,6 +12,7 @@ from runbook.records import (
     PreflightRecord,
     RehearseRecord,
     ReportRecord,
+    RollbackRecord,
     SnapshotRecord,
     VerifyRecord,
 )
@@ -117,6 +118,47 @@ def _report(run: Run, pool: Kernels, say: Say, show_values: bool) -> None:
     say(f"  {'report':<10} {summary(run, 'report')}")
 
 
+def roll_back(
+    run: Run,
+    *,
+    yes: bool = False,
+    discard_organizations: bool = False,
+    restore: bool = False,
+    ask: Ask | None = None,
+    say: Say = print,
+) -> None:
+    """Takes the migration of `run` back through its notebook, and writes the report anew.
+
+    Args:
+        run: the run.
+        yes: change the database without asking.
+        discard_organizations: go on although organizations or memberships were made since.
+        restore: put the whole backup back instead.
+        ask: asks the person at the terminal; None where nobody is there.
+        say: prints a line.
+
+    Raises:
+        RunbookError: what the stage said; the database is then as it was, or the message says.
+    """
+    with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
+        pool.start()
+        if run.finished("rollback"):
+            say(f"  {'rollback':<10} done already: {summary(run, 'rollback')}")
+        else:
+            parameters: dict[str, object] = {
+                "run_dir": str(run.folder),
+                "database": "",
+                "plan": "",
+                "discard_organizations": discard_organizations,
+                "restore": restore,
+                **_confirmed(run, yes, ask),
+            }
+            pool.start()
+            execute(run, "rollback", parameters, pool)
+            say(f"  {'rollback':<10} {summary(run, 'rollback')}")
+        _report(run, pool, say, show_values=False)
+
+
 def summary(run: Run, stage: str) -> str:
     """One line about a finished stage."""
     if stage == "preflight":
@@ -141,6 +183,12 @@ def summary(run: Run, stage: str) -> str:
         return (
             f"verdict {verified.verdict}: {held} of {len(verified.invariants)} invariants hold, "
             f"{len(verified.findings)} findings"
+        )
+    if stage == "rollback":
+        back = run.result(stage, RollbackRecord)
+        return (
+            f"taken back after the proof; {back.restored:,} rows restored, {back.kept:,} kept as "
+            f"users wrote them, {back.discarded:,} discarded"
         )
     written = run.result(stage, ReportRecord)
     return f"verdict {written.verdict}: {run.folder / written.report}"
