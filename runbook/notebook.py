@@ -13,21 +13,23 @@ from runbook import confirm as confirmation
 from runbook.driver import check
 from runbook.errors import NotProven, RunbookError
 from runbook.opening import open_run
+from runbook.progress import Bars
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
+    RehearseRecord,
     ReportRecord,
     SnapshotRecord,
     VerifyRecord,
 )
 from runbook.run import STAGES, Run, file_stem
-from runbook.targets import Progress
 
 __all__ = [
     "begin",
     "go_on",
     "migrate",
     "preflight",
+    "rehearse",
     "report",
     "snapshot",
     "verify",
@@ -47,14 +49,21 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     """Every hazard that can be known beforehand; changes nothing."""
     from runbook.stages import preflight as stage
 
-    return _shown(lambda: stage.preflight(run, progress=_progress(), again=again), PreflightRecord)
+    return _shown(lambda: stage.preflight(run, progress=Bars(), again=again), PreflightRecord)
+
+
+def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRecord:
+    """The whole migration and the way back, on a copy."""
+    from runbook.stages import rehearse as stage
+
+    return stage.rehearse(run, keep=keep, progress=Bars(), again=again)
 
 
 def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
 
-    return stage.snapshot(run, progress=_progress(), again=again)
+    return stage.snapshot(run, progress=Bars(), again=again)
 
 
 def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
@@ -72,14 +81,14 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
         how=how,
         ask=input if _person_is_there() else None,
     )
-    return _shown(lambda: stage.migrate(run, agreed, progress=_progress()), MigrateRecord)
+    return _shown(lambda: stage.migrate(run, agreed, progress=Bars()), MigrateRecord)
 
 
 def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database."""
     from runbook.stages import verify as stage
 
-    return stage.verify(run, progress=_progress(), again=again)
+    return stage.verify(run, progress=Bars(), again=again)
 
 
 def report(run: Run, *, show_values: bool = False) -> ReportRecord:
@@ -129,23 +138,3 @@ def _person_is_there() -> bool:
     shell = get_ipython()
     kernel = getattr(shell, "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", False))
-
-
-def _progress() -> Progress:
-    """A bar that appears when the work takes longer than a second and goes when it is done."""
-    from tqdm.auto import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        for name in [n for n in bars if n != what]:
-            bars.pop(name).close()
-        if what not in bars:
-            bars[what] = tqdm(
-                desc=what, total=total, delay=1, mininterval=0.5, leave=False, unit_scale=True
-            )
-        bars[what].update(done - bars[what].n)
-        if done >= total:
-            bars.pop(what).close()
-
-    return show

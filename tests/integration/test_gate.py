@@ -84,13 +84,19 @@ def test_nothing_is_found_in_an_untouched_database(wide: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("statement", "table", "change"),
     [
-        ("INSERT INTO users (id, email, name, created_at) VALUES ('new', 'n@example.com', 'N', '')",
-         "users", "added"),
+        (
+            "INSERT INTO users (id, email, name, created_at) VALUES ('new', 'n@example.com', 'N', '')",
+            "users",
+            "added",
+        ),
         ("DELETE FROM comments WHERE rowid = 1", "comments", "removed"),
         ("DROP INDEX idx_projects_owner", "idx_projects_owner", "index removed"),
         ("CREATE INDEX extra ON projects(name)", "extra", "index added"),
-        ("CREATE TRIGGER extra AFTER INSERT ON users BEGIN SELECT 1; END", "extra",
-         "trigger added"),
+        (
+            "CREATE TRIGGER extra AFTER INSERT ON users BEGIN SELECT 1; END",
+            "extra",
+            "trigger added",
+        ),
         ("CREATE VIEW extra AS SELECT 1", "extra", "view added"),
         ("CREATE TABLE extra (id)", "extra", "table added"),
         ("ALTER TABLE comments ADD COLUMN extra TEXT", "comments", "table changed"),
@@ -119,9 +125,11 @@ def test_a_changed_view(sample: Path, tmp_path: Path) -> None:
     [
         # one user's rows go to somebody else's organization, and their owner with them
         (
-            ("WHERE organization_id IS NULL;",
-             "WHERE organization_id IS NULL;\nUPDATE projects SET organization_id = (SELECT max(id)"
-             " FROM organizations) WHERE owner_id = (SELECT min(owner_id) FROM projects);"),
+            (
+                "WHERE organization_id IS NULL;",
+                "WHERE organization_id IS NULL;\nUPDATE projects SET organization_id = (SELECT max(id)"
+                " FROM organizations) WHERE owner_id = (SELECT min(owner_id) FROM projects);",
+            ),
             ("projects", "invariant resources_of_another_owner"),
         ),
         # one row is skipped
@@ -131,21 +139,27 @@ def test_a_changed_view(sample: Path, tmp_path: Path) -> None:
         ),
         # a timestamp of its own, which no invariant sees
         (
-            ("WHERE organization_id IS NULL;",
-             "WHERE organization_id IS NULL;\nUPDATE projects SET updated_at = '2020-01-01 00:00:00'"
-             " WHERE rowid = 7;"),
+            (
+                "WHERE organization_id IS NULL;",
+                "WHERE organization_id IS NULL;\nUPDATE projects SET updated_at = '2020-01-01 00:00:00'"
+                " WHERE rowid = 7;",
+            ),
             ("projects", "wrong value"),
         ),
         # a name that is not the rule's
         (
-            ("WHERE organization_id IS NULL;",
-             "WHERE organization_id IS NULL;\nUPDATE organizations SET name = 'x' WHERE rowid = 3;"),
+            (
+                "WHERE organization_id IS NULL;",
+                "WHERE organization_id IS NULL;\nUPDATE organizations SET name = 'x' WHERE rowid = 3;",
+            ),
             ("organizations", "wrong value"),
         ),
         # a write far from the migration
         (
-            ("WHERE organization_id IS NULL;",
-             "WHERE organization_id IS NULL;\nUPDATE users SET name = name || ' ' WHERE rowid = 3;"),
+            (
+                "WHERE organization_id IS NULL;",
+                "WHERE organization_id IS NULL;\nUPDATE users SET name = name || ' ' WHERE rowid = 3;",
+            ),
             ("users", "changed"),
         ),
     ],
@@ -199,9 +213,7 @@ def test_what_the_plan_lets_a_trigger_write_is_none(sample: Path, tmp_path: Path
     assert set(line.seen.values()) == {1000}
 
 
-def test_a_suspended_trigger_does_not_fire_and_is_there_again(
-    sample: Path, tmp_path: Path
-) -> None:
+def test_a_suspended_trigger_does_not_fire_and_is_there_again(sample: Path, tmp_path: Path) -> None:
     execute(sample, *LOGGER)
     plan = tmp_path / "plan.toml"
     plan.write_text('[triggers]\npolicy = "suspend"\n')
@@ -224,9 +236,7 @@ def test_after_drift_a_new_snapshot_lets_the_run_go_on(sample: Path, tmp_path: P
     assert migrate.migrate(run, agreed(run)).committed
 
 
-def test_untouched_tables_may_be_compared_after_the_commit(
-    sample: Path, tmp_path: Path
-) -> None:
+def test_untouched_tables_may_be_compared_after_the_commit(sample: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text('[proof]\nuntouched = "after"\n')
     run = until_snapshot(begin(sample, tmp_path / "run", plan))
@@ -241,9 +251,7 @@ def test_untouched_tables_may_be_compared_after_the_commit(
 
 
 @pytest.mark.parametrize("name", ["chinook", "northwind"])
-def test_public_databases(
-    public: Callable[[str], Path], tmp_path: Path, name: str
-) -> None:
+def test_public_databases(public: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     path = public(name)
     plan = Path(__file__).parent.parent / "plans" / f"{name}.toml"
     run = until_migrated(begin(path, tmp_path / "run", plan))
