@@ -105,7 +105,7 @@ def install() -> Tool:
     npm = shutil.which("npm")
     if npm is None:
         raise TargetError(
-            "npm is needed to install wrangler for D1 and is not on the PATH; install Node with npm."
+            "npm is needed to install wrangler for D1 and is not on the PATH; install it."
         )
     fresh = FOLDER.with_name(f"{FOLDER.name}.new-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
