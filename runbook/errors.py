@@ -22,6 +22,8 @@ class RunbookError(Exception):
     """Base of all errors that the runbook raises on purpose."""
 
     exit_code = 1
+    record: object = None
+    """What the stage had found when it refused, for people to look at."""
 
     def _render_traceback_(self) -> list[str]:
         """One line in a notebook instead of a page of frames (IPython asks for this method)."""
@@ -70,3 +72,14 @@ class OutcomeUnknown(RunbookError):
     """Whether the change happened cannot be known from here; a person must look."""
 
     exit_code = 3
+
+
+def named(name: str) -> type[RunbookError]:
+    """The class of this tree with that name, or the base where there is none."""
+    pending: list[type[RunbookError]] = [RunbookError]
+    while pending:
+        cls = pending.pop()
+        if cls.__name__ == name:
+            return cls
+        pending += cls.__subclasses__()
+    return RunbookError

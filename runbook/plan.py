@@ -181,9 +181,7 @@ def _build(cls: type, data: object, source: str, where: str) -> Any:
         path = f"{where}.{key}" if where else key
         if key in data:
             values[spec.name] = _value(hints[spec.name], data[key], source, path)
-        elif (
-            spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-        ):
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
             raise PlanError(f'{source} lacks "{key}" in [{where}]; add it.')
     return cls(**values)
 

@@ -7,12 +7,8 @@ else is passed from stage to stage. Rendering is a view of them.
 from __future__ import annotations
 
 import functools
-import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import cattrs
@@ -186,6 +182,16 @@ class SnapshotRecord:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """Who agreed that the database is changed, when and how, and to which warnings."""
+
+    by: str
+    at: str
+    how: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class MigrateRecord:
     """Result of `04_migrate`; `committed` False means that everything was rolled back."""
 
@@ -201,6 +207,9 @@ class MigrateRecord:
     proof: Literal["before commit", "after commit"] = "before commit"
     proven_after_commit: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit; verify compares them."""
+    confirmation: Confirmation | None = None
+    note: str = ""
+    """One sentence where the run did not go straight, for example that it was resumed."""
 
 
 @dataclass(frozen=True)
@@ -283,50 +292,3 @@ def from_json(cls: type[T], data: object) -> T:
             f"A {cls.__name__} in the run folder cannot be read; it is damaged or was written by "
             "another version, so run that stage again or start a new run folder."
         ) from error
-
-
-def write_json(path: Path, data: object) -> None:
-    """Writes JSON so that `path` holds either the old text or the whole new one, durably."""
-    write_durably(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes a file atomically and durably: temporary file, fsync, rename, fsync of the folder."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in `folder` durable, so that a rename survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`.
-
-    Raises:
-        RunFolderError: the file is missing, torn or no JSON object.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"{path} cannot be read ({type(error).__name__}); it is missing or damaged, so run "
-            "that stage again or start a new run folder."
-        ) from error
-    if not isinstance(data, dict):
-        raise RunFolderError(f"{path} is damaged: it holds no JSON object; run that stage again.")
-    return data

@@ -25,8 +25,9 @@ from typing import Any, Literal, TypeVar
 
 from runbook import __version__
 from runbook.errors import NotAllowedNow, RunbookError, RunFolderError
+from runbook.files import read_json, sync_folder, write_json
 from runbook.plan import Plan
-from runbook.records import Identity, from_json, read_json, sync_folder, to_json, write_json
+from runbook.records import Identity, from_json, to_json
 from runbook.sql import FOLDER
 
 T = TypeVar("T")
@@ -174,6 +175,21 @@ class Run:
             )
         return cls(folder, from_json(RunInfo, read_json(folder / "run.json")))
 
+    @property
+    def backup(self) -> Path:
+        """The restorable copy of the database, from before the migration."""
+        return self.folder / "backup" / "backup.db"
+
+    @property
+    def before(self) -> Path:
+        """Folder of the capture from before the migration."""
+        return self.folder / "snapshots" / "before"
+
+    @property
+    def after(self) -> Path:
+        """Folder of the capture from after the migration."""
+        return self.folder / "snapshots" / "after"
+
     # -- records -----------------------------------------------------------------------------
 
     def record_path(self, stage: str) -> Path:
@@ -238,7 +254,9 @@ class Run:
             self.check_allowed(stage)
             previous = self.record(stage)
             open_stage = Stage(self, stage, now(), time.perf_counter(), previous)
-            open_stage.write("started", None)
+            if previous is None or previous.status != "proven":
+                # A proof that waits for its commit is kept until the ledger was asked.
+                open_stage.write("started", None)
             self.log(stage, "started")
             try:
                 result = work(open_stage)

@@ -11,7 +11,7 @@ from runbook import timestamps
 from runbook.names import quote_name, quote_value
 from runbook.plan import Plan, Resource
 from runbook.shape import Shape, adopter_value
-from runbook.sql import environment, split_statements, sql_files
+from runbook.sql import SqlFile, environment, split_statements, sql_files
 
 LEDGER = "runbook_ledger"
 GUARD = "runbook_guard"
@@ -103,7 +103,12 @@ def template_values(plan: Plan, shape: Shape) -> dict[str, object]:
         "adopter": literal,
         "resources": [_resource(r, plan, shape, users, literal) for r in plan.resources],
         "tables": [
-            {"name": quote_name(t), "text": quote_value(t), "before": _rows_before(t)}
+            {
+                "plain": t,
+                "name": quote_name(t),
+                "text": quote_value(t),
+                "before": _rows_before(t),
+            }
             for t in (plan.users.table, *(r.table for r in plan.resources))
         ],
         "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
@@ -131,6 +136,7 @@ def _resource(
     table = quote_name(resource.table)
     keys = shape.row_keys.get(resource.table, ()) or ("rowid",)
     return {
+        "plain": resource.table,
         "table": table,
         "text": quote_value(resource.table),
         "owner": owner,
@@ -151,23 +157,34 @@ def _rows_before(table: str) -> str:
     )
 
 
-def _guarded() -> list[dict[str, str]]:
-    return [{"name": f.name} for f in sql_files("invariants") if f.when == "before commit"]
+def guard_query(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Each table that an invariant is asked of (empty: the database) with the query for it."""
+    values = template_values(plan, shape)
+    for name, _, query in _queries(file, values):
+        yield name, query
+
+
+def _guarded() -> list[SqlFile]:
+    return [f for f in sql_files("invariants") if f.when == "before commit"]
 
 
 def _guards(values: dict[str, object]) -> Iterator[dict[str, object]]:
     """One guard for each invariant and each table that it is asked of."""
-    for file in sql_files("invariants"):
-        if file.when != "before commit":
-            continue
-        subjects: list[dict[str, object]] = [{"text": "''"}]
-        if file.for_each:
-            found = values[f"{file.for_each}s"]
-            assert isinstance(found, list)
-            subjects = found
-        for subject in subjects:
-            query = file.render(**values, **({file.for_each: subject} if file.for_each else {}))
-            yield {"name": file.name, "subject": subject["text"], "query": query.strip()}
+    for file in _guarded():
+        for _, subject, query in _queries(file, values):
+            yield {"name": file.name, "subject": subject, "query": query}
+
+
+def _queries(file: SqlFile, values: dict[str, object]) -> Iterator[tuple[str, str, str]]:
+    """Name and literal of each subject of an invariant, and its query."""
+    if not file.for_each:
+        yield "", "''", file.render(**values).strip()
+        return
+    subjects = values[f"{file.for_each}s"]
+    assert isinstance(subjects, list)
+    for subject in subjects:
+        query = file.render(**values, **{file.for_each: subject}).strip()
+        yield str(subject["plain"]), str(subject["text"]), query
 
 
 def _comment(text: str) -> str:

@@ -21,7 +21,9 @@ from runbook.plan import Plan, Resource
 KeyClass = Literal["text", "integer", "blob"]
 
 # A declared type that may be repeated in CREATE TABLE as it stands, e.g. VARCHAR(36).
-_PLAIN_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*( ?\([0-9]+(, ?[0-9]+)?\))?")
+_PLAIN_TYPE = re.compile(
+    r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*( ?\([0-9]+(, ?[0-9]+)?\))?"
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,7 @@ class Shape:
     def format_of(self, resource: Resource) -> str:
         """The format in which the resource's `updated_at` is written; the plan goes first."""
         return (
-            resource.updated_at_format
-            or self.formats.get(resource.table)
-            or timestamps.SPECIFIED
+            resource.updated_at_format or self.formats.get(resource.table) or timestamps.SPECIFIED
         )
 
 

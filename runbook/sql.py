@@ -16,7 +16,7 @@ import jinja2
 
 FOLDER = Path(__file__).resolve().parent.parent / "sql"
 
-_HEAD = re.compile(r"^-- (title|why|for each|when): (.*)\n", re.MULTILINE)
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns): (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class SqlFile:
     why: str
     for_each: str
     when: str
+    columns: tuple[str, ...]
     body: str
 
     def render(self, **values: object) -> str:
@@ -44,7 +45,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=False,
         lstrip_blocks=False,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (this is SQL, not HTML)
+        autoescape=False,
     )
 
 
@@ -68,6 +69,7 @@ def _read(path: Path) -> SqlFile:
         why=head.get("why", ""),
         for_each=head.get("for each", ""),
         when=head.get("when", ""),
+        columns=tuple(filter(None, head.get("columns", "").split(", "))),
         body=_HEAD.sub("", text),
     )
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import Refused, RunbookError, TargetError
+from runbook.files import sync_folder
 from runbook.plan import Plan
-from runbook.records import Hazard, Identity, LedgerRow, StepTaken, sync_folder
+from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import LEDGER, Script
 from runbook.targets import Applied, Capabilities, Explain, Progress, Prove, no_progress
 from runbook.targets.sqlite_file import open_readonly
@@ -161,9 +162,7 @@ class SqliteTarget:
         return tuple(taken)
 
 
-def copy_database(
-    source: sqlite3.Connection, to: Path, progress: Progress = no_progress
-) -> None:
+def copy_database(source: sqlite3.Connection, to: Path, progress: Progress = no_progress) -> None:
     """Copies a database to the new file `to` with the backup API, durably."""
     handle = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     os.close(handle)

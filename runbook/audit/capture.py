@@ -1,0 +1,103 @@
+"""A capture: every table as exact Parquet, with digests, in one folder that describes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from runbook import timestamps
+from runbook.audit.digest import digest_table
+from runbook.audit.footprint import outside_columns
+from runbook.audit.parquet import Snapshot, write_snapshot
+from runbook.files import read_json, write_json
+from runbook.plan import Plan
+from runbook.records import TableDigest, from_json, to_json
+from runbook.shape import Shape
+from runbook.targets import Progress, no_progress
+
+PLACEHOLDER = b"<the run's timestamp>"
+"""Starts with no cell's tag, so no value can be mistaken for it."""
+
+
+def capture(
+    database: Path,
+    folder: Path,
+    *,
+    immutable: bool = False,
+    progress: Progress = no_progress,
+) -> Snapshot:
+    """Writes the tables of a SQLite file into `folder`, with `snapshot.json` last.
+
+    Raises:
+        TargetError: the database cannot be read.
+    """
+    snapshot = write_snapshot(database, folder, progress=progress, immutable=immutable)
+    write_json(folder / "snapshot.json", to_json(snapshot))
+    return snapshot
+
+
+def read_capture(folder: Path) -> Snapshot:
+    """The description of a capture.
+
+    Raises:
+        RunFolderError: it is missing or damaged.
+    """
+    return from_json(Snapshot, read_json(folder / "snapshot.json"))
+
+
+def digests(
+    snapshot: Snapshot, folder: Path, plan: Plan, shape: Shape, applied_at: str | None = None
+) -> tuple[TableDigest, ...]:
+    """The digests of every table of a capture.
+
+    `applied_at` is the run's timestamp, replaced by a placeholder in the digest `timeless`.
+    """
+    return tuple(
+        _digest(snapshot, folder, name, plan, shape, applied_at)
+        for name in (t.name for t in snapshot.tables)
+    )
+
+
+def _digest(
+    snapshot: Snapshot,
+    folder: Path,
+    name: str,
+    plan: Plan,
+    shape: Shape,
+    applied_at: str | None,
+) -> TableDigest:
+    table = next(t for t in snapshot.tables if t.name == name)
+    path = folder / table.file
+    everything = digest_table(path, table.columns)
+    outside = outside_columns(plan, name, table.columns)
+    replace = _timestamps(snapshot, name, plan, shape, applied_at) if applied_at else {}
+    return TableDigest(
+        table=name,
+        rows=table.rows,
+        all_columns=everything,
+        outside=everything if outside == table.columns else digest_table(path, outside),
+        timeless=digest_table(path, table.columns, replace=replace) if replace else everything,
+    )
+
+
+def _timestamps(
+    snapshot: Snapshot, name: str, plan: Plan, shape: Shape, applied_at: str
+) -> Mapping[str, tuple[bytes, bytes]]:
+    """The columns of a table that hold the run's timestamp, with its cell and the placeholder."""
+    codec = snapshot.encoding.lower().replace("16le", "-16-le").replace("16be", "-16-be")
+
+    def cell(format_name: str) -> tuple[bytes, bytes]:
+        value = timestamps.write(format_name, applied_at)
+        tag = "i" if isinstance(value, int) else "t"
+        return f"{tag}{value}".encode(codec), PLACEHOLDER
+
+    folded = name.casefold()
+    if folded == "organizations":
+        return dict.fromkeys(("created_at", "updated_at"), cell(timestamps.SPECIFIED))
+    if folded == "organization_memberships":
+        columns = ("accepted_at", "created_at", "updated_at")
+        return dict.fromkeys(columns, cell(timestamps.SPECIFIED))
+    for resource in plan.resources:
+        if resource.table.casefold() == folded and resource.updated_at:
+            return {resource.updated_at: cell(shape.format_of(resource))}
+    return {}

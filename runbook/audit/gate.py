@@ -1,0 +1,351 @@
+"""The proof inside SQLite: the whole database against its backup, and every value by its rule.
+
+The same function is the *gate*, inside the open transaction before its commit, and the witness
+`sqlite` over the committed file afterwards.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from runbook import timestamps
+from runbook.audit.findings import DRIFT, outside_findings
+from runbook.audit.footprint import (
+    expected_organizations,
+    is_new_table,
+    new_indexes,
+    outside_columns,
+)
+from runbook.audit.samples import SAMPLES, sample_rows
+from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.tables import Table, read_tables
+from runbook.errors import NotProven
+from runbook.names import quote_name
+from runbook.plan import Plan, Resource
+from runbook.records import Finding, LedgerRow, Sample, Witness
+from runbook.script import LEDGER, NEW_TABLES, template_values
+from runbook.shape import Shape
+from runbook.sql import SqlFile, sql_file
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one look found: counts for the footprint by (table, change, column), and findings."""
+
+    counts: dict[tuple[str, str, str], int]
+    findings: tuple[Finding, ...]
+    tables_compared: int
+    deferred: tuple[str, ...] = ()
+    """Tables that the plan moved behind the commit and that this look left out."""
+
+
+def prove(
+    connection: sqlite3.Connection,
+    plan: Plan,
+    shape: Shape,
+    ledger: LedgerRow | None,
+    *,
+    witness: Witness = "gate",
+    before: str = "before",
+    after: str = "main",
+    defer_untouched: bool = False,
+) -> Proof:
+    """Compares schema `after` with schema `before`: nothing outside the footprint may differ.
+
+    Args:
+        connection: both schemas are attached to it.
+        plan: what was to be changed.
+        shape: the database's shape as it was before.
+        ledger: the row that the ledger must hold, but for its time; None where it is not checked.
+        witness: who is looking, for the findings.
+        before: schema of the backup.
+        after: schema of the migrated database.
+        defer_untouched: leave out the tables that the plan does not name.
+    """
+    look = _Look(connection, plan, shape, witness, before, after)
+    findings = [*look.objects()]
+    counts: Counter[tuple[str, str, str]] = Counter()
+    deferred = []
+    compared = 0
+    old = {t.name.casefold(): t for t in _stored(read_tables(connection, before))}
+    new = {t.name.casefold(): t for t in _stored(read_tables(connection, after))}
+    for name in sorted(old.keys() & new.keys()):
+        if name == LEDGER:
+            continue
+        if defer_untouched and not _named(plan, name):
+            deferred.append(old[name].name)
+            continue
+        compared += 1
+        findings += look.table(old[name], new[name], counts)
+    if all(t in new for t in (*NEW_TABLES, LEDGER)):
+        findings += look.ledger(ledger, old.get(LEDGER), counts)
+        for name, file in (
+            ("organizations", sql_file("audit/organizations_by_rule")),
+            ("organization_memberships", sql_file("audit/memberships_by_rule")),
+        ):
+            findings += look.new_table(name, file, counts)
+        for resource in plan.resources:
+            findings += look.resource(resource, counts)
+    return Proof(dict(counts), tuple(findings), compared, tuple(deferred))
+
+
+def refuse(findings: Iterable[Finding]) -> NotProven:
+    """The error that rolls a migration back, naming the first finding and how many more."""
+    first, *others = findings
+    more = f" (and {len(others)} more findings)" if others else ""
+    return NotProven(f"The proof failed before the commit: {first.message}{more}.")
+
+
+@dataclass(frozen=True)
+class _Look:
+    connection: sqlite3.Connection
+    plan: Plan
+    shape: Shape
+    witness: Witness
+    before: str
+    after: str
+
+    def finding(
+        self,
+        table: str,
+        column: str,
+        change: str,
+        rows: int,
+        message: str,
+        samples: tuple[Sample, ...] = (),
+    ) -> Finding:
+        return Finding(self.witness, table, column, change, rows, message, samples)
+
+    # -- everything that must be identical ---------------------------------------------------
+
+    def objects(self) -> Iterator[Finding]:
+        """Tables, indexes, triggers and views whose SQL is not what it must be."""
+        indexes = {name.casefold() for name, _ in new_indexes(self.plan)}
+        resources = {r.table.casefold() for r in self.plan.resources}
+        missing = {("table", t) for t in (*NEW_TABLES, LEDGER)} | {("index", i) for i in indexes}
+        for change in compare_objects(self.connection, self.before, self.after):
+            name = change.name.casefold()
+            missing.discard((change.type, name))
+            if change.change == "added" and (
+                (change.type == "table" and is_new_table(name))
+                or (change.type == "index" and name in indexes)
+                or (change.type == "index" and _automatic(change.after))
+            ):
+                continue
+            if (
+                change.change == "changed"
+                and change.type == "table"
+                and name in resources
+                and _column_added(change.before or "", change.after or "")
+            ):
+                continue
+            yield self.finding(
+                change.name,
+                "",
+                f"{change.type} {change.change}",
+                1,
+                f'the {change.type} "{change.name}" was {change.change}; {DRIFT}',
+                (Sample(change.name, "sql", change.before, change.after),),
+            )
+        present = {
+            (kind, name.casefold())
+            for kind, name in self.connection.execute(
+                f"SELECT type, name FROM {quote_name(self.after)}.sqlite_schema"
+            )
+        }
+        for kind, name in sorted(missing - present):
+            yield self.finding(
+                name, "", f"{kind} missing", 1, f'the {kind} "{name}" was not created'
+            )
+
+    def table(
+        self, old: Table, new: Table, counts: Counter[tuple[str, str, str]]
+    ) -> Iterator[Finding]:
+        """One table that was there before: identical, but for the footprint's columns."""
+        columns = outside_columns(self.plan, old.name, old.column_names)
+        difference = compare_table(
+            self.connection,
+            old,
+            new,
+            before=self.before,
+            after=self.after,
+            columns=columns,
+            samples=SAMPLES,
+        )
+        counts[old.name, "added", ""] += difference.added
+        yield from outside_findings(difference, self.plan, self.witness)
+        touched = [c for c in old.column_names if c not in columns]
+        if touched:
+            inside = compare_table(
+                self.connection,
+                old,
+                new,
+                before=self.before,
+                after=self.after,
+                columns=touched,
+                samples=0,
+            )
+            for column, rows in inside.changed:
+                counts[old.name, "changed", column] += rows
+
+    # -- everything that must have changed, to the right value --------------------------------
+
+    def ledger(
+        self,
+        expected: LedgerRow | None,
+        old: Table | None,
+        counts: Counter[tuple[str, str, str]],
+    ) -> Iterator[Finding]:
+        """The ledger holds what it held, and one row more."""
+        name = self.plan.migration.name
+        columns = "migration, run, checksum, applied_at"
+        rows = set(
+            self.connection.execute(f"SELECT {columns} FROM {quote_name(self.after)}.{LEDGER}")
+        )
+        earlier = (
+            set(
+                self.connection.execute(f"SELECT {columns} FROM {quote_name(self.before)}.{LEDGER}")
+            )
+            if old
+            else set()
+        )
+        counts[LEDGER, "added", ""] += len(rows - earlier)
+        ours = [r for r in rows - earlier if r[0] == name]
+        right = ours and (
+            expected is None or ours[0][:3] == (name, expected.run, expected.checksum)
+        )
+        if not right or len(rows - earlier) != 1 or earlier - rows:
+            yield self.finding(
+                LEDGER,
+                "",
+                "changed",
+                len(rows ^ earlier),
+                f'the ledger does not hold exactly one new row for "{name}"',
+                tuple(Sample(str(r[0]), "run", None, str(r[1])) for r in sorted(rows ^ earlier)),
+            )
+
+    def new_table(
+        self, name: str, file: SqlFile, counts: Counter[tuple[str, str, str]]
+    ) -> Iterator[Finding]:
+        """Every row of a new table is the one that the rule gives, and none is missing."""
+        (rows,) = self.connection.execute(
+            f"SELECT count(*) FROM {quote_name(self.after)}.{quote_name(name)}"
+        ).fetchone()
+        counts[name, "added", ""] += rows
+        expected = expected_organizations(self.connection, self.plan, self.shape, self.before)
+        if rows != expected:
+            yield self.finding(
+                name,
+                "",
+                "added",
+                abs(rows - expected),
+                f'"{name}" holds {rows} rows where the plan makes {expected}',
+            )
+        yield from self._by_rule(name, file, {})
+
+    def resource(
+        self, resource: Resource, counts: Counter[tuple[str, str, str]]
+    ) -> Iterator[Finding]:
+        """Every row of a resource carries its owner's organization and the run's timestamp."""
+        (assigned,) = self.connection.execute(
+            f"SELECT count(organization_id) FROM {quote_name(self.after)}"
+            f".{quote_name(resource.table)}"
+        ).fetchone()
+        counts[resource.table, "changed", "organization_id"] += assigned
+        key = self.shape.row_keys.get(resource.table, ()) or ("rowid",)
+        owner = f"r.{quote_name(resource.owner)}"
+        values = template_values(self.plan, self.shape)
+        if values["adopter"] is not None:
+            users = f"{quote_name(self.before)}.{quote_name(self.plan.users.table)}"
+            owner = (
+                f"CASE WHEN EXISTS (SELECT 1 FROM {users} AS u WHERE"
+                f" u.{quote_name(self.plan.users.key)} = {owner})"
+                f" THEN {owner} ELSE {values['adopter']} END"
+            )
+        given = {
+            "table": quote_name(resource.table),
+            "first": f"r.{quote_name(key[0])}",
+            "owner_before": f"({owner})",
+            "updated_at": quote_name(resource.updated_at) if resource.updated_at else None,
+        }
+        at = timestamps.write_sql(self.shape.format_of(resource), "applied_at")
+        yield from self._by_rule(
+            resource.table,
+            sql_file("audit/resources_by_rule"),
+            {"resource": given, "now": self._now(at)},
+            names={"updated_at": resource.updated_at or ""},
+        )
+
+    def _by_rule(
+        self,
+        table: str,
+        file: SqlFile,
+        values: dict[str, object],
+        names: dict[str, str] | None = None,
+    ) -> Iterator[Finding]:
+        """Runs one of the `..._by_rule` queries: a flag per column, true where it is wrong."""
+        columns = file.columns
+        query = file.render(
+            **{
+                **template_values(self.plan, self.shape),
+                "before": quote_name(self.before),
+                "after": quote_name(self.after),
+                "now_specified": self._now("substr(applied_at, 1, 19)"),
+                **values,
+            }
+        )
+        sums = ", ".join(f"count(*) FILTER (WHERE wrong.{c})" for c in columns)
+        found = self.connection.execute(f"SELECT {sums} FROM ({query}) AS wrong").fetchone()
+        for column, rows in zip(columns, found, strict=True):
+            if not rows:
+                continue
+            name = (names or {}).get(column, column)
+            first = (self.shape.row_keys.get(table, ()) or ("id",))[0]
+            sample = (
+                f'SELECT wrong."row", t.{quote_name(name)} AS {quote_name(name)}'
+                f" FROM ({query}) AS wrong JOIN {quote_name(self.after)}.{quote_name(table)} AS t"
+                f' ON t.{quote_name(first)} IS wrong."row" WHERE wrong.{column}'
+            )
+            yield self.finding(
+                table,
+                name,
+                "wrong value",
+                rows,
+                f'{rows} values of "{name}" in "{table}" are not what the rule gives',
+                sample_rows(self.connection, sample),
+            )
+
+    def _now(self, expression: str) -> str:
+        migration = template_values(self.plan, self.shape)["migration"]
+        return (
+            f"(SELECT {expression} FROM {quote_name(self.after)}.{LEDGER}"
+            f" WHERE migration = {migration})"
+        )
+
+
+def _stored(tables: Iterable[Table]) -> Iterator[Table]:
+    return (t for t in tables if t.kind in ("table", "shadow"))
+
+
+def _named(plan: Plan, table: str) -> bool:
+    names = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
+    return table.casefold() in names
+
+
+def _automatic(text: str | None) -> bool:
+    prefix = "(automatic index of "
+    return text is not None and text.startswith(prefix) and is_new_table(text[len(prefix) : -1])
+
+
+def _column_added(before: str, after: str) -> bool:
+    """Whether the only difference is the one column definition that SQLite put into the text."""
+    added = ", organization_id TEXT REFERENCES organizations(id)"
+    at = 0
+    while (at := after.find(added, at)) >= 0:
+        if after[:at] + after[at + len(added) :] == before:
+            return True
+        at += 1
+    return False

@@ -1,0 +1,337 @@
+"""Exact Parquet of every table of a SQLite file: encoded by SQLite, so nothing is converted.
+
+Each stored table becomes one file. Every column is binary and holds tagged cells (see `cells`);
+where the rowid can be read it is the first column, a 64-bit integer under a name that no column
+has (`rowid_column`). Typed routes are faster by nothing and lose values in silence.
+
+All tables are read in one state of the database, even while others write to it: every reading
+connection opens its read transaction between two looks at `PRAGMA data_version` that agree, so
+nothing was committed in between. Afterwards each keeps its own snapshot (WAL) or holds writers
+off (rollback journal).
+
+The driver brings its own copy of SQLite. POSIX locks belong to a process, and closing a file
+drops all of them, so no connection of Python's `sqlite3` to the same file may be open in this
+process meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import re
+import sqlite3
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_sqlite.dbapi as adbc
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runbook.audit.cells import cell_sql
+from runbook.audit.tables import Table, read_tables, stored_tables
+from runbook.errors import TargetError
+from runbook.names import quote_name
+
+_BATCH_ROWS = 65_536
+_BATCH_BYTES = 16 << 20  # of encoded cells; wide rows make smaller batches
+_READERS = 4
+_BUSY_MILLISECONDS = 10_000
+_ATTEMPTS = 50  # at catching a moment in which nobody commits
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class SnapshotTable:
+    """One table's file: its name, rows, columns, declared key, size in bytes and checksum."""
+
+    name: str
+    file: str
+    rows: int
+    columns: tuple[str, ...]
+    rowid: bool
+    key: tuple[str, ...]
+    bytes: int
+    sha256: str
+
+    @property
+    def rowid_column(self) -> str | None:
+        """Name of the file's first column if it holds the rowid."""
+        return rowid_column(self.columns) if self.rowid else None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All stored tables of a database, sorted by name, and the encoding of its text."""
+
+    encoding: str
+    tables: tuple[SnapshotTable, ...]
+
+
+def rowid_column(columns: Sequence[str]) -> str:
+    """Return `__rowid__`, with further underscores in front until no column has that name."""
+    taken = {column.lower() for column in columns}
+    name = "__rowid__"
+    while name in taken:
+        name = "_" + name
+    return name
+
+
+def write_snapshot(
+    database: Path, folder: Path, *, progress: Progress | None = None, immutable: bool = False
+) -> Snapshot:
+    """Write every stored table of the SQLite file `database` into `folder`.
+
+    `progress` is told (table, rows written, rows in all). `immutable` reads a file that nobody
+    can change, such as a backup on read-only storage, without locks and without its WAL. Files
+    appear whole or not at all. Raises TargetError if the database cannot be read, or if a table
+    yields other than the number of rows that SQLite counts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            for attempt in range(_ATTEMPTS):
+                encoding, version, tables = _read_schema(database, immutable)
+                readers = stack.enter_context(_Readers(database, immutable))
+                if readers.schema_version() == version:
+                    break
+                if attempt == _ATTEMPTS - 1:
+                    raise TargetError(
+                        f"The schema of {database} keeps changing: stop its writers and try again."
+                    )
+                stack.pop_all().close()
+            written = [
+                _write_table(readers, number, table, folder, progress)
+                for number, table in enumerate(tables, start=1)
+            ]
+    except (sqlite3.Error, adbc.Error) as error:
+        raise TargetError(
+            f"The database {database} cannot be read ({error}): check the file and its writers."
+        ) from error
+    return Snapshot(encoding, tuple(written))
+
+
+def _uri(database: Path, immutable: bool) -> str:
+    path = urllib.parse.quote(str(database.resolve()))
+    return f"file:{path}?mode=ro" + ("&immutable=1" if immutable else "")
+
+
+def _read_schema(database: Path, immutable: bool) -> tuple[str, int, tuple[Table, ...]]:
+    connection = sqlite3.connect(_uri(database, immutable), uri=True, isolation_level=None)
+    with contextlib.closing(connection):
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        connection.execute("BEGIN")
+        (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+        (version,) = connection.execute("PRAGMA schema_version").fetchone()
+        return encoding, version, stored_tables(read_tables(connection))
+
+
+class _Readers:
+    """Connections that all see one state of the database, lent to one thread at a time."""
+
+    def __init__(self, database: Path, immutable: bool) -> None:
+        self._uri = _uri(database, immutable)
+        self._stack = contextlib.ExitStack()
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.count = 0
+
+    def __enter__(self) -> _Readers:
+        wanted = min(_READERS, os.cpu_count() or 1)
+        watcher = self._stack.enter_context(adbc.connect(self._uri, autocommit=True))
+        for attempt in range(_ATTEMPTS):
+            # After many failures one reader has to do: it agrees with itself.
+            number = wanted if attempt < _ATTEMPTS - 1 else 1
+            seen = _scalar(watcher, "PRAGMA data_version")
+            with contextlib.ExitStack() as opened:
+                connections = [opened.enter_context(self._open()) for _ in range(number)]
+                if number == 1 or _scalar(watcher, "PRAGMA data_version") == seen:
+                    self._stack.push(opened.pop_all())
+                    break
+        self.count = len(connections)
+        for connection in connections:
+            self._free.put(connection)
+        return self
+
+    def _open(self) -> Any:
+        connection = adbc.connect(self._uri)  # not in autocommit: this begins a transaction
+        _scalar(connection, f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        _scalar(connection, "SELECT count(*) FROM sqlite_schema")  # the first read fixes the state
+        return connection
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Any]:
+        connection = self._free.get()
+        try:
+            yield connection
+        finally:
+            self._free.put(connection)
+
+    def schema_version(self) -> int:
+        with self.one() as connection:
+            return _scalar(connection, "PRAGMA schema_version")
+
+
+def _scalar(connection: Any, sql: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        row = cursor.fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
+
+
+def _write_table(
+    readers: _Readers, number: int, table: Table, folder: Path, progress: Progress | None
+) -> SnapshotTable:
+    columns = table.column_names
+    slug = re.sub(r"[^a-z0-9]+", "-", table.name.lower()).strip("-")[:40]
+    file = folder / f"{number:04d}-{slug or 'table'}.parquet"
+    fields = [pa.field(name, pa.binary(), nullable=False) for name in columns]
+    if table.rowid is not None:
+        fields.insert(0, pa.field(rowid_column(columns), pa.int64(), nullable=False))
+    schema = pa.schema(fields)
+    with readers.one() as connection:
+        expected = _scalar(connection, f"SELECT count(*) FROM {quote_name(table.name)}")
+        batch_rows = _batch_rows(connection, table)
+        bounds = _bounds(connection, table, batch_rows, expected)
+    rows = 0
+    part = folder / f".{file.name}.part"
+    try:
+        # No dictionary and no statistics: cells seldom repeat, and nobody filters by them.
+        with (
+            part.open("wb") as sink,
+            pq.ParquetWriter(
+                sink,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            ) as writer,
+        ):
+            for batch in _batches(readers, table, bounds, batch_rows):
+                if batch.num_rows:
+                    writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+                    rows += batch.num_rows
+                    if progress:
+                        progress(table.name, rows, expected)
+            writer.close()
+            sink.flush()
+            os.fsync(sink.fileno())
+        if rows != expected:
+            raise TargetError(
+                f"Table {table.name!r} yielded {rows} rows where SQLite counts {expected}:"
+                " run PRAGMA integrity_check on the database."
+            )
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    _sync_folder(folder)
+    with file.open("rb") as source:
+        checksum = hashlib.file_digest(source, "sha256").hexdigest()
+    size = file.stat().st_size
+    has_rowid = table.rowid is not None
+    return SnapshotTable(table.name, file.name, rows, columns, has_rowid, table.key, size, checksum)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _batch_rows(connection: Any, table: Table) -> int:
+    """Rows that take about _BATCH_BYTES, judged by the first hundred."""
+    lengths = " + ".join(
+        f"ifnull(length(CAST({quote_name(c)} AS BLOB)), 0) * 2 + 8" for c in table.column_names
+    )
+    sql = (
+        f"SELECT CAST(avg(n) AS INTEGER) FROM"
+        f" (SELECT {lengths or '8'} AS n FROM {quote_name(table.name)} LIMIT 100)"
+    )
+    return max(64, min(_BATCH_ROWS, _BATCH_BYTES // max(1, _scalar(connection, sql))))
+
+
+def _bounds(connection: Any, table: Table, batch_rows: int, rows: int) -> list[int]:
+    """Return the last rowid of every batch but the last; [] to read the table in one go."""
+    if table.rowid is None or rows <= batch_rows:
+        return []
+    rowid = quote_name(table.rowid)
+    bounds: list[int] = []
+    while (len(bounds) + 1) * batch_rows < rows:
+        after = f"WHERE {rowid} > {bounds[-1]}" if bounds else ""
+        bounds.append(
+            _scalar(
+                connection,
+                f"SELECT {rowid} FROM {quote_name(table.name)} {after}"
+                f" ORDER BY {rowid} LIMIT 1 OFFSET {batch_rows - 1}",
+            )
+        )
+    return bounds
+
+
+def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int) -> Iterator[Any]:
+    """Yield the table's batches in rowid order, read ahead by as many threads as readers."""
+    cells = [f"{cell_sql(quote_name(name))} AS c{i}" for i, name in enumerate(table.column_names)]
+    select = f"FROM {quote_name(table.name)}"
+    if table.rowid is None:
+        yield from _stream(readers, f"SELECT {', '.join(cells)} {select}", batch_rows)
+        return
+    rowid = quote_name(table.rowid)
+    base = f"SELECT {', '.join([f'{rowid} AS r', *cells])} {select}"
+    ranges: list[str] = []
+    for i in range(len(bounds) + 1):
+        limits = [f"{rowid} > {bounds[i - 1]}"] if i else []
+        limits += [f"{rowid} <= {bounds[i]}"] if i < len(bounds) else []
+        ranges.append(f"WHERE {' AND '.join(limits)}" if limits else "")
+
+    def read(limits: str) -> list[Any]:
+        sql = f"{base} {limits} ORDER BY {rowid}"
+        with readers.one() as connection, _query(connection, sql, batch_rows) as batches:
+            return list(batches)
+
+    with ThreadPoolExecutor(readers.count) as pool:
+        pending: list[Future[list[Any]]] = []
+        try:
+            for each in ranges:
+                pending.append(pool.submit(read, each))
+                if len(pending) > readers.count:
+                    yield from pending.pop(0).result()
+            while pending:
+                yield from pending.pop(0).result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _stream(readers: _Readers, sql: str, batch_rows: int) -> Iterator[Any]:
+    """Yield batches of one statement, reading the next one while the last is being written."""
+    with (
+        ThreadPoolExecutor(1) as pool,
+        readers.one() as connection,
+        _query(connection, sql, batch_rows) as batches,
+    ):
+        iterator = iter(batches)
+        ahead: Future[Any] = pool.submit(next, iterator, None)
+        while (batch := ahead.result()) is not None:
+            ahead = pool.submit(next, iterator, None)
+            yield batch
+
+
+@contextlib.contextmanager
+def _query(connection: Any, sql: str, batch_rows: int) -> Iterator[Any]:
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": batch_rows})
+        cursor.execute(sql)
+        with cursor.fetch_record_batch() as reader:
+            yield reader

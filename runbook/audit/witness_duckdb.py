@@ -1,0 +1,333 @@
+"""The second witness: DuckDB compares two snapshots, with no SQL in common with SQLite's.
+
+It reads nothing but the Parquet files, whose cells are equal bytes if and only if they are the
+same value of the same storage class. Rows are paired by the rules that `strict` states, so that
+the results can be put side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from runbook.audit.cells import readable
+from runbook.audit.differences import How, RowSample, TableDifference, name_row
+from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.parquet import Snapshot, SnapshotTable
+from runbook.errors import BadInput, TargetError
+
+_NULL = {"UTF-8": b"n", "UTF-16le": b"n\0", "UTF-16be": b"\0n"}
+
+
+def diff_snapshots(
+    before: Snapshot,
+    before_dir: Path,
+    after: Snapshot,
+    after_dir: Path,
+    *,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    samples: int = 10,
+) -> tuple[TableDifference, ...]:
+    """Compare every table of two snapshots, sorted by name.
+
+    `columns` limits what is compared in the tables it names (default: all that both have). A
+    table on one side only counts as all its rows added or removed. Raises TargetError if the
+    two databases do not store text alike, BadInput if a column is not in both tables.
+    """
+    if before.encoding != after.encoding:
+        raise TargetError(
+            f"The database's text was {before.encoding} and is {after.encoding}:"
+            " compare it with a snapshot of the same database."
+        )
+    old = {table.name: table for table in before.tables}
+    new = {table.name: table for table in after.tables}
+    found: list[TableDifference] = []
+    with open_duckdb(after_dir) as connection:
+        for name in sorted(old.keys() | new.keys()):
+            if name not in old:
+                n = new[name].rows
+                found.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))
+            elif name not in new:
+                n = old[name].rows
+                found.append(TableDifference(name, n, 0, 0, n, (), 0, (), "rows"))
+            else:
+                wanted = (columns or {}).get(name)
+                files = before_dir / old[name].file, after_dir / new[name].file
+                sides = _Sides(
+                    connection,
+                    old[name],
+                    new[name],
+                    *files,
+                    _common(old[name], new[name], wanted),
+                    before.encoding,
+                    samples,
+                )
+                found.append(sides.compare())
+    return tuple(found)
+
+
+def _common(
+    old: SnapshotTable, new: SnapshotTable, wanted: Sequence[str] | None
+) -> tuple[str, ...]:
+    both = [name for name in old.columns if name in new.columns]
+    for name in wanted or ():
+        if name not in both:
+            raise BadInput(
+                f"Column {name!r} is not in table {new.name!r} both before and after:"
+                " compare only columns that both have."
+            )
+    return tuple(both if wanted is None else wanted)
+
+
+@dataclass(frozen=True)
+class _Pairing:
+    """How rows are paired: the join's condition, and what to order and name rows by."""
+
+    how: How
+    on: str
+    present: str  # a column that is never NULL in a row that exists
+    names: tuple[str, ...]
+    label: tuple[str, ...]  # the columns that name the row, without the side
+
+
+@dataclass(frozen=True)
+class _Counts:
+    before: int
+    after: int
+    matched: int
+    different: int
+    key_moved: int
+    by_column: tuple[int, ...]
+
+    @property
+    def added(self) -> int:
+        return self.after - self.matched
+
+    @property
+    def removed(self) -> int:
+        return self.before - self.matched
+
+    @property
+    def identical(self) -> bool:
+        return self.before == self.after == self.matched and not self.different
+
+
+@dataclass(frozen=True)
+class _Sides:
+    connection: duckdb.DuckDBPyConnection
+    old: SnapshotTable
+    new: SnapshotTable
+    old_file: Path
+    new_file: Path
+    columns: tuple[str, ...]
+    encoding: str
+    samples: int
+
+    def compare(self) -> TableDifference:
+        by_rowid = self._pair_by_rowid()
+        counts: _Counts | None = None
+        if by_rowid:
+            counts = self._count(by_rowid)
+            if counts.identical:
+                return self._detail(by_rowid, counts)
+        by_key = self._pair_by_key()
+        if by_rowid and counts:
+            leftovers = counts.added and counts.removed
+            if by_key and not counts.key_moved and not leftovers:
+                return self._detail(by_rowid, counts)
+        if by_key:
+            return self._detail(by_key, self._count(by_key), rowids_moved=by_rowid is not None)
+        return self._compare_rows(by_rowid, counts)
+
+    # Columns are addressed by position: some names (the empty one) are none in DuckDB.
+    def _source(self, side: str) -> str:
+        table, file = (self.old, self.old_file) if side == "a" else (self.new, self.new_file)
+        names = [f"c{i}" for i in range(len(table.columns))]
+        aliases = ", ".join(["r", *names] if table.rowid else names)
+        return f"{read_parquet(file)} AS {side}({aliases})"
+
+    def _cell(self, side: str, name: str) -> str:
+        table = self.old if side == "a" else self.new
+        return f"{side}.c{table.columns.index(name)}"
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        return self.old.key if self.old.key == self.new.key else ()
+
+    def _pair_by_rowid(self) -> _Pairing | None:
+        if not (self.old.rowid and self.new.rowid):
+            return None
+        return _Pairing("rowid", "a.r = b.r", "r", self._key or ("rowid",), self._key)
+
+    def _pair_by_key(self) -> _Pairing | None:
+        if not self._key:
+            return None
+        null = f"unhex('{_NULL[self.encoding].hex()}')"
+        for side in "ab":
+            empty = " OR ".join(f"{self._cell(side, name)} = {null}" for name in self._key)
+            sql = f"SELECT 1 FROM {self._source(side)} WHERE {empty} LIMIT 1"
+            if self.connection.execute(sql).fetchone():
+                return None
+        on = " AND ".join(f"{self._cell('a', n)} = {self._cell('b', n)}" for n in self._key)
+        present = f"c{self.old.columns.index(self._key[0])}"
+        return _Pairing("key", on, present, self._key, self._key)
+
+    def _present(self, pairing: _Pairing, side: str) -> str:
+        return f"{side}.r" if pairing.how == "rowid" else self._cell(side, self._key[0])
+
+    def _differs(self, names: Sequence[str]) -> str:
+        return " OR ".join(f"{self._cell('a', n)} <> {self._cell('b', n)}" for n in names)
+
+    def _count(self, pairing: _Pairing) -> _Counts:
+        """Count everything in one full outer join; a comparison with a missing row is NULL."""
+        old, new = self._present(pairing, "a"), self._present(pairing, "b")
+        counted = [
+            f"count({old})",
+            f"count({new})",
+            f"count(*) FILTER ({old} IS NOT NULL AND {new} IS NOT NULL)",
+            *(
+                f"count(*) FILTER ({condition or 'false'})"
+                for condition in (
+                    self._differs(self.columns),
+                    self._differs(self._key),
+                    *(self._differs([name]) for name in self.columns),
+                )
+            ),
+        ]
+        row = self.connection.execute(
+            f"SELECT {', '.join(counted)} FROM {self._source('a')}"
+            f" FULL OUTER JOIN {self._source('b')} ON {pairing.on}"
+        ).fetchone()
+        assert row is not None  # an aggregate has one row
+        n_before, n_after, matched, different, key_moved, *by_column = row
+        return _Counts(n_before, n_after, matched, different, key_moved, tuple(by_column))
+
+    def _detail(
+        self, pairing: _Pairing, counts: _Counts, *, rowids_moved: bool = False
+    ) -> TableDifference:
+        changed = tuple(
+            (n, rows) for n, rows in zip(self.columns, counts.by_column, strict=True) if rows
+        )
+        samples: list[RowSample] = []
+        if counts.removed:
+            samples += self._missing(pairing, "a", "b")
+        if counts.added:
+            samples += self._missing(pairing, "b", "a")
+        for name, _ in changed:
+            samples += self._changed(pairing, name)
+        return self._result(
+            pairing.how,
+            counts.added,
+            counts.removed,
+            changed,
+            counts.different,
+            samples,
+            rowids_moved,
+        )
+
+    def _changed(self, pairing: _Pairing, name: str) -> Iterator[RowSample]:
+        key = [self._cell("b", n) for n in pairing.label] or ["b.r"]
+        order = "b.r" if pairing.how == "rowid" else ", ".join(key)
+        cells = [*key, self._cell("a", name), self._cell("b", name)]
+        rows = self.connection.execute(
+            f"SELECT {', '.join(cells)} FROM {self._source('a')} JOIN {self._source('b')}"
+            f" ON {pairing.on} WHERE {self._differs([name])} ORDER BY {order}"
+            f" LIMIT {self.samples}"
+        ).fetchall()
+        for *label, was, now in rows:
+            values = readable(was, self.encoding), readable(now, self.encoding)
+            yield RowSample("changed", self._name(pairing, label), name, *values)
+
+    def _missing(self, pairing: _Pairing, side: str, other: str) -> Iterator[RowSample]:
+        """Yield examples of rows of one side that have no partner on the other."""
+        table = self.old if side == "a" else self.new
+        key = [self._cell(side, n) for n in pairing.label] or [f"{side}.r"]
+        order = f"{side}.r" if pairing.how == "rowid" else ", ".join(key)
+        cells = [*key, *(self._cell(side, n) for n in table.columns)]
+        rows = self.connection.execute(
+            f"SELECT {', '.join(cells)} FROM {self._source(side)} ANTI JOIN {self._source(other)}"
+            f" ON {pairing.on} ORDER BY {order} LIMIT {self.samples}"
+        ).fetchall()
+        for row in rows:
+            label = self._name(pairing, row[: len(key)])
+            whole = name_row(table.columns, row[len(key) :], self.encoding)
+            if side == "a":
+                yield RowSample("removed", label, "", whole, None)
+            else:
+                yield RowSample("added", label, "", None, whole)
+
+    def _name(self, pairing: _Pairing, label: Sequence[bytes]) -> str:
+        if pairing.label:
+            return name_row(pairing.label, label, self.encoding)
+        return f"rowid={label[0]!r}"
+
+    def _compare_rows(self, by_rowid: _Pairing | None, counts: _Counts | None) -> TableDifference:
+        """Count what either side has more of, with EXCEPT ALL.
+
+        Rows that are equal under their rowid cancel each other out, so they are left out.
+        """
+        same = " AND ".join(
+            ["a.r = b.r", *(f"{self._cell('a', n)} = {self._cell('b', n)}" for n in self.columns)]
+        )
+        for side, other, rest in (("a", "b", "old_rest"), ("b", "a", "new_rest")):
+            cells = [f"{self._cell(side, n)} AS c{i}" for i, n in enumerate(self.columns)]
+            anti = f" ANTI JOIN {self._source(other)} ON {same}" if by_rowid else ""
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {rest} AS"
+                f" SELECT {', '.join(cells) or '0 AS c0'} FROM {self._source(side)}{anti}"
+            )
+        removed, old_rows = self._surplus("old_rest", "new_rest")
+        added, new_rows = self._surplus("new_rest", "old_rest")
+        if (
+            by_rowid
+            and counts
+            and (removed, added)
+            == (
+                counts.removed + counts.different,
+                counts.added + counts.different,
+            )
+        ):
+            return self._detail(by_rowid, counts)
+        names = self.columns
+        samples = [
+            RowSample("removed", "", "", name_row(names, row, self.encoding), None)
+            for row in old_rows
+        ]
+        samples += [
+            RowSample("added", "", "", None, name_row(names, row, self.encoding))
+            for row in new_rows
+        ]
+        return self._result("rows", added, removed, (), 0, samples, by_rowid is not None)
+
+    def _surplus(self, source: str, other: str) -> tuple[int, list[tuple[bytes, ...]]]:
+        surplus = f"(SELECT * FROM {source} EXCEPT ALL SELECT * FROM {other})"
+        count = self.connection.execute(f"SELECT count(*) FROM {surplus}").fetchone()
+        sql = f"SELECT * FROM {surplus} ORDER BY ALL LIMIT {self.samples}"
+        rows = self.connection.execute(sql).fetchall() if count and self.columns else []
+        return (count[0] if count else 0), rows
+
+    def _result(
+        self,
+        how: How,
+        added: int,
+        removed: int,
+        changed: tuple[tuple[str, int], ...],
+        rows_changed: int,
+        samples: Sequence[RowSample],
+        rowids_moved: bool,
+    ) -> TableDifference:
+        return TableDifference(
+            self.new.name,
+            self.old.rows,
+            self.new.rows,
+            added,
+            removed,
+            changed,
+            rows_changed,
+            tuple(samples),
+            how,
+            rowids_moved,
+        )

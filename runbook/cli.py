@@ -1,0 +1,94 @@
+"""The `runbook` command: reads options, calls the package, prints what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from runbook import __version__
+from runbook.errors import RunbookError
+
+
+class Commands(click.Group):
+    """The commands, with our errors as one sentence and their exit codes."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs a command; an error that we raise on purpose has no traceback."""
+        try:
+            return super().invoke(ctx)
+        except RunbookError as error:
+            click.secho(f"{error}", fg="red", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.secho("Interrupted; call the same command again to go on.", fg="red", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="runbook")
+def main() -> None:
+    """Moves user-owned rows to organizations: audited, proven before commit, reversible."""
+
+
+@main.command()
+@click.option("--database", default="", help="Path of the SQLite file, or d1:NAME.")
+@click.option("--plan", default="", help="The plan; left out: the specification's schema.")
+@click.option("--run-dir", default="", help="The run folder; left out: a new one below runs/.")
+@click.option("--until", default="report", help="The last stage to run.")
+@click.option("--yes", is_flag=True, help="Change the database without asking.")
+@click.option("--operator", default="", help="Who does it; left out: the account's name.")
+@click.option("--ticket", default="", help="What it is done for.")
+@click.option("--show-values", is_flag=True, help="Print personal data in the report.")
+def run(
+    database: str,
+    plan: str,
+    run_dir: str,
+    until: str,
+    yes: bool,
+    operator: str,
+    ticket: str,
+    show_values: bool,
+) -> None:
+    """Runs the stages in order, and goes on where an earlier call stopped."""
+    from runbook.headless import run_stages
+    from runbook.opening import open_run
+
+    opened = open_run(database, plan=plan, run_dir=run_dir, operator=operator, ticket=ticket)
+    ask = (lambda text: str(input(text))) if sys.stdin.isatty() else None
+    run_stages(opened, until=until, yes=yes, ask=ask, say=click.echo, show_values=show_values)
+
+
+@main.command()
+@click.option("--plan", default="", help="The plan; left out: the specification's schema.")
+@click.option("--database", default="", help="Look here for types and formats.")
+def render(plan: str, database: str) -> None:
+    """Prints the SQL that would run."""
+    from runbook.plan import read_plan
+    from runbook.script import render as render_script
+    from runbook.shape import Shape, look
+    from runbook.targets import open_target
+
+    parsed = read_plan(Path(plan) if plan else None)
+    shape = Shape()
+    if database:
+        with open_target(database).reading() as connection:
+            shape = look(connection, parsed)
+    click.echo(render_script(parsed, shape).text, nl=False)
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--users", default=200, help="Number of users.")
+@click.option("--projects", default=1000, help="Number of projects.")
+@click.option("--seed", default=1, help="Another number gives other rows.")
+@click.option("--messy", is_flag=True, help="Add the hard cases.")
+def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> None:
+    """Makes a sample database."""
+    from runbook.sample import make_sample
+
+    made = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
+    click.echo(f"{made.path}: {made.users:,} users, {made.projects:,} projects")
+    for what, count in made.planted:
+        click.echo(f"  planted: {what} ({count})")

@@ -1,0 +1,142 @@
+"""Runs notebooks headless with Papermill, each in a kernel that was started beforehand.
+
+Papermill's own status is no evidence: a dead kernel leaves every cell "completed". A stage has
+succeeded when its record says *finished*, and not otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runbook.errors import RunbookError, named
+from runbook.run import Run, file_stem
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+KERNEL = "python3"
+"""The kernel of the environment that runs us: jupyter_client puts in its interpreter."""
+
+
+class Kernels:
+    """Kernels that start while something else runs: a start costs about a second."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Any] = []
+
+    def start(self) -> None:
+        """Starts one more kernel and does not wait for it."""
+        from jupyter_client.manager import AsyncKernelManager
+        from nbclient.util import run_sync
+
+        manager = AsyncKernelManager(kernel_name=KERNEL)
+        run_sync(manager.start_kernel)(
+            extra_arguments=["--IPKernelApp.exec_lines=import runbook.notebook"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
+        )
+        self._waiting.append(manager)
+
+    def take(self) -> Any:
+        """A kernel that was started earlier, or one started now."""
+        if not self._waiting:
+            self.start()
+        return self._waiting.pop(0)
+
+    def close(self) -> None:
+        """Ends the kernels that nobody took."""
+        while self._waiting:
+            end(self._waiting.pop())
+
+
+def end(manager: Any) -> None:
+    """Ends a kernel; one that is dead already is no error."""
+    from nbclient.util import run_sync
+
+    with contextlib.suppress(Exception):
+        run_sync(manager.shutdown_kernel)(now=True)
+
+
+@contextlib.contextmanager
+def kernels() -> Iterator[Kernels]:
+    """Kernels for the time of the context."""
+    pool = Kernels()
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernels) -> None:
+    """Executes the notebook of `stage` into the run folder and checks its record.
+
+    Raises:
+        RunbookError: what the stage recorded as its failure, of the class that it had there, or
+            that it left no finished record at all.
+    """
+    stem = file_stem(stage)
+    manager = pool.take()
+    try:
+        _papermill(
+            NOTEBOOKS / f"{stem}.ipynb",
+            run.folder / "notebooks" / f"{stem}.ipynb",
+            parameters,
+            manager,
+        )
+    except Exception as error:  # whatever it says, the record decides
+        run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
+    finally:
+        end(manager)
+    check(run, stage)
+
+
+def check(run: Run, stage: str) -> None:
+    """Raises unless the stage's record says that it is finished."""
+    record = run.record(stage)
+    if record is not None and record.status == "finished":
+        return
+    if record is not None and record.status == "failed" and record.error is not None:
+        raise named(record.error["type"])(record.error["message"])
+    notebook = run.folder / "notebooks" / f"{file_stem(stage)}.ipynb"
+    raise RunbookError(
+        f"The stage {stage} left no finished record, so it counts as not done; see {notebook} and "
+        "call the same command again, which finds out what is true and goes on."
+    )
+
+
+def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
+    import papermill
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class StartedKernel(NBClientEngine):
+        """Papermill's own engine, but for the kernel, which is already there."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+            PapermillNotebookClient(nb_man, km=manager, timeout=None).execute()
+
+    papermill_engines.register("runbook", StartedKernel)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):
+        papermill.execute_notebook(
+            source,
+            output,
+            parameters=dict(parameters),
+            engine_name="runbook",
+            kernel_name=KERNEL,
+            progress_bar=False,
+            log_output=False,
+        )
+
+
+def _import_path() -> list[str]:
+    """Where the kernel finds this very package, whatever folder it starts in."""
+    here = str(Path(__file__).resolve().parent.parent)
+    inherited = os.environ.get("PYTHONPATH", "")
+    return [here, *filter(None, inherited.split(os.pathsep))] if here in sys.path else [here]

@@ -1,0 +1,65 @@
+"""Files that are either wholly there or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from runbook.errors import RunFolderError
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes a file atomically and durably: temporary file, fsync, rename, fsync of the folder."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in `folder` durable, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Writes JSON so that `path` holds either the old text or the whole new one, durably."""
+    write_durably(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`.
+
+    Raises:
+        RunFolderError: the file is missing, torn or no JSON object.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({type(error).__name__}); it is missing or damaged, so run "
+            "that stage again or start a new run folder."
+        ) from error
+    if not isinstance(data, dict):
+        raise RunFolderError(f"{path} is damaged: it holds no JSON object; run that stage again.")
+    return data
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,139 @@
+"""The stages in order without a person at the notebooks: what `runbook run` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runbook.confirm import Ask, confirm
+from runbook.driver import Kernels, execute, kernels
+from runbook.errors import BadInput, NotProven, RunbookError
+from runbook.records import (
+    MigrateRecord,
+    PreflightRecord,
+    ReportRecord,
+    SnapshotRecord,
+    VerifyRecord,
+)
+from runbook.run import Run
+
+ORDER = ("preflight", "snapshot", "migrate", "verify", "report")
+"""The stages of `runbook run`; monitoring and the way back are commands of their own."""
+
+Say = Callable[[str], object]
+
+
+def run_stages(
+    run: Run,
+    *,
+    until: str = "report",
+    yes: bool = False,
+    ask: Ask | None = None,
+    say: Say = print,
+    show_values: bool = False,
+) -> None:
+    """Runs every stage up to `until` that is not finished, each as a notebook.
+
+    Args:
+        run: the run.
+        until: the last stage.
+        yes: change the database without asking.
+        ask: asks the person at the terminal; None where nobody is there.
+        say: prints a line.
+        show_values: personal data appears in the report.
+
+    Raises:
+        RunbookError: what the stage said that could not go on; a report is written first.
+    """
+    if until not in ORDER:
+        raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
+    stages = ORDER[: ORDER.index(until) + 1]
+    with run.locked("run"), kernels() as pool:
+        say(f"Run {run.folder}: {run.info.identity.place}")
+        todo = [s for s in stages if s == "report" or not run.finished(s)]
+        try:
+            _run(run, stages, todo, pool, yes=yes, ask=ask, say=say, show_values=show_values)
+        except RunbookError:
+            if "report" not in stages or not run.finished("preflight"):
+                raise
+            _report(run, pool, say, show_values)
+            raise
+    if "verify" in stages and run.result("verify", VerifyRecord).verdict != "pass":
+        raise NotProven("The verdict is fail; the report says what was found.")
+
+
+def _run(
+    run: Run,
+    stages: Iterable[str],
+    todo: list[str],
+    pool: Kernels,
+    *,
+    yes: bool,
+    ask: Ask | None,
+    say: Say,
+    show_values: bool,
+) -> None:
+    if todo:
+        pool.start()
+    for stage in stages:
+        if stage not in todo:
+            say(f"  {stage:<10} done already: {summary(run, stage)}")
+            continue
+        if todo[-1] != stage:
+            pool.start()  # for the next one, while this one works
+        if stage == "report":
+            _report(run, pool, say, show_values)
+            continue
+        parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
+        if stage == "migrate":
+            parameters |= _confirmed(run, yes, ask)
+        execute(run, stage, parameters, pool)
+        say(f"  {stage:<10} {summary(run, stage)}")
+
+
+def _confirmed(run: Run, yes: bool, ask: Ask | None) -> dict[str, object]:
+    """The parameters that carry the confirmation into the notebook."""
+    name = run.info.identity.name
+    how = "--yes" if yes else "terminal"
+    confirm(
+        name,
+        run.result("preflight", PreflightRecord).hazards,
+        operator=run.info.operator,
+        typed=name if yes else "",
+        how=how,
+        ask=ask,
+    )
+    return {"confirm": name, "how": how}
+
+
+def _report(run: Run, pool: Kernels, say: Say, show_values: bool) -> None:
+    parameters: dict[str, object] = {
+        "run_dir": str(run.folder),
+        "database": "",
+        "plan": "",
+        "show_values": show_values,
+    }
+    execute(run, "report", parameters, pool)
+    say(f"  {'report':<10} {summary(run, 'report')}")
+
+
+def summary(run: Run, stage: str) -> str:
+    """One line about a finished stage."""
+    if stage == "preflight":
+        hazards = run.result(stage, PreflightRecord).hazards
+        counts = {level: sum(h.level == level for h in hazards) for level in ("warn", "note")}
+        return f"nothing blocks; {counts['warn']} warnings, {counts['note']} notes"
+    if stage == "snapshot":
+        taken = run.result(stage, SnapshotRecord)
+        return f"{taken.tables} tables, {taken.rows:,} rows, backup {taken.backup.bytes:,} bytes"
+    if stage == "migrate":
+        done = run.result(stage, MigrateRecord)
+        return f"committed after the proof; write lock held {done.locked_seconds:.2f} s"
+    if stage == "verify":
+        verified = run.result(stage, VerifyRecord)
+        held = sum(i.holds for i in verified.invariants)
+        return (
+            f"verdict {verified.verdict}: {held} of {len(verified.invariants)} invariants hold, "
+            f"{len(verified.findings)} findings"
+        )
+    written = run.result(stage, ReportRecord)
+    return f"verdict {written.verdict}: {run.folder / written.report}"

@@ -1,0 +1,149 @@
+"""What the notebooks call: stages that show what they found even when they refuse.
+
+A notebook is three moves: do, show, go on. The call returns the stage's record also where the
+stage refused, so that its tables can be looked at; `go_on` then stops the notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from runbook import confirm as confirmation
+from runbook.driver import check
+from runbook.errors import NotProven, RunbookError
+from runbook.opening import open_run
+from runbook.records import (
+    MigrateRecord,
+    PreflightRecord,
+    ReportRecord,
+    SnapshotRecord,
+    VerifyRecord,
+)
+from runbook.run import STAGES, Run, file_stem
+from runbook.targets import Progress
+
+__all__ = [
+    "begin",
+    "go_on",
+    "migrate",
+    "preflight",
+    "report",
+    "snapshot",
+    "verify",
+]
+
+T = TypeVar("T")
+
+
+def begin(
+    database: str = "", plan: str = "", run_dir: str = "", operator: str = "", ticket: str = ""
+) -> Run:
+    """The run that the notebook's parameters name; begun if it does not exist."""
+    return open_run(database, plan=plan, run_dir=run_dir, operator=operator, ticket=ticket)
+
+
+def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
+    """Every hazard that can be known beforehand; changes nothing."""
+    from runbook.stages import preflight as stage
+
+    return _shown(lambda: stage.preflight(run, progress=_progress(), again=again), PreflightRecord)
+
+
+def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
+    """Backup, restored once to try it, and exact Parquet of every table."""
+    from runbook.stages import snapshot as stage
+
+    return stage.snapshot(run, progress=_progress(), again=again)
+
+
+def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
+    """Migrates, proves and commits; `confirm` is the database's name, or a person is asked."""
+    from runbook.stages import migrate as stage
+
+    if run.finished("migrate"):
+        return run.result("migrate", MigrateRecord)
+    warnings = run.result("preflight", PreflightRecord).hazards
+    agreed = confirmation.confirm(
+        run.info.identity.name,
+        warnings,
+        operator=run.info.operator,
+        typed=confirm,
+        how=how,
+        ask=input if _person_is_there() else None,
+    )
+    return _shown(lambda: stage.migrate(run, agreed, progress=_progress()), MigrateRecord)
+
+
+def verify(run: Run, *, again: bool = False) -> VerifyRecord:
+    """Three witnesses over the committed database."""
+    from runbook.stages import verify as stage
+
+    return stage.verify(run, progress=_progress(), again=again)
+
+
+def report(run: Run, *, show_values: bool = False) -> ReportRecord:
+    """Writes the report from the run folder alone."""
+    from runbook.stages import report as stage
+
+    return stage.report(run, show_values=show_values)
+
+
+def go_on(run: Run, stage: str) -> Any:
+    """Stops the notebook if the stage refused; otherwise says what to do next.
+
+    Raises:
+        RunbookError: what the stage recorded.
+    """
+    from IPython.display import Markdown
+
+    check(run, stage)
+    if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
+        findings = run.result("verify", VerifyRecord).findings
+        raise NotProven(
+            f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
+            "whether to roll back (08_rollback)."
+        )
+    if stage in ("report", "monitor", "rollback"):
+        return Markdown("**Done.**")
+    following = file_stem(STAGES[STAGES.index(stage) + 1])
+    return Markdown(f"**Done.** Next: [{following}]({following}.ipynb)")
+
+
+def _shown(call: Callable[[], T], cls: type[T]) -> T:
+    """The stage's record; where it refused with one, that record instead of the error."""
+    try:
+        return call()
+    except RunbookError as error:
+        if isinstance(error.record, cls):
+            return error.record
+        raise
+
+
+def _person_is_there() -> bool:
+    """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
+    from IPython import get_ipython  # type: ignore[attr-defined]
+
+    shell = get_ipython()  # type: ignore[no-untyped-call]
+    kernel = getattr(shell, "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def _progress() -> Progress:
+    """A bar that appears when the work takes longer than a second and goes when it is done."""
+    from tqdm.auto import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        for name in [n for n in bars if n != what]:
+            bars.pop(name).close()
+        if what not in bars:
+            bars[what] = tqdm(
+                desc=what, total=total, delay=1, mininterval=0.5, leave=False, unit_scale=True
+            )
+        bars[what].update(done - bars[what].n)
+        if done >= total:
+            bars.pop(what).close()
+
+    return show

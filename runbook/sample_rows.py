@@ -1,0 +1,341 @@
+"""The rows of the sample database: an ordinary application's, and the hard cases.
+
+Pure: the same arguments give the same rows, without a clock and without any chance but the seed.
+Rows come one by one, so that five million of them take no more memory than a thousand.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections.abc import Iterator
+from datetime import date
+
+UserRow = tuple[str, str | None, str | None, str]
+"""id, email, name, created_at"""
+
+ProjectRow = tuple[str, str | None, str, str | None, str, str, str, str | None]
+"""id, owner_id, name, description, status, settings, created_at, updated_at"""
+
+Cell = str | int | float | bytes | None
+
+SIDE_PROJECTS = 5000
+"""Only so many projects get tasks, comments, tags and search: owners are what is large."""
+
+# Given names, the same in an e-mail, family names, the same in an e-mail.
+_GIVEN_FIRST = (
+    ("Ada Grace Alan Linus", "ada grace alan linus", "Moore Hill Baker", "moore hill baker"),
+    ("Amélie Noël Zoé", "amelie noel zoe", "Lefèvre Dubois Garçon", "lefevre dubois garcon"),
+    ("Jürgen Björn Åsa", "juergen bjoern asa", "Müller Sørensen Weiß", "mueller sorensen weiss"),
+    ("José Nuria Iñaki", "jose nuria inaki", "Muñoz Peña Gonçalves", "munoz pena goncalves"),
+    ("Łukasz Šárka Gergő", "lukasz sarka gergo", "Żak Dvořák Szűcs", "zak dvorak szucs"),
+    ("İpek Çağla Şule", "ipek cagla sule", "Şahin Öztürk Güneş", "sahin ozturk gunes"),
+    ("Ольга Фёдор Юрий", "olga fyodor yuri", "Чехова Щукин Ильин", "chekhova shchukin ilyin"),
+    ("Ελένη Γιώργος", "eleni giorgos", "Παππάς Ξένος", "pappas xenos"),
+    ("أحمد ليلى", "ahmad layla", "الخطيب منصور", "alkhatib mansour"),
+    ("נועה דוד", "noa david", "לוי מזרחי", "levi mizrahi"),
+    ("प्रिया अर्जुन", "priya arjun", "शर्मा वर्मा", "sharma verma"),
+    ("অনন্যা সৌরভ", "ananya sourav", "সেন ঘোষ", "sen ghosh"),
+    ("கவிதா குமார்", "kavitha kumar", "ராஜன் செல்வம்", "rajan selvam"),
+    ("สมชาย มาลี", "somchai malee", "ใจดี ศรีสุข", "jaidee srisuk"),
+    ("ნინო გიორგი", "nino giorgi", "ბერიძე კაპანაძე", "beridze kapanadze"),
+    ("Անի Արամ", "ani aram", "Սարգսյան Պետրոսյան", "sargsyan petrosyan"),
+    ("አበበ ሰላም", "abebe selam", "ተስፋዬ ከበደ", "tesfaye kebede"),
+)
+_FAMILY_FIRST = (
+    ("Thảo Đức", "thao duc", "Nguyễn Phạm", "nguyen pham"),
+    ("伟 秀英", "wei xiuying", "王 李", "wang li"),
+    ("さくら 健太", "sakura kenta", "佐藤 高橋", "sato takahashi"),
+    ("지우 민준", "jiwoo minjun", "김 박", "kim park"),
+)
+
+
+def _people() -> Iterator[tuple[str, str]]:
+    """Every pairing of names within a culture, with the local part of an e-mail."""
+    for culture in (*_GIVEN_FIRST, *_FAMILY_FIRST):
+        given, given_mail, family, family_mail = (names.split() for names in culture)
+        for (name, mail), (surname, surname_mail) in itertools.product(
+            zip(given, given_mail, strict=True), zip(family, family_mail, strict=True)
+        ):
+            whole = f"{surname} {name}" if culture in _FAMILY_FIRST else f"{name} {surname}"
+            yield whole, f"{mail}.{surname_mail}"
+
+
+_PEOPLE = tuple(_people())
+_PROJECT_NAMES = (
+    *(
+        f"{what} {thing}"
+        for what in ("Website", "Mobile", "Customer", "Quarterly", "Internal", "Warehouse", "Pilot")
+        for thing in ("redesign", "portal", "report", "survey", "launch", "migration", "archive")
+    ),
+    *("Büroumzug", "Café Français", "Сайт компании", "Νέο προϊόν", "مشروع جديد", "פרויקט חדש"),
+    *(
+        "नई परियोजना",
+        "โครงการใหม่",
+        "新しい企画",
+        "产品发布",
+        "새 프로젝트",
+        "🚀 Launch",
+        "R&D 50 %",
+    ),
+)
+_DESCRIPTIONS = (
+    None,
+    "",
+    "What we agreed in the first meeting, and who does what until when.",
+    "See the folder of last year; the numbers come from there.",
+    "Zwei Zeilen,\ndie zweite ist kurz.",
+    "説明はまだありません。",
+    'Asked for by sales ("soon"); it\'s not urgent.',
+)
+_STATUSES = ("active", "active", "active", "active", "draft", "archived", "archived")
+_SETTINGS = tuple(
+    json.dumps(settings, ensure_ascii=False, separators=(",", ":"))
+    for settings in (
+        {},
+        {"color": "#1f77b4", "public": False},
+        {"color": "#d62728", "public": True, "members": 12},
+        {"locale": "fr-FR", "labels": ["à faire", "terminé"], "budget": 1250.5},
+        {"columns": {"todo": 3, "doing": None, "done": 41}},
+    )
+)
+# One pick for four columns: name, description, status and settings.
+_ABOUTS = tuple(itertools.product(_PROJECT_NAMES, _DESCRIPTIONS, _STATUSES, _SETTINGS))
+_TITLES = ("Write the brief", "Ask for prices", "Übergabe planen", "レビュー", "Проверить тексты")
+_BODIES = ("Done.", "Can you look at this?", "D'accord 👍", "Erledigt, siehe oben.", "好的")
+_TAGS = ("urgent", "Design", "backend", "été", "客户", "2024")
+
+_DAY = 86400
+_FIRST_DAY = date(2019, 1, 1).toordinal()
+_JOIN_DAYS, _ALL_DAYS = 1826, 2190
+_DAYS = tuple(date.fromordinal(_FIRST_DAY + n).isoformat() for n in range(_ALL_DAYS))
+_MINUTES = tuple(f" {n // 60:02}:{n % 60:02}:" for n in range(1440))
+_SECONDS = tuple(f"{n:02}" for n in range(60))
+
+
+def timestamp(seconds: int) -> str:
+    """`YYYY-MM-DD HH:MM:SS`, so many seconds after the sample's first midnight."""
+    days, rest = divmod(seconds, _DAY)
+    return _DAYS[days] + _MINUTES[rest // 60] + _SECONDS[rest % 60]
+
+
+def user_key(number: int) -> str:
+    """Key of the user with this number, from 0."""
+    return f"usr_{number:08d}"
+
+
+def project_key(number: int) -> str:
+    """Key of the project with this number, from 0."""
+    return f"prj_{number:08d}"
+
+
+def _joined(user: int, users: int) -> int:
+    return user * _JOIN_DAYS * _DAY // users
+
+
+def _numbers(count: int, rng: random.Random) -> Iterator[int]:
+    """0 to count - 1, shuffled in blocks, so that the order of rows is not the order of keys."""
+    for start in range(0, count, 1000):
+        block = list(range(start, min(start + 1000, count)))
+        rng.shuffle(block)
+        yield from block
+
+
+def user_rows(users: int, seed: int) -> Iterator[UserRow]:
+    """The ordinary users. Their e-mails end in their number, so no two are the same."""
+    rng = random.Random(f"users {seed}")
+    chance = rng.random
+    for number in _numbers(users, rng):
+        name, mail = _PEOPLE[int(chance() * len(_PEOPLE))]
+        yield (
+            user_key(number),
+            f"{mail}{number}@example.{('com', 'org', 'net')[int(chance() * 3)]}",
+            name if chance() > 0.02 else None,
+            timestamp(_joined(number, users)),
+        )
+
+
+def project_rows(projects: int, users: int, seed: int) -> Iterator[ProjectRow]:
+    """The ordinary projects. One user in ten owns none, most own a few, some own very many.
+
+    Owners are ranked, each rank but the last tenth gets one project, and the others fall on low
+    ranks by far more often. Rank and user are paired by a step without common divisor, which
+    reaches each user once and needs no list of them.
+    """
+    rng = random.Random(f"projects {seed}")
+    chance = rng.random
+    active = users - users // 10
+    step = next(s for s in range(max(1, users * 5 // 8), 2 * users + 2) if math.gcd(s, users) == 1)
+    offset = rng.randrange(users)
+    end = _ALL_DAYS * _DAY - 1
+    for number in _numbers(projects, rng):
+        rank = number if number < active else int(active * chance() ** 2)
+        owner = (rank * step + offset) % users
+        start = _joined(owner, users)
+        created = start + int(chance() * (end - start))
+        updated = created + int(max(0.0, chance() - 0.25) * (end - created))
+        yield (
+            project_key(number),
+            user_key(owner),
+            *_ABOUTS[int(chance() * len(_ABOUTS))],
+            timestamp(created),
+            timestamp(updated),
+        )
+
+
+def task_rows(projects: int, users: int, seed: int) -> Iterator[tuple[Cell, ...]]:
+    """id, project_id, assignee_id, title, done, hours, due_on: two for each project."""
+    rng = random.Random(f"tasks {seed}")
+    for number in range(2 * min(projects, SIDE_PROJECTS)):
+        yield (
+            number + 1,
+            project_key(number // 2),
+            user_key(rng.randrange(users)) if number % 3 else None,
+            _TITLES[rng.randrange(len(_TITLES))],
+            rng.randrange(2),
+            rng.randrange(1, 80) / 10 if number % 4 else None,
+            _DAYS[rng.randrange(_ALL_DAYS)],
+        )
+
+
+def comment_rows(projects: int, users: int, seed: int) -> Iterator[tuple[Cell, ...]]:
+    """id, task_id, author_id, body, created_at: one for every other task."""
+    rng = random.Random(f"comments {seed}")
+    for number in range(min(projects, SIDE_PROJECTS)):
+        yield (
+            number + 1,
+            2 * number + 1,
+            user_key(rng.randrange(users)),
+            _BODIES[rng.randrange(len(_BODIES))],
+            timestamp(rng.randrange(_ALL_DAYS * _DAY)),
+        )
+
+
+def tag_rows(projects: int) -> Iterator[tuple[str, str]]:
+    """project_id, tag: none, one or two for each project."""
+    for number in range(min(projects, SIDE_PROJECTS)):
+        for place in range(number % 3):
+            yield project_key(number), _TAGS[(number + place) % len(_TAGS)]
+
+
+def audit_rows(projects: int, seed: int) -> Iterator[tuple[Cell, ...]]:
+    """action, event, weight, payload, detail, at: values that a careless copy would change."""
+    rng = random.Random(f"audit {seed}")
+    fixed: tuple[tuple[Cell, ...], ...] = (
+        ("extreme", 2**63 - 1, 1.7976931348623157e308, b"", "text"),
+        ("extreme", -(2**63), 5e-324, b"\x00", 1),
+        ("extreme", 2**53, 0.1 + 0.2, b"\xff\xfe\x80", 1.0),
+        ("extreme", 2**53 + 1, -1e-7, "text in a BLOB column", b"1"),
+        ("extreme", None, float("inf"), None, None),
+        ("extreme", 0, 1e15 + 0.3, bytes(range(256)), "nul\x00inside"),
+    )
+    for row in fixed:
+        yield (*row, _DAYS[0] + " 00:00:00")
+    for number in range(min(projects, SIDE_PROJECTS) // 2):
+        yield (
+            "save",
+            2**53 + rng.randrange(2**60),
+            rng.random() * 10 ** rng.randrange(-9, 10),
+            rng.randbytes(12),
+            project_key(number),
+            timestamp(rng.randrange(_ALL_DAYS * _DAY)),
+        )
+
+
+HARD_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("key_blank", ("",)),
+    ("key_case_twin", ("Case-Twin", "case-twin", "CASE-TWIN")),
+    ("key_with_quote", ("o'brien", 'say "hi"', "`tick`", "[bracket]", "';--")),
+    ("key_with_space", ("two words", " leading", "tab\there", "line\nbreak")),
+    ("key_with_trailing_blank", ("trail", "trail ", "trail  ")),
+    ("key_with_markup", ("<script>alert(1)</script>", "&amp;", "{{ 7 * 7 }}")),
+    ("key_of_sql", ("SELECT", "NULL", "x'); DROP TABLE users; --", "?1", "$id")),
+    ("key_right_to_left", ("مستخدم", "משתמש", "abc\u202etxt.exe")),
+    ("key_combining", ("Jos\u00e9", "Jose\u0301", "e\u0301\u0327\u0323", "👩\u200d🚀")),
+    ("key_with_nul", ("nul\x00a", "nul\x00b", "nul", "\x00")),
+    ("key_like_number", ("7", "07", "7.0", "9007199254740993", "1e3")),
+    ("key_like_path", ("../../etc/passwd", "a/b?c=d#e", "100%25", "*", "a_c", "=1+1")),
+    ("key_long", ("k" * 1000,)),
+)
+"""Keys that break careless code, each borne by a user and by a project of that user."""
+
+_HARD_EMAILS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    ("email_missing", (None, None, None)),
+    ("email_blank", ("", "  ")),
+    ("email_without_at", ("no-at-sign", "example.com")),
+    ("email_without_local_part", ("@example.com", "@")),
+    ("email_with_two_ats", ('"a@b"@example.com', "a@@example.com")),
+    ("email_with_markup", ("<b>o'neil</b>@example.com", "eve\x00nul@example.com")),
+    ("email_doubled", ("twin@example.com", "twin@example.com", "same@example.org")),
+    ("email_doubled", ("same@example.org",)),
+    ("email_doubled_but_for_case", ("Chris@example.com", "chris@example.com")),
+)
+
+_HARD_OWNERS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    ("owner_null", (None, None, None, None)),
+    ("owner_dangling", ("ghost", "ghost", "ghost", "' OR 1=1 --")),
+    ("owner_matches_only_by_case", ("USR_00000000", "case-TWIN")),
+    ("owner_matches_only_without_blank", ("usr_00000000 ", " trail")),
+    ("owner_matches_only_up_to_nul", ("usr_00000000\x00",)),
+)
+
+_HARD_TIMES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    ("updated_at_with_t_and_z", ("2024-02-29T12:00:00Z", "2023-07-01T00:00:00Z")),
+    ("updated_at_with_fraction", ("2024-02-29 12:00:00.123", "2024-02-29T12:00:00.123456Z")),
+    ("updated_at_with_offset", ("2024-02-29T12:00:00+05:30",)),
+    ("updated_at_epoch", ("1709208000", "1709208000123")),
+    ("updated_at_day_only", ("2024-02-29",)),
+    ("updated_at_not_a_time", ("", "yesterday", "0000-00-00 00:00:00")),
+    ("updated_at_null", (None,)),
+    ("updated_at_future", ("2999-12-31 23:59:59",)),
+)
+
+_HARD_TEXTS: tuple[tuple[str, tuple[str, str]], ...] = (
+    ("name_with_markup", ("<img src=x onerror=alert(1)>", "{}")),
+    ("name_with_nul", ("before\x00after", "{}")),
+    ("settings_not_json", ("Broken settings", "{not json")),
+)
+
+_THEN = "2024-01-01 00:00:00"
+
+
+def hard_users() -> Iterator[tuple[str, UserRow]]:
+    """The hard users, each with the name of its case."""
+    for case, keys in HARD_KEYS:
+        for number, key in enumerate(keys):
+            yield f"user_{case}", (key, f"{case}.{number}@example.com", key, _THEN)
+    number = 0
+    for case, emails in _HARD_EMAILS:
+        for email in emails:
+            yield f"user_{case}", (f"mail-{number:02}", email, "Hard Mail", _THEN)
+            number += 1
+
+
+def hard_projects() -> Iterator[tuple[str, ProjectRow]]:
+    """The hard projects, each with the name of its case; needs the first ordinary user."""
+
+    def row(
+        key: str,
+        owner: str | None,
+        name: str = "Hard case",
+        settings: str = "{}",
+        updated_at: str | None = _THEN,
+    ) -> ProjectRow:
+        return key, owner, name, None, "active", settings, _THEN, updated_at
+
+    for case, keys in HARD_KEYS:
+        for key in keys:
+            yield f"project_{case}", row(key, key, name=key)
+    for _, (user, *_rest) in hard_users():
+        if user.startswith("mail-"):
+            yield "project_of_user_with_hard_email", row(f"of-{user}", user)
+    for case, owners in _HARD_OWNERS:
+        for number, owner in enumerate(owners):
+            yield f"project_{case}", row(f"{case}-{number}", owner)
+    for case, times in _HARD_TIMES:
+        for number, at in enumerate(times):
+            yield f"project_{case}", row(f"{case}-{number}", user_key(0), updated_at=at)
+    for case, (name, settings) in _HARD_TEXTS:
+        yield f"project_{case}", row(case, user_key(0), name=name, settings=settings)

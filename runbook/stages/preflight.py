@@ -1,0 +1,59 @@
+"""Stage 01: every hazard that can be known beforehand, and what the migration will change."""
+
+from __future__ import annotations
+
+from runbook.audit.footprint import declare
+from runbook.errors import Blocked
+from runbook.hazards import advice, find_hazards
+from runbook.records import Hazard, PreflightRecord
+from runbook.run import Run, Stage
+from runbook.shape import look
+from runbook.targets import Progress, no_progress, open_target
+
+
+def preflight(
+    run: Run, *, progress: Progress = no_progress, again: bool = False
+) -> PreflightRecord:
+    """Looks at the database without touching it.
+
+    Raises:
+        Blocked: at least one hazard of level `block`; the error's `record` holds them all.
+    """
+    return run.perform(
+        "preflight", PreflightRecord, lambda stage: _preflight(stage, progress), again=again
+    )
+
+
+def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
+    run = stage.run
+    plan = run.info.plan
+    target = open_target(run.info.database, run.info.options)
+    progress("Database", 0, 3)
+    hazards = list(target.hazards(plan, run.folder))
+    with target.reading() as connection:
+        progress("Data and schema", 1, 3)
+        hazards += find_hazards(connection, plan)
+        record = PreflightRecord(_by_level(hazards), (), {})
+        if not record.blocked:
+            progress("Prediction", 2, 3)
+            shape = look(connection, plan)
+            record = PreflightRecord(
+                record.hazards, declare(connection, plan, shape), advice(connection, plan)
+            )
+    progress("Done", 3, 3)
+    blocking = [h for h in record.hazards if h.level == "block"]
+    if blocking:
+        first = blocking[0]
+        more = f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""
+        error = Blocked(
+            f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,}){more}; "
+            f"{first.remedy}"
+        )
+        error.record = record
+        raise error
+    return record
+
+
+def _by_level(hazards: list[Hazard]) -> tuple[Hazard, ...]:
+    order = {"block": 0, "warn": 1, "note": 2}
+    return tuple(sorted(hazards, key=lambda h: order[h.level]))

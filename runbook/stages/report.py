@@ -1,0 +1,20 @@
+"""Stage 06: the report, from the run folder alone."""
+
+from __future__ import annotations
+
+from runbook.records import ReportRecord
+from runbook.report import write_report
+from runbook.run import Run
+
+
+def report(run: Run, *, show_values: bool = False) -> ReportRecord:
+    """Writes `audit.json`, `junit.xml` and `report.html`; always anew, for it costs little.
+
+    `show_values` prints personal data (e-mails, names) that is masked otherwise.
+    """
+    return run.perform(
+        "report",
+        ReportRecord,
+        lambda stage: write_report(run.folder, show_values=show_values),
+        again=True,
+    )

@@ -1,0 +1,98 @@
+"""Stage 03: the backup, restored once to show that it can be, and exact Parquet of every table."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+from runbook.audit.capture import capture, digests
+from runbook.errors import RunFolderError
+from runbook.files import sha256
+from runbook.migration import look_at_backup
+from runbook.records import Backup, SnapshotRecord
+from runbook.run import Run, Stage
+from runbook.targets import Progress, Target, no_progress, open_target
+from runbook.targets.sqlite import copy_database, immutable_uri
+
+
+def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False) -> SnapshotRecord:
+    """Backs the database up into the run folder and captures every table of it.
+
+    Raises:
+        Refused: the database or the disk does not allow it; nothing was changed.
+    """
+    return run.perform(
+        "snapshot", SnapshotRecord, lambda stage: _snapshot(stage, progress), again=again
+    )
+
+
+def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
+    run = stage.run
+    plan = run.info.plan
+    target = open_target(run.info.database, run.info.options)
+    backup = _back_up(run, target, progress)
+    path = run.backup
+    if run.before.exists():
+        shutil.rmtree(run.before)
+    captured = capture(path, run.before, immutable=True, progress=progress)
+    shape, _ = look_at_backup(path, plan)
+    progress("Digests", 0, 1)
+    return SnapshotRecord(
+        backup=backup,
+        tables=len(captured.tables),
+        rows=sum(t.rows for t in captured.tables),
+        digests=digests(captured, run.before, plan, shape),
+        target_state="",
+    )
+
+
+def _back_up(run: Run, target: Target, progress: Progress) -> Backup:
+    """Takes the backup and restores it into a scratch file, which must equal it to the byte."""
+    path, scratch = run.backup, run.backup.with_name("restored.tmp")
+    for leftover in (path, scratch):
+        leftover.unlink(missing_ok=True)
+    began = time.perf_counter()
+    target.backup(path, progress)
+    try:
+        connection = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
+        try:
+            copy_database(connection, scratch)
+        finally:
+            connection.close()
+        digest = sha256(path)
+        tables = _check_restored(scratch)
+        equal = sha256(scratch) == digest
+        if not equal:
+            raise RunFolderError(
+                f"The backup {path} restores to something else than itself; check the disk, and "
+                "take the snapshot again."
+            )
+    finally:
+        scratch.unlink(missing_ok=True)
+    return Backup(
+        file=str(path.relative_to(run.folder)),
+        bytes=path.stat().st_size,
+        sha256=digest,
+        seconds=round(time.perf_counter() - began, 3),
+        tables_compared=tables,
+        restored_equal=equal,
+    )
+
+
+def _check_restored(scratch: Path) -> int:
+    """Number of tables in the restored file, which must be sound."""
+    connection = sqlite3.connect(immutable_uri(scratch), uri=True, isolation_level=None)
+    try:
+        (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if sound != "ok":
+            raise RunFolderError(
+                f"The restored backup is damaged ({sound}); check the disk and the database."
+            )
+        (tables,) = connection.execute(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+        ).fetchone()
+        return int(tables)
+    finally:
+        connection.close()

@@ -1,0 +1,47 @@
+"""Stage 05: three witnesses over the committed database, and whether they agree."""
+
+from __future__ import annotations
+
+from runbook.audit.verification import verify as ask_witnesses
+from runbook.errors import OutcomeUnknown
+from runbook.migration import look_at_backup
+from runbook.records import MigrateRecord, SnapshotRecord, VerifyRecord
+from runbook.run import Run, Stage
+from runbook.targets import Progress, no_progress, open_target
+
+
+def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -> VerifyRecord:
+    """Has the migrated database compared with its backup by SQLite, DuckDB and pandas.
+
+    Raises:
+        OutcomeUnknown: the ledger does not say that this run migrated the database.
+        Refused, TargetError: the database or the snapshot cannot be read.
+    """
+    return run.perform("verify", VerifyRecord, lambda stage: _verify(stage, progress), again=again)
+
+
+def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
+    run = stage.run
+    plan = run.info.plan
+    target = open_target(run.info.database, run.info.options)
+    migrated = run.result("migrate", MigrateRecord)
+    row = target.ledger(plan.migration.name)
+    if row is None or row.run != run.info.run:
+        raise OutcomeUnknown(
+            f"The ledger of {run.info.database} does not hold this run, although its record says "
+            "that it was committed; somebody replaced or rolled back the database, so look at it."
+        )
+    shape, _ = look_at_backup(run.backup, plan)
+    with target.committed() as database:
+        return ask_witnesses(
+            database,
+            plan,
+            shape,
+            row,
+            migrated.footprint,
+            run.backup,
+            run.before,
+            run.after,
+            run.result("snapshot", SnapshotRecord).digests,
+            progress=progress,
+        )
