@@ -30,6 +30,9 @@ ROW_BYTES = 500_000
 
 _SPECIAL = {"Inf": math.inf, "-Inf": -math.inf, "-0": -0.0}
 
+LINE_CHARACTERS = 60_000
+"""SQL for a line is kept below this where it can be."""
+
 
 @dataclass(frozen=True)
 class Long:
@@ -58,6 +61,10 @@ def line_sql(columns: Sequence[str], first: str = "") -> str:
     """
     longest = ROW_BYTES // max(len(columns), 1)
     cells = [cell_sql(column, longest) for column in columns]
+    if sum(map(len, cells)) > LINE_CHARACTERS:
+        # Each cell names its column some twenty times. Saying it once takes a little longer to
+        # run, but keeps the statement of a very wide table below D1's limit of 100 kB.
+        cells = [f"(SELECT {cell_sql('x', longest)} FROM (SELECT {c} AS x))" for c in columns]
     return joined([f"{first}||''", *cells] if first else cells, "char(9)")
 
 

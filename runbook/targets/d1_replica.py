@@ -44,6 +44,9 @@ from runbook.targets.d1_schema import (
 LOCAL_ANSWER_BYTES = 48_000_000
 REMOTE_ANSWER_BYTES = 8_000_000
 
+COUNTERS = "sqlite_sequence"
+"""SQLite's table of the greatest AUTOINCREMENT keys."""
+
 _MOST_ROWS = 200_000
 _CACHE_KIBIBYTES = 65536
 
@@ -235,6 +238,7 @@ class _Writer:
 
     path: Path
     connection: sqlite3.Connection = field(init=False)
+    _counters: list[tuple[StoredTable, Part]] = field(default_factory=list)
 
     def __enter__(self) -> _Writer:
         handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -283,12 +287,23 @@ class _Writer:
 
     def create_rest(self, schema: Schema) -> None:
         """Creates indexes, triggers and views in their order."""
+        # Rows of AUTOINCREMENT tables have moved SQLite's own counters: now as they should be.
+        if self._exists(COUNTERS):
+            self.connection.execute(f"DELETE FROM {COUNTERS}")
+        for table, part in self._counters:
+            self._insert(table, part)
         for entry in schema.entries:
             if entry.type != "table" and entry.sql is not None:
                 self._create(entry)
 
     def insert(self, table: StoredTable, part: Part) -> None:
         """Writes rows with their rowids."""
+        if table.name == COUNTERS:
+            self._counters.append((table, part))
+        else:
+            self._insert(table, part)
+
+    def _insert(self, table: StoredTable, part: Part) -> None:
         names = list(table.columns)
         extra = table.rowid is not None and table.rowid not in names
         columns = [quote_name(str(table.rowid))] * extra + [quote_name(n) for n in names]

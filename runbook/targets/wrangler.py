@@ -31,7 +31,17 @@ Kind = Literal["read", "write"]
 
 READ_ATTEMPTS = 3
 COMMAND_BYTES = 90_000
-"""SQL in one call: a program's argument ends at 128 kB, and D1's statements at 100 kB."""
+"""SQL in one remote call, where it is an argument: those end at 128 kB."""
+
+FILE_BYTES = 2_000_000
+"""SQL in one local call, where it is a file."""
+
+STATEMENT_BYTES = 100_000
+"""D1's limit for one statement."""
+
+ALONE_BYTES = 16_000
+"""A longer statement goes alone: wrangler splits many statements in time that grows with the
+square of each, but does not split a single one."""
 
 # What wrangler may see of our environment, for both kinds of use and for `--remote` alone.
 _PASSED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
@@ -133,8 +143,8 @@ class Wrangler:
             TargetError: the database refused a statement, or cannot be reached.
         """
         rows: list[list[Row]] = []
-        for batch in _batches(statements):
-            ended = self._call("read", "reading", self._execute("--command", "\n".join(batch)))
+        for batch in _batches(statements, FILE_BYTES if self.local else COMMAND_BYTES):
+            ended = self._ask("\n".join(batch))
             found = results_in(ended.stdout)
             if found is None or len(found) != len(batch):
                 raise TargetError(
@@ -143,6 +153,15 @@ class Wrangler:
                 )
             rows += found
         return rows
+
+    def _ask(self, sql: str) -> _Ended:
+        """Sends SELECTs; in a file where that is answered with rows, which is only locally so."""
+        if not self.local:
+            return self._call("read", "reading", self._execute("--command", sql))
+        with tempfile.TemporaryDirectory(prefix="runbook-d1-") as folder:
+            path = Path(folder) / "select.sql"
+            path.write_text(sql, encoding="utf-8")
+            return self._call("read", "reading", self._execute("--file", str(path)))
 
     def execute(self, sql: str, doing: str) -> None:
         """Runs `sql`, statements that change the database, as one batch.
@@ -341,19 +360,20 @@ def mask(text: str, environment: Mapping[str, str]) -> str:
     return text
 
 
-def _batches(statements: Sequence[str]) -> Iterator[list[str]]:
-    """Statements joined up to COMMAND_BYTES; each gets the final semicolon that D1 asks for."""
+def _batches(statements: Sequence[str], most: int) -> Iterator[list[str]]:
+    """Statements in calls of at most `most` bytes; each gets the final semicolon D1 asks for."""
     batch: list[str] = []
     size = 0
     for statement in statements:
         ended = statement.rstrip().rstrip(";") + "\n;"  # below a comment at its end
         length = len(ended.encode())
-        if length > COMMAND_BYTES:
+        if length > min(most, STATEMENT_BYTES):
             raise TargetError(
                 f"A statement of {length} bytes is too long for D1 (it begins {ended[:60]!r}); "
                 "a table with so many or so long column names cannot be read."
             )
-        if batch and size + length > COMMAND_BYTES:
+        alone = length > ALONE_BYTES or (size > ALONE_BYTES and len(batch) == 1)
+        if batch and (alone or size + length > most):
             yield batch
             batch, size = [], 0
         batch.append(ended)
