@@ -20,7 +20,7 @@ from pathlib import Path
 
 from runbook.errors import TargetError
 from runbook.names import quote_name
-from runbook.targets.d1_cells import Long, RawText, text_of
+from runbook.targets.d1_cells import Cell, Long, RawText, text_of
 from runbook.targets.d1_pages import (
     FIRST_ROWS,
     Part,
@@ -147,13 +147,13 @@ def _read_rows(
     sums = {t.name: str(a[0]["sums"]) for t, a in zip(tables, answers, strict=False)}
     readings = [_Reading(t, int(sums[t.name].split(" ")[0])) for t in tables]
     for reading, answer in zip(readings, answers[len(tables) :], strict=True):
-        _take(read, reading, part_of(reading.table, answer), writer, told)
+        _take(read, reading, part_of(reading.table, answer), writer, answer_bytes, told)
     while pending := [reading for reading in readings if not reading.done]:
         chosen = _fitting(pending, answer_bytes)
         share = answer_bytes // len(chosen)
         statements = [part_sql(r.table, r.after, r.next_rows(share), share) for r in chosen]
         for reading, answer in zip(chosen, read(statements), strict=True):
-            _take(read, reading, part_of(reading.table, answer), writer, told)
+            _take(read, reading, part_of(reading.table, answer), writer, answer_bytes, told)
     return sums
 
 
@@ -168,13 +168,15 @@ def _fitting(pending: Sequence[_Reading], answer_bytes: int) -> list[_Reading]:
     return chosen
 
 
-def _take(read: Read, reading: _Reading, part: Part, writer: _Writer, told: Told) -> None:
+def _take(
+    read: Read, reading: _Reading, part: Part, writer: _Writer, answer_bytes: int, told: Told
+) -> None:
     if not part.rows:
         reading.done = True
         return
     table = reading.table
     reading.after = after_sql(table, part)
-    writer.insert(table, _completed(read, table, part))
+    writer.insert(table, _completed(read, table, part, answer_bytes))
     reading.rows += len(part.rows)
     reading.bytes += part.bytes
     # One row more than there were shows that somebody writes; the sums afterwards will say so.
@@ -182,25 +184,44 @@ def _take(read: Read, reading: _Reading, part: Part, writer: _Writer, told: Told
     told(table.name, reading.rows, reading.expected)
 
 
-def _completed(read: Read, table: StoredTable, part: Part) -> Part:
-    """The part with its long values fetched."""
+def _completed(read: Read, table: StoredTable, part: Part, answer_bytes: int) -> Part:
+    """The part with its long values fetched, several in a call."""
     if part.plain:
         return part
-    rows = list(part.rows)
-    for index, row in enumerate(rows):
-        if not any(isinstance(cell, Long) for cell in row):
-            continue
-        cells = list(row)
-        for position, cell in enumerate(cells):
+    rows = [list(row) for row in part.rows]
+    wanted: list[tuple[int, int, Long]] = []
+    size = 0
+    for index, row in enumerate(part.rows):
+        for position, cell in enumerate(row):
             if isinstance(cell, Long):
-                where = row_sql(table, part, index)
-                answers = read(pieces_sql(table, where, table.columns[position], cell))
-                value = b"".join(bytes.fromhex(answer[0]["piece"]) for answer in answers if answer)
-                if len(value) != cell.bytes:
-                    raise _written_to(table.name)
-                cells[position] = text_of(value) if cell.text else value
-        rows[index] = tuple(cells)
-    return replace(part, rows=tuple(rows))
+                wanted.append((index, position, cell))
+                size += 2 * cell.bytes
+        if size > answer_bytes:
+            _fetch(read, table, part, wanted, rows)
+            wanted, size = [], 0
+    _fetch(read, table, part, wanted, rows)
+    return replace(part, rows=tuple(map(tuple, rows)))
+
+
+def _fetch(
+    read: Read,
+    table: StoredTable,
+    part: Part,
+    wanted: Sequence[tuple[int, int, Long]],
+    rows: list[list[Cell]],
+) -> None:
+    """Puts long values, each wanted as row index, column index and length, into `rows`."""
+    statements = [
+        pieces_sql(table, row_sql(table, part, index), table.columns[position], long)
+        for index, position, long in wanted
+    ]
+    answers = iter(read([piece for pieces in statements for piece in pieces]) if wanted else [])
+    for (index, position, long), pieces in zip(wanted, statements, strict=True):
+        found = [next(answers) for _ in pieces]
+        value = b"".join(bytes.fromhex(answer[0]["piece"]) for answer in found if answer)
+        if len(value) != long.bytes:
+            raise _written_to(table.name)
+        rows[index][position] = text_of(value) if long.text else value
 
 
 def _check(read: Read, schema: Schema, writer: _Writer, before: dict[str, str]) -> None:

@@ -142,17 +142,17 @@ class Wrangler:
         Raises:
             TargetError: the database refused a statement, or cannot be reached.
         """
-        rows: list[list[Row]] = []
+        rows: dict[int, list[Row]] = {}
         for batch in _batches(statements, FILE_BYTES if self.local else COMMAND_BYTES):
-            ended = self._ask("\n".join(batch))
+            ended = self._ask("\n".join(text for _, text in batch))
             found = results_in(ended.stdout)
             if found is None or len(found) != len(batch):
                 raise TargetError(
                     f"wrangler answered {len(found or ())} results to {len(batch)} statements on "
                     f"the D1 database {self.config.name}; see that nothing else wraps wrangler."
                 )
-            rows += found
-        return rows
+            rows |= {number: each for (number, _), each in zip(batch, found, strict=True)}
+        return [rows[number] for number in range(len(statements))]
 
     def _ask(self, sql: str) -> _Ended:
         """Sends SELECTs; in a file where that is answered with rows, which is only locally so."""
@@ -360,26 +360,29 @@ def mask(text: str, environment: Mapping[str, str]) -> str:
     return text
 
 
-def _batches(statements: Sequence[str], most: int) -> Iterator[list[str]]:
-    """Statements in calls of at most `most` bytes; each gets the final semicolon D1 asks for."""
-    batch: list[str] = []
+def _batches(statements: Sequence[str], most: int) -> list[list[tuple[int, str]]]:
+    """Statements, each with its number, in calls of at most `most` bytes; long ones go alone."""
+    calls: list[list[tuple[int, str]]] = []
+    shared: list[tuple[int, str]] = []
     size = 0
-    for statement in statements:
-        ended = statement.rstrip().rstrip(";") + "\n;"  # below a comment at its end
-        length = len(ended.encode())
+    for number, statement in enumerate(statements):
+        # D1 asks for a final semicolon, and a comment at the end must not hide it.
+        text = statement.rstrip().rstrip(";") + "\n;"
+        length = len(text.encode())
         if length > min(most, STATEMENT_BYTES):
             raise TargetError(
-                f"A statement of {length} bytes is too long for D1 (it begins {ended[:60]!r}); "
+                f"A statement of {length} bytes is too long for D1 (it begins {text[:60]!r}); "
                 "a table with so many or so long column names cannot be read."
             )
-        alone = length > ALONE_BYTES or (size > ALONE_BYTES and len(batch) == 1)
-        if batch and (alone or size + length > most):
-            yield batch
-            batch, size = [], 0
-        batch.append(ended)
+        if length > ALONE_BYTES:
+            calls.append([(number, text)])
+            continue
+        if size + length > most:
+            calls.append(shared)
+            shared, size = [], 0
+        shared.append((number, text))
         size += length + 1
-    if batch:
-        yield batch
+    return [*calls, shared] if shared else calls
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
