@@ -65,7 +65,7 @@ _QUIET = {
 }
 # A dead man's switch: when the pipe on descriptor 3 closes, because we finished or were killed,
 # wrangler's process group, workerd included, is killed.
-_SWITCH = 'exec 3<&0; (cat <&3; kill -KILL -- -$$) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
+_SWITCH = 'exec 3<&0; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def awkward(app: Path, wrangler: Wrangler) -> Path:
 
 
 def bits(path: Path) -> list[tuple[Any, ...]]:
-    """Every value of `cells` with its exact bits; SQLite calls 0.0 and -0.0 equal, this does not."""
+    """Every value of `cells` with its exact bits; SQLite itself calls 0.0 and -0.0 equal."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.text_factory = bytes
         rows = connection.execute("SELECT rowid, * FROM cells ORDER BY rowid").fetchall()
@@ -88,7 +88,6 @@ def bits(path: Path) -> list[tuple[Any, ...]]:
 def test_replica_is_exact(awkward: Path, wrangler: Wrangler, tmp_path: Path) -> None:
     to = tmp_path / "replica.db"
     replica = replicate(wrangler.read, to, answer_bytes=LOCAL_ANSWER_BYTES)
-    print(wrangler.calls, replica.seconds)
     copy = tmp_path / "copy.db"
     copy_state(wrangler.state_file, copy)
     assert differences(to, copy) == ()
