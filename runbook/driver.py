@@ -114,7 +114,7 @@ def _papermill(source: Path, output: Path, parameters: Mapping[str, object], man
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
-    class StartedKernel(NBClientEngine):
+    class StartedKernel(NBClientEngine):  # type: ignore[misc]
         """Papermill's own engine, but for the kernel, which is already there."""
 
         @classmethod

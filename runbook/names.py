@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import string
 
 from runbook.errors import BadInput
+
+_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def quote_name(name: str) -> str:
@@ -17,6 +20,11 @@ def quote_name(name: str) -> str:
             f"The name {name!r} contains a NUL character, which SQL text cannot hold: rename it."
         )
     return '"' + name.replace('"', '""') + '"'
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether SQLite takes both for the same name: it folds the case of ASCII letters only."""
+    return one.translate(_FOLD) == other.translate(_FOLD)
 
 
 def quote_value(value: str | int | float | bytes | None) -> str:
@@ -62,4 +70,17 @@ def _quote_real(value: float) -> str:
         raise BadInput("NaN cannot be stored by SQLite, which turns it into NULL: use None.")
     if math.isinf(value):
         return "9e999" if value > 0 else "-9e999"
-    return repr(value)  # the shortest digits that read back as the same double
+    digits = repr(value)  # the shortest that Python reads back as the same double
+    ordinary = value == 0 or 1e-5 <= abs(value) < 1e15
+    if ordinary and sum(character.isdigit() for character in digits) <= 15:
+        return digits
+    # SQLite rounds longer or more distant decimals to a neighbour of the right double, depending
+    # on its version and processor. An integer scaled by powers of two is exact everywhere.
+    numerator, denominator = value.as_integer_ratio()
+    power = denominator.bit_length() - 1
+    if power == 0:
+        power = -((numerator & -numerator).bit_length() - 1)
+        numerator >>= -power
+    operator = " / " if power > 0 else " * "
+    steps = [62] * (abs(power) // 62) + [abs(power) % 62]
+    return f"({numerator} * 1.0" + "".join(f"{operator}{2**step}" for step in steps if step) + ")"

@@ -20,8 +20,8 @@ from runbook.records import (
     SnapshotRecord,
     VerifyRecord,
 )
+from runbook.progress import Bars
 from runbook.run import STAGES, Run, file_stem
-from runbook.targets import Progress
 
 __all__ = [
     "begin",
@@ -47,14 +47,14 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     """Every hazard that can be known beforehand; changes nothing."""
     from runbook.stages import preflight as stage
 
-    return _shown(lambda: stage.preflight(run, progress=_progress(), again=again), PreflightRecord)
+    return _shown(lambda: stage.preflight(run, progress=Bars(), again=again), PreflightRecord)
 
 
 def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
 
-    return stage.snapshot(run, progress=_progress(), again=again)
+    return stage.snapshot(run, progress=Bars(), again=again)
 
 
 def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
@@ -72,14 +72,14 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
         how=how,
         ask=input if _person_is_there() else None,
     )
-    return _shown(lambda: stage.migrate(run, agreed, progress=_progress()), MigrateRecord)
+    return _shown(lambda: stage.migrate(run, agreed, progress=Bars()), MigrateRecord)
 
 
 def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database."""
     from runbook.stages import verify as stage
 
-    return stage.verify(run, progress=_progress(), again=again)
+    return stage.verify(run, progress=Bars(), again=again)
 
 
 def report(run: Run, *, show_values: bool = False) -> ReportRecord:
@@ -105,9 +105,11 @@ def go_on(run: Run, stage: str) -> Any:
             "whether to roll back (08_rollback)."
         )
     if stage in ("report", "monitor", "rollback"):
-        return Markdown("**Done.**")
+        return Markdown("**Done.**")  # type: ignore[no-untyped-call]
     following = file_stem(STAGES[STAGES.index(stage) + 1])
-    return Markdown(f"**Done.** Next: [{following}]({following}.ipynb)")
+    return Markdown(  # type: ignore[no-untyped-call]
+        f"**Done.** Next: [{following}]({following}.ipynb)"
+    )
 
 
 def _shown(call: Callable[[], T], cls: type[T]) -> T:
@@ -122,28 +124,8 @@ def _shown(call: Callable[[], T], cls: type[T]) -> T:
 
 def _person_is_there() -> bool:
     """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
-    from IPython import get_ipython  # type: ignore[attr-defined]
+    from IPython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     kernel = getattr(shell, "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", False))
-
-
-def _progress() -> Progress:
-    """A bar that appears when the work takes longer than a second and goes when it is done."""
-    from tqdm.auto import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        for name in [n for n in bars if n != what]:
-            bars.pop(name).close()
-        if what not in bars:
-            bars[what] = tqdm(
-                desc=what, total=total, delay=1, mininterval=0.5, leave=False, unit_scale=True
-            )
-        bars[what].update(done - bars[what].n)
-        if done >= total:
-            bars.pop(what).close()
-
-    return show

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runbook import timestamps
@@ -83,15 +83,26 @@ def rule(call: str, plan: Plan, shape: Shape) -> str:
     return environment().from_string(source).render(**template_values(plan, shape)).strip()
 
 
-def template_values(plan: Plan, shape: Shape) -> dict[str, object]:
-    """What every template may use; names are quoted and values are literals already."""
+def template_values(
+    plan: Plan,
+    shape: Shape,
+    *,
+    literal: Callable[[str | int | bytes], str] = quote_value,
+    rows_before: Callable[[str], str] | None = None,
+) -> dict[str, object]:
+    """What every template may use; names are quoted and values are literals already.
+
+    `literal` writes the values that are compared with columns, and `rows_before` the number of
+    rows that a table had; another engine than the migrated database gives its own.
+    """
+    rows_before = rows_before or _rows_before
     adopter = adopter_value(plan, shape)
     users = {
         "table": quote_name(plan.users.table),
         "key": quote_name(plan.users.key),
         "email": quote_name(plan.users.email) if plan.users.email else None,
     }
-    literal = None if adopter is None else quote_value(adopter)
+    adopter_literal = None if adopter is None else literal(adopter)
     suspended = shape.triggers if plan.triggers.policy == "suspend" else ()
     return {
         "migration": quote_value(plan.migration.name),
@@ -100,20 +111,25 @@ def template_values(plan: Plan, shape: Shape) -> dict[str, object]:
         "encoding": shape.encoding,
         "scope": plan.organizations.scope,
         "users": users,
-        "adopter": literal,
-        "resources": [_resource(r, plan, shape, users, literal) for r in plan.resources],
+        "adopter": adopter_literal,
+        "resources": [_resource(r, plan, shape, users, adopter_literal) for r in plan.resources],
         "tables": [
             {
                 "plain": t,
                 "name": quote_name(t),
                 "text": quote_value(t),
-                "before": _rows_before(t),
+                "before": rows_before(t),
             }
             for t in (plan.users.table, *(r.table for r in plan.resources))
         ],
         "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
-        "text": quote_value,
+        "text": literal,
     }
+
+
+def row_key(resource: Resource, shape: Shape) -> tuple[str, ...]:
+    """The columns that tell the resource's rows apart for a reader, unquoted."""
+    return shape.row_keys.get(resource.table, ()) or ("rowid",)
 
 
 def index_name(resource: Resource) -> str:
@@ -134,7 +150,7 @@ def _resource(
         return f"EXISTS (SELECT 1 FROM {users['table']} AS u WHERE u.{users['key']} = {column})"
 
     table = quote_name(resource.table)
-    keys = shape.row_keys.get(resource.table, ()) or ("rowid",)
+    keys = row_key(resource, shape)
     return {
         "plain": resource.table,
         "table": table,
@@ -160,7 +176,7 @@ def _rows_before(table: str) -> str:
 def guard_query(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:
     """Each table that an invariant is asked of (empty: the database) with the query for it."""
     values = template_values(plan, shape)
-    for name, _, query in _queries(file, values):
+    for name, _, query in _queries(_guard_of(file), values):
         yield name, query
 
 
@@ -171,8 +187,13 @@ def _guarded() -> list[SqlFile]:
 def _guards(values: dict[str, object]) -> Iterator[dict[str, object]]:
     """One guard for each invariant and each table that it is asked of."""
     for file in _guarded():
-        for _, subject, query in _queries(file, values):
+        for _, subject, query in _queries(_guard_of(file), values):
             yield {"name": file.name, "subject": subject, "query": query}
+
+
+def _guard_of(file: SqlFile) -> SqlFile:
+    """The quicker form of an invariant that `sql/guards` has for use inside the migration."""
+    return next((g for g in sql_files("guards") if g.name == file.name), file)
 
 
 def _queries(file: SqlFile, values: dict[str, object]) -> Iterator[tuple[str, str, str]]:

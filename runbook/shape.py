@@ -45,7 +45,7 @@ class Shape:
     formats: Mapping[str, str] = field(default_factory=dict)
     """Resource table to format of its `updated_at`, one of `timestamps.FORMATS`."""
     row_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Table to the columns that tell its rows apart for a reader: the declared key, or the rowid."""
+    """Table to the columns that name its rows: the declared key, or the rowid."""
     triggers: tuple[Trigger, ...] = ()
 
     def format_of(self, resource: Resource) -> str:
@@ -83,11 +83,22 @@ def formats_found(
     """Format to number of rows for the resource's `updated_at`; NULLs are not counted."""
     if resource.updated_at is None:
         return {}
-    kind = timestamps.classify_sql(quote_name(resource.updated_at))
-    rows = connection.execute(
-        f"SELECT {kind} AS format, count(*) FROM {quote_name(schema)}.{quote_name(resource.table)}"
-        " GROUP BY 1"
-    )
+    table = f"{quote_name(schema)}.{quote_name(resource.table)}"
+    column = quote_name(resource.updated_at)
+    kind = timestamps.classify_sql(column)
+    first = connection.execute(
+        f"SELECT {kind} FROM {table} WHERE {column} IS NOT NULL LIMIT 1"
+    ).fetchone()
+    if first is None:
+        return {}
+    if first[0] != "unknown":
+        # Nearly always one format fills the column: asking for that one takes half the time.
+        values, matching = connection.execute(
+            f"SELECT count({column}), sum({timestamps.matches_sql(first[0], column)}) FROM {table}"
+        ).fetchone()
+        if values == matching:
+            return {first[0]: values}
+    rows = connection.execute(f"SELECT {kind} AS format, count(*) FROM {table} GROUP BY 1")
     return {name: count for name, count in rows if name is not None}
 
 

@@ -20,12 +20,18 @@
   {%- else -%} 'personal-' || lower(hex({{ key }})) {%- endif -%}
 {%- endmacro %}
 
-{#- What stands before the first @ of an e-mail. In UTF-8 it is cut by bytes, which is exact even
-    where the text holds NUL or invalid characters. #}
+{#- What stands before the first @ of an e-mail, cut by bytes, which is exact even where the text
+    holds NUL or invalid characters. In UTF-16 the two bytes of an @ may also lie astride two other
+    characters, at an even position; only such a text is cut by characters. #}
 {%- macro local_part(email) -%}
-  {%- if encoding == "UTF-8" -%}
-    CAST(substr(CAST({{ email }} AS BLOB), 1, instr(CAST({{ email }} AS BLOB), x'40') - 1) AS TEXT)
-  {%- else -%} substr({{ email }}, 1, instr({{ email }}, '@') - 1) {%- endif -%}
+  {%- set at = {"UTF-8": "x'40'", "UTF-16le": "x'4000'", "UTF-16be": "x'0040'"}[encoding] -%}
+  {%- set bytes = "CAST(" ~ email ~ " AS BLOB)" -%}
+  {%- set cut = "CAST(substr(" ~ bytes ~ ", 1, instr(" ~ bytes ~ ", " ~ at ~ ") - 1) AS TEXT)" -%}
+  {%- if encoding == "UTF-8" -%} {{ cut }}
+  {%- else -%}
+    CASE WHEN instr({{ bytes }}, {{ at }}) % 2 = 1 THEN {{ cut }}
+      ELSE substr({{ email }}, 1, instr({{ email }}, '@') - 1) END
+  {%- endif -%}
 {%- endmacro %}
 
 {%- macro organization_name(email) -%}

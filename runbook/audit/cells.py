@@ -19,7 +19,7 @@ import math
 import sqlite3
 import unicodedata
 
-_CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
+CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 _READABLE_LENGTH = 200  # characters of a value that are shown
 
 
@@ -28,7 +28,7 @@ def cell_sql(column_sql: str) -> str:
     value = column_sql
     # `%!.20g`, because with 17 digits SQLite before 3.42 maps some neighbours to one text.
     real = (
-        f"CASE WHEN {value} = 0.0 AND atan2(0.0, {value}) > 1 THEN '-0.0'"
+        f"CASE WHEN {value} = 0.0 COLLATE BINARY AND atan2(0.0, {value}) > 1 THEN '-0.0'"
         f" ELSE printf('%!.20g', {value}) END"
     )
     return (
@@ -55,7 +55,7 @@ def decode(cell: bytes, encoding: str = "UTF-8") -> str | int | float | bytes | 
     Bytes that are not valid in the encoding become lone surrogates, as Python does for file
     names. Raises ValueError if `cell` has no known tag.
     """
-    codec = _CODECS[encoding]
+    codec = CODECS[encoding]
     width = 1 if codec == "utf-8" else 2
     tag, body = cell[:width].decode(codec, "replace"), cell[width:]
     if tag == "t":
@@ -69,6 +69,18 @@ def decode(cell: bytes, encoding: str = "UTF-8") -> str | int | float | bytes | 
     if tag == "n" and not body:
         return None
     raise ValueError(f"{cell[:20]!r} is not an encoded cell")
+
+
+def encode(value: str | int | bytes | None, encoding: str = "UTF-8") -> bytes:
+    """Return the cell of `value`, which is no real: the inverse of `decode`."""
+    codec = CODECS[encoding]
+    if value is None:
+        return "n".encode(codec)
+    if isinstance(value, bytes):
+        return f"b{value.hex().upper()}".encode(codec)
+    if isinstance(value, int):
+        return f"i{value}".encode(codec)
+    return f"t{value}".encode(codec, "surrogateescape" if codec == "utf-8" else "surrogatepass")
 
 
 def readable(cell: bytes, encoding: str = "UTF-8") -> str:

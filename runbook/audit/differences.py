@@ -38,7 +38,9 @@ class TableDifference:
     does; `rows_changed` counts rows with at least one. `how` says what paired the rows: the
     rowid, the declared key, or nothing (`rows`: counted as a multiset, where a changed row is one
     removed and one added). `rowids_moved` says that equal rows were found under other rowids,
-    which VACUUM does and which is no difference by itself.
+    which VACUUM does and which is no difference by itself. `counted` has the rows that changed in
+    columns where changes are expected, which count as no difference; it is empty where they were
+    not asked for, or where nothing pairs the rows.
     """
 
     table: str
@@ -51,6 +53,7 @@ class TableDifference:
     samples: tuple[RowSample, ...]
     how: How
     rowids_moved: bool = False
+    counted: tuple[tuple[str, int], ...] = ()
 
     @property
     def identical(self) -> bool:

@@ -13,10 +13,12 @@ occur. The rowid is not part of it. Any SQL engine with SHA-256 can recompute it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,13 +33,15 @@ def digest_table(
     columns: Sequence[str],
     *,
     replace: Mapping[str, tuple[bytes, bytes]] | None = None,
+    connection: duckdb.DuckDBPyConnection | None = None,
 ) -> str:
     """Return the digest of `columns`, in the order given, as 64 hexadecimal digits.
 
     `replace` maps a column to (cell, placeholder): where the cell is exactly the first, the
     second is hashed, so that a value like the time of the run does not count. A placeholder
-    that starts with none of the tags cannot be mistaken for a cell. Raises BadInput if a column
-    is not in the file.
+    that starts with none of the tags cannot be mistaken for a cell. `connection` (from
+    `open_duckdb`) saves opening one for each of many tables. Raises BadInput if a column is not
+    in the file.
     """
     replace = replace or {}
     present = pq.read_schema(parquet).names
@@ -56,8 +60,9 @@ def digest_table(
     names = [name.encode() for name in columns]
     total = hashlib.sha256(b"%d;" % len(names))
     total.update(b"".join(b"%d:%s" % (len(name), name) for name in names))
-    with open_duckdb(parquet.parent) as connection:
-        for batch in connection.sql(query).to_arrow_reader(_ROWS_AT_ONCE):
+    own = contextlib.nullcontext(connection) if connection else open_duckdb(parquet.parent)
+    with own as opened:
+        for batch in opened.sql(query).to_arrow_reader(_ROWS_AT_ONCE):
             rows = batch.column(0).cast(pa.binary(32))
             if len(rows):
                 data = memoryview(rows.buffers()[1])

@@ -173,23 +173,13 @@ class _Look:
             before=self.before,
             after=self.after,
             columns=columns,
+            counted=[c for c in old.column_names if c not in columns],
             samples=SAMPLES,
         )
         counts[old.name, "added", ""] += difference.added
+        for column, rows in difference.counted:
+            counts[old.name, "changed", column] += rows
         yield from outside_findings(difference, self.plan, self.witness)
-        touched = [c for c in old.column_names if c not in columns]
-        if touched:
-            inside = compare_table(
-                self.connection,
-                old,
-                new,
-                before=self.before,
-                after=self.after,
-                columns=touched,
-                samples=0,
-            )
-            for column, rows in inside.changed:
-                counts[old.name, "changed", column] += rows
 
     # -- everything that must have changed, to the right value --------------------------------
 

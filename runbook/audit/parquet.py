@@ -36,11 +36,12 @@ import pyarrow.parquet as pq
 from runbook.audit.cells import cell_sql
 from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import TargetError
-from runbook.names import quote_name
+from runbook.names import quote_name, same_name
 
 _BATCH_ROWS = 65_536
 _BATCH_BYTES = 16 << 20  # of encoded cells; wide rows make smaller batches
 _READERS = 4
+_ONE_READER_BELOW = 32 << 20  # bytes of database: opening more connections would cost more
 _BUSY_MILLISECONDS = 10_000
 _ATTEMPTS = 50  # at catching a moment in which nobody commits
 
@@ -72,6 +73,18 @@ class Snapshot:
 
     encoding: str
     tables: tuple[SnapshotTable, ...]
+
+    def table(self, name: str) -> SnapshotTable:
+        """Return the table of this name, compared as SQLite compares names.
+
+        Raises TargetError if there is none.
+        """
+        for table in self.tables:
+            if same_name(table.name, name):
+                return table
+        raise TargetError(
+            f"The snapshot has no table {name!r}: take it from the database that the plan means."
+        )
 
 
 def rowid_column(columns: Sequence[str]) -> str:
@@ -137,16 +150,17 @@ class _Readers:
 
     def __init__(self, database: Path, immutable: bool) -> None:
         self._uri = _uri(database, immutable)
+        small = database.stat().st_size < _ONE_READER_BELOW
+        self._wanted = 1 if small else min(_READERS, os.cpu_count() or 1)
         self._stack = contextlib.ExitStack()
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.count = 0
 
     def __enter__(self) -> _Readers:
-        wanted = min(_READERS, os.cpu_count() or 1)
         watcher = self._stack.enter_context(adbc.connect(self._uri, autocommit=True))
         for attempt in range(_ATTEMPTS):
             # After many failures one reader has to do: it agrees with itself.
-            number = wanted if attempt < _ATTEMPTS - 1 else 1
+            number = self._wanted if attempt < _ATTEMPTS - 1 else 1
             seen = _scalar(watcher, "PRAGMA data_version")
             with contextlib.ExitStack() as opened:
                 connections = [opened.enter_context(self._open()) for _ in range(number)]
@@ -198,7 +212,7 @@ def _write_table(
         fields.insert(0, pa.field(rowid_column(columns), pa.int64(), nullable=False))
     schema = pa.schema(fields)
     with readers.one() as connection:
-        expected = _scalar(connection, f"SELECT count(*) FROM {quote_name(table.name)}")
+        expected = _count(connection, table)
         batch_rows = _batch_rows(connection, table)
         bounds = _bounds(connection, table, batch_rows, expected)
     rows = 0
@@ -239,6 +253,17 @@ def _write_table(
     size = file.stat().st_size
     has_rowid = table.rowid is not None
     return SnapshotTable(table.name, file.name, rows, columns, has_rowid, table.key, size, checksum)
+
+
+def _count(connection: Any, table: Table) -> int:
+    count = f"SELECT count(*) FROM {quote_name(table.name)}"
+    try:
+        return _scalar(connection, count)
+    except adbc.Error as error:
+        # An index whose collation exists only in the application cannot be used for counting.
+        if "no such collation" not in str(error):
+            raise
+        return _scalar(connection, f"{count} NOT INDEXED")
 
 
 def _sync_folder(folder: Path) -> None:

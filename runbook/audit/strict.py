@@ -32,7 +32,7 @@ from runbook.names import quote_name
 
 __all__ = ["ObjectDifference", "RowSample", "TableDifference", "compare_objects", "compare_table"]
 
-_COLUMNS_AT_ONCE = 500  # SQLite refuses more than 2,000 result columns
+_COLUMNS_AT_ONCE = 500  # SQLite refuses aggregates over more than 2,000 columns
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,16 @@ def compare_table(
     before: str = "before",
     after: str = "main",
     columns: Sequence[str] | None = None,
+    counted: Sequence[str] = (),
     samples: int = 10,
 ) -> TableDifference:
     """Compare a table in the attached schema `before` with its counterpart in `after`.
 
     `columns` limits what is compared (default: all that both have); rows are paired by the
-    whole key all the same. At most `samples` examples are kept for added rows, for removed rows
-    and for each changed column. Raises BadInput if a column is not in both tables.
+    whole key all the same. Changes in the columns of `counted` are expected: they are only
+    counted, in the same scan, and are no difference. At most `samples` examples are kept for
+    added rows, for removed rows and for each changed column. Raises BadInput if a column is not
+    in both tables.
     """
     provide_atan2(connection)
     sides = _Sides(
@@ -91,6 +94,7 @@ def compare_table(
         f"{quote_name(before)}.{quote_name(table_before.name)}",
         f"{quote_name(after)}.{quote_name(table_after.name)}",
         _compared_columns(table_before, table_after, columns),
+        _compared_columns(table_before, table_after, counted),
         samples,
     )
     return _compare(sides)
@@ -106,13 +110,19 @@ class _Sides:
     source_before: str
     source_after: str
     columns: tuple[tuple[Column, Column], ...]
+    counted: tuple[tuple[Column, Column], ...]
     samples: int
 
     def row(self, sql: str) -> tuple[int, ...]:
         return tuple(int(value or 0) for value in self.connection.execute(sql).fetchone())
 
     def count(self, source: str) -> int:
-        return self.row(f"SELECT count(*) FROM {source}")[0]
+        try:
+            return self.row(f"SELECT count(*) FROM {source}")[0]
+        except sqlite3.OperationalError as error:
+            if not _lacks_collation(error):
+                raise
+            return self.row(f"SELECT count(*) FROM {source} NOT INDEXED")[0]
 
     @property
     def encoding(self) -> str:
@@ -134,6 +144,7 @@ class _Counts:
     after: int
     matched: int
     different: int
+    counted: tuple[int, ...] = ()
 
     @property
     def added(self) -> int:
@@ -164,28 +175,33 @@ def _compared_columns(
     return tuple((old[name], new[name]) for name in columns)
 
 
+def _lacks_collation(error: sqlite3.OperationalError) -> bool:
+    """Whether an index cannot be used because its collation exists only in the application."""
+    return "no such collation" in str(error)
+
+
 def _compare(sides: _Sides) -> TableDifference:
     rows_before, rows_after = sides.count(sides.source_before), sides.count(sides.source_after)
     by_rowid = _pair_by_rowid(sides)
-    by_key = _pair_by_key(sides)
     counts: _Counts | None = None
+    moved = False
     if by_rowid:
         counts, moved = _count(sides, by_rowid, rows_before, rows_after)
         if counts.identical:
             return _result(sides, by_rowid.how, counts, (), ())
         if sides.table_before.stable_rowid and sides.table_after.stable_rowid:
             return _detail(sides, by_rowid, counts)
-        if by_key and not moved and not (counts.added and counts.removed):
-            # Every pair has one key and at most one side has rows left: both pairings agree,
-            # and the one by rowid is several times faster.
-            return _detail(sides, by_rowid, counts)
+    by_key = _pair_by_key(sides)
+    if by_rowid and counts and by_key and not moved and not (counts.added and counts.removed):
+        # Every pair has one key and at most one side has rows left: both pairings agree, and
+        # the one by rowid is several times faster.
+        return _detail(sides, by_rowid, counts)
     if by_key:
         try:
             key_counts, _ = _count(sides, by_key, rows_before, rows_after)
         except sqlite3.OperationalError as error:
-            if "collation" not in str(error):
+            if not _lacks_collation(error):
                 raise
-            # The key's collation exists only in the application; it cannot be searched here.
         else:
             return _detail(sides, by_key, key_counts, rowids_moved=by_rowid is not None)
     return _compare_rows(sides, by_rowid, counts, rows_before, rows_after)
@@ -203,7 +219,10 @@ def _pair_by_rowid(sides: _Sides) -> _Pairing | None:
 
 
 def _pair_by_key(sides: _Sides) -> _Pairing | None:
-    """Pair by declared key; None if there is none, it changed, or a row has a NULL in it."""
+    """Pair by declared key; None if there is none, it changed, or a row has a NULL in it.
+
+    None also if the key cannot be searched.
+    """
     key = sides.table_before.key
     if not key or key != sides.table_after.key:
         return None
@@ -215,7 +234,12 @@ def _pair_by_key(sides: _Sides) -> _Pairing | None:
         nullable = [name for name in key if name not in not_null and name != table.rowid]
         empty = " OR ".join(f"{quote_name(name)} IS NULL" for name in nullable)
         found = f"SELECT 1 FROM {source} WHERE {empty} LIMIT 1"
-        if nullable and sides.connection.execute(found).fetchone():
+        try:
+            if nullable and sides.connection.execute(found).fetchone():
+                return None
+        except sqlite3.OperationalError as error:
+            if not _lacks_collation(error):
+                raise
             return None
     # The first comparison is the column's own and finds the row through the index of the key;
     # it may be loose (NOCASE, 1 = 1.0). The second is strict.
@@ -237,9 +261,19 @@ def _count(
     """Count pairs and differing pairs in one scan; also say whether any pair has two keys."""
     key_moved = f"count(CASE WHEN {_any_differs(_key_columns(sides))} THEN 1 END)"
     pairs = f"{sides.source_after} AS b CROSS JOIN {sides.source_before} AS a ON {pairing.on}"
-    fast = f"count(*), count(CASE WHEN {_any_differs(sides.columns)} THEN 1 END)"
-    matched, different = sides.row(f"SELECT {fast} FROM {pairs}")
-    counts = _Counts(rows_before, rows_after, matched, different)
+    differs = _any_differs(sides.columns)
+    counted: list[int] = []
+    if len(sides.columns) <= _COLUMNS_AT_ONCE:
+        fast = f"count(*), count(CASE WHEN {differs} THEN 1 END)"
+        for pair in sides.counted:
+            fast += f", count(CASE WHEN {_differs(*pair)} THEN 1 END)"
+        matched, different, *counted = sides.row(f"SELECT {fast} FROM {pairs}")
+    else:  # too many columns for one aggregate, not for one condition
+        (matched,) = sides.row(f"SELECT count(*) FROM {pairs}")
+        (different,) = sides.row(f"SELECT count(*) FROM {pairs} WHERE {differs}")
+        for pair in sides.counted:
+            counted += sides.row(f"SELECT count(*) FROM {pairs} WHERE {_differs(*pair)}")
+    counts = _Counts(rows_before, rows_after, matched, different, tuple(counted))
     if counts.identical or pairing.how == "key" or sides.table_before.stable_rowid:
         return counts, False
     (moved,) = sides.row(f"SELECT {key_moved} FROM {pairs}")
@@ -380,6 +414,7 @@ def _result(
         tuple(samples),
         how,
         rowids_moved,
+        tuple((new.name, n) for (_, new), n in zip(sides.counted, counts.counted, strict=False)),
     )
 
 
@@ -397,10 +432,11 @@ def _differs(old: Column, new: Column) -> str:
     affinities = {_affinity(old.type), _affinity(new.type)}
     if affinities == {"REAL"}:
         return unequal
-    exact = f"(typeof({a}) <> typeof({b}) OR ({a} = 0.0 AND atan2(0.0, {a}) <> atan2(0.0, {b})))"
+    signs = f"{a} = 0.0 COLLATE BINARY AND atan2(0.0, {a}) <> atan2(0.0, {b})"
+    exact = f"(typeof({a}) <> typeof({b}) OR ({signs}))"
     is_real = f"({a} - {b} + 1) / 2"
     # All numbers sort before all text: this spares text columns the arithmetic.
-    is_number = "" if affinities == {"NUMERIC"} else f"+{a} < '' AND "
+    is_number = "" if affinities == {"NUMERIC"} else f"+{a} < '' COLLATE BINARY AND "
     return f"({unequal} OR ({is_number}{is_real} AND {exact}))"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from runbook.audit.footprint import declare
 from runbook.errors import Blocked
-from runbook.hazards import advice, find_hazards
-from runbook.records import Hazard, PreflightRecord
+from runbook.records import PreflightRecord
 from runbook.run import Run, Stage
 from runbook.shape import look
 from runbook.targets import Progress, no_progress, open_target
@@ -28,19 +27,15 @@ def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
     run = stage.run
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
-    progress("Database", 0, 3)
-    hazards = list(target.hazards(plan, run.folder))
-    with target.reading() as connection:
-        progress("Data and schema", 1, 3)
-        hazards += find_hazards(connection, plan)
-        record = PreflightRecord(_by_level(hazards), (), {})
-        if not record.blocked:
-            progress("Prediction", 2, 3)
+    progress("Hazards", 0, 2)
+    hazards, advice = target.inspect(plan, run.folder)
+    record = PreflightRecord(hazards, (), advice)
+    if not record.blocked:
+        progress("Prediction", 1, 2)
+        with target.reading() as connection:
             shape = look(connection, plan)
-            record = PreflightRecord(
-                record.hazards, declare(connection, plan, shape), advice(connection, plan)
-            )
-    progress("Done", 3, 3)
+            record = PreflightRecord(hazards, declare(connection, plan, shape), advice)
+    progress("Done", 2, 2)
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:
         first = blocking[0]
@@ -52,8 +47,3 @@ def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
         error.record = record
         raise error
     return record
-
-
-def _by_level(hazards: list[Hazard]) -> tuple[Hazard, ...]:
-    order = {"block": 0, "warn": 1, "note": 2}
-    return tuple(sorted(hazards, key=lambda h: order[h.level]))

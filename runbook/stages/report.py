@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runbook.records import ReportRecord
-from runbook.report import write_report
+from runbook.report.write import write_report
 from runbook.run import Run
 
 

@@ -7,7 +7,7 @@ capability, so that the stages and the report never ask of what kind it is.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +70,10 @@ class Target(Protocol):
         """A read-only connection to the database as it is now, or to an exact replica of it."""
         ...
 
-    def hazards(self, plan: Plan, run_dir: Path) -> tuple[Hazard, ...]:
-        """Hazards of the database as a whole: its file, its activity, the room around it."""
+    def inspect(
+        self, plan: Plan, run_dir: Path
+    ) -> tuple[tuple[Hazard, ...], Mapping[str, int | float | str]]:
+        """Every hazard, of the database as a whole and of its data and schema, and the advice."""
         ...
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:
@@ -79,7 +81,7 @@ class Target(Protocol):
         ...
 
     def committed(self) -> AbstractContextManager[Path]:
-        """A SQLite file that holds the database as it is now, exactly, while the context is open."""
+        """A SQLite file that holds, while this is open, exactly what the database holds now."""
         ...
 
     def ledger(self, migration: str) -> LedgerRow | None:

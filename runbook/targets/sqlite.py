@@ -7,11 +7,12 @@ import os
 import sqlite3
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runbook.errors import Refused, RunbookError, TargetError
 from runbook.files import sync_folder
+from runbook.hazards import find_all_hazards
 from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import LEDGER, Script
@@ -50,9 +51,11 @@ class SqliteTarget:
         finally:
             connection.close()
 
-    def hazards(self, plan: Plan, run_dir: Path) -> tuple[Hazard, ...]:
-        """Hazards of the file: journal, locks, permissions, room on the disk."""
-        return ()
+    def inspect(
+        self, plan: Plan, run_dir: Path
+    ) -> tuple[tuple[Hazard, ...], Mapping[str, int | float | str]]:
+        """Hazards of the file (journal, locks, permissions, disk) and of what is in it."""
+        return find_all_hazards(self.path, plan, run_dir)
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:
         """Copies the database with SQLite's backup API, which keeps rowids and the WAL's rows.

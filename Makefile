@@ -1,0 +1,69 @@
+# Everything sets up .venv by itself; only Python 3.11 (or newer) and make must be there.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUNBOOK = .venv/bin/runbook
+DB ?=
+PLAN ?=
+ARGS ?=
+
+.PHONY: run test check lab faults bench notebooks pins browser d1 clean
+
+# The main job: on a fresh sample database, or on yours with DB=app.db PLAN=plan.toml.
+run: .venv/ready
+ifeq ($(DB),)
+	@rm -f sample/run.db
+	$(RUNBOOK) sample sample/run.db
+	$(RUNBOOK) run --database sample/run.db --yes $(ARGS)
+else
+	$(RUNBOOK) run --database "$(DB)" $(if $(PLAN),--plan "$(PLAN)") $(ARGS)
+endif
+
+# All tests, the browser and D1 included where they can be had (see browser and d1).
+test: .venv/ready browser d1
+	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+check: .venv/ready
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+# JupyterLab on the notebooks, with a sample database where their parameters look for one.
+lab: .venv/ready sample/sample.db
+	cd notebooks && ../.venv/bin/jupyter lab $(ARGS)
+
+# The faults of tests/faults in full: hundreds of kills.
+faults: .venv/ready
+	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults $(ARGS)
+
+bench: .venv/ready
+	.venv/bin/python -m tests.benchmarks $(ARGS)
+
+# Executes the notebooks on a fresh sample and keeps their outputs.
+notebooks: .venv/ready
+	.venv/bin/python -m tests.notebooks
+
+# Headless Chromium for the tests in tests/browser; without it they are skipped and say so.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || \
+	  echo "Chromium is missing and cannot be installed from here: its tests will be skipped."
+
+# Node and wrangler for the tests of D1; without them they are skipped and say so.
+d1:
+	@true
+
+# requirements.txt anew, from what .venv holds.
+pins:
+	@{ sed -n '1,/^$$/{/^#/p}' requirements.txt; \
+	   .venv/bin/pip freeze --exclude-editable; echo "-e ."; } > requirements.new
+	@mv requirements.new requirements.txt
+
+sample/sample.db: | .venv/ready
+	$(RUNBOOK) sample $@
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .tools build runs sample

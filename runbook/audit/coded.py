@@ -1,0 +1,147 @@
+"""The invariants, counted by pandas over small integers in place of keys and ids.
+
+Names and counts are those of `sql/invariants`; nothing else is shared. Two values are the same if
+and only if their codes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runbook.audit.columns import ColumnFile, Positions, combined
+
+NULL, UNKNOWN = -2, -1
+
+
+class Codes:
+    """Cells as the positions of equal cells in `values`; NULL and unknown cells are below zero."""
+
+    def __init__(self, values: Any, null: Any) -> None:
+        self._values, self._null = values, null
+
+    @classmethod
+    def of_all(cls, columns: Iterable[Any], null: Any) -> Codes:
+        """Codes for every value that is in one of the columns."""
+        return cls(pc.unique(pa.chunked_array(list(columns), pa.large_binary())), null)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def of(self, cells: Any) -> Positions:
+        """The codes of these cells."""
+        found = pc.fill_null(pc.index_in(cells, value_set=self._values), UNKNOWN)
+        codes = pc.if_else(pc.equal(cells, self._null), pa.scalar(NULL, pa.int32()), found)
+        positions: Positions = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+        return positions
+
+    def of_column(
+        self, file: ColumnFile, column: str, change: Callable[[Any], Any] = lambda cells: cells
+    ) -> Positions:
+        """The codes of a column, read piece by piece; `change` is applied to the cells first."""
+        name = file.named(column)
+        codes = np.empty(file.table.rows, np.int64)
+        start = 0
+        for window in file.windows([name]):
+            end = start + window.num_rows
+            codes[start:end] = self.of(change(combined(window[name])))
+            start = end
+        return codes
+
+
+@dataclass(frozen=True)
+class CodedResource:
+    """The rows of a resource: the codes of the organization and of whom the row belongs to."""
+
+    organization: Positions
+    belongs_to: Positions
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The migrated database in codes: keys share one set of them, organizations' ids another.
+
+    `organizations` has `id`, `owner` and `personal`; `memberships` has `organization`, `user` and
+    `is_owner`.
+    """
+
+    users: Positions
+    organizations: pd.DataFrame
+    memberships: pd.DataFrame
+
+    def violations(self, owners: Iterable[Positions] | None) -> dict[str, int]:
+        """Violating rows of the invariants that are not about resources.
+
+        `owners` are the owners of resources; None where every user must be covered.
+        """
+        organizations, memberships = self.organizations, self.memberships
+        members = memberships[(memberships["organization"] >= 0) & (memberships["user"] >= 0)]
+        own = organizations.merge(
+            members, how="left", left_on=["id", "owner"], right_on=["organization", "user"]
+        )
+        without_role = own["user"].notna() & (own["is_owner"] != True)  # noqa: E712 (NaN occurs)
+        personal = organizations.loc[organizations["personal"], "owner"]
+        users = pd.Series(self.users)
+        uncovered = (users < 0) | ~users.isin(members["user"])
+        if owners is not None:
+            covered = np.zeros(int(users.max()) + 1 if len(users) else 0, bool)
+            for codes in owners:
+                covered[codes[(codes >= 0) & (codes < len(covered))]] = True
+            uncovered &= (users >= 0) & covered[users.clip(lower=0)]
+        return {
+            "organizations_without_owner_membership": int(own["user"].isna().sum()),
+            "owner_memberships_without_owner_role": int(without_role.sum()),
+            "references_to_nothing": _missing(organizations["owner"], users)
+            + _missing(memberships["user"], users)
+            + _missing(memberships["organization"], organizations["id"]),
+            "users_with_several_personal_organizations": int((personal.value_counts() > 1).sum()),
+            "users_without_organization": int(uncovered.sum()),
+        }
+
+    def resource_violations(self, resource: CodedResource) -> dict[str, int]:
+        """Violating rows of the invariants about one resource."""
+        at = resource.organization
+        organizations = self.organizations[self.organizations["id"] >= 0].set_index("id")
+        place = organizations.index.get_indexer(
+            pd.Index(at)
+        )  # -1 for NULL and for what does not exist
+        owners = organizations["owner"].to_numpy()
+        belongs_to = resource.belongs_to
+        of_another = (place >= 0) & (np.append(owners, UNKNOWN)[place] != belongs_to)
+        personal = organizations.index[organizations["personal"]]
+        readers = self.memberships[self.memberships["organization"].isin(personal)]
+        # Each row is read once by each reader of its organization; right is the one it belongs to.
+        reads = readers["organization"].value_counts()
+        known = readers[readers["user"] >= 0]
+        pairs = _pairs(known["organization"].to_numpy(), known["user"].to_numpy())
+        right = pd.Series(pairs).value_counts()
+        seen = _counted(reads, at)
+        rightly = np.where(at >= 0, _counted(right, _pairs(at, belongs_to)), 0)
+        return {
+            "resources_without_organization": int((at == NULL).sum()),
+            "resources_of_missing_organization": int(((at != NULL) & (place < 0)).sum()),
+            "resources_of_another_owner": int(of_another.sum()),
+            "queries_disagree": int((seen == 0).sum()) + int((seen - rightly).sum()),
+        }
+
+
+def _missing(references: pd.Series[int], targets: pd.Series[int]) -> int:
+    return int(((references < 0) | ~references.isin(targets)).sum())
+
+
+def _pairs(organizations: Positions, users: Positions) -> Positions:
+    """Two codes in one number; codes are less than 2**31, and not less than -2."""
+    return (organizations << 32) + (users - NULL)
+
+
+def _counted(counts: pd.Series[int], values: Positions) -> Positions:
+    """How often each value was counted."""
+    numbers = np.append(counts.to_numpy(dtype=np.int64), 0)
+    found: Positions = numbers[counts.index.get_indexer(pd.Index(values))]
+    return found

@@ -1,0 +1,205 @@
+"""The invariants of `sql/invariants`, asked of SQLite in the database and of DuckDB in Parquet.
+
+The files are the same for both. SQLite reads the migrated database, with the backup attached;
+DuckDB reads views over the two snapshots that have the names of the tables. There a cell stays
+what the snapshot made of it, tagged bytes, so that two values are equal only if they are the same
+value of the same storage class; a literal in a query is written as such a cell too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runbook.audit.cells import CODECS, cell_sql, encode, provide_atan2
+from runbook.audit.differences import name_row
+from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.parquet import Snapshot, SnapshotTable
+from runbook.names import quote_name, same_name
+from runbook.plan import Plan
+from runbook.records import Sample
+from runbook.script import NEW_TABLES, row_key, template_values
+from runbook.shape import Shape
+from runbook.sql import SqlFile, sql_files
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One invariant as SQLite answered it: number of violating rows, and some of them."""
+
+    name: str
+    title: str
+    why: str
+    violations: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One invariant asked of one subject; the first `key_columns` columns name the row."""
+
+    subject: str
+    key_columns: int
+    query: str
+
+
+def ask_sqlite(
+    connection: sqlite3.Connection,
+    plan: Plan,
+    shape: Shape,
+    before: str = "before",
+    samples: int = 10,
+) -> Mapping[str, Asked]:
+    """Every invariant, by name, in the migrated database that is the connection's `main`.
+
+    `before` is the schema under which the backup is attached; at most `samples` violating rows
+    of each invariant are kept, in readable form.
+    """
+    provide_atan2(connection)  # the cells of the samples need it
+    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+    values = template_values(plan, shape, rows_before=_counted_in(before))
+    asked = {}
+    for file in sql_files("invariants"):
+        violations = 0
+        shown: list[Sample] = []
+        for question in _questions(file, plan, shape, values):
+            rows = _count(connection.execute(f"SELECT count(*) FROM (\n{question.query}\n)"))
+            violations += rows
+            if rows and len(shown) < samples:
+                shown += _samples(connection, question, samples - len(shown), encoding)
+        asked[file.name] = Asked(file.name, file.title, file.why, violations, tuple(shown))
+    return asked
+
+
+def ask_duckdb(
+    plan: Plan,
+    shape: Shape,
+    before: Snapshot,
+    before_dir: Path,
+    after: Snapshot,
+    after_dir: Path,
+) -> Mapping[str, int]:
+    """Number of violating rows of every invariant, by name, in the Parquet of two snapshots.
+
+    Raises:
+        TargetError: a table that the queries need is in no snapshot.
+    """
+
+    def literal(value: str | int | bytes) -> str:
+        return _blob(encode(value, after.encoding))
+
+    values = template_values(plan, shape, literal=literal, rows_before=_counted_in("before"))
+    started_from = (plan.users.table, *(r.table for r in plan.resources))
+    owners = {r.table: r.owner for r in plan.resources}
+    with open_duckdb(after_dir) as connection:
+        connection.execute('CREATE SCHEMA "before"')
+        for schema, snapshot, folder, names in (
+            ("before", before, before_dir, started_from),
+            ("main", after, after_dir, (*started_from, *NEW_TABLES)),
+        ):
+            for name in names:
+                table = snapshot.table(name)
+                view = f"{quote_name(schema)}.{quote_name(name)}"
+                columns = _columns(table, owners.get(name), shape, snapshot.encoding)
+                connection.execute(
+                    f"CREATE VIEW {view} AS SELECT {', '.join(columns)}"
+                    f" FROM {read_parquet(folder / table.file)}"
+                )
+        return {
+            file.name: sum(
+                _count(connection.execute(f"SELECT count(*) FROM (\n{question.query}\n)"))
+                for question in _questions(file, plan, shape, values)
+            )
+            for file in sql_files("invariants")
+        }
+
+
+def _questions(
+    file: SqlFile, plan: Plan, shape: Shape, values: Mapping[str, object]
+) -> Iterator[_Question]:
+    """The file's query for each subject that its head names."""
+    if file.for_each == "resource":
+        resources = values["resources"]
+        assert isinstance(resources, list)
+        for resource, subject in zip(plan.resources, resources, strict=True):
+            query = file.render(**values, resource=subject)
+            yield _Question(resource.table, len(row_key(resource, shape)), query)
+    elif file.for_each == "table":
+        tables = values["tables"]
+        assert isinstance(tables, list)
+        names = (plan.users.table, *(r.table for r in plan.resources))
+        for name, subject in zip(names, tables, strict=True):
+            yield _Question(name, 0, file.render(**values, table=subject))
+    else:
+        yield _Question("", 1, file.render(**values))
+
+
+def _samples(
+    connection: sqlite3.Connection, question: _Question, limit: int, encoding: str
+) -> Iterator[Sample]:
+    """Violating rows: their key, and what else the query says about them, as it is now."""
+    found = connection.execute(f"SELECT * FROM (\n{question.query}\n) LIMIT 0").description
+    names = [column[0] for column in found]
+    unnamed = [f"c{i}" for i in range(len(names))]  # a key may be called like another column
+    rows = connection.execute(
+        f"WITH found({', '.join(unnamed)}) AS (\n{question.query}\n)\n"
+        f"SELECT {', '.join(map(cell_sql, unnamed))} FROM found LIMIT {limit}"
+    )
+    split = question.key_columns
+    for row in rows:
+        key = name_row(names[:split], row[:split], encoding)
+        rest = name_row(names[split:], row[split:], encoding)
+        subject = f"{question.subject} {key}".strip()
+        yield Sample(key=subject, after=rest or None)
+
+
+def _counted_in(schema: str) -> Callable[[str], str]:
+    """How many rows a table has in `schema`, as an SQL expression made from the table's name."""
+    return lambda name: f"(SELECT count(*) FROM {quote_name(schema)}.{quote_name(name)})"
+
+
+def _columns(table: SnapshotTable, owner: str | None, shape: Shape, encoding: str) -> Iterator[str]:
+    """The view's columns: cells as they are, NULL as NULL, owners in the class of the keys."""
+    null = _blob(encode(None, encoding))
+    for name in table.columns:
+        cell = quote_name(name)
+        if owner is not None and same_name(name, owner):
+            cell = _as_key(cell, shape, encoding)
+        yield f"nullif({cell}, {null}) AS {quote_name(name)}"
+    if table.rowid_column is not None:
+        taken = {name.lower() for name in table.columns}
+        for alias in ("rowid", "_rowid_", "oid"):
+            if alias not in taken:
+                yield f"{quote_name(table.rowid_column)} AS {quote_name(alias)}"
+
+
+def _as_key(cell: str, shape: Shape, encoding: str) -> str:
+    """The owner's cell in the class of the users' keys, where both say the same in text.
+
+    SQLite compares the owner '7' in a TEXT column with the key 7 in an INTEGER column by the
+    columns' affinities, and finds them equal; without columns this must be done by hand.
+    """
+    classes = {"integer": ("t", "i"), "text": ("i", "t")}
+    if shape.key_class not in classes:
+        return cell
+    stored, meant = classes[shape.key_class]
+    first, end, tag = (
+        _blob(_tag(letter, encoding)) for letter in (stored, chr(ord(stored) + 1), meant)
+    )
+    body = f"{cell}[{len(_tag(stored, encoding)) + 1}:]"
+    return f"CASE WHEN {cell} >= {first} AND {cell} < {end} THEN {tag} || {body} ELSE {cell} END"
+
+
+def _tag(letter: str, encoding: str) -> bytes:
+    return letter.encode(CODECS[encoding])
+
+
+def _blob(cell: bytes) -> str:
+    return f"unhex('{cell.hex()}')"
+
+
+def _count(found: Any) -> int:
+    return int(found.fetchone()[0])

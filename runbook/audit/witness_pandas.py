@@ -1,0 +1,425 @@
+"""The third witness: every value recomputed from what was before, with no SQL at all.
+
+It reads the Parquet of both snapshots and nothing else, and shares with the other witnesses only
+the plan, the facts about the database's shape, and the form of a cell. Values are compared as
+cells, so that one of another storage class is another value.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runbook import timestamps
+from runbook.audit.cells import readable
+from runbook.audit.coded import NULL, UNKNOWN, Coded, CodedResource, Codes
+from runbook.audit.columns import Alphabet, ColumnFile, Positions, Truths, combined, unequal
+from runbook.audit.pairing import Pairing, differing, pair
+from runbook.audit.parquet import Snapshot
+from runbook.audit.rule_columns import UserRules, as_keys
+from runbook.errors import TargetError
+from runbook.names import same_name
+from runbook.plan import Plan, Resource
+from runbook.records import Finding, Sample
+from runbook.script import LEDGER
+from runbook.shape import Shape, adopter_value
+
+_SAMPLES = 10
+
+Counts = Mapping[tuple[str, str, str], int]
+
+
+@dataclass(frozen=True)
+class PandasWitness:
+    """What pandas saw.
+
+    `invariants` has the number of violating rows by name; `counts` the number of rows by table,
+    change (`added`, `removed` or `changed`) and column.
+    """
+
+    invariants: Mapping[str, int]
+    counts: Counts
+    findings: tuple[Finding, ...]
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """The findings' examples as a frame, which can be filtered."""
+        return pd.DataFrame(
+            [
+                (
+                    f.table,
+                    f.change,
+                    sample.column or f.column,
+                    sample.key,
+                    sample.before,
+                    sample.after,
+                )
+                for f in self.findings
+                for sample in f.samples
+            ],
+            columns=["table", "change", "column", "key", "before", "after"],
+        )
+
+
+def recompute(
+    plan: Plan,
+    shape: Shape,
+    before: Snapshot,
+    before_dir: Path,
+    after: Snapshot,
+    after_dir: Path,
+    applied_at: str,
+) -> PandasWitness:
+    """Recomputes what the migration must have made of `before`, and compares it with `after`.
+
+    `applied_at` is the ledger's time of the migration. Where a finding is about a value that a
+    rule gives, its samples show the rule's value as `before`.
+
+    Raises:
+        TargetError: a table or column of the plan is not in the snapshots.
+    """
+    if before.encoding != after.encoding:
+        raise TargetError(
+            f"The database's text was {before.encoding} and is {after.encoding}: "
+            "compare it with a snapshot of the same database."
+        )
+    witness = _Witness(
+        plan,
+        shape,
+        applied_at,
+        lambda name: ColumnFile.of(before, before_dir, name),
+        lambda name: ColumnFile.of(after, after_dir, name),
+        Alphabet(after.encoding),
+    )
+    witness.look()
+    invariants = witness.invariants()
+    return PandasWitness(invariants, witness.counts, tuple(witness.findings))
+
+
+@dataclass(frozen=True)
+class _Witness:
+    plan: Plan
+    shape: Shape
+    applied_at: str
+    before: Callable[[str], ColumnFile]
+    after: Callable[[str], ColumnFile]
+    alphabet: Alphabet
+    counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Compares every row and value of the footprint, and of the tables that it is in."""
+        plan = self.plan
+        self.unchanged(plan.users.table, ())
+        rules = UserRules.read(self.before(plan.users.table), plan, self.shape, self.applied_at)
+        keys = Codes(rules.keys, self.null)
+        owners = {
+            r.table: keys.of_column(self.before(r.table), r.owner, self.as_keys)
+            for r in plan.resources
+        }
+        adopter = self.adopter(keys)
+        wanted = self.wanted(keys.of(rules.keys), owners.values(), adopter)
+        ids = rules.organization_ids()
+        self.new_table("organizations", ids, wanted, rules.organizations())
+        self.new_table(
+            "organization_memberships", rules.membership_ids(), wanted, rules.memberships()
+        )
+        for resource in plan.resources:
+            at = owners.pop(resource.table)
+            self.resource(resource, ids, np.where(at < 0, adopter, at))
+        self.written_elsewhere()
+
+    @property
+    def null(self) -> Any:
+        """The cell of NULL."""
+        return self.alphabet.cell(None)
+
+    def as_keys(self, cells: Any) -> Any:
+        """Owners in the class of the users' keys."""
+        return as_keys(cells, self.alphabet, self.shape.key_class)
+
+    def adopter(self, keys: Codes) -> int:
+        """The adopter's code, UNKNOWN where nothing is adopted."""
+        value = adopter_value(self.plan, self.shape)
+        if value is None:
+            return UNKNOWN
+        return int(keys.of(pa.array([self.alphabet.cell(value).as_py()], pa.large_binary()))[0])
+
+    def wanted(self, users: Positions, owners: Iterable[Positions], adopter: int) -> Truths:
+        """Which users must have an organization."""
+        if self.plan.organizations.scope == "all_users":
+            return np.not_equal(users, NULL)
+        wanted = np.zeros(len(users), bool)
+        for positions in owners:
+            wanted[positions[positions >= 0]] = True
+        if adopter >= 0:
+            wanted[adopter] = True
+        return wanted
+
+    # -- the footprint -----------------------------------------------------------------------
+
+    def new_table(
+        self, name: str, ids: Any, wanted: Truths, columns: Mapping[str, Callable[[], Any]]
+    ) -> None:
+        """Every row and value of a table that the migration fills, against the rule."""
+        file = self.after(name)
+        self.counts[name, "added", ""] = file.table.rows
+        users = Codes(ids, self.null).of(file.read("id"))
+        right = users >= 0
+        right[right] = wanted[users[right]]
+        right &= ~pd.Series(users).duplicated().to_numpy()
+        missing = wanted.copy()
+        missing[users[right]] = False
+        if missing.any():
+            rows = int(missing.sum())
+            shown = [ids[int(user)] for user in np.flatnonzero(missing)[:_SAMPLES]]
+            samples = tuple(Sample(f"id={self.readable(c)}", "id", self.readable(c)) for c in shown)
+            message = f'{rows:,} rows that the rule gives are not in "{name}"'
+            self.find(name, "", "missing", rows, message, samples)
+        if not right.all():
+            extra = np.flatnonzero(~right)
+            message = f'{len(extra):,} rows of "{name}" are none that the rule gives'
+            samples = tuple(map(Sample, file.names_of(extra[:_SAMPLES].tolist())))
+            self.find(name, "", "added", len(extra), message, samples)
+        at = np.flatnonzero(right)
+        for column, rule in columns.items():
+            expected, actual = rule(), file.read(column)
+            if len(at) < len(actual):
+                actual = actual.take(pa.array(at))
+            if isinstance(expected, pa.Scalar):
+                expected = pa.repeat(expected, len(at))
+            else:
+                expected = expected.take(pa.array(users[at]))
+            wrong = unequal(actual, expected)
+            if wrong is not None:
+                first = pa.array(wrong[:_SAMPLES])
+                self.wrong_value(
+                    file, column, len(wrong), at[first], expected.take(first), actual.take(first)
+                )
+
+    def resource(self, resource: Resource, ids: Any, owners: Positions) -> None:
+        """Every row of a resource: its organization, its timestamp, and nothing else.
+
+        `owners` has for each row before the position of the user whom it belongs to.
+        """
+        table = resource.table
+        pairing = self.unchanged(table, ("organization_id", resource.updated_at or ""))
+        file = self.after(table)
+        column = file.named("organization_id")
+        given = Codes(ids, self.null).of_column(file, column)
+        self.counts[table, "changed", "organization_id"] = int((given != NULL).sum())
+        if pairing.before is not None and pairing.after is not None:
+            owners, given = owners[pairing.before], given[pairing.after]
+        # A row that belongs to nobody can be in no right organization.
+        wrong = np.flatnonzero((given != owners) | (owners < 0))
+        if len(wrong):
+            first = wrong[:_SAMPLES]
+            at = first if pairing.after is None else pairing.after[first]
+            gives = [ids[int(user)] if user >= 0 else self.null for user in owners[first]]
+            has = [cell for (cell,) in file.rows_at([column], at.tolist())]
+            self.wrong_value(file, column, len(wrong), at, gives, has)
+        if resource.updated_at:
+            self.timestamps(resource, resource.updated_at, file, pairing)
+
+    def timestamps(
+        self, resource: Resource, updated_at: str, file: ColumnFile, pairing: Pairing
+    ) -> None:
+        """`updated_at` of every row: whether it changed, and whether it is the run's instant."""
+        before, column = self.before(resource.table), file.named(updated_at)
+        changes = differing(before, file, pairing, [column])
+        self.counts[resource.table, "changed", updated_at] = sum(len(at) for _, at, _, _ in changes)
+        accepted = self.instants(resource)
+        rows = start = 0
+        shown: list[tuple[int, Any]] = []
+        for window in file.windows([column]):
+            cells = combined(window[column])
+            right = pc.is_in(cells, value_set=accepted).to_numpy(zero_copy_only=False)
+            at = np.flatnonzero(~right) + start
+            at = at[~np.isin(at, pairing.added)] if len(pairing.added) else at
+            rows += len(at)
+            shown += [(p, cells[p - start]) for p in at[: _SAMPLES - len(shown)].tolist()]
+            start += window.num_rows
+        if rows:
+            positions = np.array([position for position, _ in shown], np.int64)
+            gives = [accepted[0]] * len(shown)
+            self.wrong_value(file, column, rows, positions, gives, [cell for _, cell in shown])
+
+    def instants(self, resource: Resource) -> Any:
+        """The cells in which a column may hold the run's instant; its affinity chooses one."""
+        value = timestamps.write(self.shape.format_of(resource), self.applied_at)
+        cells = [self.alphabet.cell(value).as_py()]
+        if isinstance(value, int):
+            cells += [
+                self.alphabet.cell(str(value)).as_py(),
+                self.alphabet.text(f"r{value}.0").as_py(),
+            ]
+        return pa.array(cells, pa.large_binary())
+
+    # -- everything else in these tables -----------------------------------------------------
+
+    def unchanged(self, table: str, inside: Sequence[str]) -> Pairing:
+        """Rows and cells outside the columns `inside`, none of which may differ."""
+        before, after = self.before(table), self.after(table)
+        own = [c for c in before.table.columns if not any(same_name(c, name) for name in inside)]
+        outside = [column for column in own if column in after.table.columns]
+        new = [c for c in after.table.columns if c not in before.table.columns]
+        for change, columns in (
+            ("disappears", [column for column in own if column not in outside]),
+            ("appears", [c for c in new if not any(same_name(c, name) for name in inside)]),
+        ):
+            for column in columns:
+                message = f'the column "{column}" of "{table}" {change}'
+                self.find(table, column, change, after.table.rows, message)
+        pairing = pair(before, after, outside)
+        for change, file, positions in (
+            ("added", after, pairing.added),
+            ("removed", before, pairing.removed),
+        ):
+            rows = len(positions)
+            self.counts[table, change, ""] = rows
+            if rows and not (change == "added" and self.may_be_written(table)):
+                message = f'{rows:,} rows were {change} in "{table}"'
+                samples = tuple(map(Sample, file.names_of(positions[:_SAMPLES].tolist())))
+                self.find(table, "", change, rows, message, samples)
+        shown: dict[str, list[tuple[int, Any, Any]]] = {column: [] for column in outside}
+        changed: Counter[str] = Counter()
+        for column, at, was, now in differing(before, after, pairing, outside):
+            changed[column] += len(at)
+            room = _SAMPLES - len(shown[column])
+            shown[column] += [(int(p), was[i], now[i]) for i, p in enumerate(at[:room])]
+        for column in outside:
+            rows = self.counts[table, "changed", column] = changed[column]
+            if rows:
+                keys = after.names_of([position for position, _, _ in shown[column]])
+                samples = tuple(
+                    Sample(key, column, self.readable(was), self.readable(now))
+                    for key, (_, was, now) in zip(keys, shown[column], strict=True)
+                )
+                message = f'{rows:,} values of "{column}" in "{table}" were changed'
+                self.find(table, column, "changed", rows, message, samples)
+        return pairing
+
+    def written_elsewhere(self) -> None:
+        """Counts the rows added to the ledger, and to tables that the plan lets triggers write."""
+        for table in (LEDGER, *self.plan.triggers.may_write):
+            if (table, "added", "") in self.counts:
+                continue
+            try:
+                after = self.after(table)
+            except TargetError:
+                continue  # a virtual table holds no rows of its own
+            try:
+                before = self.before(table)
+            except TargetError:
+                self.counts[table, "added", ""] = after.table.rows
+                continue
+            pairing = pair(before, after, before.table.columns)
+            self.counts[table, "added", ""] = len(pairing.added)
+
+    def may_be_written(self, table: str) -> bool:
+        """Whether the plan lets the application's triggers add rows to this table."""
+        fired = self.plan.triggers.policy == "fire"
+        return fired and any(same_name(table, name) for name in self.plan.triggers.may_write)
+
+    # -- invariants --------------------------------------------------------------------------
+
+    def invariants(self) -> dict[str, int]:
+        """The number of violating rows of every invariant, in what is there after."""
+        plan = self.plan
+        users = self.after(plan.users.table).read(plan.users.key)
+        organizations = self.after("organizations")
+        memberships = self.after("organization_memberships")
+        owner, user = organizations.read("owner_id"), memberships.read("user_id")
+        keys = Codes.of_all([users, owner, user], self.null)
+        own_id, other_id = organizations.read("id"), memberships.read("organization_id")
+        ids = Codes.of_all([own_id, other_id], self.null)
+        coded = Coded(
+            keys.of(users),
+            pd.DataFrame(
+                {
+                    "id": ids.of(own_id),
+                    "owner": keys.of(owner),
+                    "personal": self.is_word(organizations.read("type"), "personal"),
+                }
+            ),
+            pd.DataFrame(
+                {
+                    "organization": ids.of(other_id),
+                    "user": keys.of(user),
+                    "is_owner": self.is_word(memberships.read("role"), "owner"),
+                }
+            ),
+        )
+        del users, owner, user, own_id, other_id
+        adopter = self.adopter(keys)
+        found: Counter[str] = Counter()
+        owners: list[Positions] = []
+        for resource in plan.resources:
+            file = self.after(resource.table)
+            owners.append(keys.of_column(file, resource.owner, self.as_keys))
+            belongs_to = owners[-1]
+            if plan.adopts:
+                unowned = ~pd.Series(belongs_to).isin(coded.users[coded.users >= 0]).to_numpy()
+                belongs_to = np.where(unowned, adopter, belongs_to)
+            organization = ids.of_column(file, "organization_id")
+            found.update(coded.resource_violations(CodedResource(organization, belongs_to)))
+        everybody = plan.organizations.scope == "all_users"
+        found.update(coded.violations(None if everybody else owners))
+        found["rows_lost_or_gained"] = sum(
+            self.before(table).table.rows != self.after(table).table.rows
+            for table in (plan.users.table, *(r.table for r in plan.resources))
+        )
+        return dict(found)
+
+    def is_word(self, cells: Any, word: str) -> Truths:
+        """Which cells are this text."""
+        equal: Truths = pc.equal(cells, self.alphabet.cell(word)).to_numpy(zero_copy_only=False)
+        return equal
+
+    # -- findings ----------------------------------------------------------------------------
+
+    def find(
+        self,
+        table: str,
+        column: str,
+        change: str,
+        rows: int,
+        message: str,
+        samples: tuple[Sample, ...] = (),
+    ) -> None:
+        """Notes a finding."""
+        self.findings.append(Finding("pandas", table, column, change, rows, message, samples))
+
+    def wrong_value(
+        self,
+        file: ColumnFile,
+        column: str,
+        rows: int,
+        at: Positions,
+        gives: Iterable[Any],
+        has: Iterable[Any],
+    ) -> None:
+        """Notes values that are not what the rule gives; `at` are positions of the examples."""
+        table = file.table.name
+        samples = tuple(
+            Sample(key, column, self.readable(rule), self.readable(cell))
+            for key, rule, cell in zip(file.names_of(at.tolist()), gives, has, strict=True)
+        )
+        message = (
+            f'{rows:,} values of "{column}" in "{table}" are not what the rule gives; the examples '
+            "show what it gives, then what is there"
+        )
+        self.find(table, column, "wrong value", rows, message, samples)
+
+    def readable(self, cell: Any) -> str:
+        """A cell, or what a rule gives, for people."""
+        value = cell.as_py()
+        return "no value" if value is None else readable(value, self.alphabet.encoding)

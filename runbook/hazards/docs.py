@@ -1,0 +1,58 @@
+"""Writes `docs/hazards.md` from the catalogue: `python -m runbook.hazards.docs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+from runbook.hazards.catalogue import CATALOGUE, Group
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "hazards.md"
+
+_HEAD = """\
+# Hazards
+
+What preflight looks for before anything is changed. This page is generated from the code
+(`python -m runbook.hazards.docs`).
+
+- **block** stops the run with exit code 1; the cause has to be removed.
+- **warn** stands in the report and has to be accepted: by `--yes`, or by the person who is asked.
+- **note** only informs.
+
+The level given here is the strictest; where the plan has answered the question already (rows
+without an owner are adopted, triggers are suspended) it is milder. Each hazard that is found comes
+with a count, samples, and the exact SQL statement or setting that removes it.
+
+A plan may raise the level of any hazard, and lower one that warns, never one that blocks:
+
+```toml
+[hazards]
+emails_missing = "warn"
+updated_at_future = "note"
+```
+"""
+
+_TITLES: dict[Group, str] = {
+    "data": "In the data",
+    "schema": "In the schema",
+    "database": "In the file, the folder and the disk",
+    "activity": "In what others do meanwhile",
+}
+
+
+def page() -> str:
+    """The page as Markdown."""
+    parts = [_HEAD]
+    for group in get_args(Group):
+        parts.append(f"## {_TITLES[group]}\n")
+        for d in CATALOGUE.values():
+            if d.group == group:
+                parts.append(
+                    f"### `{d.code}` ({d.level})\n\n**{d.title}.** {d.meaning}\n\n"
+                    f"What to do: {d.remedy}\n"
+                )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,206 @@
+"""Hazards in the database file, the folder and the disk that it lies on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from runbook.hazards.advice import growth
+from runbook.hazards.found import Found
+from runbook.names import quote_name
+from runbook.plan import Plan
+from runbook.targets.sqlite_file import beside
+
+MOUNTS = Path("/proc/mounts")
+
+# What Parquet takes of the same rows as a share of the database: measured 0.2 to 0.35.
+SNAPSHOT_SHARE = 0.35
+
+_NETWORK = frozenset(
+    (
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"),
+        *("gpfs", "ocfs2", "gfs2", "beegfs", "virtiofs", "davfs", "fuse.sshfs"),
+        *("fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.davfs2"),
+    )
+)
+
+
+def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Found]:
+    """The path: a link, a network, rights; nothing of the content is read."""
+    place = path.resolve()
+    if path.is_symlink():
+        yield Found(
+            "symbolic_link", str(path), samples=(str(place),), detail=f"It leads to {place}."
+        )
+    kind = file_system(place, mounts or MOUNTS)
+    if kind in _NETWORK:
+        yield Found("network_file_system", str(place), samples=(kind,))
+    if not _writable(place):
+        yield Found(
+            "file_not_writable",
+            str(place),
+            remedy=f"chmod u+w '{place}' -- as its owner, or run as the user who owns it",
+        )
+    if not _writable(place.parent):
+        yield Found(
+            "folder_not_writable",
+            str(place.parent),
+            remedy=f"chmod u+w '{place.parent}' -- as its owner, or run as the user who owns it",
+        )
+
+
+def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Found]:
+    """What the file's header and its pages say."""
+    yield from _integrity(connection, path)
+    log = beside(path, "-wal")
+    if log.exists() and log.stat().st_size:
+        yield Found(
+            "wal_left_behind",
+            log.name,
+            detail=f"{readable_bytes(log.stat().st_size)} of it.",
+            remedy=f"Nothing; never copy {path.name} without {log.name}.",
+        )
+    if _pragma(connection, "journal_mode") == "wal":
+        yield Found("journal_mode_wal", path.name)
+    if (encoding := _pragma(connection, "encoding")) != "UTF-8":
+        yield Found("text_encoding", path.name, detail=f"It is {encoding}.")
+    if int(size := _pragma(connection, "page_size")) < 4096:
+        yield Found("page_size", path.name, detail=f"It is {size} bytes.")
+    for code in ("application_id", "user_version"):
+        if value := int(_pragma(connection, code)):
+            yield Found(code, path.name, samples=(str(value),), detail=f"It is {value}.")
+
+
+def probe_disk(
+    connection: sqlite3.Connection, path: Path, plan: Plan, run_dir: Path | None
+) -> Iterator[Found]:
+    """Whether the estimate fits: a block where it does not, a note with the estimate otherwise."""
+    place = path.resolve()
+    size = sum(p.stat().st_size for p in (place, beside(path, "-wal")) if p.exists())
+    grown = size + _growth(connection, plan)
+    there = _existing(run_dir or place.parent)
+    one_disk = there.stat().st_dev == place.stat().st_dev
+    wal = _pragma(connection, "journal_mode") == "wal"
+    # A rollback journal holds the old content of pages, a log the new one.
+    target = {"growth": grown - size, "journal": grown if wal else size}
+    parquet = int(SNAPSHOT_SHARE * size)
+    phases: dict[str, dict[str, int]] = {
+        "rehearse": {"copy": grown, "its journal": size},
+        "snapshot": {"backup": size, "its restored copy": size, "Parquet": parquet},
+        "migrate": {"backup": size, "Parquet": 2 * parquet} | (target if one_disk else {}),
+    }
+    yield _room(there, phases)
+    if not one_disk:
+        yield _room(place.parent, {"migrate": target})
+
+
+def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Found:
+    """The stage that needs most, against what is free; copies are deleted between stages."""
+    stage, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
+    needed, free = sum(parts.values()), shutil.disk_usage(folder).free
+    listed = ", ".join(f"{name} {readable_bytes(part)}" for name, part in parts.items())
+    return Found(
+        "disk_space",
+        str(folder),
+        level="note" if free >= needed else None,
+        detail=f"Estimated need at most {readable_bytes(needed)}, in {stage} ({listed}); free"
+        f" {readable_bytes(free)}.",
+        remedy="Nothing."
+        if free >= needed
+        else f"Free {readable_bytes(needed - free)} on the disk of {folder}, or choose a --run-dir"
+        " on another disk.",
+    )
+
+
+def hot_journal(path: Path) -> Found:
+    """The hazard of a journal beside the file that a dead writer left."""
+    journal = beside(path, "-journal")
+    return Found(
+        "hot_journal",
+        journal.name,
+        detail=f"{readable_bytes(journal.stat().st_size)} of it." if journal.exists() else "",
+        remedy=f"sqlite3 '{path.resolve()}' 'SELECT count(*) FROM sqlite_schema'"
+        " -- undoes the half transaction; keep the journal beside the file until then",
+    )
+
+
+def readable_bytes(count: int) -> str:
+    """Bytes for a reader: `1.3 GB`."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def file_system(place: Path, mounts: Path) -> str:
+    """Type of the file system that holds `place`, empty where it cannot be known."""
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        # Spaces and the like are octal in this file.
+        point = fields[1].encode().decode("unicode_escape")
+        # Of two mounts on the same point the later one is seen.
+        if place.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind
+
+
+def _integrity(connection: sqlite3.Connection, path: Path) -> Iterator[Found]:
+    try:
+        lines = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
+    except sqlite3.DatabaseError as error:
+        lines = [str(error)]
+    if lines != ["ok"]:
+        yield Found(
+            "integrity_errors",
+            path.name,
+            len(lines),
+            tuple(line[:200] for line in lines),
+            f"sqlite3 '{path.resolve()}' .recover | sqlite3 recovered.db"
+            " -- or restore the last good backup",
+        )
+
+
+def _growth(connection: sqlite3.Connection, plan: Plan) -> int:
+    """Growth at most, in bytes, from counts alone: every user might get an organization."""
+    try:
+        key, users = quote_name(plan.users.key), quote_name(plan.users.table)
+        # A mean over the first rows is close enough, and does not read the whole table.
+        length = connection.execute(
+            f"SELECT avg(length({key})) FROM (SELECT {key} FROM {users} LIMIT 1000)"
+        ).fetchone()[0]
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {quote_name(t)}").fetchone()[0]
+            for t in (plan.users.table, *(r.table for r in plan.resources))
+        ]
+    except sqlite3.Error:
+        return 0  # a missing table is reported as a hazard of its own
+    return growth(counts[0], sum(counts[1:]), int(length or 0))
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> str:
+    return str(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists already."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _writable(place: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(place, os.W_OK, effective_ids=effective)

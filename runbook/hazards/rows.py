@@ -1,0 +1,220 @@
+"""Hazards in the rows: times of last change, keys that name no row, broken references."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from runbook import timestamps
+from runbook.hazards.found import Found
+from runbook.hazards.owners import row_shown
+from runbook.hazards.survey import Survey, column_of, plain
+from runbook.names import quote_name, quote_value
+from runbook.plan import Resource
+from runbook.shape import formats_found
+
+# Clocks differ by a little; only what lies further ahead is called the future.
+TOLERANCE = timedelta(minutes=1)
+
+
+def probe_times(survey: Survey) -> Iterator[Found]:
+    """Formats of `updated_at`, and times that have not come yet."""
+    for resource in survey.resources:
+        if resource.updated_at is None or not survey.has(resource.table, resource.updated_at):
+            continue
+        column = quote_name(resource.updated_at)
+        table = f"main.{quote_name(resource.table)}"
+        formats, latest = _formats(survey, resource, table, column)
+        yield from _format_hazards(survey, resource, formats)
+        limit = datetime.now(UTC) + TOLERANCE
+        at = limit.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        later = [
+            f"({timestamps.matches_sql(name, column)}"
+            f" AND {column} > {quote_value(timestamps.write(name, at))})"
+            for name in formats
+            if name != "unknown" and _may_be_later(latest, timestamps.write(name, at))
+        ]
+        if not later:
+            continue
+        where = " OR ".join(later)
+        (count,) = survey.row(f"SELECT count(*) FROM {table} WHERE {where}")
+        if count:
+            yield Found(
+                "updated_at_future",
+                column_of(resource, resource.updated_at),
+                count,
+                _some_rows(survey, resource, where),
+                f"SELECT * FROM {plain(resource.table)} WHERE {where};",
+            )
+
+
+def probe_row_keys(survey: Survey) -> Iterator[Found]:
+    """Rows that their primary key does not name, because SQLite admits NULLs in it."""
+    for resource in survey.resources:
+        table = survey.table(resource.table)
+        assert table is not None
+        if not table.key:
+            yield Found(
+                "table_without_key",
+                plain(resource.table),
+                remedy=f"Do not run VACUUM on this database while {plain(resource.table)} may"
+                " still be rolled back.",
+            )
+            continue
+        if table.without_rowid or all(c.not_null for c in table.key):
+            continue
+        if len(table.key) == 1 and table.key[0].declared.upper() == "INTEGER":
+            continue  # an alias of the rowid, which is never NULL
+        where = " OR ".join(f"{quote_name(c.name)} IS NULL" for c in table.key)
+        (count,) = survey.row(
+            f"SELECT count(*) FROM main.{quote_name(resource.table)} WHERE {where}"
+        )
+        if count:
+            yield Found(
+                "rows_not_told_apart",
+                plain(resource.table),
+                count,
+                survey.show(
+                    f"SELECT 'rowid ' || rowid FROM main.{quote_name(resource.table)} WHERE {where}"
+                ),
+                f"SELECT rowid, * FROM {plain(resource.table)} WHERE {where};"
+                " -- then fill in the key",
+            )
+
+
+def probe_references(survey: Survey) -> Iterator[Found]:
+    """Foreign keys of all tables; the owners' own are left to the probe for owners."""
+    tables = survey.rows(
+        "SELECT DISTINCT m.name FROM main.sqlite_schema AS m, pragma_foreign_key_list(m.name)"
+        " WHERE m.type = 'table' ORDER BY m.rowid"
+    )
+    for (name,) in tables:
+        table = str(name)
+        try:
+            survey.clone.execute(f"PRAGMA foreign_key_check({quote_name(table)})").fetchall()
+        except sqlite3.Error as error:
+            yield Found("foreign_keys_mismatched", plain(table), detail=f"SQLite says: {error}.")
+            continue
+        keys = survey.rows(
+            'SELECT id, "table", group_concat("from"), group_concat("to"), on_delete'
+            " FROM pragma_foreign_key_list(?) GROUP BY id",
+            table,
+        )
+        skipped = [int(str(k[0])) for k in keys if _is_owner(survey, table, k)]
+        if len(skipped) == len(keys):
+            continue
+        left_out = ", ".join(map(str, skipped)) or "-1"
+        check = f"FROM pragma_foreign_key_check(?, 'main') WHERE fkid NOT IN ({left_out})"
+        for fkid, parent, count in survey.rows(
+            f"SELECT fkid, parent, count(*) {check} GROUP BY fkid, parent", table
+        ):
+            columns = next(str(k[2]) for k in keys if k[0] == fkid)
+            yield Found(
+                "foreign_keys_broken",
+                f"{plain(table)}({columns}) to {plain(str(parent))}",
+                int(str(count)),
+                survey.show(
+                    f"SELECT coalesce('rowid ' || rowid, 'a row') {check} AND fkid = ?",
+                    table,
+                    fkid,
+                ),
+                f"PRAGMA foreign_key_check({quote_name(table)});"
+                f" -- then correct or delete these rows of {plain(table)}",
+            )
+
+
+def _is_owner(survey: Survey, table: str, key: tuple[object, ...]) -> bool:
+    """Whether this is a resource's own reference from owner to user."""
+    users = survey.plan.users
+    _, parent, source, goal, _ = key
+    return survey.has_users and any(
+        r.table.casefold() == table.casefold()
+        and r.owner.casefold() == str(source).casefold()
+        and str(parent).casefold() == users.table.casefold()
+        and (goal is None or str(goal).casefold() == users.key.casefold())
+        for r in survey.resources
+    )
+
+
+def _may_be_later(latest: object, limit: str | int) -> bool:
+    """False where the latest value, of the one format that the column has, is not beyond it."""
+    if isinstance(latest, str) and isinstance(limit, str):
+        return latest > limit
+    return not (isinstance(latest, int) and isinstance(limit, int)) or latest > limit
+
+
+def _formats(
+    survey: Survey, resource: Resource, table: str, column: str
+) -> tuple[dict[str, int], object]:
+    """Formats and, where there is only one, the latest value; one pass in the usual case."""
+    kind = timestamps.classify_sql(column)
+    first = survey.rows(f"SELECT {kind} FROM {table} WHERE {column} IS NOT NULL LIMIT 1")
+    if not first:
+        return {}, None
+    name = str(first[0][0])
+    if name != "unknown":
+        values, matching, latest = survey.connection.execute(
+            f"SELECT count({column}), sum({timestamps.matches_sql(name, column)}),"
+            f" max({column} COLLATE BINARY) FROM {table}"
+        ).fetchone()
+        if values == matching:
+            return {name: values}, latest
+    return formats_found(survey.connection, resource), None
+
+
+def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int]) -> Iterator[Found]:
+    assert resource.updated_at is not None
+    subject = column_of(resource, resource.updated_at)
+    chosen = resource.updated_at_format
+    column = quote_name(resource.updated_at)
+    counts = sorted(formats.items(), key=lambda item: -item[1])
+    shown = tuple(f"{name} ({count} rows)" for name, count in counts)
+    unknown = formats.get("unknown", 0)
+    known = [name for name, _ in counts if name != "unknown"]
+    if chosen:
+        remedy = f'The plan decides: every row is written as "{chosen}".'
+    else:
+        usual = known[0] if known else timestamps.SPECIFIED
+        remedy = (
+            f'In the plan, under [[resources]] of "{resource.table}": updated_at_format ='
+            f' "{usual}" (or leave out updated_at)'
+        )
+    if unknown:
+        where = f"({timestamps.classify_sql(column)}) = 'unknown'"
+        yield Found(
+            "updated_at_unknown",
+            subject,
+            unknown,
+            _some_rows(survey, resource, where),
+            remedy,
+            level="warn" if chosen else None,
+        )
+    if len(known) > 1:
+        yield Found(
+            "updated_at_mixed",
+            subject,
+            sum(formats[name] for name in known[1:]),
+            shown,
+            remedy,
+            level="warn" if chosen else None,
+        )
+    elif known and chosen and chosen != known[0]:
+        yield Found(
+            "updated_at_mixed",
+            subject,
+            formats[known[0]],
+            shown,
+            f'Use updated_at_format = "{known[0]}", which the column has, or accept it.',
+            level="warn",
+            detail=f'The plan writes "{chosen}", but the column holds "{known[0]}".',
+        )
+
+
+def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[str, ...]:
+    assert resource.updated_at is not None
+    column = quote_name(resource.updated_at)
+    return survey.show(
+        f"SELECT {row_shown(survey, resource)} || ': ' || quote({column})"
+        f" FROM main.{quote_name(resource.table)} WHERE {where}"
+    )

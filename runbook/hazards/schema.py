@@ -1,0 +1,191 @@
+"""Hazards in the schema: what is missing, what is in the way, and what is merely worth knowing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from runbook.hazards.found import Found
+from runbook.hazards.halfway import probe_half_done
+from runbook.hazards.survey import Survey, column_of, plain
+from runbook.names import quote_name, quote_value
+from runbook.script import GUARD, LEDGER, NEW_TABLES, index_name
+
+NEW_COLUMN = "organization_id"
+NEW_INDEXES = ("idx_organizations_owner", "idx_organizations_type", "idx_memberships_user")
+_LEDGER_COLUMNS = {"migration", "run", "checksum", "applied_at"}
+
+
+def probe_missing(survey: Survey) -> Iterator[Found]:
+    """Tables and columns that the plan names and the database lacks."""
+    plan = survey.plan
+    wanted = [(plan.users.table, [plan.users.key, plan.users.email], "[users]")]
+    wanted += [(r.table, [r.owner, r.updated_at], "[[resources]]") for r in plan.resources]
+    for table, columns, place in wanted:
+        found = survey.table(table)
+        if found is None:
+            there = sorted(t.name for t in survey.tables if t.kind == "table")
+            names = [plain(n) for n in there if not n.startswith("sqlite_")]
+            yield Found(
+                "table_missing",
+                plain(table),
+                samples=tuple(names[: survey.samples]),
+                remedy=f"Correct table under {place} in the plan; the database has: "
+                f"{', '.join(names) or 'no table at all'}.",
+            )
+            continue
+        if found.kind != "table":
+            yield Found(
+                "not_a_table",
+                plain(table),
+                remedy=f"{plain(table)} is a {found.kind}; name a table under {place}.",
+            )
+            continue
+        for column in columns:
+            if column is not None and found.column(column) is None:
+                names = [plain(c.name) for c in found.columns]
+                yield Found(
+                    "column_missing",
+                    f"{plain(table)}.{plain(column)}",
+                    samples=tuple(names[: survey.samples]),
+                    remedy=f"Correct it under {place} in the plan (or leave it out where it is"
+                    f" optional); {plain(table)} has: {', '.join(names)}.",
+                )
+
+
+def probe_in_the_way(survey: Survey) -> Iterator[Found]:
+    """The migration's own objects: from an earlier run, from a hand, or somebody else's."""
+    applied = list(_already_migrated(survey))
+    yield from applied
+    if applied:
+        return
+    half_done = list(probe_half_done(survey))
+    yield from half_done
+    ledger = survey.table(LEDGER)
+    if ledger and not {c.name for c in ledger.columns} >= _LEDGER_COLUMNS:
+        yield Found(
+            "names_taken",
+            LEDGER,
+            remedy=f"ALTER TABLE {LEDGER} RENAME TO {LEDGER}_old;"
+            f" -- it has not the columns {', '.join(sorted(_LEDGER_COLUMNS))}",
+        )
+    # What a half-done migration consists of is dealt with by its own way out.
+    own = set(half_done[0].samples) if half_done else set()
+    resources = survey.plan.resources
+    names = [*NEW_TABLES, *NEW_INDEXES, *(index_name(r) for r in resources), GUARD]
+    folded = {n.casefold() for n in names}
+    for entry in survey.entries:
+        if entry.kind == "trigger" or entry.name.casefold() not in folded or entry.name in own:
+            continue
+        name = quote_name(entry.name)
+        way = {
+            "table": f"ALTER TABLE {name} RENAME TO {quote_name(entry.name + '_old')};",
+            "index": f"DROP INDEX {name}; -- or create it again under another name",
+            "view": f"DROP VIEW {name}; -- or create it again under another name",
+        }
+        yield Found("names_taken", f"{entry.kind} {plain(entry.name)}", remedy=way[entry.kind])
+    for resource in resources:
+        table = survey.table(resource.table)
+        column = table.column(NEW_COLUMN) if table and not half_done else None
+        if column:
+            yield Found(
+                "column_taken",
+                column_of(resource, column.name),
+                remedy=f"ALTER TABLE {quote_name(resource.table)} RENAME COLUMN"
+                f" {quote_name(column.name)} TO {quote_name(column.name + '_old')};",
+            )
+
+
+def probe_oddities(survey: Survey) -> Iterator[Found]:
+    """What is unusual about the plan's own tables, for the reader's information."""
+    plan = survey.plan
+    for name in (plan.users.table, *(r.table for r in plan.resources)):
+        table = survey.table(name)
+        if table is None or table.kind != "table":
+            continue
+        subject = plain(table.name)
+        if generated := [c.name for c in table.columns if c.generated]:
+            yield Found("generated_columns", subject, len(generated), tuple(generated))
+        if table.strict:
+            yield Found("strict_tables", subject)
+        if table.without_rowid:
+            yield Found("without_rowid_tables", subject)
+        special = [
+            str(i)
+            for (i,) in survey.rows(
+                "SELECT i.name FROM pragma_index_list(?) AS i WHERE i.partial"
+                " OR EXISTS (SELECT 1 FROM pragma_index_info(i.name) WHERE cid = -2)",
+                table.name,
+            )
+        ]
+        if special:
+            yield Found("special_indexes", subject, len(special), tuple(special))
+    yield from _cascades(survey)
+    yield from _odd_names(survey)
+
+
+def _already_migrated(survey: Survey) -> Iterator[Found]:
+    ledger = survey.table(LEDGER)
+    if not ledger or not {c.name for c in ledger.columns} >= _LEDGER_COLUMNS:
+        return
+    for run, at in survey.rows(
+        f"SELECT run, applied_at FROM main.{LEDGER} WHERE migration = ?",
+        survey.plan.migration.name,
+    ):
+        yield Found(
+            "already_migrated",
+            survey.plan.migration.name,
+            samples=(f"run {run}, applied at {at} UTC",),
+            remedy=f"Nothing is left to do; SELECT * FROM {LEDGER} WHERE migration ="
+            f" {quote_value(survey.plan.migration.name)}; shows the entry of run {run}.",
+        )
+
+
+def _cascades(survey: Survey) -> Iterator[Found]:
+    """References with CASCADE, SET NULL or SET DEFAULT to the plan's tables."""
+    plan = survey.plan
+    ours = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
+    found: dict[str, list[str]] = {}
+    for table, parent, source, delete, update in survey.rows(
+        'SELECT m.name, f."table", group_concat(f."from"), f.on_delete, f.on_update'
+        " FROM main.sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f"
+        " WHERE m.type = 'table' GROUP BY m.name, f.id ORDER BY m.rowid, f.id"
+    ):
+        acts = [
+            f"ON {event} {action}"
+            for event, action in (("DELETE", delete), ("UPDATE", update))
+            if action not in ("NO ACTION", "RESTRICT")
+        ]
+        name = str(table).casefold()
+        if acts and str(parent).casefold() in ours and name not in NEW_TABLES:
+            text = f"{plain(str(table))}({source}) {' '.join(acts)}"
+            found.setdefault(str(parent), []).append(text)
+    for parent, texts in found.items():
+        yield Found("cascades", plain(parent), len(texts), tuple(texts[: survey.samples]))
+
+
+def _odd_names(survey: Survey) -> Iterator[Found]:
+    plan = survey.plan
+    names = [plan.users.table, plan.users.key, plan.users.email]
+    for resource in plan.resources:
+        names += [resource.table, resource.owner, resource.updated_at]
+    odd = list(dict.fromkeys(n for n in names if n is not None and _needs_quotes(n)))
+    if odd:
+        yield Found(
+            "odd_names", "plan", len(odd), tuple(quote_name(n) for n in odd[: survey.samples])
+        )
+
+
+def _needs_quotes(name: str) -> bool:
+    """Whether SQLite does not read the name as it stands: keywords, spaces, signs."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        return True
+    scratch = sqlite3.connect(":memory:")
+    try:
+        scratch.execute(f"CREATE TABLE {name} ({name})")
+    except sqlite3.Error:
+        return True
+    finally:
+        scratch.close()
+    return False

@@ -1,0 +1,249 @@
+"""Hazards that only trying shows: the migration and its way back, on an empty copy of the schema.
+
+Reading SQL to guess what SQLite will make of it is error-prone; compiling it is exact. The copy
+has the same tables, indexes, views and triggers, and no rows, so each trial takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+
+from runbook.errors import RunbookError
+from runbook.hazards.found import Found
+from runbook.hazards.survey import Survey, plain
+from runbook.names import quote_name
+from runbook.plan import Level, Plan, Unowned
+from runbook.script import Script, index_name, render
+from runbook.shape import Shape, Trigger, look
+
+_WRITES = {
+    sqlite3.SQLITE_INSERT: "INSERT",
+    sqlite3.SQLITE_UPDATE: "UPDATE",
+    sqlite3.SQLITE_DELETE: "DELETE",
+}
+
+
+def probe_by_trial(survey: Survey) -> Iterator[Found]:
+    """Views, triggers, the script and its way back; the clone is changed by it.
+
+    `survey.complete` must hold, and nothing may be in the migration's way.
+    """
+    clone = survey.clone
+    plan = _without_adoption(survey.plan)
+    shape = look(clone, plan)
+    views_before = {v: _columns(clone, v) for v in _views(survey) if _compiles_view(clone, v)}
+    writes_before = {w for w in _write_statements(survey) if _error(clone, w) is None}
+    script = render(plan, shape)
+    failed = _run(clone, script)
+    if failed:
+        yield Found(
+            "script_fails",
+            failed[0],
+            remedy=f"SQLite says: {failed[1]}. Change what it names, or the plan.",
+        )
+        return
+    yield from _triggers(survey, shape)
+    for table, error in _broken_writes(clone, writes_before):
+        yield Found(
+            "writes_break",
+            plain(table),
+            remedy=f"SQLite says: {error}. Create the trigger on {plain(table)} again with its"
+            " columns named instead of *.",
+        )
+    changed = list(_changed_views(survey, clone, views_before))
+    yield from changed
+    # A broken view refuses the way back; it is reported once, under its own name.
+    if not any(found.code == "views_break" for found in changed) and not list(probe_views(survey)):
+        yield from _way_back(survey, clone)
+
+
+def probe_views(survey: Survey) -> Iterator[Found]:
+    """Views that do not work today, asked of the database itself."""
+    for view in _views(survey):
+        error = _error(survey.connection, f"EXPLAIN SELECT * FROM main.{quote_name(view)}")
+        if error:
+            yield Found(
+                "views_broken",
+                plain(view),
+                remedy=f"DROP VIEW {quote_name(view)}; -- or mend it; SQLite says: {error}",
+            )
+
+
+def _without_adoption(plan: Plan) -> Plan:
+    """The plan with nothing adopted: the adopter's key has its own probe."""
+    return dataclasses.replace(plan, unowned=Unowned())
+
+
+def _run(clone: sqlite3.Connection, script: Script) -> tuple[str, str] | None:
+    """Runs the migration; the step that fails and why, or None."""
+    for step in script.steps:
+        for statement in step.statements:
+            try:
+                clone.execute(statement)
+            except sqlite3.Error as error:
+                return step.title, str(error)
+    return None
+
+
+def _triggers(survey: Survey, shape: Shape) -> Iterator[Found]:
+    if not shape.triggers:
+        return
+    levels: dict[str, Level | None] = {"refuse": None, "suspend": "note", "fire": "warn"}
+    policy = survey.plan.triggers.policy
+    for trigger in shape.triggers:
+        writes = _written_by(survey, trigger)
+        tables = sorted({table for table, _ in writes})
+        does = tuple(f"{how} {plain(table)}" for table, how in sorted(writes))
+        names = ", ".join(f'"{t}"' for t in tables)
+        remedy = {
+            "refuse": 'In the plan: [triggers] policy = "suspend" (they do not fire), or policy ='
+            f' "fire" with may_write = [{names}]',
+            "suspend": "Nothing: it is dropped and created again within the migration's own"
+            " transaction, and does not fire.",
+            "fire": f"Nothing, if these tables may be written; allowed are"
+            f" may_write = [{', '.join(map(repr, survey.plan.triggers.may_write))}].",
+        }[policy]
+        yield Found(
+            "triggers_fire",
+            f"{plain(trigger.name)} on {plain(trigger.table)}",
+            samples=does[: survey.samples],
+            remedy=remedy,
+            level=levels[policy],
+            detail=f"It writes {', '.join(map(plain, tables))}."
+            if tables
+            else "It writes nothing.",
+        )
+
+
+def _written_by(survey: Survey, trigger: Trigger) -> set[tuple[str, str]]:
+    """(table, INSERT/UPDATE/DELETE) of the trigger and of those that it fires in turn.
+
+    SQLite's authorizer is told of each access while the UPDATE is compiled, with the name of
+    the trigger that asks for it. Only this trigger is left on the table meanwhile.
+    """
+    clone = survey.clone
+    resource = next(
+        r for r in survey.plan.resources if r.table.casefold() == trigger.table.casefold()
+    )
+    others = [
+        (e.name, e.sql)
+        for e in survey.entries
+        if e.kind == "trigger"
+        and e.table.casefold() == trigger.table.casefold()
+        and e.name != trigger.name
+    ]
+    seen: set[tuple[str, str]] = set()
+
+    def note(
+        action: int, table: str | None, _: str | None, schema: str | None, by: str | None
+    ) -> int:
+        if by and table and action in _WRITES and not table.startswith("sqlite_"):
+            seen.add((table, _WRITES[action]))
+        return sqlite3.SQLITE_OK
+
+    columns = ["organization_id", *([resource.updated_at] if resource.updated_at else [])]
+    sets = ", ".join(f"{quote_name(c)} = NULL" for c in columns)
+    clone.execute("SAVEPOINT alone")
+    try:
+        for name, _ in others:
+            clone.execute(f"DROP TRIGGER IF EXISTS {quote_name(name)}")
+        clone.set_authorizer(note)
+        clone.execute(f"EXPLAIN UPDATE {quote_name(resource.table)} SET {sets}").fetchall()
+    finally:
+        clone.set_authorizer(None)
+        clone.execute("ROLLBACK TO alone")
+        clone.execute("RELEASE alone")
+    return seen
+
+
+def _write_statements(survey: Survey) -> list[str]:
+    """One INSERT, UPDATE and DELETE for each table that has a trigger."""
+    tables = {e.table.casefold() for e in survey.entries if e.kind == "trigger"}
+    statements = []
+    for table in survey.tables:
+        if table.name.casefold() not in tables or table.kind != "table":
+            continue
+        name = quote_name(table.name)
+        writable = [quote_name(c.name) for c in table.columns if not c.generated]
+        sets = ", ".join(f"{c} = {c}" for c in writable)
+        statements += [
+            f"EXPLAIN INSERT INTO {name} DEFAULT VALUES",
+            f"EXPLAIN UPDATE {name} SET {sets}",
+            f"EXPLAIN DELETE FROM {name}",
+        ]
+    return statements
+
+
+def _broken_writes(clone: sqlite3.Connection, before: set[str]) -> Iterator[tuple[str, str]]:
+    broken: dict[str, str] = {}
+    for statement in sorted(before):
+        error = _error(clone, statement)
+        if error:
+            table = statement.split('"')[1]
+            broken.setdefault(table, error)
+    yield from broken.items()
+
+
+def _views(survey: Survey) -> list[str]:
+    return [e.name for e in survey.entries if e.kind == "view"]
+
+
+def _compiles_view(connection: sqlite3.Connection, view: str) -> bool:
+    return _error(connection, f"EXPLAIN SELECT * FROM {quote_name(view)}") is None
+
+
+def _columns(connection: sqlite3.Connection, view: str) -> list[str]:
+    return [
+        d[0] for d in connection.execute(f"SELECT * FROM {quote_name(view)} LIMIT 0").description
+    ]
+
+
+def _changed_views(
+    survey: Survey, clone: sqlite3.Connection, before: dict[str, list[str]]
+) -> Iterator[Found]:
+    for view, columns in before.items():
+        error = _error(clone, f"EXPLAIN SELECT * FROM {quote_name(view)}")
+        names = ", ".join(quote_name(c) for c in columns)
+        if error:
+            yield Found(
+                "views_break",
+                plain(view),
+                remedy=f"SQLite says: {error}. DROP VIEW {quote_name(view)}; and create it again"
+                f" with its columns named, which are today: {names}",
+            )
+            continue
+        after = _columns(clone, view)
+        if after != columns:
+            new = [c for c in after if c not in columns]
+            yield Found(
+                "views_select_star",
+                plain(view),
+                samples=tuple(new[: survey.samples]),
+                remedy=f"DROP VIEW {quote_name(view)}; and create it again with SELECT {names}"
+                " in place of *",
+            )
+
+
+def _way_back(survey: Survey, clone: sqlite3.Connection) -> Iterator[Found]:
+    """Whether the column can be dropped again."""
+    for resource in survey.plan.resources:
+        table = quote_name(resource.table)
+        clone.execute(f"DROP INDEX IF EXISTS {quote_name(index_name(resource))}")
+        error = _error(clone, f"ALTER TABLE {table} DROP COLUMN organization_id")
+        if error:
+            yield Found(
+                "column_cannot_be_dropped",
+                f"{plain(resource.table)}.organization_id",
+                remedy=f"SQLite says: {error}. Change what it names before the migration.",
+            )
+
+
+def _error(connection: sqlite3.Connection, statement: str) -> str | None:
+    """What SQLite says against the statement, None where it has nothing to say."""
+    try:
+        connection.execute(statement).fetchall()
+    except (sqlite3.Error, RunbookError) as error:
+        return str(error)
+    return None

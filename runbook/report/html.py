@@ -1,0 +1,96 @@
+"""The report for people: one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from runbook.report import text
+from runbook.report.charts import charts
+from runbook.report.outcome import decided_at, lock_sentence
+from runbook.report.view import ReportView, window
+
+MOST_BYTES = 1_000_000
+"""No report is longer, whatever the database holds."""
+
+_TEMPLATE = Path(__file__).parent / "template"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is shown: rows of a table, findings, samples of each, characters of a value."""
+
+    rows: int
+    findings: int
+    samples: int
+    characters: int
+    sql: int
+
+
+# Escaping can make a text six times as long, so the first that fits is taken; the last always does.
+_LIMITS = (
+    Limits(rows=200, findings=50, samples=10, characters=240, sql=150_000),
+    Limits(rows=100, findings=25, samples=5, characters=120, sql=40_000),
+    Limits(rows=40, findings=10, samples=3, characters=60, sql=10_000),
+)
+
+
+def html(view: ReportView) -> bytes:
+    """The report as one HTML page in UTF-8, under `MOST_BYTES` long."""
+    pictures = charts(view)
+    page = b""
+    for limits in _LIMITS:
+        page = _render(view, limits, pictures)
+        if len(page) < MOST_BYTES:
+            break
+    return page
+
+
+def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> bytes:
+    def short(value: object) -> str:
+        return text.clip(str(value), limits.characters)
+
+    tone = {"proven": "pass", "not proven": "fail", "blocked": "fail"}
+    tone |= dict.fromkeys(("stopped", "refused", "unknown"), "fail")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            view=view,
+            facts=view.facts,
+            outcome=view.outcome,
+            tone=tone.get(view.outcome.code, "open"),
+            pictures=pictures,
+            limits=limits,
+            short=short,
+            style=Markup((_TEMPLATE / "report.css").read_text(encoding="utf-8")),
+            lock=lock_sentence(view.facts),
+            decided=decided_at(view.facts),
+            window=window(view),
+        )
+        .encode()
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": text.number,
+        "duration": text.duration,
+        "size": text.size,
+        "when": text.when,
+        "clip": text.clip,
+    }
+    environment.globals["counted"] = text.counted
+    return environment

@@ -1,0 +1,120 @@
+"""The report for CI servers: JUnit XML, one test case for everything that could have failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from runbook.records import Finding, FootprintLine
+from runbook.report.text import visible
+from runbook.report.view import ReportView
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One test case; `failure` is empty where it passed, `skipped` where it was made."""
+
+    name: str
+    failure: str = ""
+    details: str = ""
+    skipped: str = ""
+
+
+def junit(view: ReportView) -> bytes:
+    """The view as JUnit XML in UTF-8, well-formed whatever characters the database holds."""
+    suites = {
+        "verdict": list(_verdict(view)),
+        "invariants": [
+            _Case(i.name, "" if i.holds else f"violated: {_counts(i.violations)}", i.title)
+            for i in view.facts.invariants
+        ],
+        "footprint": [_line(line) for line in view.footprint],
+        "findings": [_finding(f) for f in view.facts.findings],
+        "hazards": [
+            _Case(
+                f"{h.hazard.code}: {h.hazard.subject}",
+                h.hazard.title if h.hazard.level == "block" else "",
+                f"{h.hazard.level}: {h.hazard.title}\n{h.hazard.meaning}\n{h.hazard.remedy}\n"
+                f"{h.done}",
+            )
+            for h in view.hazards
+        ],
+    }
+    root = ElementTree.Element("testsuites", name=_xml(f"runbook {view.facts.run}"))
+    for name, cases in suites.items():
+        _suite(root, name, cases, view)
+    totals = [case for cases in suites.values() for case in cases]
+    _count(root, totals)
+    root.set("time", f"{view.seconds:.3f}")
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
+
+
+def _suite(root: ElementTree.Element, name: str, cases: list[_Case], view: ReportView) -> None:
+    suite = ElementTree.SubElement(root, "testsuite", name=name)
+    if view.facts.created_at:
+        suite.set("timestamp", _xml(view.facts.created_at[:19]))
+    _count(suite, cases)
+    for case in cases:
+        element = ElementTree.SubElement(
+            suite, "testcase", classname=f"runbook.{name}", name=_xml(case.name), time="0"
+        )
+        if case.failure:
+            failure = ElementTree.SubElement(element, "failure", message=_xml(case.failure))
+            failure.text = _xml(case.details)
+        elif case.skipped:
+            ElementTree.SubElement(element, "skipped", message=_xml(case.skipped))
+        elif case.details:
+            ElementTree.SubElement(element, "system-out").text = _xml(case.details)
+
+
+def _count(element: ElementTree.Element, cases: list[_Case]) -> None:
+    element.set("tests", str(len(cases)))
+    element.set("failures", str(sum(bool(c.failure) for c in cases)))
+    element.set("errors", "0")
+    element.set("skipped", str(sum(bool(c.skipped) and not c.failure for c in cases)))
+
+
+def _verdict(view: ReportView) -> Iterable[_Case]:
+    """The verdict itself, so that a run which checked nothing can never look green."""
+    outcome = view.outcome
+    failure = "" if outcome.verdict == "pass" else f"{outcome.headline} {outcome.wrong}"
+    yield _Case("verdict", failure, f"State of the database: {outcome.state}")
+    for proof in view.proofs:
+        yield _Case(
+            proof.name,
+            proof.sentence if proof.holds is False else "",
+            proof.sentence,
+            proof.sentence if proof.holds is None else "",
+        )
+
+
+def _line(line: FootprintLine) -> _Case:
+    name = f"{line.table}: {line.change}" + (f" {line.column}" if line.column else "")
+    details = f"{line.rule}; predicted {line.predicted}, seen {_counts(line.seen)}"
+    if not line.allowed:
+        return _Case(name, f"not allowed: {_counts(line.seen)}", details)
+    if len(set(line.seen.values())) > 1:
+        return _Case(name, f"the witnesses disagree: {_counts(line.seen)}", details)
+    return _Case(name, details=details)
+
+
+def _finding(finding: Finding) -> _Case:
+    place = f"{finding.table}.{finding.column}" if finding.column else finding.table
+    samples = [
+        f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in finding.samples
+    ]
+    name = f"{finding.witness}: {finding.change} {place}".strip()
+    return _Case(name, finding.message, "\n".join(samples))
+
+
+def _counts(seen: object) -> str:
+    assert hasattr(seen, "items")
+    return ", ".join(f"{who} {rows}" for who, rows in seen.items()) or "nothing"
+
+
+def _xml(text: str) -> str:
+    """The text without any character that XML forbids."""
+    return visible(text)

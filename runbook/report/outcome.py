@@ -1,0 +1,381 @@
+"""How a run ended: the verdict, what is wrong, and in what state the database is.
+
+The verdict is `pass` only if the verification said so *and* the three proofs, judged here once
+more from the counts themselves, hold. Everything else is `fail`, and says why.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Literal
+
+from runbook import errors
+from runbook.report.facts import Facts, StageSeen
+from runbook.report.text import counted, duration, listed, number, when
+
+Verdict = Literal["pass", "fail"]
+Code = Literal[
+    "proven",
+    "not migrated",
+    "blocked",
+    "stopped",
+    "refused",
+    "unknown",
+    "not verified",
+    "not proven",
+    "rolled back",
+]
+
+WITNESSES = {"sqlite": "SQLite", "duckdb": "DuckDB", "pandas": "pandas"}
+"""The witnesses after the commit, and how they are written; the gate stands before it."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One of the three proofs: `holds` is None where it was not made."""
+
+    name: str
+    holds: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run ended, in words.
+
+    `wrong` and `next_step` are empty where nothing is wrong or left to do; `command` is what the
+    next step types.
+    """
+
+    code: Code
+    verdict: Verdict
+    word: str
+    headline: str
+    state: str
+    wrong: str = ""
+    next_step: str = ""
+    command: str = ""
+
+
+# -- the three proofs --------------------------------------------------------------------------
+
+
+def proofs(facts: Facts) -> tuple[Proof, Proof, Proof]:
+    """The three proofs: invariants, footprint, and that the witnesses agree."""
+    return invariants_proof(facts), footprint_proof(facts), witnesses_proof(facts)
+
+
+def invariants_proof(facts: Facts) -> Proof:
+    """Whether every invariant holds, according to everybody who looked."""
+    name = "Invariants"
+    seen = facts.invariants
+    violated = [i.title for i in seen if not i.holds]
+    # A guard that trips inside the transaction leaves a finding and no counts.
+    violated += [f.message for f in facts.findings if _is_violation(f.change) and not violated]
+    if violated:
+        total = f" of {len(seen)}" if seen else ""
+        count = f"{len(violated)}{total} invariant{'s' if len(violated) > 1 else ''} violated"
+        return Proof(name, False, f"{count}: {listed(violated, 3)}.")
+    if facts.verify is None:
+        if not seen:
+            return Proof(name, None, "Not checked: the run did not come that far.")
+        before = counted(len(seen), "invariant")
+        return Proof(
+            name, None, f"{before} held inside the transaction; none was checked after it."
+        )
+    if not seen:
+        return Proof(name, False, "The verification checked no invariant at all.")
+    who = listed([n for w, n in WITNESSES.items() if any(w in i.violations for i in seen)])
+    guarded = sum("gate" in i.violations for i in seen)
+    gate = f" {guarded} of them were checked before the commit as well." if guarded else ""
+    return Proof(
+        name,
+        True,
+        f"All {len(seen)} invariants hold: {who} found no violating row.{gate}",
+    )
+
+
+def footprint_proof(facts: Facts) -> Proof:
+    """Whether nothing outside the footprint differs."""
+    name = "Footprint"
+    outside = [f for f in facts.findings if not _is_violation(f.change)]
+    foreign = [line for line in facts.footprint if not line.allowed]
+    if outside or foreign:
+        where = sorted({f.table for f in outside if f.table} | {line.table for line in foreign})
+        count = counted(len(outside) + len(foreign), "difference")
+        place = f": look at {listed([repr_name(t) for t in where], 4)}" if where else ""
+        return Proof(name, False, f"{count} outside the footprint{place}.")
+    if facts.migrate is None or not facts.migrate.committed:
+        return Proof(name, None, "Not compared: the run did not come that far.")
+    size = ""
+    if facts.snapshot:
+        tables, rows = facts.snapshot.tables, facts.snapshot.rows
+        size = f" Compared cell by cell: {counted(tables, 'table')}, {counted(rows, 'row')}."
+    if facts.migrate.proof == "after commit":
+        time = "The comparison was made after the commit, as this kind of database demands."
+    elif facts.migrate.proven_after_commit:
+        late = counted(len(facts.migrate.proven_after_commit), "table")
+        time = f"The gate passed before the commit; {late} followed after it, as planned."
+    else:
+        time = "The gate compared everything before the commit."
+    if facts.verify is None:
+        early = facts.migrate.proof == "before commit"
+        return Proof(name, None, f"{time if early else ''} The verification is missing.".strip())
+    return Proof(name, True, f"Nothing outside the footprint differs.{size} {time}")
+
+
+def witnesses_proof(facts: Facts) -> Proof:
+    """Whether the witnesses counted the same rows, wherever more than one of them counted."""
+    name = "Witnesses agree"
+    if facts.verify is None:
+        return Proof(name, None, "Not asked: the run did not come that far.")
+    counts = [
+        *((_line_name(line.table, line.column), line.seen) for line in facts.footprint),
+        *((i.title, i.violations) for i in facts.invariants),
+    ]
+    several = [(what, seen) for what, seen in counts if len(seen) > 1]
+    torn = [(what, seen) for what, seen in several if len(set(seen.values())) > 1]
+    if torn:
+        what, seen = torn[0]
+        said = ", ".join(f"{WITNESSES.get(w, w)} {number(rows)}" for w, rows in seen.items())
+        more = f" (and {len(torn) - 1} more)" if len(torn) > 1 else ""
+        return Proof(
+            name, False, f"The witnesses contradict each other about {what}: {said}{more}."
+        )
+    silent = [n for w, n in WITNESSES.items() if not any(w in seen for _, seen in counts)]
+    if silent:
+        return Proof(name, False, f"{listed(silent)} gave no evidence, so the proof is incomplete.")
+    return Proof(
+        name,
+        True,
+        f"{listed(list(WITNESSES.values()))} agree on all {len(several)} counts of rows that they "
+        "made independently of each other.",
+    )
+
+
+def repr_name(name: str) -> str:
+    """A table's name in typographic quotes, so that it is told apart from the sentence."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _line_name(table: str, column: str) -> str:
+    return f"{repr_name(table)}, column {repr_name(column)}" if column else repr_name(table)
+
+
+def _is_violation(change: str) -> bool:
+    return change.startswith("invariant ") or change == "broken reference"
+
+
+# -- the outcome -------------------------------------------------------------------------------
+
+
+def judge(facts: Facts, made: tuple[Proof, ...]) -> Outcome:
+    """How the run ended."""
+    return (
+        _unknown(facts)
+        or _rolled_back(facts)
+        or _after_commit(facts, made)
+        or _before_commit(facts)
+    )
+
+
+def _unknown(facts: Facts) -> Outcome | None:
+    """Where nobody can tell from the records whether the migration or its reversal happened."""
+    reasons = [s for s in facts.stages.values() if s.exit_code == 3]
+    for name in ("migrate", "rollback"):
+        stage = facts.stages[name]
+        if stage.status in ("started", "proven", "damaged") or (
+            stage.status == "failed" and not _rolled_itself_back(stage)
+        ):
+            reasons.append(stage)
+    if not reasons:
+        return None
+    stage = reasons[0]
+    told = {
+        "started": f"The {stage.title.lower()} was begun and never recorded as finished.",
+        "proven": "The proof was made, and the run was stopped before the commit was recorded.",
+        "damaged": f"The record of the {stage.title.lower()} is damaged.",
+    }
+    return Outcome(
+        "unknown",
+        "fail",
+        "UNKNOWN",
+        "A person must look: the records do not tell how this run ended.",
+        state=(
+            "Wholly before or wholly after, because everything happens in one transaction. The "
+            "table runbook_ledger in the database knows: it holds this run if the migration "
+            "was committed."
+        ),
+        wrong=told.get(stage.status, stage.error),
+        next_step="Run the same command again: it asks the ledger and goes on from what it finds.",
+        command=command("runbook run", facts),
+    )
+
+
+def _rolled_itself_back(stage: StageSeen) -> bool:
+    """Whether the stage failed in the way after which the database is known to be as before."""
+    kind = getattr(errors, stage.error_type, None)
+    known = isinstance(kind, type) and issubclass(kind, errors.Refused | errors.BadInput)
+    return known and stage.exit_code in (1, 2)
+
+
+def _rolled_back(facts: Facts) -> Outcome | None:
+    record = facts.rollback
+    if record is None or not record.done or facts.stages["rollback"].status != "finished":
+        return None
+    told = f"{counted(record.restored, 'row')} restored to their original values"
+    if record.kept:
+        told += f", {counted(record.kept, 'row')} kept that users wrote since"
+    if record.discarded:
+        told += f", {counted(record.discarded, 'row')} discarded"
+        told += f" after their export to {listed(record.exported, 3)}" if record.exported else ""
+    return Outcome(
+        "rolled back",
+        "fail",
+        "ROLLED BACK",
+        "The migration was taken back.",
+        state=f"As before the migration: {told}. The rollback was proven against the backup.",
+        wrong=_first_finding(facts) or "The migration was taken back on purpose.",
+    )
+
+
+def _after_commit(facts: Facts, made: tuple[Proof, ...]) -> Outcome | None:
+    if facts.migrate is None or not facts.migrate.committed:
+        return None
+    back = command("runbook rollback", facts)
+    tried = facts.stages["rollback"]
+    failed_back = f" A rollback was tried and refused: {tried.error}" if tried.error else ""
+    state = "Migrated: the migration is committed." + failed_back
+    verify, stage = facts.verify, facts.stages["verify"]
+    if verify is None or stage.status == "started":
+        return Outcome(
+            "not verified",
+            "fail",
+            "NOT VERIFIED",
+            "Migrated, but not yet verified.",
+            state=state,
+            wrong=stage.error
+            or (
+                "The record of the verification is damaged."
+                if stage.status == "damaged"
+                else "The three witnesses have not been asked yet."
+            ),
+            next_step="Let the verification run; until then nobody has looked after the commit.",
+            command=command("runbook run", facts),
+        )
+    broken = [proof.sentence for proof in made if proof.holds is not True]
+    # A proof whose records are damaged or gone cannot be followed by anybody later.
+    broken += facts.damage
+    if facts.snapshot is None:
+        broken.append("The record of the snapshot is missing.")
+    if verify.verdict == "pass" and not broken and stage.status == "finished":
+        return Outcome(
+            "proven",
+            "pass",
+            "PASS",
+            "Migrated, and proven.",
+            state=state + " Nothing else changed.",
+        )
+    return Outcome(
+        "not proven",
+        "fail",
+        "FAIL",
+        "Migrated, but the verification found something wrong.",
+        state=state
+        + " It differs from what was proven before the commit, or the proof is at odds.",
+        wrong=_first_finding(facts) or " ".join(broken) or stage.error or "The verdict is fail.",
+        next_step="Keep the application closed, read the findings, and decide: mend, or go back.",
+        command=back,
+    )
+
+
+def _before_commit(facts: Facts) -> Outcome:
+    untouched = "As it was: the run has written nothing to it."
+    again = command("runbook run", facts)
+    migrate = facts.stages["migrate"]
+    if migrate.status == "failed" or facts.migrate is not None:
+        return Outcome(
+            "refused",
+            "fail",
+            "FAIL",
+            "Not migrated: the proof before the commit failed."
+            if facts.migrate or migrate.error_type == "NotProven"
+            else "Not migrated: the migration was refused.",
+            state="As it was before the migration: everything was rolled back before the commit.",
+            wrong=migrate.error or _first_finding(facts) or "The migration was rolled back.",
+            next_step="Mend what is named here, take a new snapshot, and run again.",
+            command=again,
+        )
+    if facts.preflight and facts.preflight.blocked:
+        blocks = [h for h in facts.preflight.hazards if h.level == "block"]
+        more = f" (and {len(blocks) - 1} more)" if len(blocks) > 1 else ""
+        return Outcome(
+            "blocked",
+            "fail",
+            "BLOCKED",
+            f"Not migrated: {counted(len(blocks), 'hazard')} must be removed first.",
+            state=untouched,
+            wrong=f"{blocks[0].title}{more}.",
+            next_step="Apply the remedies below and run again.",
+            command=again,
+        )
+    stopped = [s for s in facts.stages.values() if s.status in ("failed", "damaged", "started")]
+    stopped = [s for s in stopped if s.name != "report"]
+    if stopped:
+        last = stopped[-1]
+        reason = last.error or (
+            f"The record of the {last.title.lower()} is damaged."
+            if last.status == "damaged"
+            else f"The {last.title.lower()} was begun and never finished."
+        )
+        return Outcome(
+            "stopped",
+            "fail",
+            "FAIL",
+            f"Not migrated: the {last.title.lower()} did not succeed.",
+            state=untouched,
+            wrong=reason,
+            next_step="Mend the cause and run again; the run goes on where it stopped.",
+            command=again,
+        )
+    return Outcome(
+        "not migrated",
+        "fail",
+        "NOT MIGRATED",
+        "Not migrated yet.",
+        state=untouched,
+        wrong="The run has not come to the migration.",
+        next_step="Go on with the run.",
+        command=again,
+    )
+
+
+def _first_finding(facts: Facts) -> str:
+    findings = facts.findings
+    if not findings:
+        return ""
+    more = f" (and {counted(len(findings) - 1, 'more finding')})" if len(findings) > 1 else ""
+    first = findings[0].message
+    return f"{first[:1].upper()}{first[1:]}{more}."
+
+
+def command(what: str, facts: Facts) -> str:
+    """A command line for this run, each value quoted for a shell."""
+    database = f" --database {shlex.quote(facts.database)}" if what.endswith(" run") else ""
+    return f"{what}{database} --run-dir {shlex.quote(facts.folder)}"
+
+
+def lock_sentence(facts: Facts) -> str:
+    """How long the write lock was held, and when the migration was committed."""
+    if facts.migrate is None or not facts.migrate.committed:
+        return "never kept" if facts.migrate else "never taken"
+    return duration(facts.migrate.locked_seconds)
+
+
+def decided_at(facts: Facts) -> str:
+    """When it was decided: the commit's time, else the end of the last stage, for people."""
+    if facts.migrate and facts.migrate.committed and facts.migrate.ledger:
+        return when(facts.migrate.ledger.applied_at)
+    ends = [s.finished_at for s in facts.stages.values() if s.finished_at and s.name != "report"]
+    return when(max(ends)) if ends else when(facts.created_at)

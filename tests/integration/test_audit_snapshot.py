@@ -1,0 +1,245 @@
+"""Snapshots as Parquet, and the digests of their tables."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from runbook.audit import parquet
+from runbook.audit.cells import decode
+from runbook.audit.digest import digest_table
+from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.parquet import rowid_column, write_snapshot
+from runbook.audit.witness_duckdb import diff_snapshots
+from runbook.errors import BadInput, TargetError
+
+ODD = ["", "a.b", 'q"q', "__ROWID__", "select", "Ünï", "e\u0301", "c0", "*", "a\nb"]
+
+
+def make(path: Path, *statements: str) -> Path:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path
+
+
+def many(table: str, rows: int) -> str:
+    return (
+        f"WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {rows})"
+        f" INSERT INTO {table} SELECT i, 'value ' || i FROM n"
+    )
+
+
+def test_the_file_holds_every_value_under_its_own_name(tmp_path: Path) -> None:
+    names = ", ".join('"' + name.replace('"', '""') + '"' for name in ODD)
+    database = make(tmp_path / "a.db", f'CREATE TABLE "../odd *[x]?" ({names})')
+    row = ["", None, 1, 1.0, b"\0", "a\0b", -0.0, 2**63 - 1, "é", "e\u0301"]
+    with closing(sqlite3.connect(database)) as connection:
+        marks = ", ".join("?" for _ in ODD)
+        connection.execute(f'INSERT INTO "../odd *[x]?" (rowid, {names}) VALUES (-5, {marks})', row)
+        connection.commit()
+    snapshot = write_snapshot(database, tmp_path / "out")
+    (table,) = snapshot.tables
+    file = tmp_path / "out" / table.file
+    assert (table.file, table.rows, table.rowid) == ("0001-odd-x.parquet", 1, True)
+    assert table.rowid_column == "___rowid__"
+    assert (table.bytes, table.columns) == (file.stat().st_size, tuple(ODD))
+    assert table.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    content = pq.read_table(file)
+    assert content.column_names == ["___rowid__", *ODD]
+    rowid, *cells = (column[0].as_py() for column in content.columns)
+    assert (rowid, [repr(decode(cell)) for cell in cells]) == (-5, [repr(value) for value in row])
+    assert diff_snapshots(snapshot, tmp_path / "out", snapshot, tmp_path / "out")[0].identical
+    assert len(digest_table(file, ODD)) == 64
+    assert [each.name for each in (tmp_path / "out").iterdir()] == [table.file]
+
+
+def test_rowid_column_never_clashes() -> None:
+    assert rowid_column(["id"]) == "__rowid__"
+    assert rowid_column(["__RowId__", "___rowid__"]) == "____rowid__"
+
+
+def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
+    database = make(tmp_path / "a.db", "CREATE TABLE t (a, b)")
+    (table,) = write_snapshot(database, tmp_path / "out").tables
+    content = pq.read_table(tmp_path / "out" / table.file)
+    assert (content.num_rows, content.column_names) == (0, ["__rowid__", "a", "b"])
+    assert (
+        digest_table(tmp_path / "out" / table.file, ["a"]) == hashlib.sha256(b"1;1:a").hexdigest()
+    )
+
+
+@pytest.mark.parametrize("tail", ["", "WITHOUT ROWID"])
+def test_many_batches_by_several_readers_keep_order_and_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: str
+) -> None:
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 100)
+    monkeypatch.setattr(parquet, "_ONE_READER_BELOW", 0)
+    create = f"CREATE TABLE t (id INTEGER PRIMARY KEY, v) {tail}"
+    # Rowids with gaps, negative ones, and a number of rows that fills the last batch exactly.
+    database = make(tmp_path / "a.db", create, many("t", 2200), "DELETE FROM t WHERE id % 11 = 3")
+    make(database, "UPDATE t SET id = -id * 7 WHERE id < 50")
+    seen: list[tuple[str, int, int]] = []
+
+    def progress(*step: object) -> None:
+        seen.append(step)  # type: ignore[arg-type]
+
+    (table,) = write_snapshot(database, tmp_path / "out", progress=progress).tables
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT id, v FROM t ORDER BY id").fetchall()
+    content = pq.read_table(tmp_path / "out" / table.file).select(["id", "v"]).to_pydict()
+    read = [(decode(a), decode(b)) for a, b in zip(content["id"], content["v"], strict=True)]
+    assert read == rows
+    assert table.rows == 2000
+    assert seen[-1] == ("t", 2000, 2000)
+    assert [done for _, done, _ in seen] == list(range(100, 2001, 100))
+
+
+def test_all_tables_come_from_one_state_while_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 500)
+    monkeypatch.setattr(parquet, "_ONE_READER_BELOW", 0)
+    database = make(
+        tmp_path / "a.db",
+        "PRAGMA journal_mode = WAL",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, v)",
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, v)",
+        many("a", 5000),
+        many("b", 5000),
+    )
+    # A writer of this process would share the locks that closing a file drops: use another.
+    script = (
+        "import sqlite3, sys, time\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n"
+        "for n in range(10**6):\n"
+        "    c.execute('BEGIN IMMEDIATE')\n"
+        "    for t in 'ab': c.execute(f'UPDATE {t} SET v = ?', (n,))\n"
+        "    c.execute('COMMIT')\n"
+        "    if n == 1: print(flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(database)], stdout=subprocess.PIPE
+    ) as writer:
+        try:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            for attempt in range(3):
+                folder = tmp_path / f"out{attempt}"
+                snapshot = write_snapshot(database, folder)
+                values = {
+                    value
+                    for table in snapshot.tables
+                    for value in pq.read_table(folder / table.file)["v"].to_pylist()
+                }
+                assert len(values) == 1
+        finally:
+            writer.kill()
+
+
+def test_what_cannot_be_read_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"this is not a database" * 100)
+    with pytest.raises(TargetError, match=r"a\.db"):
+        write_snapshot(tmp_path / "a.db", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(TargetError, match="missing"):
+        write_snapshot(tmp_path / "missing.db", tmp_path / "out")
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_a_wrong_number_of_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = make(tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", many("t", 10))
+    monkeypatch.setattr(parquet, "_count", lambda connection, table: 11)
+    with pytest.raises(TargetError, match="10 rows where SQLite counts 11"):
+        write_snapshot(database, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_immutable_reads_a_backup_without_leaving_a_trace(tmp_path: Path) -> None:
+    folder = tmp_path / "backup % #?"
+    folder.mkdir()
+    database = make(folder / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", many("t", 10))
+    folder.chmod(0o500)
+    try:
+        snapshot = write_snapshot(database, tmp_path / "out", immutable=True)
+        assert [each.name for each in folder.iterdir()] == ["a.db"]
+    finally:
+        folder.chmod(0o700)
+    assert snapshot.tables[0].rows == 10
+
+
+def table_file(folder: Path, *statements: str) -> Path:
+    folder.mkdir(parents=True)
+    database = make(folder / "a.db", "CREATE TABLE t (a, b)", *statements)
+    return folder / write_snapshot(database, folder).tables[0].file
+
+
+def test_digest_ignores_row_order_and_rowids_but_nothing_else(tmp_path: Path) -> None:
+    folders = (tmp_path / str(n) for n in range(100))
+
+    def digest(rows: str, columns: tuple[str, ...] = ("a", "b")) -> str:
+        return digest_table(table_file(next(folders), f"INSERT INTO t VALUES {rows}"), columns)
+
+    different = (
+        "(1, 2), (3, 4)",
+        "(1, 4), (3, 2)",  # a column shuffled
+        "(2, 1), (4, 3)",
+        "(1, 2), (3, 4), (3, 4)",
+        "(1, 2), (1, 2), (3, 4)",
+        "('ab', 'c'), ('', '')",
+        "('a', 'bc'), ('', '')",
+        "('t', ''), ('', '')",
+        "('', 't'), ('', '')",
+        "(NULL, NULL)",
+    )
+    seen = [digest(rows) for rows in different]
+    assert len(set(seen)) == len(seen)
+    assert digest("(3, 4), (1, 2)") == seen[0]
+    assert digest("(1, 2), (3, 4)", ("b", "a")) != seen[0]
+
+
+def test_digest_is_what_its_definition_says(tmp_path: Path) -> None:
+    file = table_file(tmp_path / "x", "INSERT INTO t VALUES ('é', NULL), (1.5, x'00')")
+    rows = [b"3,1;" + "té".encode() + b"n", b"4,3;" + b"r1.5" + b"b00"]
+    hashes = sorted(hashlib.sha256(row).digest() for row in rows)
+    expected = hashlib.sha256(b"2;1:a1:b" + b"".join(hashes)).hexdigest()
+    assert digest_table(file, ["a", "b"]) == expected
+
+
+def test_digest_replaces_one_exact_cell(tmp_path: Path) -> None:
+    files = [
+        table_file(tmp_path / when, f"INSERT INTO t VALUES (1, '{when}'), (2, 'old')")
+        for when in ("monday", "friday")
+    ]
+    mark = b"run's time"
+    replaced = [
+        digest_table(file, ["a", "b"], replace={"b": (f"t{file.parent.name}".encode(), mark)})
+        for file in files
+    ]
+    assert replaced[0] == replaced[1]
+    assert replaced[0] != digest_table(files[0], ["a", "b"])
+    elsewhere = digest_table(files[0], ["a", "b"], replace={"a": (b"tmonday", mark)})
+    assert elsewhere == digest_table(files[0], ["a", "b"])
+    with pytest.raises(BadInput, match="'z'"):
+        digest_table(files[0], ["z"])
+
+
+def test_duckdb_reads_exactly_the_file_named_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "it's [a] run*?"
+    file = table_file(folder, "INSERT INTO t VALUES (1, 2)")
+    decoy = tmp_path / "it's a runxy"
+    shutil.copytree(folder, decoy)
+    with open_duckdb(tmp_path) as connection:
+        setting = "current_setting('autoinstall_known_extensions')"
+        sql = f"SELECT count(*), {setting} FROM {read_parquet(file)}"
+        assert connection.execute(sql).fetchone() == (1, False)
+        assert len(list(tmp_path.glob(".duckdb-*"))) == 1
+    assert list(tmp_path.glob(".duckdb-*")) == []

@@ -1,0 +1,189 @@
+"""Each invariant, broken on purpose: all three witnesses see it, and see nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from witnessed import Migrated, broken, migrate, witnesses
+
+from runbook.plan import Organizations, Plan, Resource, Unowned
+from runbook.sql import sql_files
+
+SCHEMA = """
+CREATE TABLE users (id {type} PRIMARY KEY, email TEXT);
+CREATE TABLE projects (id INTEGER PRIMARY KEY, owner_id {type}, updated_at TEXT);
+CREATE TABLE notes (owner_id {type});
+INSERT INTO users VALUES ({u1}, 'a@x'), ({u2}, 'b@x'), ({u3}, 'c@x'), ({u4}, NULL);
+INSERT INTO projects (owner_id) VALUES ({u1}), ({u2}), ({u3}), ({u1});
+INSERT INTO notes VALUES ({u1}), ({u1}), ({u2});
+"""
+PLAN = Plan(
+    resources=(Resource("projects", "owner_id", "updated_at"), Resource("notes", "owner_id")),
+    organizations=Organizations("all_users"),
+)
+KEYS: dict[str, dict[str, str]] = {
+    "TEXT": {"u1": "'a'", "u2": "'b'", "u3": "'c'", "u4": "'d'", "ghost": "'e'"},
+    "INTEGER": {"u1": "7", "u2": "-7", "u3": "0", "u4": "77", "ghost": "777"},
+    "BLOB": {"u1": "x'61'", "u2": "x''", "u3": "x'00'", "u4": "x'0061'", "ghost": "x'FF'"},
+}
+TEAM = (
+    "INSERT INTO organizations (id, name, slug, owner_id, type) VALUES ('team', '', '', {}, '{}');"
+)
+MEMBER = "INSERT INTO organization_memberships (id, organization_id, user_id, role) VALUES ('m', {}, {}, '{}');"
+ORG = "(SELECT id FROM organizations WHERE owner_id = {})"
+
+PLANTED: dict[str, tuple[str, dict[str, int]]] = {
+    "a resource without organization": (
+        "UPDATE projects SET organization_id = NULL WHERE id <= 2; UPDATE notes SET organization_id = NULL WHERE rowid = 1;",
+        {"resources_without_organization": 3, "queries_disagree": 3},
+    ),
+    "a missing organization": (
+        "UPDATE projects SET organization_id = 'org-nobody' WHERE id = 2;",
+        {"resources_of_missing_organization": 1, "queries_disagree": 1},
+    ),
+    "another owner's organization": (
+        f"UPDATE projects SET organization_id = {ORG.format('{u2}')} WHERE owner_id = {{u1}};"
+        f" UPDATE notes SET organization_id = {ORG.format('{u1}')} WHERE owner_id = {{u2}};",
+        {"resources_of_another_owner": 3, "queries_disagree": 3},
+    ),
+    "another owner": (
+        "UPDATE projects SET owner_id = {u3} WHERE owner_id = {u2};",
+        {"resources_of_another_owner": 1, "queries_disagree": 1},
+    ),
+    "no owner": (
+        "UPDATE notes SET owner_id = NULL WHERE owner_id = {u2};",
+        {"resources_of_another_owner": 1, "queries_disagree": 1},
+    ),
+    "a second reader": (
+        MEMBER.format(ORG.format("{u1}"), "{u2}", "member"),
+        {"queries_disagree": 4},
+    ),
+    "no personal organization": (
+        "UPDATE organizations SET type = 'team' WHERE owner_id = {u2}; UPDATE organizations SET type = NULL WHERE owner_id = {u3};",
+        {"queries_disagree": 3},
+    ),
+    "an owner who is no member": (
+        TEAM.format("{u4}", "team"),
+        {"organizations_without_owner_membership": 1},
+    ),
+    "a lesser role": (
+        "UPDATE organization_memberships SET role = 'viewer' WHERE user_id IN ({u1}, {u3});",
+        {"owner_memberships_without_owner_role": 2},
+    ),
+    "an owner who does not exist": (
+        TEAM.format("{ghost}", "team") + MEMBER.format("'team'", "{ghost}", "owner"),
+        {"references_to_nothing": 2},
+    ),
+    "a membership of nothing": (
+        MEMBER.format("'nothing'", "{u4}", "member"),
+        {"references_to_nothing": 1},
+    ),
+    "a row gained": (
+        "INSERT INTO projects (owner_id, organization_id) SELECT owner_id, organization_id FROM projects WHERE id = 1;",
+        {"rows_lost_or_gained": 1},
+    ),
+    "rows lost": (
+        "DELETE FROM projects WHERE id > 1; DELETE FROM notes;",
+        {"rows_lost_or_gained": 2},
+    ),
+    "two personal organizations": (
+        TEAM.format("{u1}", "personal") + MEMBER.format("'team'", "{u1}", "owner"),
+        {"users_with_several_personal_organizations": 1},
+    ),
+    "a user without organization": (
+        "DELETE FROM organization_memberships WHERE user_id = {u4}; DELETE FROM organizations WHERE owner_id = {u4};",
+        {"users_without_organization": 1},
+    ),
+    "a membership lost": (
+        "DELETE FROM organization_memberships WHERE user_id = {u1};",
+        {
+            "organizations_without_owner_membership": 1,
+            "users_without_organization": 1,
+            "queries_disagree": 4,
+        },
+    ),
+    "a membership in other hands": (
+        "UPDATE organization_memberships SET user_id = {u2} WHERE user_id = {u3};",
+        {
+            "organizations_without_owner_membership": 1,
+            "users_without_organization": 1,
+            "queries_disagree": 1,
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["TEXT", "INTEGER", "BLOB", "UTF-16le"])
+def migrated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Migrated]:
+    encoding = "UTF-16le" if request.param == "UTF-16le" else "UTF-8"
+    type_ = "TEXT" if request.param == "UTF-16le" else request.param
+    schema = SCHEMA.format(type=type_, **KEYS[type_])
+    folder = tmp_path_factory.mktemp(request.param)
+    return type_, migrate(folder, schema, plan=PLAN, encoding=encoding)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_violation_is_seen_by_all_three(
+    name: str, migrated: tuple[str, Migrated]
+) -> None:
+    type_, done = migrated
+    statements, expected = PLANTED[name]
+    seen = broken(done, statements.format(**KEYS[type_]))
+    assert seen.violated == expected
+    for invariant, asked in seen.asked.items():
+        assert bool(asked.samples) == (invariant in expected)
+
+
+def test_nothing_is_seen_where_nothing_was_planted(migrated: tuple[str, Migrated]) -> None:
+    seen = witnesses(migrated[1])
+    assert seen.violated == {}
+    assert seen.pandas.findings == ()
+
+
+def test_every_invariant_is_planted_and_explained() -> None:
+    files = sql_files("invariants")
+    assert {name for _, expected in PLANTED.values() for name in expected} == {
+        f.name for f in files
+    }
+    for file in files:
+        assert file.title
+        assert file.why
+        assert file.when in ("before commit", "after commit")
+
+
+def test_only_users_with_resources_need_an_organization_where_the_plan_says_so(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(resources=PLAN.resources)
+    done = migrate(tmp_path, SCHEMA.format(type="TEXT", **KEYS["TEXT"]), plan=plan)
+    assert witnesses(done).violated == {}
+    # The note makes the fourth user one who needs an organization, and has none.
+    seen = broken(done, "INSERT INTO notes VALUES ('d', 'org-a');")
+    assert seen.violated == {
+        "rows_lost_or_gained": 1,
+        "users_without_organization": 1,
+        "resources_of_another_owner": 1,
+        "queries_disagree": 1,
+    }
+
+
+def test_adopted_rows_belong_to_the_adopter(tmp_path: Path) -> None:
+    plan = Plan(resources=PLAN.resources, unowned=Unowned("adopt", "d"))
+    unowned = "INSERT INTO notes VALUES (NULL), ('ghost');"
+    done = migrate(tmp_path, SCHEMA.format(type="TEXT", **KEYS["TEXT"]), unowned, plan=plan)
+    assert witnesses(done).violated == {}
+    seen = broken(done, "UPDATE notes SET organization_id = 'org-a' WHERE owner_id IS NULL;")
+    assert seen.violated == {"resources_of_another_owner": 1, "queries_disagree": 1}
+    seen = broken(done, "UPDATE notes SET owner_id = 'a' WHERE owner_id = 'ghost';")
+    assert seen.violated == {"resources_of_another_owner": 1, "queries_disagree": 1}
+
+
+def test_samples_name_the_table_the_row_and_what_is_wrong(tmp_path: Path) -> None:
+    done = migrate(tmp_path, SCHEMA.format(type="TEXT", **KEYS["TEXT"]), plan=PLAN)
+    seen = broken(done, "UPDATE projects SET organization_id = 'org-b' WHERE id = 1;")
+    (sample,) = seen.asked["resources_of_another_owner"].samples
+    assert sample.key == "projects id=1"
+    assert sample.after == "owner='a', organization_owner='b'"

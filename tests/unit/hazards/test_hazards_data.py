@@ -1,0 +1,258 @@
+"""Each hazard in the data, planted in a real database; and the clean database without any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runbook.plan import Plan, Resource, Unowned, Users
+
+from .conftest import ROWS, SCHEMA, Plant, look, run_sql
+
+ADOPT = replace(Plan(), unowned=Unowned("adopt", "u1"))
+LOOSE = SCHEMA.replace("id TEXT PRIMARY KEY, email", "id, email").replace(
+    "owner_id TEXT REFERENCES users(id)", "owner_id"
+)
+WITH_FORMAT = replace(
+    Plan(), resources=(Resource("projects", "owner_id", "updated_at", "YYYY-MM-DD HH:MM:SS"),)
+)
+
+
+def test_a_clean_database_has_no_hazard(plant: Plant) -> None:
+    assert plant() == {}
+
+
+@pytest.mark.parametrize(
+    ("sql", "schema", "code", "level", "count", "sample"),
+    [
+        ("INSERT INTO users(email) VALUES ('x@y.z')", SCHEMA, "keys_null", "block", 1, "rowid 4"),
+        ("INSERT INTO users VALUES ('u1', 'q@y.z', '')", LOOSE, "keys_doubled", "block", 2, "'u1'"),
+        ("INSERT INTO users VALUES (7, 'q@y.z', '')", LOOSE, "keys_mixed", "block", 1, "7"),
+        ("INSERT INTO users VALUES (7.5, 'q@y.z', '')", LOOSE, "keys_real", "block", 1, "7.5"),
+        ("INSERT INTO users VALUES (' ', 'q@y.z', '')", SCHEMA, "keys_blank", "warn", 1, "' '"),
+        (
+            "INSERT INTO users VALUES ('U1', 'q@y.z', '')",
+            SCHEMA,
+            "keys_differ_by_case",
+            "warn",
+            2,
+            "'U1' and 'u1'",
+        ),
+        ("UPDATE users SET email = ' ' WHERE id = 'u1'", SCHEMA, "emails_missing", "note", 1, "u1"),
+        (
+            "UPDATE users SET email = '@b.c' WHERE id = 'u1'",
+            SCHEMA,
+            "emails_without_name",
+            "note",
+            1,
+            "'@b.c'",
+        ),
+        (
+            "UPDATE users SET email = 'BOB@example.com' WHERE id = 'u1'",
+            SCHEMA,
+            "emails_doubled",
+            "note",
+            2,
+            "2 users",
+        ),
+        ("UPDATE projects SET owner_id = NULL", SCHEMA, "owners_null", "block", 3, "id 'p1'"),
+        (
+            "UPDATE projects SET owner_id = 'ghost' WHERE id <> 'p3'",
+            SCHEMA,
+            "owners_dangling",
+            "block",
+            2,
+            "'ghost' (2 rows)",
+        ),
+        (
+            "UPDATE projects SET owner_id = 'U1' WHERE id = 'p1'",
+            SCHEMA,
+            "owners_other_case",
+            "block",
+            1,
+            "'U1' (1 rows; the key is 'u1')",
+        ),
+        (
+            "UPDATE projects SET owner_id = ' u1' WHERE id = 'p1'",
+            SCHEMA,
+            "owners_other_case",
+            "block",
+            1,
+            "' u1'",
+        ),
+        (
+            "UPDATE projects SET owner_id = x'7531' WHERE id = 'p1'",
+            SCHEMA,
+            "owners_converted",
+            "block",
+            1,
+            "text instead of blob",
+        ),
+        (
+            "UPDATE projects SET updated_at = '2024-01-01T10:00:00Z' WHERE id = 'p1'",
+            SCHEMA,
+            "updated_at_mixed",
+            "block",
+            1,
+            "YYYY-MM-DDTHH:MM:SSZ (1 rows)",
+        ),
+        (
+            "UPDATE projects SET updated_at = 'yesterday' WHERE id = 'p2'",
+            SCHEMA,
+            "updated_at_unknown",
+            "block",
+            1,
+            "'yesterday'",
+        ),
+        (
+            "UPDATE projects SET updated_at = '2999-01-01 00:00:00' WHERE id = 'p2'",
+            SCHEMA,
+            "updated_at_future",
+            "warn",
+            1,
+            "id 'p2'",
+        ),
+        (
+            "INSERT INTO projects VALUES (NULL, 'u1', 'x', NULL), (NULL, 'u1', 'x', NULL)",
+            SCHEMA,
+            "rows_not_told_apart",
+            "warn",
+            2,
+            "rowid 4",
+        ),
+        (
+            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, p TEXT REFERENCES projects(id));"
+            "INSERT INTO tasks VALUES (5, 'nowhere')",
+            SCHEMA,
+            "foreign_keys_broken",
+            "block",
+            1,
+            "rowid 5",
+        ),
+    ],
+)
+def test_planted(
+    plant: Plant, sql: str, schema: str, code: str, level: str, count: int, sample: str
+) -> None:
+    found = plant(sql, schema=schema)
+    (hazard,) = found[code]
+    assert (hazard.level, hazard.count) == (level, count)
+    assert any(sample in s for s in hazard.samples), hazard.samples
+    assert hazard.remedy
+    if level == "block" and code.startswith("owners"):
+        assert set(found) == {code, *(set(found) & {"key_without_unique_index"})}
+
+
+def test_integer_keys_with_text_owners_are_a_conversion(plant: Plant) -> None:
+    schema = SCHEMA.replace("id TEXT PRIMARY KEY, email", "id INTEGER PRIMARY KEY, email")
+    rows = ROWS.replace("'u1'", "'1'").replace("'u2'", "'2'").replace("'u3'", "'3'")
+    found = plant("UPDATE projects SET owner_id = '02' WHERE id = 'p3'", schema=schema, rows=rows)
+    (hazard,) = found["owners_converted"]
+    assert hazard.count == 3
+    assert "'1' (2 rows; the key is 1, integer instead of text)" in hazard.samples
+    assert "owners_dangling" not in found
+
+
+def test_the_remedy_for_converted_owners_works(tmp_path: Path, plant: Plant) -> None:
+    schema = SCHEMA.replace("id TEXT PRIMARY KEY, email", "id INTEGER PRIMARY KEY, email")
+    rows = ROWS.replace("'u1'", "'1'").replace("'u2'", "'2'").replace("'u3'", "'3'")
+    (hazard,) = plant(schema=schema, rows=rows)["owners_converted"]
+    path = tmp_path / "planted.db"
+    run_sql(path, hazard.remedy)
+    plan = replace(Plan(), resources=(Resource("projects", "owner_id_as_key", "updated_at"),))
+    assert look(path, plan) == {}
+
+
+def test_the_remedy_for_another_case_works(tmp_path: Path, plant: Plant) -> None:
+    sql = "UPDATE projects SET owner_id = 'U1 ' WHERE id = 'p1'"
+    (hazard,) = plant(sql)["owners_other_case"]
+    run_sql(tmp_path / "planted.db", hazard.remedy)
+    assert look(tmp_path / "planted.db") == {}
+
+
+def test_a_nocase_owner_column_does_not_hide_another_case(plant: Plant) -> None:
+    schema = SCHEMA.replace("owner_id TEXT", "owner_id TEXT COLLATE NOCASE")
+    schema = schema.replace("users (id TEXT", "users (id TEXT COLLATE NOCASE")
+    found = plant("UPDATE projects SET owner_id = 'U1' WHERE id = 'p1'", schema=schema)
+    assert found["owners_other_case"][0].count == 1
+
+
+def test_an_integer_owner_does_not_hide_a_real_one(plant: Plant) -> None:
+    schema = LOOSE
+    rows = ROWS.replace("'u1'", "1").replace("'u2'", "2").replace("'u3'", "3")
+    index = "CREATE UNIQUE INDEX k ON users(id);"
+    assert plant(index, schema=schema, rows=rows) == {}
+    found = plant(
+        index + "UPDATE projects SET owner_id = 1.0 WHERE id = 'p1'", schema=schema, rows=rows
+    )
+    assert "owners_converted" in found
+
+
+def test_under_adopt_unowned_rows_are_notes(plant: Plant) -> None:
+    sql = (
+        "UPDATE projects SET owner_id = NULL WHERE id = 'p1';"
+        "UPDATE projects SET owner_id = 'ghost' WHERE id = 'p2';"
+    )
+    found = plant(sql, ADOPT)
+    assert {code: h[0].level for code, h in found.items()} == {
+        "owners_null": "note",
+        "owners_dangling": "note",
+    }
+    refused = plant(sql)
+    assert "policy" in refused["owners_null"][0].remedy
+    assert "SELECT" in refused["owners_dangling"][0].remedy
+
+
+def test_the_adopter_must_exist(plant: Plant) -> None:
+    nobody = replace(Plan(), unowned=Unowned("adopt", "nobody"))
+    assert plant("", nobody)["adopter_missing"][0].level == "block"
+    assert "adopter_missing" not in plant("", ADOPT)
+    schema = SCHEMA.replace("id TEXT PRIMARY KEY, email", "id INTEGER PRIMARY KEY, email").replace(
+        "owner_id TEXT", "owner_id INTEGER"
+    )
+    rows = ROWS.replace("'u1'", "1").replace("'u2'", "2").replace("'u3'", "3")
+    (hazard,) = plant("", ADOPT, schema=schema, rows=rows)["adopter_missing"]
+    assert "whole number" in hazard.meaning
+    one = replace(Plan(), unowned=Unowned("adopt", "1"))
+    assert plant("", one, schema=schema, rows=rows) == {}
+
+
+def test_a_format_in_the_plan_decides(plant: Plant) -> None:
+    sql = "UPDATE projects SET updated_at = 1700000000 WHERE id = 'p1';"
+    text = SCHEMA.replace("updated_at TEXT", "updated_at")
+    assert plant(sql, schema=text)["updated_at_mixed"][0].level == "block"
+    assert plant(sql, WITH_FORMAT, schema=text)["updated_at_mixed"][0].level == "warn"
+
+
+def test_a_format_in_the_plan_that_is_not_the_columns(plant: Plant) -> None:
+    (hazard,) = plant("UPDATE projects SET updated_at = '2024-01-01'", WITH_FORMAT)[
+        "updated_at_unknown"
+    ]
+    assert hazard.level == "warn"
+    (hazard,) = plant("UPDATE projects SET updated_at = '2024-01-01T01:01:01Z'", WITH_FORMAT)[
+        "updated_at_mixed"
+    ]
+    assert hazard.level == "warn"
+    assert "YYYY-MM-DDTHH:MM:SSZ" in hazard.remedy
+
+
+def test_text_that_is_not_utf8_is_shown(plant: Plant) -> None:
+    found = plant("UPDATE projects SET owner_id = CAST(x'ff61' AS TEXT) WHERE id = 'p1'")
+    assert "\\xff" in found["owners_dangling"][0].samples[0]
+
+
+def test_blob_keys(plant: Plant) -> None:
+    schema = SCHEMA.replace("TEXT PRIMARY KEY, email", "BLOB PRIMARY KEY, email").replace(
+        "owner_id TEXT", "owner_id BLOB"
+    )
+    rows = ROWS.replace("'u1'", "x'01'").replace("'u2'", "x'02'").replace("'u3'", "x'03'")
+    assert plant(schema=schema, rows=rows) == {}
+    found = plant("UPDATE projects SET owner_id = x'09'", schema=schema, rows=rows)
+    assert found["owners_dangling"][0].samples == ("X'09' (3 rows)",)
+
+
+def test_users_without_emails(plant: Plant) -> None:
+    plan = replace(Plan(), users=Users("users", "id"))
+    assert plant("UPDATE users SET email = NULL", plan) == {}

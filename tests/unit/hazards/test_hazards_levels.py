@@ -1,0 +1,156 @@
+"""Levels that a plan sets, the catalogue's page, the advice, and two public databases."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runbook import hazards
+from runbook.errors import PlanError
+from runbook.hazards import CATALOGUE, advice, find_hazards
+from runbook.hazards.docs import PAGE, page
+from runbook.plan import Organizations, Plan, Resource, Unowned, Users
+from runbook.script import render
+from runbook.shape import look as look_at_shape
+
+from .conftest import Plant, run_sql
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+
+CHINOOK = Plan(
+    users=Users("Customer", "CustomerId", "Email"), resources=(Resource("Invoice", "CustomerId"),)
+)
+NORTHWIND = Plan(
+    users=Users("Customers", "CustomerID"), resources=(Resource("Orders", "CustomerID"),)
+)
+
+
+def with_level(code: str, level: str) -> Plan:
+    return replace(Plan(), hazards={code: level})  # type: ignore[dict-item]
+
+
+def test_a_plan_raises_and_lowers(plant: Plant) -> None:
+    sql = "UPDATE users SET email = NULL WHERE id = 'u1'"
+    assert plant(sql)["emails_missing"][0].level == "note"
+    assert plant(sql, with_level("emails_missing", "block"))["emails_missing"][0].level == "block"
+    sql = "CREATE VIEW v AS SELECT * FROM projects"
+    lowered = plant(sql, with_level("views_select_star", "note"))
+    assert lowered["views_select_star"][0].level == "note"
+
+
+def test_a_blocking_hazard_is_never_lowered(plant: Plant) -> None:
+    for level in ("warn", "note"):
+        with pytest.raises(PlanError, match="cannot be made milder"):
+            plant("", with_level("owners_null", level))
+    assert plant("", with_level("owners_null", "block")) == {}
+
+
+def test_an_unknown_hazard_gets_a_suggestion(plant: Plant) -> None:
+    with pytest.raises(PlanError, match='did you mean "owners_null"'):
+        plant("", with_level("owner_null", "block"))
+
+
+def test_the_page_is_generated() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m runbook.hazards.docs"
+
+
+def test_the_catalogue_and_the_probes_know_the_same_codes() -> None:
+    folder = Path(hazards.__file__).parent
+    text = "\n".join(p.read_text() for p in folder.glob("*.py") if p.name != "catalogue.py")
+    used = set(re.findall(r'Found\(\s*"(\w+)"', text))
+    used |= set(re.findall(r'"(owners_converted|owners_other_case|owners_dangling)"', text))
+    used |= {"application_id", "user_version"}
+    assert used == set(CATALOGUE)
+
+
+def migrate(path: Path, plan: Plan) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    for step in render(plan, look_at_shape(connection, plan)).steps:
+        for statement in step.statements:
+            connection.execute(statement)
+    return connection
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(),
+        replace(Plan(), organizations=Organizations("all_users")),
+        replace(Plan(), unowned=Unowned("adopt", "u4")),
+        replace(Plan(), resources=(Resource("projects", "owner_id"), Resource("notes", "by"))),
+    ],
+)
+def test_advice_predicts_what_the_migration_then_does(database: Path, plan: Plan) -> None:
+    run_sql(
+        database,
+        "INSERT INTO users VALUES ('u4', 'dora@example.com', ''), ('u5', NULL, '');"
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, by TEXT REFERENCES users(id));"
+        "INSERT INTO notes (by) VALUES ('u2'), ('u2'), ('u2'), ('u5');",
+    )
+    if plan.adopts:
+        run_sql(
+            database,
+            "INSERT INTO projects VALUES ('p4', 'ghost', '', NULL), ('p5', NULL, '', NULL)",
+        )
+    with closing(sqlite3.connect(database)) as connection:
+        predicted = advice(connection, plan)
+    with closing(migrate(database, plan)) as connection:
+
+        def one(sql: str) -> int:
+            return int(connection.execute(sql).fetchone()[0])
+
+        made = one("SELECT count(*) FROM organizations")
+        assert predicted["organizations"] == predicted["memberships"] == made
+        assert predicted["users_without_organization"] == 5 - made
+        tables = [r.table for r in plan.resources]
+        union = " UNION ALL ".join(f"SELECT organization_id AS o FROM {t}" for t in tables)
+        sizes = sorted(
+            n
+            for (n,) in connection.execute(
+                f"SELECT (SELECT count(*) FROM ({union}) WHERE o = id) FROM organizations"
+            )
+        )
+        for table in tables:
+            assert predicted[f"assigned.{table}"] == one(f"SELECT count(*) FROM {table}")
+    bands = {"0": (0, 0), "1": (1, 1), "2-5": (2, 5), "6-20": (6, 20), "21-100": (21, 100)}
+    for name, (least, most) in bands.items():
+        expected = sum(least <= n <= most for n in sizes)
+        assert predicted[f"organizations_with_{name}_rows"] == expected, (name, sizes)
+    filled = [n for n in sizes if n]
+    assert predicted["largest_organization"] == max(filled)
+    assert predicted["median_organization"] == filled[(len(filled) - 1) // 2]
+
+
+def test_the_estimated_growth_is_near_the_real_one(database: Path) -> None:
+    run_sql(
+        database,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO users SELECT printf('usr_%016x', i), 'p' || i || '@example.com', '' FROM n;"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"
+        " INSERT INTO projects SELECT printf('prj_%016x', i), printf('usr_%016x', 1 + i * 7919 % 20000),"
+        " 'A project of middling length', '2024-01-01 00:00:00' FROM n;",
+    )
+    before = database.stat().st_size
+    with closing(sqlite3.connect(database)) as connection:
+        estimated = int(advice(connection, Plan())["growth_bytes"])
+    migrate(database, Plan()).close()
+    real = database.stat().st_size - before
+    assert 0.7 < estimated / real < 1.5, (estimated, real)
+
+
+@pytest.mark.parametrize(("name", "plan"), [("chinook", CHINOOK), ("northwind", NORTHWIND)])
+def test_public_databases_are_clean(name: str, plan: Plan) -> None:
+    path = DATA / f"{name}.db"
+    if not path.exists():
+        pytest.skip(f"{name}.db is not beside the project")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        found = find_hazards(connection, plan)
+        predicted = advice(connection, plan)
+    assert found == ()
+    assert predicted["organizations"] == {"chinook": 59, "northwind": 89}[name]

@@ -1,0 +1,242 @@
+"""Each hazard in the schema, planted in a real database."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runbook.hazards import find_hazards
+from runbook.hazards.found import check_levels
+from runbook.plan import Plan, Resource, Triggers, Users
+from runbook.script import render
+from runbook.shape import look as look_at_shape
+
+from .conftest import SCHEMA, Plant, look, run_sql
+
+TRIGGER = """
+CREATE TABLE audit_log (project TEXT);
+CREATE TABLE totals (n INTEGER);
+CREATE TRIGGER log_change AFTER UPDATE ON projects BEGIN
+    INSERT INTO audit_log VALUES (NEW.id);
+END;
+CREATE TRIGGER count_log AFTER INSERT ON audit_log BEGIN UPDATE totals SET n = n + 1; END;
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "code", "level", "subject"),
+    [
+        ("DROP TABLE projects", "table_missing", "block", "projects"),
+        ("ALTER TABLE projects RENAME owner_id TO o", "column_missing", "block", "projects.owner"),
+        ("CREATE TABLE organizations (x)", "names_taken", "block", "table organizations"),
+        ("CREATE VIEW organization_memberships AS SELECT 1", "names_taken", "block", "view"),
+        ("CREATE INDEX idx_memberships_user ON users(name)", "names_taken", "block", "index"),
+        ("CREATE INDEX Idx_Projects_Org ON users(name)", "names_taken", "block", "index"),
+        ("CREATE TABLE runbook_guard (x)", "names_taken", "block", "table runbook_guard"),
+        ("CREATE TABLE runbook_ledger (x)", "names_taken", "block", "runbook_ledger"),
+        (
+            "ALTER TABLE projects ADD Organization_Id; UPDATE projects SET organization_id = 9",
+            "column_taken",
+            "block",
+            "projects.Organization_Id",
+        ),
+        ("CREATE VIEW v AS SELECT * FROM projects", "views_select_star", "warn", "v"),
+        ("CREATE VIEW v AS SELECT * FROM gone", "views_broken", "warn", "v"),
+        (
+            "CREATE VIEW v AS SELECT * FROM projects UNION SELECT 1, 2, 3, 4",
+            "views_break",
+            "block",
+            "v",
+        ),
+        (
+            "CREATE TABLE old (a, b, c, d); CREATE TRIGGER t AFTER DELETE ON projects BEGIN"
+            " INSERT INTO old SELECT * FROM projects; END",
+            "writes_break",
+            "block",
+            "projects",
+        ),
+        (
+            "CREATE TABLE x (a); CREATE TRIGGER t AFTER DELETE ON x BEGIN"
+            " DELETE FROM gone WHERE id = 1; END",
+            "column_cannot_be_dropped",
+            "warn",
+            "projects.organization_id",
+        ),
+        (
+            "CREATE TABLE r (p TEXT REFERENCES projects(title))",
+            "foreign_keys_mismatched",
+            "block",
+            "r",
+        ),
+        ("CREATE INDEX i ON projects(title) WHERE title > 'a'", "special_indexes", "note", ""),
+        ("CREATE INDEX i ON projects(lower(title))", "special_indexes", "note", "projects"),
+        (
+            "CREATE TABLE t (u TEXT REFERENCES users(id) ON DELETE CASCADE)",
+            "cascades",
+            "note",
+            "users",
+        ),
+        (
+            "ALTER TABLE projects ADD COLUMN up TEXT AS (upper(title))",
+            "generated_columns",
+            "note",
+            "projects",
+        ),
+    ],
+)
+def test_planted(plant: Plant, sql: str, code: str, level: str, subject: str) -> None:
+    found = plant(sql)
+    hazard = found[code][0]
+    assert hazard.level == level
+    assert subject in hazard.subject
+    assert hazard.remedy
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "level"),
+    [
+        (("TEXT PRIMARY KEY, email", "TEXT, email"), "key_without_unique_index", "block"),
+        (("id TEXT PRIMARY KEY,\n", "id TEXT,\n"), "table_without_key", "note"),
+        (("updated_at TEXT\n)", "updated_at TEXT\n) STRICT"), "strict_tables", "note"),
+        (
+            ("updated_at TEXT\n)", "updated_at TEXT\n) WITHOUT ROWID"),
+            "without_rowid_tables",
+            "note",
+        ),
+    ],
+)
+def test_planted_in_the_tables(
+    plant: Plant, change: tuple[str, str], code: str, level: str
+) -> None:
+    found = plant(schema=SCHEMA.replace(*change))
+    assert found[code][0].level == level
+    assert set(found) <= {code, "foreign_keys_mismatched"}
+
+
+def test_the_remedy_for_a_key_without_index_works(tmp_path: Path, plant: Plant) -> None:
+    found = plant(schema=SCHEMA.replace("TEXT PRIMARY KEY, email", "TEXT, email"))
+    run_sql(tmp_path / "planted.db", found["key_without_unique_index"][0].remedy)
+    assert look(tmp_path / "planted.db") == {}
+
+
+def test_an_index_of_another_collation_does_not_serve(plant: Plant) -> None:
+    schema = SCHEMA.replace("TEXT PRIMARY KEY, email", "TEXT, email")
+    found = plant("CREATE UNIQUE INDEX k ON users(id COLLATE NOCASE)", schema=schema)
+    assert "key_without_unique_index" in found
+
+
+def test_views_and_virtual_tables_are_no_tables(plant: Plant) -> None:
+    plan = replace(Plan(), resources=(Resource("v", "owner_id"),))
+    assert "not_a_table" in plant("CREATE VIEW v AS SELECT id, owner_id FROM projects", plan)
+    assert "not_a_table" in plant("CREATE VIRTUAL TABLE v USING fts5(owner_id)", plan)
+
+
+def test_odd_names_are_quoted_everywhere(plant: Plant) -> None:
+    schema = (
+        'CREATE TABLE "the ""users" ("order" INTEGER PRIMARY KEY, "e mail" TEXT);'
+        'CREATE TABLE "my rows" ("user id" INTEGER REFERENCES "the ""users", "Zeit" TEXT);'
+    )
+    rows = (
+        'INSERT INTO "the ""users" VALUES (1, \'a@b.c\');'
+        "INSERT INTO \"my rows\" VALUES (1, '2024-01-01 00:00:00');"
+    )
+    plan = replace(
+        Plan(),
+        users=Users('the "users', "order", "e mail"),
+        resources=(Resource("my rows", "user id", "Zeit"),),
+    )
+    found = plant(schema=schema, rows=rows, plan=plan)
+    assert set(found) == {"odd_names", "table_without_key"}
+    (hazard,) = found["odd_names"]
+    assert hazard.samples == ('"the ""users"', '"order"', '"e mail"', '"my rows"', '"user id"')
+    broken = "INSERT INTO \"my rows\" VALUES (7, 'now'), (NULL, NULL);"
+    found = plant(broken, schema=schema, rows=rows, plan=plan)
+    assert {"owners_null", "owners_dangling", "updated_at_unknown"} < set(found)
+
+
+@pytest.mark.parametrize(
+    ("policy", "level"), [("refuse", "block"), ("suspend", "note"), ("fire", "warn")]
+)
+def test_triggers_that_fire(plant: Plant, policy: str, level: str) -> None:
+    plan = replace(Plan(), triggers=Triggers(policy))  # type: ignore[arg-type]
+    found = plant(TRIGGER, plan)
+    (hazard,) = found["triggers_fire"]
+    assert hazard.level == level
+    assert hazard.subject == "log_change on projects"
+    # What the trigger writes, and what the trigger that it fires writes in turn.
+    assert hazard.samples == ("INSERT audit_log", "UPDATE totals")
+    assert set(found) == {"triggers_fire"}
+
+
+def test_a_trigger_on_another_column_is_silent(plant: Plant) -> None:
+    assert plant(TRIGGER.replace("AFTER UPDATE ON", "AFTER UPDATE OF title ON")) == {}
+    assert "triggers_fire" in plant(TRIGGER.replace("UPDATE ON", "UPDATE OF updated_at ON"))
+
+
+def test_a_schema_that_refuses_the_script(plant: Plant) -> None:
+    schema = SCHEMA.replace("updated_at TEXT", "t TEXT, updated_at TEXT AS (t)")
+    rows = "INSERT INTO users VALUES ('u1', 'a@b.c', '');"
+    (hazard,) = plant(schema=schema, rows=rows)["script_fails"]
+    assert hazard.subject == "Assign resources"
+    assert "generated column" in hazard.remedy
+
+
+def test_already_migrated(database: Path) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        script = render(Plan(), look_at_shape(connection, Plan()), "run-7")
+        for step in script.steps:
+            for statement in step.statements:
+                connection.execute(statement)
+    found = look(database)
+    assert set(found) == {"already_migrated"}
+    assert "run-7" in found["already_migrated"][0].samples[0]
+
+
+def test_everything_at_once_is_one_list(plant: Plant) -> None:
+    found = plant(
+        TRIGGER
+        + """
+        CREATE VIEW star AS SELECT * FROM projects;
+        CREATE VIEW broken AS SELECT * FROM gone;
+        CREATE TABLE runbook_guard (x);
+        INSERT INTO users VALUES (NULL, NULL, ''), (' ', 'x', ''), ('U1', '@x', '');
+        INSERT INTO projects VALUES (NULL, NULL, '', NULL), ('a', 'ghost', '', 'never'),
+            ('b', 'U2', '', '2999-01-01T00:00:00Z'), ('c', x'7531', '', 1700000000);
+        CREATE TABLE tasks (id INTEGER PRIMARY KEY, p TEXT REFERENCES projects(id));
+        INSERT INTO tasks VALUES (5, 'nowhere');
+        """,
+        replace(Plan(), users=Users("users", "id", "email")),
+    )
+    assert set(found) >= {
+        *("keys_null", "keys_blank", "keys_differ_by_case", "emails_missing"),
+        *("emails_without_name", "owners_null", "owners_dangling", "owners_other_case"),
+        *("owners_converted", "updated_at_mixed", "updated_at_unknown", "updated_at_future"),
+        *("rows_not_told_apart", "foreign_keys_broken", "names_taken", "views_broken"),
+    }
+
+
+def test_missing_things_leave_the_rest_to_be_found(plant: Plant) -> None:
+    plan = replace(
+        Plan(),
+        resources=(Resource("projects", "owner_id", "changed"), Resource("notes", "owner_id")),
+    )
+    found = plant("UPDATE projects SET owner_id = 'ghost' WHERE id = 'p1'", plan)
+    assert set(found) == {"column_missing", "table_missing", "owners_dangling"}
+    assert "updated_at" in found["column_missing"][0].remedy
+
+
+def test_blocking_hazards_come_first(database: Path) -> None:
+    run_sql(
+        database,
+        "UPDATE users SET email = NULL; UPDATE projects SET owner_id = NULL WHERE id = 'p1';"
+        "CREATE VIEW v AS SELECT * FROM projects;",
+    )
+    with closing(sqlite3.connect(database)) as connection:
+        levels = [h.level for h in find_hazards(connection, Plan())]
+    assert levels == ["block", "warn", "note"]
+    check_levels(Plan())
