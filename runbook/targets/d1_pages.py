@@ -23,7 +23,7 @@ PAGE_BYTES = 500_000
 PIECE_BYTES = 400_000
 """Bytes of a long value that travel at once (as twice as many hexadecimal digits)."""
 
-FIRST_ROWS = 1_000
+FIRST_ROWS = 20_000
 """Rows asked for before it is known how long they are."""
 
 

@@ -47,7 +47,8 @@ REMOTE_ANSWER_BYTES = 8_000_000
 COUNTERS = "sqlite_sequence"
 """SQLite's table of the greatest AUTOINCREMENT keys."""
 
-_MOST_ROWS = 200_000
+_MOST_ROWS = 1_000_000
+_LEAST_ROWS = 1_000
 _CACHE_KIBIBYTES = 65536
 
 Told = Callable[[str, int, int], None]
@@ -92,7 +93,7 @@ class _Reading:
         """How many rows to ask for, so that not many more are encoded than can be sent."""
         if not self.rows:
             return FIRST_ROWS
-        return max(FIRST_ROWS, min(_MOST_ROWS, answer_bytes * self.rows // max(self.bytes, 1)))
+        return max(_LEAST_ROWS, min(_MOST_ROWS, answer_bytes * self.rows // max(self.bytes, 1)))
 
     def bytes_left(self) -> int:
         """About how many bytes are still to come; unknown before the first page."""

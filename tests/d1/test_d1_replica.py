@@ -113,6 +113,7 @@ def test_pages_of_a_few_rows_lose_nothing(
     )
     monkeypatch.setattr(d1_replica, "FIRST_ROWS", 3)
     monkeypatch.setattr(d1_replica, "_MOST_ROWS", 4)
+    monkeypatch.setattr(d1_replica, "_LEAST_ROWS", 2)
     monkeypatch.setattr(d1_pages, "PAGE_BYTES", 50)
     to = tmp_path / "replica.db"
     replica = replicate(standin.read, to, answer_bytes=3000)
