@@ -1,6 +1,7 @@
 """Preflight's hazards: a catalogue, and the probes that look for each."""
 
-from runbook.hazards.catalogue import CATALOGUE, Definition
+from runbook.hazards.catalogue import CATALOGUE
+from runbook.hazards.definition import Definition
 from runbook.hazards.find import advice, find_all, find_hazards
 from runbook.hazards.find_file import find_all_hazards, find_file_hazards
 

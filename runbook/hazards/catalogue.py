@@ -1,37 +1,17 @@
 """Every hazard that preflight knows: its code, level, meaning and what to do about it.
 
-The level here is the strictest that the hazard can have; a probe may find a milder one where the
-plan has already answered the question (rows without an owner under `policy = "adopt"`).
-`docs/hazards.md` is generated from this list.
+Those of data and schema stand here, those of the file and of activity in `catalogue_file`. The
+level is the strictest that the hazard can have; a probe may find a milder one where the plan has
+already answered the question (rows without an owner under `policy = "adopt"`). `docs/hazards.md`
+is generated from this list.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from runbook.hazards.catalogue_file import ACTIVITY, DATABASE
+from runbook.hazards.definition import Definition, definitions
 
-from runbook.plan import Level
-
-Group = Literal["data", "schema", "database", "activity"]
-
-
-@dataclass(frozen=True)
-class Definition:
-    """One kind of hazard; `remedy` is general, a found hazard carries the exact one."""
-
-    code: str
-    level: Level
-    title: str
-    meaning: str
-    remedy: str
-    group: Group = "data"
-
-
-def _group(group: Group, *rows: tuple[str, Level, str, str, str]) -> list[Definition]:
-    return [Definition(*row, group=group) for row in rows]
-
-
-_DATA = _group(
+_DATA = definitions(
     "data",
     (
         "keys_null",
@@ -177,7 +157,7 @@ _DATA = _group(
     ),
 )
 
-_SCHEMA = _group(
+_SCHEMA = definitions(
     "schema",
     (
         "table_missing",
@@ -351,137 +331,5 @@ _SCHEMA = _group(
     ),
 )
 
-_DATABASE = _group(
-    "database",
-    (
-        "sqlite_too_old",
-        "block",
-        "SQLite is too old",
-        "The migration needs SQLite 3.39 or newer.",
-        "Use a Python that is built with a newer SQLite.",
-    ),
-    (
-        "integrity_errors",
-        "block",
-        "The file is damaged",
-        "SQLite's quick_check finds errors; whatever is written may be lost.",
-        "Restore a backup, or recover what is readable into a new file.",
-    ),
-    (
-        "hot_journal",
-        "block",
-        "A transaction was cut off",
-        "A rollback journal with the original pages lies beside the file: a writer died. The next "
-        "writer will undo its half transaction, so what the file holds now is not the truth.",
-        "Open the database once with the application or the sqlite3 shell, then run again.",
-    ),
-    (
-        "wal_left_behind",
-        "note",
-        "Changes that are still in the write-ahead log",
-        "They belong to the database and are read, backed up and migrated with it; a plain copy "
-        "of the main file would lose them.",
-        "Nothing; never copy the file without its -wal.",
-    ),
-    (
-        "journal_mode_wal",
-        "note",
-        "Write-ahead logging is on",
-        "Readers go on with the old state until the migration commits.",
-        "Nothing.",
-    ),
-    (
-        "text_encoding",
-        "note",
-        "Text is not kept as UTF-8",
-        "The hexadecimal digits in slugs follow the database's encoding.",
-        "Nothing.",
-    ),
-    (
-        "page_size",
-        "note",
-        "An unusual page size",
-        "Small pages make large tables slower; the migration leaves the page size as it is.",
-        "Nothing.",
-    ),
-    (
-        "network_file_system",
-        "warn",
-        "The file lies on a network file system",
-        "Locks are often unreliable there, so another machine might write during the migration.",
-        "Migrate a local copy while the application is stopped.",
-    ),
-    (
-        "symbolic_link",
-        "note",
-        "The path is a symbolic link",
-        "The file that it leads to is migrated; the journal lies beside that file.",
-        "Check that it is the right file.",
-    ),
-    (
-        "file_not_writable",
-        "block",
-        "The file cannot be written",
-        "Preflight only reads, but the migration could not write.",
-        "Grant the right to write to the user who runs the migration.",
-    ),
-    (
-        "folder_not_writable",
-        "block",
-        "The folder cannot be written",
-        "SQLite keeps its journal beside the file; without it there is no transaction.",
-        "Grant the right to write to the user who runs the migration.",
-    ),
-    (
-        "disk_space",
-        "block",
-        "Room on the disk",
-        "A full disk in the middle costs time, though no data. This blocks where there is too "
-        "little room, and is a note with the estimate otherwise.",
-        "Free space, or put the run folder on another disk with --run-dir.",
-    ),
-    (
-        "application_id",
-        "note",
-        "The file says whose it is",
-        "Its application_id is set; the migration leaves it as it is.",
-        "Nothing.",
-    ),
-    (
-        "user_version",
-        "note",
-        "The schema has a version number",
-        "Its user_version is set, perhaps by another migration tool; this migration keeps its own "
-        "ledger and leaves the number as it is.",
-        "Tell that tool about the new schema, if it compares.",
-    ),
-)
-
-_ACTIVITY = _group(
-    "activity",
-    (
-        "write_lock_held",
-        "block",
-        "Somebody holds the write lock",
-        "Another connection is in the middle of a transaction; the migration could not begin.",
-        "Stop the application, or wait for the transaction to end.",
-    ),
-    (
-        "being_written",
-        "warn",
-        "Somebody is writing now",
-        "The content changed between two looks. Rows written during the migration are waited "
-        "for, but what preflight and rehearsal predict will differ.",
-        "Switch the application to maintenance.",
-    ),
-    (
-        "open_elsewhere",
-        "warn",
-        "Another process has the file open",
-        "It may write at any moment, and may go on with the old code after the migration.",
-        "Stop the process, or accept it.",
-    ),
-)
-
-CATALOGUE: dict[str, Definition] = {d.code: d for d in (*_DATA, *_SCHEMA, *_DATABASE, *_ACTIVITY)}
+CATALOGUE: dict[str, Definition] = {d.code: d for d in (*_DATA, *_SCHEMA, *DATABASE, *ACTIVITY)}
 """Code to definition, in the order in which hazards are shown."""

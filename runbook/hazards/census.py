@@ -23,7 +23,10 @@ def census(survey: Survey) -> Iterator[None]:
     if not survey.has_users:
         yield
         return
+    # A connection that is set to query only refuses temporary tables too.
+    (query_only,) = survey.row("PRAGMA query_only")
     try:
+        survey.connection.execute("PRAGMA query_only = OFF")
         for resource in survey.resources:
             survey.connection.execute(
                 f"CREATE TEMP TABLE {_name(resource)} AS {_count(survey, resource)}"
@@ -32,6 +35,7 @@ def census(survey: Survey) -> Iterator[None]:
     finally:
         for resource in survey.resources:
             survey.connection.execute(f"DROP TABLE IF EXISTS {owners_of(resource)}")
+        survey.connection.execute(f"PRAGMA query_only = {query_only}")
 
 
 def owners_of(resource: Resource) -> str:
@@ -57,11 +61,22 @@ def _name(resource: Resource) -> str:
 
 
 def _count(survey: Survey, resource: Resource) -> str:
-    # Unary plus takes the column's affinity and collation away: the key's own rules apply. A real
-    # number is never exact, and must not hide behind the integer that it is equal to.
+    # Unary plus takes the column's affinity and collation away: the key's own rules apply.
     owner = f"r.{quote_name(resource.owner)}"
+    by_class = f", typeof({owner})" if _keeps_reals(survey, resource) else ""
     return (
         f"SELECT {owner} AS value, count(*) AS rows,"
-        f" max(typeof({owner}) = 'real') = 0 AND {is_key(survey, '+' + owner)} AS exact"
-        f" FROM main.{quote_name(resource.table)} AS r GROUP BY {owner} COLLATE BINARY"
+        f" typeof({owner}) <> 'real' AND {is_key(survey, '+' + owner)} AS exact"
+        f" FROM main.{quote_name(resource.table)} AS r GROUP BY {owner} COLLATE BINARY{by_class}"
     )
+
+
+def _keeps_reals(survey: Survey, resource: Resource) -> bool:
+    """Whether 1 and 1.0 can stand in the column side by side, which a group would mix up.
+
+    Every declared type converts one into the other, except none at all, BLOB, and ANY.
+    """
+    table = survey.table(resource.table)
+    column = table.column(resource.owner) if table else None
+    declared = column.declared.upper() if column else ""
+    return not declared or "BLOB" in declared or declared == "ANY"

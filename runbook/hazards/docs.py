@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from runbook.hazards.catalogue import CATALOGUE, Group
+from runbook.hazards.catalogue import CATALOGUE
+from runbook.hazards.definition import Group
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "hazards.md"
 
@@ -45,12 +46,11 @@ def page() -> str:
     parts = [_HEAD]
     for group in get_args(Group):
         parts.append(f"## {_TITLES[group]}\n")
-        for d in CATALOGUE.values():
-            if d.group == group:
-                parts.append(
-                    f"### `{d.code}` ({d.level})\n\n**{d.title}.** {d.meaning}\n\n"
-                    f"What to do: {d.remedy}\n"
-                )
+        parts.extend(
+            f"### `{d.code}` ({d.level})\n\n**{d.title}.** {d.meaning}\n\nWhat to do: {d.remedy}\n"
+            for d in CATALOGUE.values()
+            if d.group == group
+        )
     return "\n".join(parts)
 
 

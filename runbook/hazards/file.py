@@ -77,7 +77,7 @@ def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Found]
 def probe_disk(
     connection: sqlite3.Connection, path: Path, plan: Plan, run_dir: Path | None
 ) -> Iterator[Found]:
-    """Whether the estimate fits: a block where it does not, a note with the estimate otherwise."""
+    """Whether the estimated need fits; the estimate is shown either way."""
     place = path.resolve()
     size = sum(p.stat().st_size for p in (place, beside(path, "-wal")) if p.exists())
     grown = size + _growth(connection, plan)
@@ -103,12 +103,11 @@ def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Found:
     needed, free = sum(parts.values()), shutil.disk_usage(folder).free
     listed = ", ".join(f"{name} {readable_bytes(part)}" for name, part in parts.items())
     return Found(
-        "disk_space",
+        "disk_estimate" if free >= needed else "disk_space",
         str(folder),
-        level="note" if free >= needed else None,
         detail=f"Estimated need at most {readable_bytes(needed)}, in {stage} ({listed}); free"
         f" {readable_bytes(free)}.",
-        remedy="Nothing."
+        remedy=""
         if free >= needed
         else f"Free {readable_bytes(needed - free)} on the disk of {folder}, or choose a --run-dir"
         " on another disk.",

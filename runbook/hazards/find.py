@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
 from runbook.plan import Plan
 from runbook.records import Hazard
-from runbook.targets.sqlite_file import uri
+from runbook.targets.sqlite_file import Locked, uri
 
 Probe = Callable[[Survey], Iterable[Found]]
 
@@ -48,6 +49,7 @@ def find_hazards(
     thing is a hazard itself.
 
     Raises:
+        TargetError: another process keeps readers out.
         PlanError: `[hazards]` names an unknown hazard, or makes a blocking one milder.
     """
     return find_all(connection, plan, samples=samples)[0]
@@ -70,7 +72,7 @@ def find_all(
             f"{'.'.join(map(str, OLDEST_SQLITE[:2]))}.",
         )
         return as_hazards([too_old], plan), {}
-    with readable_text(connection):
+    with readable_text(connection), _waited_for():
         surveyed = survey(connection, plan, samples)
         try:
             return _look(surveyed, _path_of(connection))
@@ -92,7 +94,7 @@ def _look(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            found.append(damaged(error))
+            found.append(damaged(error))  # in the census, which several probes need
         found += [one for future in running for one in future.result()]
     if not path:
         found += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
@@ -102,7 +104,7 @@ def _look(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
 
 def advice(connection: sqlite3.Connection, plan: Plan) -> Advice:
     """What only the data can tell: organizations to come, their sizes, growth (see `advise`)."""
-    with readable_text(connection):
+    with readable_text(connection), _waited_for():
         surveyed = survey(connection, plan)
         with census(surveyed):
             return advise(surveyed)
@@ -138,6 +140,20 @@ def _beside(probe: Probe, surveyed: Survey, path: str) -> list[Found]:
             return _careful(probe, dataclasses.replace(surveyed, connection=twin))
     finally:
         twin.close()
+
+
+@contextlib.contextmanager
+def _waited_for() -> Iterator[None]:
+    """A lock that outlasts the connection's patience becomes an error with advice."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise Locked(
+                "The database is kept locked by another process while it is being looked at; stop "
+                "the application or try again when it is quiet."
+            ) from error
+        raise
 
 
 def _path_of(connection: sqlite3.Connection) -> str:

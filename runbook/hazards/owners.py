@@ -95,10 +95,11 @@ WITH odd AS MATERIALIZED (
            lower(trim(CAST(value AS TEXT), char(9, 10, 13, 32))) AS folded
     FROM {owners} WHERE value IS NOT NULL AND NOT exact
 ), near AS MATERIALIZED (
-    SELECT odd.folded AS folded, max(odd.text = CAST({key} AS TEXT)) AS same, min({key}) AS key
+    SELECT odd.text AS text, min({key}) AS key,
+           max(odd.text = CAST({key} AS TEXT) COLLATE BINARY) AS same
     FROM {table} CROSS JOIN odd
         ON odd.folded = lower(trim(CAST({key} AS TEXT), char(9, 10, 13, 32)))
-    GROUP BY odd.folded, odd.text
+    GROUP BY odd.text COLLATE BINARY
 ), judged AS (
     SELECT odd.value AS value, odd.rows AS rows, near.key AS key, CASE
         WHEN near.same THEN 1
@@ -110,14 +111,14 @@ WITH odd AS MATERIALIZED (
                 AND typeof({key}) IN ('integer', 'real') AND odd.folded <> ''
                 AND NOT odd.folded GLOB '*[^0-9.+-]*'
         ) THEN 1
-        WHEN near.folded IS NOT NULL THEN 2
+        WHEN near.text IS NOT NULL THEN 2
         ELSE 3 END AS kind
-    FROM odd LEFT JOIN near ON near.folded = odd.folded
+    FROM odd LEFT JOIN near ON near.text = odd.text COLLATE BINARY
 )
 SELECT kind, total, quote(value), typeof(value), rows, quote(key), typeof(key) FROM (
     SELECT *, sum(rows) OVER (PARTITION BY kind) AS total,
            row_number() OVER (PARTITION BY kind ORDER BY rows DESC, value) AS place
-    FROM (SELECT kind, value, max(rows) AS rows, min(key) AS key FROM judged GROUP BY value, kind)
+    FROM judged
 ) WHERE place <= ? ORDER BY kind, place"""
     rows = survey.rows(query, max(survey.samples, 1))
     for kind, code in _KINDS.items():

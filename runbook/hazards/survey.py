@@ -78,9 +78,8 @@ class Survey:
 
     @property
     def has_users(self) -> bool:
-        """Whether users can be looked at: table, key and e-mail are there."""
-        users = self.plan.users
-        return self.has(users.table, users.key, users.email)
+        """Whether users can be looked at: table and key are there."""
+        return self.has(self.plan.users.table, self.plan.users.key)
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -90,7 +89,8 @@ class Survey:
     @property
     def complete(self) -> bool:
         """Whether everything that the plan names is there."""
-        return self.has_users and all(
+        users = self.plan.users
+        return self.has(users.table, users.key, users.email) and all(
             self.has(r.table, r.owner, r.updated_at) for r in self.plan.resources
         )
 

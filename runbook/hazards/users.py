@@ -149,7 +149,7 @@ def _differ_by_case(survey: Survey, table: str, key: str, subject: str) -> Itera
 
 def _emails(survey: Survey, table: str) -> Iterator[Found]:
     users = survey.plan.users
-    if users.email is None:
+    if users.email is None or not survey.has(users.table, users.email):
         return
     email = quote_name(users.email)
     subject = f"{plain(users.table)}.{plain(users.email)}"

@@ -112,7 +112,7 @@ def advice(found: Mapping[str, int | float | str]) -> Table:
 def steps(taken: Iterable[StepTaken]) -> Table:
     """The steps in order, with rows written and seconds."""
     return _table(
-        ("step", "rows written", "seconds"), ((s.title, s.rows, s.seconds) for s in taken)
+        ("step", "rows written", "seconds"), ((s.title, s.rows, f"{s.seconds:.3f}") for s in taken)
     )
 
 
@@ -120,7 +120,7 @@ def rehearsal(record: RehearseRecord) -> Table:
     """How long the real migration will take, and what the rehearsal showed."""
     return _pairs(
         {
-            "write lock will be held (s)": record.locked_seconds,
+            "write lock will be held (s)": f"{record.locked_seconds:.3f}",
             "database grows by (bytes)": record.bytes_after - record.bytes_before,
             "taken back, equal to before": record.rolled_back_equal,
         }
@@ -155,10 +155,9 @@ def migration(record: MigrateRecord) -> Table:
             "committed": record.committed,
             "run's timestamp (UTC)": record.ledger.applied_at if record.ledger else "none",
             "proof": record.proof,
-            "seconds of waiting for the lock": record.waited_seconds,
-            "seconds of proof": record.gate_seconds,
-            "seconds of write lock": record.locked_seconds,
-            "confirmed by": record.confirmation.by if record.confirmation else "nobody",
+            "seconds of waiting for the lock": f"{record.waited_seconds:.3f}",
+            "seconds of proof": f"{record.gate_seconds:.3f}",
+            "seconds of write lock": f"{record.locked_seconds:.3f}",
         }
     )
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from runbook.hazards import find_hazards
 from runbook.plan import Plan, Resource, Unowned, Users
+from runbook.timestamps import FORMATS, classify_sql, matches_sql, write
 
 from .conftest import ROWS, SCHEMA, Plant, look, run_sql
 
@@ -256,3 +263,100 @@ def test_blob_keys(plant: Plant) -> None:
 def test_users_without_emails(plant: Plant) -> None:
     plan = replace(Plan(), users=Users("users", "id"))
     assert plant("UPDATE users SET email = NULL", plan) == {}
+
+
+VALUES = st.sampled_from(
+    [
+        None,
+        1,
+        2,
+        10,
+        1.0,
+        2.5,
+        "1",
+        "01",
+        "1.0",
+        " 1",
+        "a",
+        "A",
+        "a ",
+        "b",
+        "",
+        "é",
+        "É",
+        b"a",
+        b"1",
+    ]
+)
+
+
+def expected_kind(owner: object, keys: list[object]) -> str:
+    """The rule in Python, with no SQL shared."""
+    if owner is None:
+        return "owners_null"
+    if any(type(k) is type(owner) and k == owner and not isinstance(k, float) for k in keys):
+        return "exact"
+
+    def text(value: object) -> str:
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def folded(value: object) -> str:
+        plain = text(value).strip("\t\n\r ")
+        return "".join(c.lower() if c.isascii() else c for c in plain)
+
+    def number(value: object) -> float | None:
+        if isinstance(value, bytes):
+            return None
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except ValueError:
+            return None
+
+    others = [k for k in keys if k is not None]
+    if any(text(k) == text(owner) for k in others):
+        return "owners_converted"
+    for k in others:
+        if isinstance(k, int | float) and number(owner) == k:
+            return "owners_converted"
+    if any(folded(k) == folded(owner) for k in others):
+        return "owners_other_case"
+    return "owners_dangling"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(VALUES, max_size=4), st.lists(VALUES, max_size=6))
+def test_each_row_falls_into_one_kind(keys: list[object], owners: list[object]) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(LOOSE)
+        connection.executemany("INSERT INTO users VALUES (?, 'a@b.c', '')", [(k,) for k in keys])
+        connection.executemany(
+            "INSERT INTO projects VALUES (?, ?, '', NULL)", list(enumerate(owners))
+        )
+        found = {h.code: h.count for h in find_hazards(connection, Plan())}
+    kinds = Counter(expected_kind(o, keys) for o in owners)
+    del kinds["exact"]
+    assert {code: n for code, n in found.items() if code.startswith("owners")} == dict(kinds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(FORMATS), st.text("0123456789-: TZ+.", max_size=4), st.integers(0, 28))
+def test_one_format_is_recognised_as_by_all(name: str, noise: str, at: int) -> None:
+    value = write(name, "2024-02-03 04:05:06.789")
+    spoiled = value if isinstance(value, int) else value[:at] + noise + value[at + len(noise) :]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for each in (value, spoiled):
+            (kind,) = connection.execute(f"SELECT {classify_sql('?1')}", (each,)).fetchone()
+            for other in FORMATS:
+                (same,) = connection.execute(
+                    f"SELECT {matches_sql(other, '?1')}", (each,)
+                ).fetchone()
+                assert bool(same) == (other == kind)
+
+
+def test_a_connection_set_to_query_only_is_left_so(database: Path) -> None:
+    run_sql(database, "UPDATE projects SET owner_id = 'ghost' WHERE id = 'p1'")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        assert [h.code for h in find_hazards(connection, Plan())] == ["owners_dangling"]
+        assert connection.execute("PRAGMA query_only").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone() == (0,)

@@ -100,8 +100,8 @@ def quiet(request: pytest.FixtureRequest, database: Path) -> Path:
 
 def test_a_clean_file_has_only_the_estimate(database: Path) -> None:
     found = look(database)
-    assert set(found) == {"disk_space"}
-    assert found["disk_space"].level == "note"
+    assert set(found) == {"disk_estimate"}
+    assert found["disk_estimate"].level == "note"
 
 
 def test_looking_leaves_no_trace(quiet: Path) -> None:
@@ -150,7 +150,7 @@ def test_tidying_leaves_the_files_that_others_use(database: Path) -> None:
 def test_settings_are_notes(database: Path, sql: str, code: str, part: str) -> None:
     run_sql(database, sql)
     found = look(database)
-    assert set(found) == {code, "disk_space"}
+    assert set(found) == {code, "disk_estimate"}
     assert found[code].level == "note"
     assert part in found[code].meaning
 
@@ -186,7 +186,7 @@ def test_a_hot_journal(database: Path) -> None:
     assert advice == {}
     assert trace(database) == before
     subprocess.run(["sh", "-c", hazards[0].remedy.split(" -- ")[0]], check=True)
-    assert set(look(database)) == {"disk_space"}
+    assert set(look(database)) == {"disk_estimate"}
 
 
 def test_damaged_pages(database: Path) -> None:
