@@ -68,7 +68,8 @@ def part_sql(table: StoredTable, after: str, rows: int, answer_bytes: int) -> st
         inner_order = ",".join(
             f"{quote_name(k.name)} COLLATE {quote_name(k.collation)}" for k in table.key
         )
-    where = f" WHERE {after}" if after else ""
+    conditions = " AND ".join(each for each in (table.only, after) if each)
+    where = f" WHERE {conditions}" if conditions else ""
     # The running total of bytes, `z`, cuts the rows into pages and the pages into one answer.
     return (
         f"SELECT group_concat(r,char(10) ORDER BY z) AS page FROM"

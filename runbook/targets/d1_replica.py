@@ -31,6 +31,7 @@ from runbook.targets.d1_pages import (
     row_sql,
 )
 from runbook.targets.d1_schema import (
+    COUNTERS,
     Entry,
     Read,
     Schema,
@@ -43,9 +44,6 @@ from runbook.targets.d1_schema import (
 
 LOCAL_ANSWER_BYTES = 48_000_000
 REMOTE_ANSWER_BYTES = 8_000_000
-
-COUNTERS = "sqlite_sequence"
-"""SQLite's table of the greatest AUTOINCREMENT keys."""
 
 _MOST_ROWS = 1_000_000
 _LEAST_ROWS = 1_000
@@ -102,7 +100,12 @@ class _Reading:
 
 
 def replicate(
-    read: Read, to: Path, *, answer_bytes: int, told: Told = lambda _what, _done, _total: None
+    read: Read,
+    to: Path,
+    *,
+    answer_bytes: int,
+    leave_out: str = "",
+    told: Told = lambda _what, _done, _total: None,
 ) -> Replica:
     """Copies the database behind `read` into the new file `to`.
 
@@ -110,13 +113,14 @@ def replicate(
         read: runs SELECT statements and returns the rows of each.
         to: the file to write; it must not exist. It appears only when it is complete.
         answer_bytes: about how many bytes one call may bring.
+        leave_out: a table that is not copied: wrangler's own, of the migrations it has applied.
         told: told of the progress.
 
     Raises:
         TargetError: the database was written to meanwhile, or cannot be held by this SQLite.
     """
     began = time.monotonic()
-    schema = read_schema(read)
+    schema = read_schema(read, leave_out)
     partial = to.with_name(to.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
@@ -124,7 +128,7 @@ def replicate(
             writer.create_tables(schema)
             before = _read_rows(read, schema, writer, answer_bytes, told)
             writer.create_rest(schema)
-            _check(read, schema, writer, before)
+            _check(read, schema, leave_out, writer, before)
         partial.rename(to)
     finally:
         partial.unlink(missing_ok=True)
@@ -225,12 +229,14 @@ def _fetch(
         rows[index][position] = text_of(value) if long.text else value
 
 
-def _check(read: Read, schema: Schema, writer: _Writer, before: dict[str, str]) -> None:
+def _check(
+    read: Read, schema: Schema, leave_out: str, writer: _Writer, before: dict[str, str]
+) -> None:
     """Asks schema and sums of D1 again, and of the file."""
     tables = schema.tables
     answers = read([*schema_sql(), *(sums_sql(t) for t in tables)])
     count = len(schema_sql())
-    if schema_of(answers[:count]) != schema:
+    if schema_of(answers[:count], leave_out) != schema:
         raise TargetError(
             "The schema of the D1 database changed while it was copied; let nobody deploy or "
             "migrate meanwhile, and try again."
@@ -302,7 +308,8 @@ class _Writer:
                 self.connection.execute("DROP TABLE sqlite_stat4")
         # A new virtual table has begun to fill its shadow tables, ANALYZE its own.
         for name in stored:
-            self.connection.execute(f"DELETE FROM {quote_name(name)}")
+            if self._exists(name):
+                self.connection.execute(f"DELETE FROM {quote_name(name)}")
         if schema.virtual:
             self.connection.close()  # a virtual table keeps what it has read of them in memory
             self._open()
@@ -355,13 +362,15 @@ class _Writer:
 
     def sums(self, table: StoredTable) -> str:
         """The table's sums, as `sums_sql` has them."""
+        if table.name == COUNTERS and not self._exists(COUNTERS):
+            return "0 0 0"  # no table is left that counts
         return str(self.connection.execute(sums_sql(table)).fetchone()[0])
 
     def check_schema(self, schema: Schema) -> None:
         """Compares every object's SQL with that of D1."""
         rows = self.connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema")
-        ours = {Entry(*row) for row in rows}
-        theirs = set(schema.entries)
+        ours = {entry for row in rows if (entry := Entry(*row)).name != COUNTERS}
+        theirs = {entry for entry in schema.entries if entry.name != COUNTERS}
         if ours != theirs:
             names = sorted({entry.name for entry in ours ^ theirs})
             raise TargetError(

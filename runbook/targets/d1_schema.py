@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbook.errors import TargetError
-from runbook.names import quote_name
+from runbook.names import quote_name, quote_value
 from runbook.targets.d1_cells import Cell, RawText, decode_line, joined, line_sql
 
 Read = Callable[[Sequence[str]], list[list[dict[str, Any]]]]
@@ -15,6 +15,12 @@ Read = Callable[[Sequence[str]], list[list[dict[str, Any]]]]
 
 INTERNAL = "_cf_"
 """How the names of Cloudflare's own tables begin; they cannot be read, and are left out."""
+
+COUNTERS = "sqlite_sequence"
+"""SQLite's table of the greatest AUTOINCREMENT keys."""
+
+# SQLite's own tables with rows about other tables, and the column that names those.
+_ABOUT = {COUNTERS: "name", "sqlite_stat1": "tbl", "sqlite_stat4": "tbl"}
 
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
@@ -42,13 +48,15 @@ class StoredTable:
     """A table that holds rows of its own.
 
     `columns` are those that can be written (no generated ones). A rowid table has a `rowid`, a
-    name under which it is read; any other table has a `key`.
+    name under which it is read; any other table has a `key`. `only` is a condition, where not all
+    rows are meant.
     """
 
     name: str
     columns: tuple[str, ...]
     rowid: str | None
     key: tuple[KeyColumn, ...]
+    only: str = ""
 
     @property
     def sql(self) -> str:
@@ -58,7 +66,11 @@ class StoredTable:
 
 @dataclass(frozen=True)
 class Schema:
-    """All objects in the order of their creation, and the tables that hold rows."""
+    """All objects in the order of their creation, and the tables that hold rows.
+
+    Cloudflare's own tables are left out, and so is the one in which wrangler notes the migrations
+    that it has applied: it is not the application's.
+    """
 
     entries: tuple[Entry, ...]
     tables: tuple[StoredTable, ...]
@@ -93,8 +105,8 @@ def schema_sql() -> tuple[str, ...]:
     )
 
 
-def schema_of(results: Sequence[Sequence[dict[str, Any]]]) -> Schema:
-    """The schema, from the results of `schema_sql`.
+def schema_of(results: Sequence[Sequence[dict[str, Any]]], leave_out: str = "") -> Schema:
+    """The schema without the table `leave_out`, from the results of `schema_sql`.
 
     Raises:
         TargetError: a table's rowids cannot be read, because columns hide every name of theirs.
@@ -104,7 +116,7 @@ def schema_of(results: Sequence[Sequence[dict[str, Any]]]) -> Schema:
     own_index = {name for name, origin in indexes if origin == "pk"}
     tables = []
     for name, kind, _ in sorted(listed, key=lambda row: str(row[0])):
-        if kind not in ("table", "shadow") or name == "sqlite_schema":
+        if kind not in ("table", "shadow") or name in ("sqlite_schema", leave_out):
             continue
         of_table = [row[1:] for row in columns if row[0] == name]
         tables.append(
@@ -113,18 +125,21 @@ def schema_of(results: Sequence[Sequence[dict[str, Any]]]) -> Schema:
                 columns=tuple(column for column, _, _, hidden in of_table if hidden == 0),
                 rowid=None if name in without_rowid else _rowid(name, of_table, name in own_index),
                 key=tuple(KeyColumn(c, coll) for t, c, coll in keys if t == name),
+                only=f"{_ABOUT[name]}<>{quote_value(leave_out)}"
+                if leave_out and name in _ABOUT
+                else "",
             )
         )
     return Schema(
-        entries=tuple(Entry(*row) for row in entries),
+        entries=tuple(entry for row in entries if (entry := Entry(*row)).table != leave_out),
         tables=tuple(tables),
         virtual=tuple(name for name, kind, _ in listed if kind == "virtual"),
     )
 
 
-def read_schema(read: Read) -> Schema:
-    """The schema of the database behind `read`."""
-    return schema_of(read(schema_sql()))
+def read_schema(read: Read, leave_out: str = "") -> Schema:
+    """The schema of the database behind `read`, without the table `leave_out`."""
+    return schema_of(read(schema_sql()), leave_out)
 
 
 def _rowid(table: str, columns: Iterable[Sequence[Any]], own_index: bool) -> str:
@@ -168,7 +183,8 @@ def sums_sql(table: StoredTable) -> str:
     parts = ["count(*)", *(_sum_sql(quote_name(column)) for column in table.columns)]
     # Whole numbers far below 2^53, so the order of summing does not matter.
     texts = [f"CAST({part} AS INTEGER)" for part in parts]
-    return f"SELECT {joined(texts, chr(39) + ' ' + chr(39))} AS sums FROM {table.sql}"
+    where = f" WHERE {table.only}" if table.only else ""
+    return f"SELECT {joined(texts, chr(39) + ' ' + chr(39))} AS sums FROM {table.sql}{where}"
 
 
 def _sum_sql(column: str) -> str:

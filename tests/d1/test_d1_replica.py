@@ -283,3 +283,25 @@ def test_hidden_rowids_are_refused(app: Path, standin: StandIn, tmp_path: Path) 
 def test_no_state_file(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="no local D1 database"):
         copy_state(tmp_path / "none.sqlite", tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize(
+    "counting", ["", "CREATE TABLE own (id INTEGER PRIMARY KEY AUTOINCREMENT)"]
+)
+def test_wranglers_own_table_is_left_out(
+    app: Path, colours: StandIn, wrangler: Wrangler, tmp_path: Path, counting: str
+) -> None:
+    if counting:
+        colours.query(counting)
+        colours.query("INSERT INTO own VALUES (5)")
+    colours.query("CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name UNIQUE)")
+    colours.query("INSERT INTO d1_migrations (name) VALUES ('0001.sql')")
+    colours.query("ANALYZE")
+    to = tmp_path / "replica.db"
+    replica = replicate(colours.read, to, answer_bytes=10_000, leave_out="d1_migrations")
+    assert "d1_migrations" not in {table.name for table in replica.tables}
+    check_exact(to, wrangler.state_file, leave_out="d1_migrations")
+    with contextlib.closing(sqlite3.connect(to)) as connection:
+        names = {n for (n,) in connection.execute("SELECT name FROM sqlite_schema")}
+    assert "d1_migrations" not in names
+    assert ("sqlite_sequence" in names) == bool(counting)
