@@ -47,7 +47,7 @@ def run_stages(
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
     stages = ORDER[: ORDER.index(until) + 1]
-    with run.locked("run"), kernels() as pool:
+    with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
         say(f"Run {run.folder}: {run.info.identity.place}")
         todo = [s for s in stages if s == "report" or not run.finished(s)]
         try:

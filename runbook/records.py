@@ -252,8 +252,79 @@ class ReportRecord:
 
 
 @dataclass(frozen=True)
+class TableSince:
+    """What happened to one table since the backup; counts are in rows.
+
+    `edited`, `inserted` and `deleted` are what people and programs wrote; they stay as they are.
+    In a resource, `restored` rows get their `updated_at` back; of the `edited` ones, `moved` differ
+    in nothing but their organization, and `undated` still carry the migration's own instant, which
+    they keep, because an edit in that very second cannot be told from one that left it alone.
+    """
+
+    table: str
+    rows: int
+    edited: int = 0
+    inserted: int = 0
+    deleted: int = 0
+    restored: int = 0
+    moved: int = 0
+    undated: int = 0
+
+    @property
+    def written(self) -> int:
+        """Rows edited, inserted or deleted since."""
+        return self.edited + self.inserted + self.deleted
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a rollback would restore, keep and discard, counted beforehand in rows.
+
+    `resources` are the tables of the plan; `others` all other tables with later writes, which a
+    rollback does not touch and a full restore of the backup would lose. `..._since` are
+    organizations and memberships that the migration did not make, or not as they are now.
+    """
+
+    resources: tuple[TableSince, ...]
+    others: tuple[TableSince, ...]
+    organizations: int
+    memberships: int
+    organizations_since: int
+    memberships_since: int
+    objects_kept: tuple[str, ...] = ()
+    """Tables, indexes, views and triggers that came, went or changed since; they stay so."""
+    objects_discarded: tuple[str, ...] = ()
+    """What was added since to the two tables that go: indexes, triggers, columns."""
+    obstacles: tuple[str, ...] = ()
+    """What stands in the way, each with what to do about it."""
+
+    @property
+    def restored(self) -> int:
+        """Rows whose `updated_at` is given back."""
+        return sum(t.restored for t in self.resources)
+
+    @property
+    def kept(self) -> int:
+        """Rows of the resources that stay as users wrote them, or stay deleted."""
+        return sum(t.written for t in self.resources)
+
+    @property
+    def discarded(self) -> int:
+        """Organizations and memberships that only the exported files will hold."""
+        return self.organizations_since + self.memberships_since
+
+    @property
+    def lost_by_restore(self) -> int:
+        """Later writes that a full restore of the backup file would lose."""
+        return self.kept + sum(t.written for t in self.others) + self.discarded
+
+
+@dataclass(frozen=True)
 class RollbackRecord:
-    """Result of `08_rollback`; counts are in rows."""
+    """Result of `08_rollback`; counts are in rows.
+
+    `how` is `rollback`, or `restore` where the whole backup file was put back.
+    """
 
     done: bool
     restored: int
@@ -263,6 +334,14 @@ class RollbackRecord:
     steps: tuple[StepTaken, ...]
     locked_seconds: float
     exported: tuple[str, ...] = ()
+    how: Literal["rollback", "restore"] = "rollback"
+    assessment: Assessment | None = None
+    waited_seconds: float = 0.0
+    proof_seconds: float = 0.0
+    proof: Literal["before commit", "after commit"] = "before commit"
+    confirmation: Confirmation | None = None
+    note: str = ""
+    """One sentence where it did not go straight, for example that it was resumed."""
 
 
 @functools.cache

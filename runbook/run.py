@@ -55,6 +55,8 @@ class Rule:
 
     after: tuple[str, ...]
     never_after: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+    """These have begun and may have happened; whether they did, the stage asks the ledger."""
 
 
 ALLOWED: dict[str, Rule] = {
@@ -72,8 +74,8 @@ ALLOWED: dict[str, Rule] = {
     "report": Rule(after=()),
     # Watches the migrated database.
     "monitor": Rule(after=("migrate",), never_after=("rollback",)),
-    # Takes back what was migrated, once.
-    "rollback": Rule(after=("migrate",)),
+    # Takes back what was migrated, once; also where a kill left the migration without a record.
+    "rollback": Rule(after=(), begun=("migrate",)),
 }
 
 
@@ -181,6 +183,11 @@ class Run:
         return self.folder / "backup" / "backup.db"
 
     @property
+    def exports(self) -> Path:
+        """Folder of what a rollback takes out of the database."""
+        return self.folder / "exports"
+
+    @property
     def before(self) -> Path:
         """Folder of the capture from before the migration."""
         return self.folder / "snapshots" / "before"
@@ -279,6 +286,9 @@ class Run:
         for needed in rule.after:
             if not self.finished(needed):
                 return f"{needed} is not finished"
+        for needed in rule.begun:
+            if not self._may_have_happened(needed):
+                return f"{needed} is not finished"
         for barrier in rule.never_after:
             if self.finished(barrier):
                 return f"{barrier} is already done"
@@ -290,6 +300,14 @@ class Run:
         """The stages that may run now, as words."""
         may = [s for s in STAGES if not self.forbidden(s) and not self.finished(s)]
         return f"allowed now: {', '.join(may)}" if may else "nothing is left to do"
+
+    def _may_have_happened(self, stage: str) -> bool:
+        """Whether the stage began, and its record does not say that it left nothing behind."""
+        record = self.record(stage)
+        if record is None:
+            return False
+        unknown = record.error is not None and record.error.get("exit_code") == 3
+        return record.status != "failed" or unknown
 
     def _stale(self, stage: str) -> bool:
         """A snapshot does not outlive a failed migration: what it was compared with has moved."""

@@ -73,7 +73,7 @@ def look(connection: sqlite3.Connection, plan: Plan, schema: str = "main") -> Sh
         key_class=key_class,
         formats=formats,
         row_keys={name: _row_key(connection, name, schema) for name in names},
-        triggers=_triggers(connection, plan, schema),
+        triggers=fired_triggers(connection, plan, schema),
     )
 
 
@@ -160,7 +160,9 @@ def _row_key(connection: sqlite3.Connection, table: str, schema: str) -> tuple[s
     return tuple(a for a in ("rowid", "_rowid_", "oid") if a not in taken)[:1]
 
 
-def _triggers(connection: sqlite3.Connection, plan: Plan, schema: str) -> tuple[Trigger, ...]:
+def fired_triggers(
+    connection: sqlite3.Connection, plan: Plan, schema: str = "main"
+) -> tuple[Trigger, ...]:
     """The triggers that an UPDATE of the resources' backfilled columns fires, in schema order."""
     found = []
     for resource in plan.resources:
@@ -181,6 +183,12 @@ _TOKEN = re.compile(
     r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|\w+|\S",
     re.DOTALL,
 )
+
+
+def words(sql: str) -> set[str]:
+    """Every name, keyword and literal of an SQL text, unquoted and casefolded; no comments."""
+    tokens = _TOKEN.findall(sql)
+    return {_bare(t).casefold() for t in tokens if not t.startswith(("--", "/*"))}
 
 
 def _update_columns(sql: str) -> set[str] | None:

@@ -139,7 +139,7 @@ class _Look:
                 change.change == "changed"
                 and change.type == "table"
                 and name in resources
-                and _column_added(change.before or "", change.after or "")
+                and column_added(change.before or "", change.after or "")
             ):
                 continue
             yield self.finding(
@@ -330,7 +330,7 @@ def _automatic(text: str | None) -> bool:
     return text is not None and text.startswith(prefix) and is_new_table(text[len(prefix) : -1])
 
 
-def _column_added(before: str, after: str) -> bool:
+def column_added(before: str, after: str) -> bool:
     """Whether the only difference is the one column definition that SQLite put into the text."""
     added = ", organization_id TEXT REFERENCES organizations(id)"
     at = 0

@@ -429,7 +429,7 @@ def _differs(old: Column, new: Column) -> str:
     """
     a, b = f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"
     unequal = f"+{a} IS NOT +{b} COLLATE BINARY"
-    affinities = {_affinity(old.type), _affinity(new.type)}
+    affinities = {old.affinity, new.affinity}
     if affinities == {"REAL"}:
         return unequal
     signs = f"{a} = 0.0 COLLATE BINARY AND atan2(0.0, {a}) <> atan2(0.0, {b})"
@@ -440,20 +440,13 @@ def _differs(old: Column, new: Column) -> str:
     return f"({unequal} OR ({is_number}{is_real} AND {exact}))"
 
 
-def _affinity(declared: str) -> str:
-    """Return the affinity of a declared type by SQLite's rules; INTEGER counts as NUMERIC."""
-    upper = declared.upper()
-    if "INT" in upper:
-        return "NUMERIC"
-    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
-        return "TEXT"
-    if not upper or "BLOB" in upper or upper == "ANY":
-        return "BLOB"
-    return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
-
-
 def _any_differs(columns: Sequence[tuple[Column, Column]]) -> str:
     return _any_of([_differs(*pair) for pair in columns])
+
+
+def any_differs(columns: Iterable[tuple[Column, Column]]) -> str:
+    """Return the condition that row `a` and row `b` are not strictly the same in `columns`."""
+    return _any_differs(tuple(columns))
 
 
 def _any_of(conditions: Sequence[str]) -> str:

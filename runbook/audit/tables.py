@@ -29,6 +29,18 @@ class Column:
     not_null: bool
     primary_key_position: int
 
+    @property
+    def affinity(self) -> str:
+        """The affinity of the declared type by SQLite's rules; INTEGER counts as NUMERIC."""
+        upper = self.type.upper()
+        if "INT" in upper:
+            return "NUMERIC"
+        if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
+            return "TEXT"
+        if not upper or "BLOB" in upper or upper == "ANY":
+            return "BLOB"
+        return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+
 
 @dataclass(frozen=True)
 class Table:

@@ -131,17 +131,24 @@ def _sqlite(
 
 
 def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """SQLite's own check of every foreign key in the database."""
-    query = (
-        "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check(NULL, 'main')"
-        " GROUP BY 1, 2"
-    )
-    for table, parent, rows in connection.execute(query):
-        message = (
-            f'{rows:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
-            "PRAGMA foreign_key_check"
-        )
-        yield Finding("sqlite", table, "", "broken reference", rows, message)
+    """SQLite's own check of every foreign key; what was broken before is not counted."""
+    now = _references_to_nothing(connection, "main")
+    was = _references_to_nothing(connection, "before") if now else {}
+    for (table, parent), rows in now.items():
+        more = rows - was.get((table, parent), 0)
+        if more > 0:
+            message = (
+                f'{more:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
+                "PRAGMA foreign_key_check"
+            )
+            yield Finding("sqlite", table, "", "broken reference", more, message)
+
+
+def _references_to_nothing(
+    connection: sqlite3.Connection, schema: str
+) -> dict[tuple[str, str], int]:
+    query = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check(NULL, ?) GROUP BY 1, 2'
+    return {(table, parent): rows for table, parent, rows in connection.execute(query, (schema,))}
 
 
 def _duck_counts(

@@ -46,6 +46,9 @@ class Applied:
 Prove = Callable[[sqlite3.Connection, tuple[StepTaken, ...]], None]
 """Compares `main` with the attached backup `before`; raises to have everything rolled back."""
 
+Prepare = Callable[[sqlite3.Connection], Script]
+"""Looks inside the transaction, before the first step, and makes the script of what it finds."""
+
 Explain = Callable[[sqlite3.Connection, Step, sqlite3.Error], Exception | None]
 """Names the reason of a failed statement while the transaction is still open; None: not known."""
 
@@ -90,7 +93,7 @@ class Target(Protocol):
 
     def apply(
         self,
-        script: Script,
+        script: Script | Prepare,
         backup: Path,
         prove: Prove,
         explain: Explain,
@@ -100,7 +103,7 @@ class Target(Protocol):
         """Runs the script and commits it if `prove` finds nothing; otherwise rolls it back.
 
         Args:
-            script: the steps to run, in one transaction.
+            script: the steps to run, in one transaction, or what makes them inside it.
             backup: the copy with which `prove` compares.
             prove: called after the last step and before the commit (see `Capabilities`).
             explain: called when a statement fails.

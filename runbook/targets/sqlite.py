@@ -16,7 +16,7 @@ from runbook.hazards import find_all_hazards
 from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import LEDGER, Script
-from runbook.targets import Applied, Capabilities, Explain, Progress, Prove, no_progress
+from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
 from runbook.targets.sqlite_file import open_readonly
 
 PAGES_AT_ONCE = 4096
@@ -89,7 +89,7 @@ class SqliteTarget:
 
     def apply(
         self,
-        script: Script,
+        script: Script | Prepare,
         backup: Path,
         prove: Prove,
         explain: Explain,
@@ -107,6 +107,7 @@ class SqliteTarget:
             self._begin(connection, wait)
             locked = time.perf_counter()
             try:
+                script = script if isinstance(script, Script) else script(connection)
                 steps = self._run(connection, script, explain, progress)
                 proving = time.perf_counter()
                 prove(connection, steps)
@@ -127,6 +128,40 @@ class SqliteTarget:
             gate_seconds=round(proven - proving, 3),
             locked_seconds=round(ended - locked, 3),
         )
+
+    def restore(self, backup: Path, progress: Progress = no_progress, wait: float = 30.0) -> float:
+        """Puts `backup` in place of the database, in one transaction; returns its seconds.
+
+        SQLite's backup API holds the write lock from its first page to its last and commits once,
+        so other processes see the old database or the new one; the journal mode stays.
+
+        Raises:
+            Refused: the lock was not to be had, or the disk is full; nothing has changed.
+        """
+        began = time.perf_counter()
+        destination = self._open_writable(wait)
+        source = sqlite3.connect(immutable_uri(backup), uri=True, isolation_level=None)
+
+        def pages(status: int, left: int, total: int) -> None:
+            # A locked database answers at once and would be asked again for ever.
+            if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                if time.perf_counter() - began > wait:
+                    raise Refused(
+                        f"The database {self.path} is locked by another process (waiting {wait:g} "
+                        "s to restore it); stop what writes to it, and try again; nothing was "
+                        "changed."
+                    )
+            else:
+                progress("Restore", total - left, total)
+
+        try:
+            source.backup(destination, pages=PAGES_AT_ONCE, progress=pages, sleep=0.05)
+        except sqlite3.Error as error:
+            raise _refusal(error, self.path, "restoring it") from error
+        finally:
+            source.close()
+            destination.close()
+        return round(time.perf_counter() - began, 3)
 
     def _open_writable(self, wait: float) -> sqlite3.Connection:
         open_readonly(self.path).close()  # says clearly what is wrong with the file

@@ -1,0 +1,30 @@
+-- title: Restore updated_at
+-- why: Each row that nobody touched since gets the time back that it had. It is untouched if it still carries the migration's own instant and organization, and every other value is what the backup holds.
+{% import "rules.sql" as rules with context -%}
+{% for trigger in suspended -%}
+-- Suspended until the last step, so that restoring does not fire it.
+DROP TRIGGER {{ trigger.name }};
+
+{% endfor %}
+{%- for resource in resources if resource.updated_at %}
+{%- for pair in resource.pairs -%}
+UPDATE {{ resource.table }} AS r
+SET {{ resource.updated_at }} = b.{{ resource.updated_at }}
+FROM before.{{ resource.table }} AS b
+WHERE {{ pair }}
+    AND r.{{ resource.updated_at }} IS (SELECT {{ resource.now }} FROM runbook_ledger WHERE migration = {{ migration }}) COLLATE BINARY
+    AND typeof(r.{{ resource.updated_at }}) = (SELECT typeof({{ resource.now }}) FROM runbook_ledger WHERE migration = {{ migration }})
+    AND r.organization_id IS {{ rules.organization_id("b." ~ resource.owner) if adopter is none else
+        "CASE WHEN EXISTS (SELECT 1 FROM before." ~ users.table ~ " AS u WHERE u." ~ users.key
+        ~ " = b." ~ resource.owner ~ ") THEN " ~ rules.organization_id("b." ~ resource.owner)
+        ~ " ELSE " ~ rules.organization_id(adopter) ~ " END" }}
+{%- for column in resource.others %}
+    AND +r.{{ column.name }} IS +b.{{ column.name }} COLLATE BINARY
+    {%- if not column.text_only %}
+    AND typeof(r.{{ column.name }}) = typeof(b.{{ column.name }})
+    AND (typeof(r.{{ column.name }}) <> 'real' OR quote(r.{{ column.name }}) = quote(b.{{ column.name }}))
+    {%- endif %}
+{%- endfor %};
+
+{% endfor %}
+{%- endfor %}
