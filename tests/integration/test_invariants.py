@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from witnessed import Migrated, broken, migrate, witnesses
 
 from runbook.plan import Organizations, Plan, Resource, Unowned
 from runbook.sql import sql_files
+from tests.integration.witnessed import Migrated, broken, migrate, witnesses
 
 SCHEMA = """
 CREATE TABLE users (id {type} PRIMARY KEY, email TEXT);

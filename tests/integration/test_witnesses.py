@@ -6,7 +6,10 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from witnessed import (
+
+from runbook.plan import Organizations, Plan, Resource, Unowned, Users
+from runbook.timestamps import FORMATS, SPECIFIED
+from tests.integration.witnessed import (
     PLAN,
     ROWS,
     SCHEMA,
@@ -18,9 +21,6 @@ from witnessed import (
     recomputed,
     witnesses,
 )
-
-from runbook.plan import Organizations, Plan, Resource, Unowned, Users
-from runbook.timestamps import FORMATS, SPECIFIED
 
 TEXT_KEYS = "'a'", "'B'", "'\U0001f600 ünï'", "'~/?'"
 INTEGER_KEYS = "9223372036854775807", "(-9223372036854775807 - 1)", "-1", "0"
