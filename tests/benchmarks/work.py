@@ -39,12 +39,11 @@ def baseline(folder: Path) -> tuple[Usage, Parts]:
     """The specification's script, in one transaction, with SQLite's default cache."""
     path = _fresh(folder, "baseline.db")
     statements = split_statements(_SPECIFIED.read_text())
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        with used() as usage:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute("COMMIT")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection, used() as usage:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("COMMIT")
     path.unlink()
     return usage, {}
 
@@ -135,9 +134,7 @@ def witness_duckdb(folder: Path) -> tuple[Usage, Parts]:
     run, shape, _ = _migrated(folder)
     before, after = read_capture(run.before), read_capture(run.after)
     with used() as usage:
-        verification.look_with_duckdb(
-            run.info.plan, shape, before, run.before, after, run.after
-        )
+        verification.look_with_duckdb(run.info.plan, shape, before, run.before, after, run.after)
     return usage, {}
 
 
