@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from runbook.confirm import Ask, confirm
 from runbook.driver import Kernels, execute, kernels
-from runbook.errors import BadInput, NotProven, RunbookError
+from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
@@ -48,6 +48,11 @@ def run_stages(
     """
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
+    if run.finished("rollback"):
+        raise NotAllowedNow(
+            f"The run in {run.folder} was rolled back, so there is nothing left to do in it; begin "
+            "a new one with another --run-dir."
+        )
     stages = ORDER[: ORDER.index(until) + 1]
     with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
         say(f"Run {run.folder}: {run.info.identity.place}")
@@ -191,4 +196,5 @@ def summary(run: Run, stage: str) -> str:
             f"users wrote them, {back.discarded:,} discarded"
         )
     written = run.result(stage, ReportRecord)
-    return f"verdict {written.verdict}: {run.folder / written.report}"
+    word = "taken back" if run.finished("rollback") else f"verdict {written.verdict}"
+    return f"{word}: {run.folder / written.report}"
