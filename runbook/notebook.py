@@ -13,6 +13,7 @@ from runbook import confirm as confirmation
 from runbook.driver import check
 from runbook.errors import NotProven, RunbookError
 from runbook.opening import open_run
+from runbook.progress import Bars
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
@@ -20,7 +21,6 @@ from runbook.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.progress import Bars
 from runbook.run import STAGES, Run, file_stem
 
 __all__ = [

@@ -87,6 +87,14 @@ class Target(Protocol):
         """A SQLite file that holds, while this is open, exactly what the database holds now."""
         ...
 
+    def settle(self) -> None:
+        """Undoes a transaction that was cut off, as every program that opens the database would.
+
+        Raises:
+            Refused, TargetError: the database cannot be opened for it.
+        """
+        ...
+
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row of a migration; None where it has not happened."""
         ...

@@ -17,10 +17,11 @@ from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import LEDGER, Script
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
-from runbook.targets.sqlite_file import open_readonly
+from runbook.targets.sqlite_file import has_hot_journal, open_readonly
 
 PAGES_AT_ONCE = 4096
 CACHE_KIBIBYTES = 131072
+SETTLE_SECONDS = 30.0
 
 
 class SqliteTarget:
@@ -81,6 +82,19 @@ class SqliteTarget:
     def committed(self) -> Iterator[Path]:
         """The file itself."""
         yield self.path
+
+    def settle(self) -> None:
+        """Lets SQLite put back the pages of a hot rollback journal; a WAL needs no such thing."""
+        if not has_hot_journal(self.path):
+            return
+        uri = file_uri(self.path, mode="rw")
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=SETTLE_SECONDS)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            raise _refusal(error, self.path, "undoing a transaction that was cut off") from error
+        finally:
+            connection.close()
 
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row, read from the file."""
@@ -255,6 +269,11 @@ def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:
         return Refused(
             f"The database {path} is locked by another process ({doing}); stop what writes to or "
             "reads from it, and try again; nothing was changed."
+        )
+    if code == "SQLITE_INTERRUPT":
+        return Refused(
+            f"It was interrupted ({doing}: {path}); everything was rolled back, so the database is "
+            "as it was."
         )
     if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
         return Refused(
