@@ -290,6 +290,9 @@ class Run:
                 return f"{needed} is not finished"
         # Where the migration may have happened already, its stage first asks the ledger.
         if stage == "migrate" and not self.finished("migrate") and not self.unsettled("migrate"):
+            rehearsal = self.record("rehearse")
+            if rehearsal is not None and rehearsal.status == "failed":
+                return "the rehearsal failed, so this would fail too"
             return self.snapshot_problem()
         return ""
 

@@ -92,7 +92,6 @@ def _committed(stage: Stage, target: Target, *, tried: bool) -> MigrateRecord | 
     """
     run = stage.run
     try:
-        target.settle()
         row = target.ledger(run.info.plan.migration.name)
     except RunbookError as error:
         if not tried:

@@ -11,7 +11,7 @@ import dataclasses
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
 from runbook.evidence import checked_backup
 from runbook.files import write_durably
-from runbook.records import Assessment, Confirmation, RollbackRecord
+from runbook.records import Assessment, Confirmation, RollbackRecord, from_json
 from runbook.reversal import assess, restore_backup, roll_back
 from runbook.run import Run, Stage
 from runbook.script import Script
@@ -32,6 +32,12 @@ def look(run: Run) -> Assessment:
             return done.assessment
     run.check_allowed("rollback")
     target = open_target(run.info.database, run.info.options)
+    previous = run.record("rollback") if run.unsettled("rollback") else None
+    if previous is not None and previous.result is not None:
+        found = from_json(RollbackRecord, previous.result).assessment
+        # It was stopped between its commit and its record.
+        if found is not None and target.ledger(run.info.plan.migration.name) is None:
+            return found
     return assess(target, run.info.plan, run.info.run, checked_backup(run))
 
 
@@ -135,7 +141,6 @@ def _committed(stage: Stage, target: Target, *, tried: bool) -> RollbackRecord |
     """
     run = stage.run
     try:
-        target.settle()
         row = target.ledger(run.info.plan.migration.name)
     except RunbookError as error:
         if not tried:

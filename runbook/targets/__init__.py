@@ -87,14 +87,6 @@ class Target(Protocol):
         """A SQLite file that holds, while this is open, exactly what the database holds now."""
         ...
 
-    def settle(self) -> None:
-        """Undoes a transaction that was cut off, as every program that opens the database would.
-
-        Raises:
-            Refused, TargetError: the database cannot be opened for it.
-        """
-        ...
-
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row of a migration; None where it has not happened."""
         ...
@@ -131,6 +123,10 @@ def open_target(database: str, options: dict[str, str] | None = None) -> Target:
     Raises:
         TargetError: there is no such database.
     """
+    if database.startswith("d1:"):
+        from runbook.targets.d1 import D1Target
+
+        return D1Target(database, options)
     from runbook.targets.sqlite import SqliteTarget
 
     return SqliteTarget(Path(database))

@@ -1,0 +1,106 @@
+"""Asks a web address until it answers as it should, or for the time allowed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runbook.plan import Health, Maintenance
+from runbook.records import Answer
+from runbook.window.commands import mask_secrets
+
+MOST_BYTES = 1_000_000
+"""Bytes of an answer in which the expected text is looked for."""
+
+ONE_ANSWER = 10.0
+"""Seconds after which a single question counts as not answered."""
+
+_KEPT = 60
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A series of answers; `problem` says what was wrong with the last, "" if it was well."""
+
+    series: tuple[Answer, ...]
+    problem: str = ""
+
+
+def ask(page: Maintenance | Health, at: float = 0.0, limit: float = ONE_ANSWER) -> Answer:
+    """Asks once; `at` is only noted, `limit` is in seconds for the whole answer."""
+    import httpx
+
+    until = time.monotonic() + limit
+    body = b""
+    try:
+        with (
+            httpx.Client(timeout=limit, follow_redirects=False) as client,
+            client.stream("GET", page.url, headers={"User-Agent": "runbook"}) as response,
+        ):
+            status = response.status_code
+            if page.text:
+                for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) >= MOST_BYTES or page.text.encode() in body:
+                        break
+                    if time.monotonic() > until:
+                        return Answer(at, status, False, f"not complete within {limit:g} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Answer(at, 0, False, _why(error, limit))
+    if status != page.status:
+        return Answer(at, status, False, f"{status} instead of {page.status}")
+    if page.text and page.text.encode() not in body:
+        return Answer(at, status, False, "without the expected text")
+    return Answer(at, status, True)
+
+
+def ask_until_well(
+    page: Maintenance | Health, tell: Callable[[Answer], None] = lambda answer: None
+) -> Answers:
+    """Asks every `page.every` seconds until the answer is as expected, at most `page.timeout`."""
+    began = time.monotonic()
+    series: list[Answer] = []
+    while True:
+        at = time.monotonic() - began
+        left = page.timeout - at
+        answer = ask(page, round(at, 3), max(min(ONE_ANSWER, left), 0.2))
+        series.append(answer)
+        tell(answer)
+        if answer.well:
+            return Answers(_thinned(series))
+        wait = page.every - (time.monotonic() - began - at)
+        if time.monotonic() - began + max(wait, 0) >= page.timeout:
+            problem = (
+                f"{show_address(page.url)} did not answer as expected within {page.timeout:g} s "
+                f"(last: {answer.note})"
+            )
+            return Answers(_thinned(series), problem)
+        time.sleep(max(wait, 0))
+
+
+def expected(page: Maintenance | Health) -> str:
+    """What the address should answer, in words."""
+    text = f' with "{page.text}"' if page.text else ""
+    return f"{page.status}{text}"
+
+
+def show_address(url: str) -> str:
+    """The address without a password that may stand in it."""
+    return mask_secrets(url)
+
+
+def _thinned(series: list[Answer]) -> tuple[Answer, ...]:
+    """At most some sixty answers: the last one, and every n-th before it."""
+    step = -(-len(series) // _KEPT)
+    return (*series[:-1:step], series[-1])
+
+
+def _why(error: Exception, limit: float) -> str:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer within {limit:.3g} s"
+    if isinstance(error, httpx.ConnectError):
+        return "no connection"
+    return mask_secrets(f"{type(error).__name__}: {error}")[:200]
