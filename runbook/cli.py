@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -56,8 +57,7 @@ def run(
     from runbook.opening import open_run
 
     opened = open_run(database, plan=plan, run_dir=run_dir, operator=operator, ticket=ticket)
-    ask = (lambda text: str(input(text))) if sys.stdin.isatty() else None
-    run_stages(opened, until=until, yes=yes, ask=ask, say=click.echo, show_values=show_values)
+    run_stages(opened, until=until, yes=yes, ask=_asker(), say=click.echo, show_values=show_values)
 
 
 @main.command()
@@ -92,3 +92,79 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
     click.echo(f"{made.path}: {made.users:,} users, {made.projects:,} projects")
     for what, count in made.planted:
         click.echo(f"  planted: {what} ({count})")
+
+
+@main.command()
+@click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
+def status(run_dir: Path) -> None:
+    """Prints the checklist as it stands."""
+    from runbook.report.text_view import as_text
+    from runbook.report.view import read_view
+
+    click.echo(as_text(read_view(run_dir)))
+
+
+@main.command()
+@click.option("--run-dir", required=True, help="The run folder.")
+@click.option("--yes", is_flag=True, help="Change the database without asking.")
+@click.option(
+    "--discard-organizations",
+    is_flag=True,
+    help="Go on although organizations or memberships were made since; they are exported first.",
+)
+@click.option(
+    "--restore-backup",
+    is_flag=True,
+    help="Put the whole backup back instead, and lose every later write.",
+)
+def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
+    """Takes the migration back, and keeps what users wrote since."""
+    from runbook.headless import roll_back
+    from runbook.opening import open_run
+
+    roll_back(
+        open_run(run_dir=run_dir),
+        yes=yes,
+        discard_organizations=discard_organizations,
+        restore=restore_backup,
+        ask=_asker(),
+        say=click.echo,
+    )
+
+
+@main.command()
+@click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="The archive; else beside the folder.")
+@click.option("--without-bulky", is_flag=True, help="Leave backup and snapshots out.")
+@click.option("--sign-with", type=click.Path(path_type=Path), help="A private SSH key.")
+def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None) -> None:
+    """Seals the run folder in one file."""
+    from runbook.report.archive import seal
+
+    sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
+    click.echo(f"{sealed.path}: {sealed.files} files, {sealed.bytes:,} bytes")
+    click.echo(f"SHA-256 {sealed.sha256}")
+    if sealed.signature:
+        click.echo(f"signature {sealed.signature}")
+
+
+@main.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--allowed-signers", type=click.Path(path_type=Path), help="As for ssh-keygen -Y.")
+@click.option("--identity", help="Who must have signed.")
+@click.pass_context
+def check(
+    ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
+) -> None:
+    """Checks an archive, sealed or unpacked, and says what was altered."""
+    from runbook.report.archive import as_text
+    from runbook.report.archive import check as check_archive
+
+    result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
+    click.echo(as_text(result))
+    ctx.exit(0 if result.ok else 1)
+
+
+def _asker() -> Callable[[str], str] | None:
+    """Asks the person at the terminal; None where nobody is there."""
+    return (lambda text: str(input(text))) if sys.stdin.isatty() else None

@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,22 +25,35 @@ KERNEL = "python3"
 """The kernel of the environment that runs us: jupyter_client puts in its interpreter."""
 
 
+WARM_UP = "import runbook.notebook, runbook.report.frames"
+"""What every notebook imports first, done while the kernel waits for its notebook."""
+
+
 class Kernels:
     """Kernels that start while something else runs: a start costs about a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Path) -> None:
         self._waiting: list[Any] = []
+        self._log = log
+        self._started = 0
+        self._sockets = tempfile.TemporaryDirectory(prefix="runbook-")
 
     def start(self) -> None:
         """Starts one more kernel and does not wait for it."""
         from jupyter_client.manager import AsyncKernelManager
         from nbclient.util import run_sync
 
-        manager = AsyncKernelManager(kernel_name=KERNEL)
-        run_sync(manager.start_kernel)(
-            extra_arguments=["--IPKernelApp.exec_lines=import runbook.notebook"],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
-        )
+        # Sockets in a folder that no other account can enter, rather than TCP ports.
+        self._started += 1
+        place = Path(self._sockets.name) / str(self._started)
+        manager = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
+        with self._log.open("ab") as log:
+            run_sync(manager.start_kernel)(
+                extra_arguments=[f"--IPKernelApp.exec_lines={WARM_UP}"],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
+                stdout=log,
+                stderr=log,
+            )
         self._waiting.append(manager)
 
     def take(self) -> Any:
@@ -52,6 +66,7 @@ class Kernels:
         """Ends the kernels that nobody took."""
         while self._waiting:
             end(self._waiting.pop())
+        self._sockets.cleanup()
 
 
 def end(manager: Any) -> None:
@@ -63,9 +78,9 @@ def end(manager: Any) -> None:
 
 
 @contextlib.contextmanager
-def kernels() -> Iterator[Kernels]:
-    """Kernels for the time of the context."""
-    pool = Kernels()
+def kernels(log: Path) -> Iterator[Kernels]:
+    """Kernels for the time of the context; what they print goes to the file `log`."""
+    pool = Kernels(log)
     try:
         yield pool
     finally:
@@ -110,6 +125,9 @@ def check(run: Run, stage: str) -> None:
 
 
 def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
+    # nbformat checks notebooks with jsonschema, which would build a grammar of IRIs (1.6 s) that no
+    # notebook needs; without that package it does without.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import papermill
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines

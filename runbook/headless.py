@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterable
 
 from runbook.confirm import Ask, confirm
 from runbook.driver import Kernels, execute, kernels
-from runbook.errors import BadInput, NotProven, RunbookError
+from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
+    RehearseRecord,
     ReportRecord,
+    RollbackRecord,
     SnapshotRecord,
     VerifyRecord,
 )
 from runbook.run import Run
 
-ORDER = ("preflight", "snapshot", "migrate", "verify", "report")
+ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
 
 Say = Callable[[str], object]
@@ -46,8 +48,13 @@ def run_stages(
     """
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
+    if run.finished("rollback"):
+        raise NotAllowedNow(
+            f"The run in {run.folder} was rolled back, so there is nothing left to do in it; begin "
+            "a new one with another --run-dir."
+        )
     stages = ORDER[: ORDER.index(until) + 1]
-    with run.locked("run"), kernels() as pool:
+    with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
         say(f"Run {run.folder}: {run.info.identity.place}")
         todo = [s for s in stages if s == "report" or not run.finished(s)]
         try:
@@ -116,12 +123,59 @@ def _report(run: Run, pool: Kernels, say: Say, show_values: bool) -> None:
     say(f"  {'report':<10} {summary(run, 'report')}")
 
 
+def roll_back(
+    run: Run,
+    *,
+    yes: bool = False,
+    discard_organizations: bool = False,
+    restore: bool = False,
+    ask: Ask | None = None,
+    say: Say = print,
+) -> None:
+    """Takes the migration of `run` back through its notebook, and writes the report anew.
+
+    Args:
+        run: the run.
+        yes: change the database without asking.
+        discard_organizations: go on although organizations or memberships were made since.
+        restore: put the whole backup back instead.
+        ask: asks the person at the terminal; None where nobody is there.
+        say: prints a line.
+
+    Raises:
+        RunbookError: what the stage said; the database is then as it was, or the message says.
+    """
+    with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
+        pool.start()
+        if run.finished("rollback"):
+            say(f"  {'rollback':<10} done already: {summary(run, 'rollback')}")
+        else:
+            parameters: dict[str, object] = {
+                "run_dir": str(run.folder),
+                "database": "",
+                "plan": "",
+                "discard_organizations": discard_organizations,
+                "restore": restore,
+                **_confirmed(run, yes, ask),
+            }
+            pool.start()
+            execute(run, "rollback", parameters, pool)
+            say(f"  {'rollback':<10} {summary(run, 'rollback')}")
+        _report(run, pool, say, show_values=False)
+
+
 def summary(run: Run, stage: str) -> str:
     """One line about a finished stage."""
     if stage == "preflight":
         hazards = run.result(stage, PreflightRecord).hazards
         counts = {level: sum(h.level == level for h in hazards) for level in ("warn", "note")}
         return f"nothing blocks; {counts['warn']} warnings, {counts['note']} notes"
+    if stage == "rehearse":
+        tried = run.result(stage, RehearseRecord)
+        return (
+            f"migrated, verified and taken back on a copy in {tried.seconds:.1f} s; "
+            f"write lock {tried.locked_seconds:.2f} s"
+        )
     if stage == "snapshot":
         taken = run.result(stage, SnapshotRecord)
         return f"{taken.tables} tables, {taken.rows:,} rows, backup {taken.backup.bytes:,} bytes"
@@ -135,5 +189,12 @@ def summary(run: Run, stage: str) -> str:
             f"verdict {verified.verdict}: {held} of {len(verified.invariants)} invariants hold, "
             f"{len(verified.findings)} findings"
         )
+    if stage == "rollback":
+        back = run.result(stage, RollbackRecord)
+        return (
+            f"taken back after the proof; {back.restored:,} rows restored, {back.kept:,} kept as "
+            f"users wrote them, {back.discarded:,} discarded"
+        )
     written = run.result(stage, ReportRecord)
-    return f"verdict {written.verdict}: {run.folder / written.report}"
+    word = "taken back" if run.finished("rollback") else f"verdict {written.verdict}"
+    return f"{word}: {run.folder / written.report}"

@@ -15,9 +15,13 @@ from runbook.errors import NotProven, RunbookError
 from runbook.opening import open_run
 from runbook.progress import Bars
 from runbook.records import (
+    Assessment,
+    Confirmation,
     MigrateRecord,
     PreflightRecord,
+    RehearseRecord,
     ReportRecord,
+    RollbackRecord,
     SnapshotRecord,
     VerifyRecord,
 )
@@ -26,9 +30,12 @@ from runbook.run import STAGES, Run, file_stem
 __all__ = [
     "begin",
     "go_on",
+    "look_back",
     "migrate",
     "preflight",
+    "rehearse",
     "report",
+    "rollback",
     "snapshot",
     "verify",
 ]
@@ -50,6 +57,13 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     return _shown(lambda: stage.preflight(run, progress=Bars(), again=again), PreflightRecord)
 
 
+def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRecord:
+    """The whole migration and the way back, on a copy."""
+    from runbook.stages import rehearse as stage
+
+    return stage.rehearse(run, keep=keep, progress=Bars(), again=again)
+
+
 def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
@@ -63,15 +77,7 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
 
     if run.finished("migrate"):
         return run.result("migrate", MigrateRecord)
-    warnings = run.result("preflight", PreflightRecord).hazards
-    agreed = confirmation.confirm(
-        run.info.identity.name,
-        warnings,
-        operator=run.info.operator,
-        typed=confirm,
-        how=how,
-        ask=input if _person_is_there() else None,
-    )
+    agreed = _agreed(run, confirm, how)
     return _shown(lambda: stage.migrate(run, agreed, progress=Bars()), MigrateRecord)
 
 
@@ -87,6 +93,50 @@ def report(run: Run, *, show_values: bool = False) -> ReportRecord:
     from runbook.stages import report as stage
 
     return stage.report(run, show_values=show_values)
+
+
+def look_back(run: Run) -> Assessment:
+    """What a rollback would restore, keep and discard; changes nothing."""
+    from runbook.stages import rollback as stage
+
+    return stage.look(run)
+
+
+def rollback(
+    run: Run,
+    *,
+    confirm: str = "",
+    how: str = "notebook",
+    discard_organizations: bool = False,
+    restore: bool = False,
+) -> RollbackRecord:
+    """Takes the migration back, proves it and commits; or puts the whole backup back."""
+    from runbook.stages import rollback as stage
+
+    if run.finished("rollback"):
+        return run.result("rollback", RollbackRecord)
+    return _shown(
+        lambda: stage.rollback(
+            run,
+            _agreed(run, confirm, how),
+            discard_organizations=discard_organizations,
+            restore=restore,
+            progress=Bars(),
+        ),
+        RollbackRecord,
+    )
+
+
+def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
+    """The confirmation that was typed as a parameter, or is asked of the person who is there."""
+    return confirmation.confirm(
+        run.info.identity.name,
+        run.result("preflight", PreflightRecord).hazards,
+        operator=run.info.operator,
+        typed=confirm,
+        how=how,
+        ask=input if _person_is_there() else None,
+    )
 
 
 def go_on(run: Run, stage: str) -> Any:

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from runbook.audit.objects_since import objects_since
+from runbook.audit.objects_since import broken_object, objects_since
 from runbook.audit.reversal_proof import Before, WriteGuard, look_before, prove_rollback
 from runbook.audit.since import Written, find_written
 from runbook.audit.strict import compare_objects, compare_table
@@ -99,6 +99,9 @@ def roll_back(
         named = tuple(str(f.relative_to(exports.parent)) for f in files)
         state = dataclasses.replace(state, assessment=found, exported=named)
         _refuse(state, found, discard_organizations)
+        broken = broken_object(connection)
+        if broken:
+            state = dataclasses.replace(state, note=f"{broken}; it was broken before, and stays so")
         before = look_before(connection, plan, written)
         script = render_rollback(
             plan,
@@ -108,6 +111,7 @@ def roll_back(
             suspended=fired_triggers(connection, plan),
             drop_ledger=before.drop_ledger,
             moved=[w.resource.table for w in written if w.moved],
+            broken=broken,
         )
         on_script(script)
         connection.set_authorizer(guard)
@@ -289,11 +293,16 @@ def _new_tables(
 
 
 def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
-    """Later writes to the tables that a rollback leaves alone."""
+    """Later writes to the tables that a rollback leaves alone.
+
+    SQLite's own tables and those behind virtual tables follow from the others; nobody writes them.
+    """
     skip = {r.table.casefold() for r in plan.resources} | {*NEW_TABLES, LEDGER}
     for old, now in _table_pairs(connection):
         name = (old or now).name  # type: ignore[union-attr]
-        if name.casefold() in skip:
+        if name.casefold() in skip or name.startswith("sqlite_"):
+            continue
+        if (old or now).kind == "shadow":  # type: ignore[union-attr]
             continue
         if old is None or now is None:
             schema = "main" if old is None else "before"

@@ -293,6 +293,9 @@ class Run:
             if self.finished(barrier):
                 return f"{barrier} is already done"
         if stage == "migrate" and not self.finished("migrate"):
+            rehearsal = self.record("rehearse")
+            if rehearsal is not None and rehearsal.status == "failed":
+                return "the rehearsal failed, so this would fail too"
             return self._snapshot_too_old()
         return ""
 

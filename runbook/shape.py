@@ -143,7 +143,8 @@ def _key(connection: sqlite3.Connection, plan: Plan, schema: str) -> tuple[str, 
     )
     found = row[0] if row else by_affinity
     key_class: KeyClass = found if found in ("text", "integer", "blob") else by_affinity
-    if declared and not _PLAIN_TYPE.fullmatch(declared):
+    # ANY keeps what it is given in a STRICT table, but means NUMERIC in the tables we create.
+    if declared and (declared.upper() == "ANY" or not _PLAIN_TYPE.fullmatch(declared)):
         declared = {"text": "TEXT", "integer": "INTEGER", "blob": "BLOB"}[key_class]
     return declared, key_class
 

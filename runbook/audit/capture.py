@@ -12,6 +12,7 @@ from runbook.audit.parquet import Snapshot, write_snapshot
 from runbook.files import read_json, write_json
 from runbook.plan import Plan
 from runbook.records import TableDigest, from_json, to_json
+from runbook.script import LEDGER
 from runbook.shape import Shape
 from runbook.targets import Progress, no_progress
 
@@ -94,6 +95,8 @@ def _timestamps(
     folded = name.casefold()
     if folded == "organizations":
         return dict.fromkeys(("created_at", "updated_at"), cell(timestamps.SPECIFIED))
+    if folded == LEDGER:
+        return {"applied_at": (f"t{applied_at}".encode(codec), PLACEHOLDER)}
     if folded == "organization_memberships":
         columns = ("accepted_at", "created_at", "updated_at")
         return dict.fromkeys(columns, cell(timestamps.SPECIFIED))

@@ -6,7 +6,9 @@ and only if their codes are.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,26 +21,25 @@ from runbook.audit.columns import ColumnFile, Positions, combined
 
 NULL, UNKNOWN = -2, -1
 
+_THREADS = min(3, os.cpu_count() or 1)  # Arrow looks cells up in one thread each time
+
 
 class Codes:
     """Cells as the positions of equal cells in `values`; NULL and unknown cells are below zero."""
 
     def __init__(self, values: Any, null: Any) -> None:
-        self._values, self._null = values, null
+        self.values, self._null = values, null
 
     @classmethod
     def of_all(cls, columns: Iterable[Any], null: Any) -> Codes:
         """Codes for every value that is in one of the columns."""
         return cls(pc.unique(pa.chunked_array(list(columns), pa.large_binary())), null)
 
-    def __len__(self) -> int:
-        return len(self._values)
-
     def of(self, cells: Any) -> Positions:
         """The codes of these cells."""
-        found = pc.fill_null(pc.index_in(cells, value_set=self._values), UNKNOWN)
+        found = pc.fill_null(pc.index_in(cells, value_set=self.values), UNKNOWN)
         codes = pc.if_else(pc.equal(cells, self._null), pa.scalar(NULL, pa.int32()), found)
-        positions: Positions = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+        positions: Positions = codes.to_numpy(zero_copy_only=False)
         return positions
 
     def of_column(
@@ -46,13 +47,30 @@ class Codes:
     ) -> Positions:
         """The codes of a column, read piece by piece; `change` is applied to the cells first."""
         name = file.named(column)
-        codes = np.empty(file.table.rows, np.int64)
+        codes = np.empty(file.table.rows, np.int32)
+
+        def fill(start: int, window: Any) -> None:
+            codes[start : start + window.num_rows] = self.of(change(combined(window[name])))
+
         start = 0
-        for window in file.windows([name]):
-            end = start + window.num_rows
-            codes[start:end] = self.of(change(combined(window[name])))
-            start = end
+        pending: list[Future[None]] = []
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for window in file.windows([name]):
+                pending.append(pool.submit(fill, start, window))
+                start += window.num_rows
+                if len(pending) > _THREADS:
+                    pending.pop(0).result()
+            for each in pending:
+                each.result()
         return codes
+
+    def recoded(self, codes: Positions, others: Codes) -> Positions | None:
+        """What `others` made of a column, in these codes; None where it knew not every cell."""
+        if (codes == UNKNOWN).any():
+            return None
+        own = np.append(self.of(others.values), [NULL, UNKNOWN]).astype(np.int32)
+        recoded: Positions = own[np.where(codes == NULL, len(own) - 2, codes)]
+        return recoded
 
 
 @dataclass(frozen=True)
@@ -137,7 +155,7 @@ def _missing(references: pd.Series[int], targets: pd.Series[int]) -> int:
 
 def _pairs(organizations: Positions, users: Positions) -> Positions:
     """Two codes in one number; codes are less than 2**31, and not less than -2."""
-    return (organizations << 32) + (users - NULL)
+    return (organizations.astype(np.int64) << 32) + (users - NULL)
 
 
 def _counted(counts: pd.Series[int], values: Positions) -> Positions:

@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.audit.capture import capture, digests, read_capture
@@ -36,6 +37,24 @@ from runbook.targets.sqlite import immutable_uri
 from runbook.targets.sqlite_file import open_readonly
 
 Counts = Mapping[tuple[str, str, str], int]
+
+
+@dataclass(frozen=True)
+class SqliteWitness:
+    """What SQLite saw: the proof, the invariants by name, and the sizes of organizations."""
+
+    proof: Proof
+    asked: Mapping[str, Asked]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DuckdbWitness:
+    """What DuckDB saw: every table's difference, counts for the footprint, and the invariants."""
+
+    differences: tuple[TableDifference, ...]
+    counts: Counts
+    invariants: Mapping[str, int]
 
 
 def verify(
@@ -71,34 +90,32 @@ def verify(
     # First, because no connection of ours may be open while the driver reads the file.
     after = capture(database, after_dir, progress=progress)
     progress("Witness SQLite", 0, 4)
-    proof, asked, sizes = _sqlite(database, plan, shape, ledger, backup)
+    sqlite = look_with_sqlite(database, plan, shape, ledger, backup)
     progress("Witness DuckDB", 1, 4)
-    differences = diff_snapshots(before, before_dir, after, after_dir)
-    duck_counts = _duck_counts(differences, plan, after, after_dir)
-    duck_invariants = ask_duckdb(plan, shape, before, before_dir, after, after_dir)
+    duckdb = look_with_duckdb(plan, shape, before, before_dir, after, after_dir)
     progress("Witness pandas", 2, 4)
     pandas = recompute(plan, shape, before, before_dir, after, after_dir, ledger.applied_at)
     progress("Digests", 3, 4)
     digests_after = digests(after, after_dir, plan, shape, ledger.applied_at)
     lines = footprint
     seen = (
-        ("sqlite", _zeros(proof.counts, footprint)),
-        ("duckdb", duck_counts),
+        ("sqlite", _zeros(sqlite.proof.counts, footprint)),
+        ("duckdb", duckdb.counts),
         ("pandas", _pandas_counts(pandas)),
     )
     for witness, counts in seen:
         lines = with_seen(lines, witness, counts)
-    invariants = _invariants(asked, duck_invariants, pandas)
+    invariants = _invariants(sqlite.asked, duckdb.invariants, pandas)
     findings = (
-        *proof.findings,
+        *sqlite.proof.findings,
         *(
             finding
-            for difference in differences
+            for difference in duckdb.differences
             if difference.table.casefold() not in (*NEW_TABLES, LEDGER)
             for finding in outside_findings(difference, plan, "duckdb")
         ),
         *pandas.findings,
-        *_violations(invariants, asked),
+        *_violations(invariants, sqlite.asked),
         *_disagreements(lines, invariants),
         *_altered(digests_before, digests_after, plan),
     )
@@ -111,13 +128,13 @@ def verify(
         digests=digests_after,
         rows_before={t.name: t.rows for t in before.tables},
         rows_after={t.name: t.rows for t in after.tables},
-        organization_sizes=sizes,
+        organization_sizes=sqlite.sizes,
     )
 
 
-def _sqlite(
+def look_with_sqlite(
     database: Path, plan: Plan, shape: Shape, ledger: LedgerRow, backup: Path
-) -> tuple[Proof, Mapping[str, Asked], Mapping[str, int]]:
+) -> SqliteWitness:
     """SQLite over the committed file, in one read transaction."""
     with contextlib.closing(open_readonly(database)) as connection:
         connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
@@ -127,21 +144,44 @@ def _sqlite(
         foreign_keys = tuple(_broken_references(connection))
         query = sql_file("audit/organization_sizes").render(**template_values(plan, shape))
         sizes = dict(connection.execute(query).fetchall())
-    return dataclasses.replace(proof, findings=proof.findings + foreign_keys), asked, sizes
+    proof = dataclasses.replace(proof, findings=proof.findings + foreign_keys)
+    return SqliteWitness(proof, asked, sizes)
+
+
+def look_with_duckdb(
+    plan: Plan,
+    shape: Shape,
+    before: Snapshot,
+    before_dir: Path,
+    after: Snapshot,
+    after_dir: Path,
+) -> DuckdbWitness:
+    """DuckDB over the two captures."""
+    differences = diff_snapshots(before, before_dir, after, after_dir)
+    counts = _duck_counts(differences, plan, after, after_dir)
+    invariants = ask_duckdb(plan, shape, before, before_dir, after, after_dir)
+    return DuckdbWitness(differences, counts, invariants)
 
 
 def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """SQLite's own check of every foreign key in the database."""
-    query = (
-        "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check(NULL, 'main')"
-        " GROUP BY 1, 2"
-    )
-    for table, parent, rows in connection.execute(query):
-        message = (
-            f'{rows:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
-            "PRAGMA foreign_key_check"
-        )
-        yield Finding("sqlite", table, "", "broken reference", rows, message)
+    """SQLite's own check of every foreign key; what was broken before is not counted."""
+    now = _references_to_nothing(connection, "main")
+    was = _references_to_nothing(connection, "before") if now else {}
+    for (table, parent), rows in now.items():
+        more = rows - was.get((table, parent), 0)
+        if more > 0:
+            message = (
+                f'{more:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
+                "PRAGMA foreign_key_check"
+            )
+            yield Finding("sqlite", table, "", "broken reference", more, message)
+
+
+def _references_to_nothing(
+    connection: sqlite3.Connection, schema: str
+) -> dict[tuple[str, str], int]:
+    query = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check(NULL, ?) GROUP BY 1, 2'
+    return {(table, parent): rows for table, parent, rows in connection.execute(query, (schema,))}
 
 
 def _duck_counts(

@@ -114,6 +114,8 @@ class _Witness:
     alphabet: Alphabet
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    known: dict[tuple[str, str], tuple[Codes, Positions]] = field(default_factory=dict)
+    """Codes of columns of resources after the migration, by table and column of the plan."""
 
     def look(self) -> None:
         """Compares every row and value of the footprint, and of the tables that it is in."""
@@ -134,7 +136,10 @@ class _Witness:
         )
         for resource in plan.resources:
             at = owners.pop(resource.table)
-            self.resource(resource, ids, np.where(at < 0, adopter, at))
+            pairing = self.resource(resource, ids, np.where(at < 0, adopter, at))
+            owner = self.after(resource.table).named(resource.owner)
+            if pairing.aligned and not self.counts[resource.table, "changed", owner]:
+                self.known[resource.table, resource.owner] = keys, at
         self.written_elsewhere()
 
     @property
@@ -205,7 +210,7 @@ class _Witness:
                     file, column, len(wrong), at[first], expected.take(first), actual.take(first)
                 )
 
-    def resource(self, resource: Resource, ids: Any, owners: Positions) -> None:
+    def resource(self, resource: Resource, ids: Any, owners: Positions) -> Pairing:
         """Every row of a resource: its organization, its timestamp, and nothing else.
 
         `owners` has for each row before the position of the user whom it belongs to.
@@ -214,7 +219,9 @@ class _Witness:
         pairing = self.unchanged(table, ("organization_id", resource.updated_at or ""))
         file = self.after(table)
         column = file.named("organization_id")
-        given = Codes(ids, self.null).of_column(file, column)
+        codes = Codes(ids, self.null)
+        given = codes.of_column(file, column)
+        self.known[table, "organization_id"] = codes, given
         self.counts[table, "changed", "organization_id"] = int((given != NULL).sum())
         if pairing.before is not None and pairing.after is not None:
             owners, given = owners[pairing.before], given[pairing.after]
@@ -228,6 +235,7 @@ class _Witness:
             self.wrong_value(file, column, len(wrong), at, gives, has)
         if resource.updated_at:
             self.timestamps(resource, resource.updated_at, file, pairing)
+        return pairing
 
     def timestamps(
         self, resource: Resource, updated_at: str, file: ColumnFile, pairing: Pairing
@@ -363,13 +371,12 @@ class _Witness:
         found: Counter[str] = Counter()
         owners: list[Positions] = []
         for resource in plan.resources:
-            file = self.after(resource.table)
-            owners.append(keys.of_column(file, resource.owner, self.as_keys))
+            owners.append(self.codes(keys, resource.table, resource.owner, self.as_keys))
             belongs_to = owners[-1]
             if plan.adopts:
                 unowned = ~pd.Series(belongs_to).isin(coded.users[coded.users >= 0]).to_numpy()
                 belongs_to = np.where(unowned, adopter, belongs_to)
-            organization = ids.of_column(file, "organization_id")
+            organization = self.codes(ids, resource.table, "organization_id")
             found.update(coded.resource_violations(CodedResource(organization, belongs_to)))
         everybody = plan.organizations.scope == "all_users"
         found.update(coded.violations(None if everybody else owners))
@@ -378,6 +385,18 @@ class _Witness:
             for table in (plan.users.table, *(r.table for r in plan.resources))
         )
         return dict(found)
+
+    def codes(
+        self,
+        codes: Codes,
+        table: str,
+        column: str,
+        change: Callable[[Any], Any] = lambda cells: cells,
+    ) -> Positions:
+        """The codes of a resource's column after, from what was found before if that will do."""
+        earlier = self.known.pop((table, column), None)
+        found = None if earlier is None else codes.recoded(earlier[1], earlier[0])
+        return codes.of_column(self.after(table), column, change) if found is None else found
 
     def is_word(self, cells: Any, word: str) -> Truths:
         """Which cells are this text."""

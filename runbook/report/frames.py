@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from runbook.records import (
+    Assessment,
     Backup,
     Finding,
     FootprintLine,
@@ -21,6 +22,7 @@ from runbook.records import (
     InvariantSeen,
     MigrateRecord,
     RehearseRecord,
+    RollbackRecord,
     StepTaken,
     TableDigest,
 )
@@ -158,6 +160,42 @@ def migration(record: MigrateRecord) -> Table:
             "seconds of waiting for the lock": f"{record.waited_seconds:.3f}",
             "seconds of proof": f"{record.gate_seconds:.3f}",
             "seconds of write lock": f"{record.locked_seconds:.3f}",
+        }
+    )
+
+
+def assessment(found: Assessment) -> Table:
+    """What a rollback does to each table, and what a full restore of the backup would lose."""
+    return _table(
+        ("table", "restored", "kept: edited", "kept: inserted", "kept: deleted", "lost by restore"),
+        (
+            (t.table, t.restored, t.edited, t.inserted, t.deleted, t.written)
+            for t in (*found.resources, *found.others)
+        ),
+    )
+
+
+def discarded(found: Assessment) -> Table:
+    """The two tables that go: how many rows there are, and how many people made since."""
+    return _table(
+        ("table", "rows", "not made by the migration"),
+        (
+            ("organizations", found.organizations, found.organizations_since),
+            ("organization_memberships", found.memberships, found.memberships_since),
+        ),
+    )
+
+
+def rollback(record: RollbackRecord) -> Table:
+    """What the rollback did."""
+    return _pairs(
+        {
+            "taken back": record.done,
+            "rows restored": record.restored,
+            "rows kept as users wrote them": record.kept,
+            "rows discarded": record.discarded,
+            "exported first": ", ".join(record.exported),
+            "proof": record.proof,
         }
     )
 

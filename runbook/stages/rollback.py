@@ -13,7 +13,7 @@ from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, Ru
 from runbook.files import sha256, write_durably
 from runbook.records import Assessment, Confirmation, RollbackRecord, SnapshotRecord, from_json
 from runbook.reversal import assess, restore_backup, roll_back
-from runbook.run import Run, Stage
+from runbook.run import Run, Stage, StageRecord
 from runbook.script import Script
 from runbook.targets import Progress, Target, no_progress, open_target
 
@@ -31,6 +31,12 @@ def look(run: Run) -> Assessment:
             return done.assessment
     run.check_allowed("rollback")
     target = open_target(run.info.database, run.info.options)
+    previous = run.record("rollback")
+    if target.ledger(run.info.plan.migration.name) is None and _is_proven(previous):
+        assert previous is not None
+        found = from_json(RollbackRecord, previous.result).assessment
+        if found is not None:  # it was killed between its commit and its record
+            return found
     return assess(target, run.info.plan, run.info.run, _checked_backup(run))
 
 
@@ -127,7 +133,8 @@ def _recover(stage: Stage, target: Target) -> RollbackRecord | None:
             f'not "{run.info.run}"; roll back in that run\'s folder, or look at the database.'
         )
     previous = stage.previous
-    if previous is not None and previous.status == "proven" and previous.result is not None:
+    if _is_proven(previous):
+        assert previous is not None
         note = "an earlier attempt was stopped after its commit; the ledger shows it is complete"
         run.log("rollback", "recovered", note=note)
         record = from_json(RollbackRecord, previous.result)
@@ -141,6 +148,11 @@ def _recover(stage: Stage, target: Target) -> RollbackRecord | None:
         f"The ledger of {run.info.database} does not hold this run, although its record says that "
         "it was committed; somebody replaced or rolled back the database, so look at it."
     )
+
+
+def _is_proven(record: StageRecord | None) -> bool:
+    """Whether a proof was kept before a commit, and nothing after it."""
+    return record is not None and record.status == "proven" and record.result is not None
 
 
 def _checked_backup(run: Run) -> Path:

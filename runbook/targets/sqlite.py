@@ -17,7 +17,7 @@ from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import LEDGER, Script
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
-from runbook.targets.sqlite_file import open_readonly
+from runbook.targets.sqlite_file import CutOff, open_readonly
 
 PAGES_AT_ONCE = 4096
 CACHE_KIBIBYTES = 131072
@@ -83,9 +83,28 @@ class SqliteTarget:
         yield self.path
 
     def ledger(self, migration: str) -> LedgerRow | None:
-        """The ledger's row, read from the file."""
+        """The ledger's row, read from the file.
+
+        A transaction that was cut off, ours or another's, is not undone before somebody opens the
+        file for writing, and until then nobody can read what is true; so that is done first.
+        """
+        try:
+            with self.reading() as connection:
+                return read_ledger(connection, migration)
+        except CutOff:
+            self._undo_cut_off()
         with self.reading() as connection:
             return read_ledger(connection, migration)
+
+    def _undo_cut_off(self) -> None:
+        """Has SQLite play back the journal that a killed writer left, as any writer would."""
+        connection = sqlite3.connect(file_uri(self.path, mode="rw"), uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            raise _refusal(error, self.path, "undoing a transaction that was cut off") from error
+        finally:
+            connection.close()
 
     def apply(
         self,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.audit.invariants import Asked, ask_duckdb, ask_sqlite
-from runbook.audit.parquet import write_snapshot
+from runbook.audit.parquet import Snapshot, write_snapshot
 from runbook.audit.witness_pandas import PandasWitness, recompute
 from runbook.plan import Plan
 from runbook.script import render
@@ -98,15 +98,10 @@ def migrate_file(before: Path, after: Path, plan: Plan) -> Migrated:
 def witnesses(done: Migrated, after: Path | None = None) -> Seen:
     """Asks all three of them about `after`, by default the migrated database itself."""
     after = after or done.after
-    folders = done.before.parent / "snapshots-before", after.parent / f"snapshots-{after.stem}"
-    shots = [
-        write_snapshot(path, folder)
-        for path, folder in zip((done.before, after), folders, strict=True)
-    ]
+    sides = _snapshots(done, after)
     with contextlib.closing(connect(after)) as connection:
         connection.execute("ATTACH ? AS before", (str(done.before),))
         asked = ask_sqlite(connection, done.plan, done.shape)
-    sides = shots[0], folders[0], shots[1], folders[1]
     return Seen(
         asked,
         ask_duckdb(done.plan, done.shape, *sides),
@@ -114,9 +109,24 @@ def witnesses(done: Migrated, after: Path | None = None) -> Seen:
     )
 
 
+def recomputed(done: Migrated, *planted: str) -> PandasWitness:
+    """What pandas alone says of the migrated database, or of a copy with something planted."""
+    after = _copy(done, *planted) if planted else done.after
+    return recompute(done.plan, done.shape, *_snapshots(done, after), done.applied_at)
+
+
+def _snapshots(done: Migrated, after: Path) -> tuple[Snapshot, Path, Snapshot, Path]:
+    old, new = done.before.parent / "snapshots-before", after.parent / f"snapshots-{after.stem}"
+    return write_snapshot(done.before, old), old, write_snapshot(after, new), new
+
+
 def broken(done: Migrated, *statements: str) -> Seen:
     """What the witnesses say of a copy in which something was planted."""
+    return witnesses(done, _copy(done, *statements))
+
+
+def _copy(done: Migrated, *statements: str) -> Path:
     copy = done.after.with_name("broken.db")
     shutil.copyfile(done.after, copy)
     execute(copy, *statements)
-    return witnesses(done, copy)
+    return copy

@@ -265,7 +265,7 @@ def footprint(*witnesses: str) -> tuple[FootprintLine, ...]:
             column,
             rule,
             predicted,
-            seen={w: predicted for w in witnesses} if predicted is not None else {},
+            seen=dict.fromkeys(witnesses, predicted) if predicted is not None else {},
         )
         for table, change, column, rule, predicted in lines
     )

@@ -1,0 +1,100 @@
+"""Stage 02: the whole migration and the way back, on a copy, with the code of the real ones."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from runbook.audit.capture import capture, digests
+from runbook.audit.equal import differences
+from runbook.audit.verification import verify
+from runbook.errors import NotProven
+from runbook.migration import look_at_backup, migrate
+from runbook.records import Finding, RehearseRecord
+from runbook.reversal import roll_back
+from runbook.run import Run, Stage
+from runbook.targets import Progress, no_progress, open_target
+from runbook.targets.sqlite import SqliteTarget
+
+
+def rehearse(
+    run: Run, *, keep: bool = False, progress: Progress = no_progress, again: bool = False
+) -> RehearseRecord:
+    """Migrates a copy of the database, verifies it, rolls it back, and verifies that too.
+
+    Args:
+        run: the run; its database is only read.
+        keep: leave the copy in the run folder, as `rehearsal/copy.db`, migrated and rolled back.
+        progress: told of each part.
+        again: rehearse once more.
+
+    Raises:
+        NotProven: the rehearsal failed, so the real migration would; the database was not touched.
+        Refused: there is no room for the copy.
+    """
+    return run.perform(
+        "rehearse", RehearseRecord, lambda stage: _rehearse(stage, keep, progress), again=again
+    )
+
+
+def _rehearse(stage: Stage, keep: bool, progress: Progress) -> RehearseRecord:
+    folder = stage.run.folder / "rehearsal"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        return _on_a_copy(stage.run, folder, progress)
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
+    began = time.perf_counter()
+    plan, name = run.info.plan, run.info.run
+    copy, backup = folder / "copy.db", folder / "backup.db"
+    open_target(run.info.database, run.info.options).backup(copy, progress)
+    target = SqliteTarget(copy)
+    target.backup(backup, progress)
+    before = capture(backup, folder / "before", immutable=True, progress=progress)
+    shape, _ = look_at_backup(backup, plan)
+    bytes_before = copy.stat().st_size
+    done = migrate(target, plan, name, backup, progress=progress)
+    assert done.ledger is not None
+    bytes_after = copy.stat().st_size
+    verified = verify(
+        copy,
+        plan,
+        shape,
+        done.ledger,
+        done.footprint,
+        backup,
+        folder / "before",
+        folder / "after",
+        digests(before, folder / "before", plan, shape),
+        progress=progress,
+    )
+    if verified.findings:
+        raise _failed("the witnesses found that", verified.findings)
+    roll_back(target, plan, name, backup, folder / "exports", progress=progress)
+    progress("Comparing with before", 0, 1)
+    left = differences(copy, backup)
+    if left:
+        raise _failed("after the way back,", left)
+    return RehearseRecord(
+        steps=done.steps,
+        footprint=verified.footprint,
+        digests=verified.digests,
+        rolled_back_equal=True,
+        locked_seconds=done.locked_seconds,
+        seconds=round(time.perf_counter() - began, 3),
+        bytes_before=bytes_before,
+        bytes_after=bytes_after,
+    )
+
+
+def _failed(what: str, findings: tuple[Finding, ...]) -> NotProven:
+    return NotProven(
+        f"The rehearsal on a copy failed: {what} {findings[0].message}; the database itself was "
+        "not touched."
+    )
