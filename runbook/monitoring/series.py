@@ -60,7 +60,8 @@ def sum_up(
     """The whole series in one record; there must be at least one look."""
     violated = [look for look in series if look.violated]
     return MonitorRecord(
-        verdict="pass" if all(look.well for look in series) else "fail",
+        # A question that was never answered is no evidence that all is well.
+        verdict="pass" if all(look.well for look in series) and _answered(series) else "fail",
         since=series[0].at,
         until=series[-1].at,
         watched_seconds=round(_watched(series), 3),
@@ -93,6 +94,10 @@ def describe(look: Look) -> str:
     if look.unanswered:
         said.append(f"not answered: {', '.join(look.unanswered)}")
     return "; ".join(said)
+
+
+def _answered(series: Sequence[Look]) -> bool:
+    return any(look.without_organization for look in series)
 
 
 def _watched(series: Sequence[Look]) -> float:

@@ -73,7 +73,7 @@ class Watcher:
         try:
             with self.target.reading() as connection:
                 self._ask(connection, seen)
-        except TargetError as error:
+        except (TargetError, sqlite3.Error) as error:
             seen.unanswered["database"] = str(error)
         lines = self._log_lines()
         page = self.plan.window.health
@@ -157,7 +157,7 @@ class _Seen:
 
 
 def _files() -> Iterator[SqlFile]:
-    """Rows without an organization first: they are what old code leaves, and an index finds them."""
+    """First the rows without an organization: old code leaves them, and an index finds them."""
     files = {file.name: file for file in sql_files("invariants")}
     yield files[WITHOUT]
     for name in LASTING:

@@ -54,14 +54,13 @@ def monitor(
         Violated: an invariant is violated, and `exit_on_violation` was asked for.
     """
     with run.locked("monitor"):
-        if run.finished("monitor") and not once:
+        if run.finished("monitor"):
             return run.result("monitor", MonitorRecord)
         run.check_allowed("monitor")
         previous, series = run.record("monitor"), list(read_series(run.folder))
         began = series[0].at if series else now()
         stage = Stage(run, "monitor", began, time.perf_counter(), previous)
-        if previous is None or previous.status != "finished":
-            stage.write("started", sum_up(series, seconds) if series else None)
+        stage.write("started", sum_up(series, seconds) if series else None)
         run.log("monitor", "started", looks=len(series))
         try:
             return _watch(stage, series, seconds, every, once, exit_on_violation, tell)

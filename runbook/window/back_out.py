@@ -13,17 +13,20 @@ from runbook.window.state import window_state
 Say = Callable[[str], object]
 
 
-def back_out(run: Run, say: Say = print) -> None:
+def back_out(run: Run, roll_back: Callable[[], object] | None = None, say: Say = print) -> None:
     """Leaves the database as before and the application open, or stops at what does not let it.
 
     Nothing is opened over a database or code that it does not fit: where the state is not known,
     or the new code cannot be taken back, the application stays shut.
 
+    Args:
+        run: the run whose window failed.
+        roll_back: runs the stage rollback; left out: it is called directly.
+        say: prints a line.
+
     Raises:
         RunbookError: a step on the way out failed; the application may still be shut.
     """
-    from runbook.stages.rollback import rollback
-
     run.log("window", "backing out")
     state = window_state(run)
     if state.database == "unknown":
@@ -35,8 +38,11 @@ def back_out(run: Run, say: Say = print) -> None:
         if state.maintenance == "unknown":
             # Opening it may have gone half way; nobody should write while it is rolled back.
             steps.maintenance_on(run)
-        agreed = Confirmation(run.info.operator or "unknown", now(), "--on-failure rollback")
-        record: RollbackRecord = rollback(run, agreed)
+        if roll_back is None:
+            _roll_back(run)
+        else:
+            roll_back()
+        record = run.result("rollback", RollbackRecord)
         if not record.done or record.findings:
             raise WindowFailed(
                 "The rollback is not proven, so the application stays shut; see its findings in "
@@ -55,3 +61,9 @@ def back_out(run: Run, say: Say = print) -> None:
         say(
             f"  {'open':<10} {steps.summary(steps.maintenance_off(run, again=True, old_code=True))}"
         )
+
+
+def _roll_back(run: Run) -> None:
+    from runbook.stages.rollback import rollback
+
+    rollback(run, Confirmation(run.info.operator or "unknown", now(), "--on-failure rollback"))
