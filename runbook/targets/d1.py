@@ -29,10 +29,10 @@ from runbook.hazards.find import find_all
 from runbook.hazards.found import as_hazards
 from runbook.names import quote_value
 from runbook.plan import Plan
-from runbook.records import Hazard, Identity, LedgerRow
+from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
 from runbook.shape import look
-from runbook.targets import Applied, Capabilities, Explain, Progress, Prove, no_progress
+from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
 from runbook.targets.d1_config import find_config
 from runbook.targets.d1_file import (
     TRANSACTION_WORDS,
@@ -42,9 +42,10 @@ from runbook.targets.d1_file import (
     try_out,
 )
 from runbook.targets.d1_replica import LOCAL_ANSWER_BYTES, REMOTE_ANSWER_BYTES, replicate
+from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
-from runbook.targets.d1_state import check_exact, write_lock
+from runbook.targets.d1_state import check_exact, differences, write_lock
 from runbook.targets.sqlite import SqliteTarget, copy_database, immutable_uri
 from runbook.targets.wrangler import Wrangler
 
@@ -211,7 +212,7 @@ class D1Target:
 
     def apply(
         self,
-        script: Script,
+        script: Script | Prepare,
         backup: Path,
         prove: Prove,
         explain: Explain,
@@ -220,40 +221,84 @@ class D1Target:
     ) -> Applied:
         """Proves the script on a copy, has D1 run it as one unit, and proves a new replica.
 
+        A `Script` is a migration: it is applied as a file of the migrations folder. What is
+        prepared from the database as it is now takes a migration back, and its note with it.
+
         Raises:
             NotProven: the proof failed on the copy; D1 was not touched.
             Refused: D1 refused it and rolled it back, or did not run it.
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
         began = time.perf_counter()
-        self._check_unchanged(backup)
+        made: list[Script] = []
+
+        def prepared(connection: sqlite3.Connection) -> Script:
+            made.append(script if isinstance(script, Script) else script(connection))
+            return made[-1]
+
+        if isinstance(script, Script):
+            self._check_unchanged(backup)
+        now = backup if isinstance(script, Script) else self._fresh(progress)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
             copy = Path(folder) / "copy.db"
-            with contextlib.closing(_open(backup)) as source:
+            with contextlib.closing(_open(now)) as source:
                 copy_database(source, copy)
-            tried = SqliteTarget(copy).apply(script, backup, prove, explain, progress, wait)
-        waited = time.perf_counter()
-        progress("Migration in D1", 0, 1)
-        self._apply_file(script)
-        applied = time.perf_counter()
-        progress("Proof of what D1 holds", 0, 1)
-        with contextlib.closing(_open(self._fresh(progress))) as connection:
-            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
-            try:
-                prove(connection, tried.steps)
-            except NotProven as error:
-                unknown = OutcomeUnknown(
-                    f"D1 committed the migration, but what it holds now is not as it should be "
-                    f"({str(error).rstrip('.')}); look at the findings, and roll it back."
+            tried = SqliteTarget(copy).apply(prepared, backup, prove, explain, progress, wait)
+            waited = time.perf_counter()
+            progress("Change in D1", 0, 1)
+            if isinstance(script, Script):
+                self._apply_file(script)
+            else:
+                self._take_back(made[-1], now, copy, backup.parent)
+            applied = time.perf_counter()
+            progress("Proof of what D1 holds", 0, 1)
+            after = self._fresh(progress)
+            if isinstance(script, Script):
+                self._prove_committed(after, backup, prove, tried.steps)
+            elif found := differences(after, copy):
+                raise OutcomeUnknown(
+                    f"D1 took the migration back, but it does not hold what was proven on a copy "
+                    f"({found[0]}); look at it, and compare it with the backup."
                 )
-                unknown.__dict__.update(error.__dict__)
-                raise unknown from error
         return Applied(
             steps=tried.steps,
             waited_seconds=round(waited - began, 3),
             gate_seconds=round(time.perf_counter() - applied, 3),
             locked_seconds=round(applied - waited, 3),
         )
+
+    def _prove_committed(
+        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepTaken, ...]
+    ) -> None:
+        with contextlib.closing(_open(after)) as connection:
+            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
+            try:
+                prove(connection, steps)
+            except NotProven as error:
+                unknown = OutcomeUnknown(
+                    f"D1 committed the migration, but what it holds now is not as it should be "
+                    f"({str(error).rstrip('.')}); look at the findings, and roll it back."
+                )
+                unknown.record = error.record
+                raise unknown from error
+
+    def _take_back(self, script: Script, now: Path, copy: Path, keep_in: Path) -> None:
+        """Has D1 run the way back, and takes the migration's file out of the folder again."""
+        schema = read_schema(self._wrangler.read, self._config.migrations_table)
+        with contextlib.closing(_open(copy)) as copies:
+            copies.execute("ATTACH ? AS now", (immutable_uri(now),))
+            text = reversal_text(script, schema.tables, copies, self._config.migrations_table)
+        path = keep_in / "d1_rollback.sql"
+        write_durably(path, text.encode())
+        try:
+            self._wrangler.execute_file(path, f"the rollback of {script.migration}")
+        except OutcomeUnknown as error:
+            if not self._settled(script, error, undone=True):
+                raise Refused(
+                    "D1 did not run the rollback (no clear answer came, and then the migration "
+                    "was found whole); the database is as it was."
+                ) from error
+        (self._config.migrations_dir / file_name(script.migration)).unlink(missing_ok=True)
 
     def _apply_file(self, script: Script) -> None:
         """Writes the migration file and has wrangler apply it; the file stays if it happened."""
@@ -271,7 +316,7 @@ class D1Target:
         try:
             self._wrangler.migrations_apply(doing)
         except OutcomeUnknown as error:
-            if not self._happened(script, error):
+            if not self._settled(script, error):
                 path.unlink(missing_ok=True)
                 raise Refused(
                     f"D1 did not run {doing} (no clear answer came, and then nothing of it was "
@@ -286,17 +331,20 @@ class D1Target:
                 "; look at the database before anything else."
             )
 
-    def _happened(self, script: Script, unknown: OutcomeUnknown) -> bool:
-        """Looks until it is certain whether the migration happened."""
+    def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
+        """Looks until it is certain whether the migration happened (or was undone)."""
         deadline = time.monotonic() + (0 if self._local else REMOTE_PATIENCE)
         while True:
             seen = self._look(script.migration)
-            if seen.after(script.run):
+            happened, not_yet = seen.after(script.run), seen.before
+            if undone:
+                happened, not_yet = not_yet, happened
+            if happened:
                 return True
             if time.monotonic() >= deadline:
                 break
             time.sleep(5)
-        if seen.before:
+        if not_yet:
             return False
         raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
 
