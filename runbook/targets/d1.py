@@ -17,7 +17,7 @@ import json
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,22 @@ from runbook.targets.d1_replica import LOCAL_ANSWER_BYTES, REMOTE_ANSWER_BYTES, 
 from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
-from runbook.targets.d1_state import check_exact, differences, write_lock
+from runbook.targets.d1_state import (
+    check_exact,
+    copy_state,
+    differences,
+    open_state,
+    write_lock,
+)
 from runbook.targets.sqlite import SqliteTarget, copy_database, immutable_uri
 from runbook.targets.wrangler import Wrangler
 
 PREFIX = "d1:"
 REMOTE_PATIENCE = 45.0
 """Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
+
+SEEN = "d1.json"
+"""Beside the backup: what else was seen of D1 when it was taken."""
 
 OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout")
 
@@ -133,13 +142,12 @@ class D1Target:
         """
         where = "local" if self._local else "remote"
         id_ = self._config.local_id if self._local else str(self._config.remote_id)
-        tables = 0
-        if not self._local or self._wrangler.state_file.is_file():
-            query = (
-                "SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'"
-                f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
-            )
-            tables = int(self._wrangler.read([query])[0][0]["n"])
+        query = (
+            "SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'"
+            f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
+        )
+        is_there = not self._local or self._wrangler.state_file.is_file()
+        tables = int(self._ask([query])[0][0]["n"]) if is_there else 0
         if not tables:
             raise TargetError(
                 f"The {where} D1 database {self._config.name} ({id_}) has no tables; see that its "
@@ -179,15 +187,21 @@ class D1Target:
         The export is the customary backup; it loses integers above 2^53, NUL characters and
         rowids, and is left out where there are virtual tables, which it refuses.
         """
-        path = self._fresh(progress)
-        source = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
-        try:
+        if self._local:
+            replica = to.with_name("replica.tmp")
+            replica.unlink(missing_ok=True)
+            self._copy_pages(replica, progress)
+        else:
+            replica = self._fresh(progress)
+        # Copied once more, so that the backup is to the byte what it restores to.
+        with contextlib.closing(_open(replica)) as source:
             copy_database(source, to, progress)
-            virtual = source.execute(
+        if self._local:
+            replica.unlink()
+        with contextlib.closing(_open(to)) as copy:
+            (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
-            ).fetchone()[0]
-        finally:
-            source.close()
+            ).fetchone()
         exported = "left out because of virtual tables"
         if not virtual:
             self._wrangler.export(to.with_name("export.sql"))
@@ -196,10 +210,10 @@ class D1Target:
             "database": self._config.name,
             "bookmark": self._bookmark,
             "export": exported,
-            self._config.migrations_table: self._applied(),
+            "applied": self._applied(),
         }
         text = json.dumps(seen, indent=2, ensure_ascii=False) + "\n"
-        write_durably(_beside(to), text.encode())
+        write_durably(to.with_name(SEEN), text.encode())
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[Path]:
@@ -287,7 +301,13 @@ class D1Target:
         schema = read_schema(self._wrangler.read, self._config.migrations_table)
         with contextlib.closing(_open(copy)) as copies:
             copies.execute("ATTACH ? AS now", (immutable_uri(now),))
-            text = reversal_text(script, schema.tables, copies, self._config.migrations_table)
+            text = reversal_text(
+                script,
+                schema.tables,
+                copies,
+                self._config.migrations_table,
+                drop_table=_seen(keep_in)["applied"] is None,
+            )
         path = keep_in / "d1_rollback.sql"
         write_durably(path, text.encode())
         try:
@@ -355,41 +375,50 @@ class D1Target:
         for, so that what is seen cannot change any more.
         """
         if self._local:
-            if not self._wrangler.state_file.is_file():
-                raise TargetError(
-                    f"The local D1 database {self._config.name} has no state at "
-                    f"{self._wrangler.state_file}; see that its id is right."
-                )
             with write_lock(self._wrangler.state_file, wait=30):
                 pass
-        names = ", ".join(quote_value(n) for n in (*NEW_TABLES, GUARD))
-        rows = self._read_if_there(
-            LEDGER,
-            f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
-            f" WHERE migration = {quote_value(migration)}",
+        objects = self._objects()
+        ledger, applied = self._rows_of(
+            objects,
+            {
+                LEDGER: f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
+                f" WHERE migration = {quote_value(migration)}",
+                self._config.migrations_table: self._applied_sql(),
+            },
         )
-        found = self._wrangler.read(
-            [f"SELECT name FROM sqlite_schema WHERE name IN ({names}) ORDER BY name"]
-        )[0]
         return _Look(
-            ledger=LedgerRow(**rows[0]) if rows else None,
-            noted=file_name(migration) in self._applied(),
-            objects=tuple(str(row["name"]) for row in found),
+            ledger=LedgerRow(**ledger[0]) if ledger else None,
+            noted=file_name(migration) in {row["name"] for row in applied or []},
+            objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
         )
 
-    def _applied(self) -> tuple[str, ...]:
-        """The migrations that wrangler has noted as applied, in their order."""
+    def _applied(self) -> list[str] | None:
+        """The migrations that wrangler has noted as applied; None where it has no table yet."""
         table = self._config.migrations_table
-        rows = self._read_if_there(table, f"SELECT name FROM {table} ORDER BY id")
-        return tuple(str(row["name"]) for row in rows)
+        (rows,) = self._rows_of(self._objects(), {table: self._applied_sql()})
+        return None if rows is None else [str(row["name"]) for row in rows]
 
-    def _read_if_there(self, table: str, query: str) -> list[dict[str, Any]]:
-        try:
-            return self._wrangler.read([query])[0]
-        except TargetError as error:
-            if f"no such table: {table}" in str(error):
-                return []
-            raise
+    def _applied_sql(self) -> str:
+        return f"SELECT name FROM {self._config.migrations_table} ORDER BY id"
+
+    def _objects(self) -> set[str]:
+        return {str(r["name"]) for r in self._ask(["SELECT name FROM sqlite_schema"])[0]}
+
+    def _rows_of(
+        self, objects: set[str], queries: Mapping[str, str]
+    ) -> list[list[dict[str, Any]] | None]:
+        """The rows of each query about a table; None where there is no such table."""
+        asked = [query for table, query in queries.items() if table in objects]
+        answers = iter(self._ask(asked) if asked else [])
+        return [next(answers) if table in objects else None for table in queries]
+
+    def _ask(self, queries: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """Rows of simple queries: locally from the state file itself, which costs no call."""
+        if not self._local:
+            return self._wrangler.read(queries)
+        with contextlib.closing(open_state(self._wrangler.state_file)) as state:
+            state.row_factory = sqlite3.Row
+            return [[dict(row) for row in state.execute(query)] for query in queries]
 
     def _facts(self, migration: str, text: str) -> D1Facts:
         """What the probes of D1 need; an empty `text` is not tried out."""
@@ -404,7 +433,7 @@ class D1Target:
                 refused = try_out(text, migration, copy)
         return D1Facts(
             name=file_name(migration),
-            applied=self._applied(),
+            applied=tuple(self._applied() or ()),
             files=files,
             in_the_way=file_name(migration) in files,
             transaction_words=TRANSACTION_WORDS in text,
@@ -434,19 +463,29 @@ class D1Target:
                     raise changed from None
                 if was != rows[0]["sums"]:
                     raise changed
-        taken = json.loads(_beside(backup).read_text(encoding="utf-8"))
-        if taken["bookmark"] != self._wrangler.time_travel_bookmark():
+        if _seen(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
             raise changed
 
     def _fresh(self, progress: Progress = no_progress) -> Path:
-        """A replica of the database as it is now; the last one, where nothing was written since."""
-        if self._replica is not None and self._still_exact(self._replica):
-            return self._replica
+        """A file that holds what the database holds now, without wrangler's own table.
+
+        Locally it is copied from the state file, which is exact and takes no calls; remotely it is
+        a replica, kept as long as nothing is written.
+        """
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="runbook-d1-")
         to = Path(self._folder.name) / "replica.db"
-        to.unlink(missing_ok=True)
-        self._replica = None
+        if self._local:
+            to.unlink(missing_ok=True)
+            copy_state(self._wrangler.state_file, to, self._config.migrations_table)
+        elif not to.exists() or self._wrangler.time_travel_bookmark() != self._bookmark:
+            to.unlink(missing_ok=True)
+            self._copy_pages(to, progress)
+        self._replica = to
+        return to
+
+    def _copy_pages(self, to: Path, progress: Progress) -> None:
+        """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
         bookmark = "" if self._local else self._wrangler.time_travel_bookmark()
         replicate(
             self._wrangler.read,
@@ -455,28 +494,24 @@ class D1Target:
             leave_out=self._config.migrations_table,
             told=lambda table, done, total: progress(f"Copying {table}", done, total),
         )
-        self._replica, self._bookmark = to, bookmark
-        if not self._still_exact(to):
-            self._replica = None
-            raise TargetError(
-                f"The D1 database {self._config.name} was written to while it was copied; put the "
-                "application into maintenance mode and try again."
-            )
-        return to
-
-    def _still_exact(self, replica: Path) -> bool:
-        if not self._local:
-            return self._wrangler.time_travel_bookmark() == self._bookmark
         try:
-            check_exact(replica, self._wrangler.state_file, self._config.migrations_table)
+            if self._local:
+                check_exact(to, self._wrangler.state_file, self._config.migrations_table)
+            elif self._wrangler.time_travel_bookmark() != bookmark:
+                raise TargetError(
+                    f"The D1 database {self._config.name} was written to while it was copied; put "
+                    "the application into maintenance mode and try again."
+                )
         except TargetError:
-            return False
-        return True
+            to.unlink()
+            raise
+        self._bookmark = bookmark
 
 
-def _beside(backup: Path) -> Path:
-    """What was seen of D1 when the backup was taken."""
-    return backup.with_name("d1.json")
+def _seen(folder: Path) -> dict[str, Any]:
+    """What was seen of D1 when the backup in this folder was taken."""
+    seen: dict[str, Any] = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+    return seen
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from runbook.names import quote_name, quote_value
 from runbook.script import GUARD, Script
 from runbook.targets.d1_cells import RawText, literal
 from runbook.targets.d1_file import spaced
-from runbook.targets.d1_schema import StoredTable, sums_sql
+from runbook.targets.d1_schema import COUNTERS, StoredTable, sums_sql
 
 STATEMENT_CHARACTERS = 8_000
 """About the length of one statement: wrangler takes time that grows with the square of it."""
@@ -34,7 +34,11 @@ _REFERS = re.compile(r"\bbefore\.")
 
 
 def reversal_text(
-    script: Script, tables: Sequence[StoredTable], copies: sqlite3.Connection, migrations_table: str
+    script: Script,
+    tables: Sequence[StoredTable],
+    copies: sqlite3.Connection,
+    migrations_table: str,
+    drop_table: bool,
 ) -> str:
     """The script as a file for D1, which also takes back wrangler's note of the migration.
 
@@ -44,6 +48,7 @@ def reversal_text(
         copies: a connection with the replica attached as `now`, and as `main` the copy on which
             the script ran.
         migrations_table: wrangler's table of applied migrations.
+        drop_table: whether that table came with the migration.
 
     Raises:
         TargetError: a statement needs the backup in a way that cannot be written out.
@@ -70,8 +75,8 @@ def reversal_text(
                 )
             else:
                 parts.append(spaced(statement))
-    note = quote_value(f"{script.migration}.sql")
-    parts.append(f"DELETE FROM {migrations_table} WHERE name = {note};")
+    parts.append("-- Take back wrangler's note, so that the migration can be applied again")
+    parts += _without_note(f"{script.migration}.sql", migrations_table, drop_table)
     parts.append(f"DROP TABLE {GUARD};")
     return "\n\n".join(parts) + "\n"
 
@@ -91,6 +96,19 @@ def _guard(tables: Sequence[StoredTable], copies: sqlite3.Connection) -> Iterato
             f"INSERT INTO {GUARD} (name, subject, rows)\n"
             f"SELECT 'sums', {quote_value(table.name)}, ({query}) <> {quote_value(was[0])};"
         )
+
+
+def _without_note(name: str, table: str, drop: bool) -> list[str]:
+    """Statements that remove wrangler's note of a migration, and put its counter back."""
+    if drop:
+        return [f"DROP TABLE {table};"]
+    note = f"SELECT id FROM {table} WHERE name = {quote_value(name)}"
+    of_table = f"name = {quote_value(table)}"
+    return [
+        f"UPDATE {COUNTERS} SET seq = seq - 1 WHERE {of_table} AND seq = ({note});",
+        f"DELETE FROM {COUNTERS} WHERE {of_table} AND seq = 0;",
+        f"DELETE FROM {table} WHERE name = {quote_value(name)};",
+    ]
 
 
 def _restored(copies: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
