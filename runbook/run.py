@@ -337,6 +337,7 @@ class Run:
         return problem if problem.endswith("take a new one") else ""
 
     def next_order(self) -> int:
+        """The number of the stage that begins now, counted from 1."""
         orders = [0]
         for stage in STAGES:
             with contextlib.suppress(RunFolderError):
