@@ -97,6 +97,7 @@ def migrate(
             shape,
             expected,
             defer_untouched=plan.proof.untouched == "after",
+            organizations=_predicted(footprint),
         )
         row = read_ledger(connection, plan.migration.name)
         findings = proof.findings + _time_findings(row, began)
@@ -155,6 +156,13 @@ def found_again(plan: Plan, run: str, backup: Path, row: LedgerRow) -> MigrateRe
         gate_seconds=0,
         locked_seconds=0,
         proof="after commit",
+    )
+
+
+def _predicted(footprint: tuple[FootprintLine, ...]) -> int | None:
+    """How many organizations were counted beforehand, in the backup."""
+    return next(
+        (f.predicted for f in footprint if (f.table, f.change) == ("organizations", "added")), None
     )
 
 

@@ -7,6 +7,6 @@ SELECT
     r.organization_id IS NOT {{ rules.organization_id(resource.owner_before) }} AS organization_id,
     {% if resource.updated_at -%}
     r.{{ resource.updated_at }} IS NOT {{ now }} COLLATE BINARY
-        OR typeof(r.{{ resource.updated_at }}) <> typeof({{ now }})
+        OR typeof(r.{{ resource.updated_at }}) <> '{{ now_class }}'
     {%- else -%} FALSE {%- endif %} AS updated_at
 FROM {{ after }}.{{ resource.table }} AS r
