@@ -32,7 +32,7 @@ from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow
 from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
 from runbook.shape import look
-from runbook.targets import Applied, Capabilities, Explain, Progress, Prove, no_progress
+from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
 from runbook.targets.d1_config import find_config
 from runbook.targets.d1_file import (
     TRANSACTION_WORDS,
@@ -211,7 +211,7 @@ class D1Target:
 
     def apply(
         self,
-        script: Script,
+        script: Script | Prepare,
         backup: Path,
         prove: Prove,
         explain: Explain,
@@ -225,6 +225,11 @@ class D1Target:
             Refused: D1 refused it and rolled it back, or did not run it.
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
+        if not isinstance(script, Script):
+            raise Refused(
+                "D1 holds no transaction open, so a script cannot be made inside one; this database "
+                "cannot be changed in this way."
+            )
         began = time.perf_counter()
         self._check_unchanged(backup)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
