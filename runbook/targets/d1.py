@@ -227,7 +227,7 @@ class D1Target:
         """
         if not isinstance(script, Script):
             raise Refused(
-                "D1 holds no transaction open, so a script cannot be made inside one; this database "
+                "D1 holds no transaction open, so no script can be made inside one; this database "
                 "cannot be changed in this way."
             )
         began = time.perf_counter()
