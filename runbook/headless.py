@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 
 from runbook.confirm import Ask, confirm
 from runbook.driver import Kernels, execute, kernels
-from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError
+from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
+from runbook.executed import has_notebook
+from runbook.lock import ORPHAN_SECONDS
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
@@ -16,7 +19,7 @@ from runbook.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run import Run
+from runbook.run import Run, file_stem
 
 ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
@@ -56,16 +59,51 @@ def run_stages(
     stages = ORDER[: ORDER.index(until) + 1]
     with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
         say(f"Run {run.folder}: {run.info.identity.place}")
-        todo = [s for s in stages if s == "report" or not run.finished(s)]
+        with run.locked(wait=ORPHAN_SECONDS, say=say):
+            _tidy(run)
+        if run.unsettled("rollback"):
+            raise NotAllowedNow(
+                "A rollback of this run was begun, and its record does not say whether it happened;"
+                f" call `runbook rollback --run-dir {run.folder}` again, which finds out."
+            )
+        todo = [s for s in stages if s == "report" or not _is_done(run, s, say)]
         try:
             _run(run, stages, todo, pool, yes=yes, ask=ask, say=say, show_values=show_values)
         except RunbookError:
-            if "report" not in stages or not run.finished("preflight"):
-                raise
-            _report(run, pool, say, show_values)
+            if "report" in stages:
+                try:
+                    if run.finished("preflight"):
+                        _report(run, pool, say, show_values)
+                except RunbookError as error:  # must not hide why the run stopped
+                    say(f"  report     not written: {error}")
             raise
     if "verify" in stages and run.result("verify", VerifyRecord).verdict != "pass":
         raise NotProven("The verdict is fail; the report says what was found.")
+    if "report" in stages and run.result("report", ReportRecord).verdict != "pass":
+        raise NotProven("The verdict of the report is fail, and the report says why.")
+
+
+def _is_done(run: Run, stage: str, say: Say) -> bool:
+    """Whether a stage and its notebook need not be executed again.
+
+    Raises:
+        RunFolderError: its record is damaged, and it is too late to make it anew.
+    """
+    try:
+        if not run.finished(stage):
+            return False
+    except RunFolderError as error:
+        if stage != "migrate" and run.forbidden(stage):
+            raise
+        say(f"  {stage:<10} is done again: {error}")
+        return False
+    return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
+
+
+def _tidy(run: Run) -> None:
+    """Removes notebooks that a kill left half executed."""
+    for leftover in (run.folder / "notebooks").glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _run(
@@ -91,7 +129,7 @@ def _run(
             _report(run, pool, say, show_values)
             continue
         parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
-        if stage == "migrate":
+        if stage == "migrate" and (run.unsettled(stage) or not run.finished(stage)):
             parameters |= _confirmed(run, yes, ask)
         execute(run, stage, parameters, pool)
         say(f"  {stage:<10} {summary(run, stage)}")

@@ -9,7 +9,7 @@ from runbook import timestamps
 from runbook.audit.digest import digest_table
 from runbook.audit.footprint import outside_columns
 from runbook.audit.parquet import Snapshot, write_snapshot
-from runbook.files import read_json, write_json
+from runbook.files import read_sealed, write_sealed
 from runbook.plan import Plan
 from runbook.records import TableDigest, from_json, to_json
 from runbook.script import LEDGER
@@ -33,7 +33,7 @@ def capture(
         TargetError: the database cannot be read.
     """
     snapshot = write_snapshot(database, folder, progress=progress, immutable=immutable)
-    write_json(folder / "snapshot.json", to_json(snapshot))
+    write_sealed(folder / "snapshot.json", to_json(snapshot))
     return snapshot
 
 
@@ -43,7 +43,7 @@ def read_capture(folder: Path) -> Snapshot:
     Raises:
         RunFolderError: it is missing or damaged.
     """
-    return from_json(Snapshot, read_json(folder / "snapshot.json"))
+    return from_json(Snapshot, read_sealed(folder / "snapshot.json"))
 
 
 def digests(

@@ -275,6 +275,11 @@ def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:
             f"The database {path} is locked by another process ({doing}); stop what writes to or "
             "reads from it, and try again; nothing was changed."
         )
+    if code == "SQLITE_INTERRUPT":
+        return Refused(
+            f"It was interrupted ({doing}: {path}); everything was rolled back, so the database is "
+            "as it was."
+        )
     if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
         return Refused(
             f"The disk is full ({doing}: {path}); make room and try again; everything was rolled "

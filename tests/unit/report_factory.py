@@ -112,9 +112,8 @@ class RunFolder:
             },
         )
 
-    def write(self, name: str, data: object) -> None:
-        text = json.dumps(data, indent=1)
-        (self.folder / name).write_text(text, encoding="utf-8")
+    def write(self, name: str, data: dict[str, Any]) -> None:
+        write_sealed(self.folder / name, data)
 
     def stamp(self) -> str:
         return self.at.isoformat(timespec="milliseconds")
