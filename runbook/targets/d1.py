@@ -243,6 +243,11 @@ class D1Target:
             Refused: D1 refused it and rolled it back, or did not run it.
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
+        if not isinstance(script, Script):
+            raise Refused(
+                "D1 holds no transaction open, so no script can be made inside one; this database "
+                "cannot be changed in this way."
+            )
         began = time.perf_counter()
         made: list[Script] = []
 
