@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from runbook.files import write_sealed
 from runbook.plan import Migration, Plan, Resource, Triggers, Unowned, Users
 from runbook.records import (
     Backup,
