@@ -124,6 +124,21 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     check(run, stage, earlier=earlier, problem=problem)
 
 
+class Notebooks:
+    """Executes stages as notebooks; another executor may call the stages directly."""
+
+    def __init__(self, pool: Kernels) -> None:
+        self._pool = pool
+
+    def prepare(self) -> None:
+        """Starts what the next stage will need, and does not wait for it."""
+        self._pool.start()
+
+    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        """As for the function `execute`."""
+        execute(run, stage, parameters, self._pool)
+
+
 def check(
     run: Run,
     stage: str,

@@ -246,7 +246,7 @@ class Run:
                 self.log(stage, "damaged", note=str(error))
             self.check_allowed(stage)
             self._sweep()
-            open_stage = Stage(self, stage, self._next_order(), now(), time.perf_counter())
+            open_stage = Stage(self, stage, self.next_order(), now(), time.perf_counter())
             open_stage.begin(previous, unsettled=self.unsettled(stage))
             self.log(stage, "started")
             try:
@@ -336,7 +336,8 @@ class Run:
         problem = self.snapshot_problem()
         return problem if problem.endswith("take a new one") else ""
 
-    def _next_order(self) -> int:
+    def next_order(self) -> int:
+        """The number of the stage that begins now, counted from 1."""
         orders = [0]
         for stage in STAGES:
             with contextlib.suppress(RunFolderError):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import duckdb
+
 from runbook import timestamps
 from runbook.audit.digest import digest_table
+from runbook.audit.duck import open_duckdb
 from runbook.audit.footprint import outside_columns
 from runbook.audit.parquet import Snapshot, write_snapshot
 from runbook.errors import RunFolderError
@@ -70,10 +73,11 @@ def digests(
 
     `applied_at` is the run's timestamp, replaced by a placeholder in the digest `timeless`.
     """
-    return tuple(
-        _digest(snapshot, folder, name, plan, shape, applied_at)
-        for name in (t.name for t in snapshot.tables)
-    )
+    with open_duckdb(folder) as connection:
+        return tuple(
+            _digest(snapshot, folder, name, plan, shape, applied_at, connection)
+            for name in (t.name for t in snapshot.tables)
+        )
 
 
 def _digest(
@@ -83,18 +87,23 @@ def _digest(
     plan: Plan,
     shape: Shape,
     applied_at: str | None,
+    connection: duckdb.DuckDBPyConnection,
 ) -> TableDigest:
     table = next(t for t in snapshot.tables if t.name == name)
     path = folder / table.file
-    everything = digest_table(path, table.columns)
+    everything = digest_table(path, table.columns, connection=connection)
     outside = outside_columns(plan, name, table.columns)
     replace = _timestamps(snapshot, name, plan, shape, applied_at) if applied_at else {}
     return TableDigest(
         table=name,
         rows=table.rows,
         all_columns=everything,
-        outside=everything if outside == table.columns else digest_table(path, outside),
-        timeless=digest_table(path, table.columns, replace=replace) if replace else everything,
+        outside=everything
+        if outside == table.columns
+        else digest_table(path, outside, connection=connection),
+        timeless=digest_table(path, table.columns, replace=replace, connection=connection)
+        if replace
+        else everything,
     )
 
 

@@ -16,23 +16,29 @@ from typing import Any, Literal, TypeVar
 from runbook.errors import RunFolderError
 from runbook.executed import altered_notebooks
 from runbook.files import read_sealed
+from runbook.monitoring.series import read_series
 from runbook.plan import Plan
 from runbook.records import (
     Finding,
     FootprintLine,
     Identity,
     InvariantSeen,
+    Look,
     MigrateRecord,
     PreflightRecord,
     RehearseRecord,
     RollbackRecord,
+    ScanSeen,
     SnapshotRecord,
     StepTaken,
+    Tick,
     VerifyRecord,
+    WindowStep,
     from_json,
 )
 from runbook.report.masking import mask_emails, mask_finding
 from runbook.report.text import map_text, visible
+from runbook.window.store import STEPS, read_scan, read_step, read_ticks
 
 T = TypeVar("T")
 Status = Literal["not run", "started", "proven", "finished", "failed", "damaged"]
@@ -98,6 +104,10 @@ class Facts:
     verify: VerifyRecord | None = None
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
+    looks: tuple[Look, ...] = ()
+    window: Mapping[str, WindowStep] = field(default_factory=dict)
+    ticks: Mapping[int, Tick] = field(default_factory=dict)
+    scan: ScanSeen | None = None
     executed: tuple[ExecutedSql, ...] = ()
     damage: tuple[str, ...] = ()
     values_shown: bool = False
@@ -187,6 +197,8 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
         verify=result(VerifyRecord, "verify"),
         rollback=result(RollbackRecord, "rollback"),
         monitor=results["monitor"] or {},
+        looks=map_text(read_series(run_dir), visible),
+        **_window(run_dir, damage),
         executed=_executed(run_dir / "sql"),
         damage=(*damage, *altered_notebooks(run_dir)),
         values_shown=show_values,
@@ -225,6 +237,30 @@ def _stage(
         damage.append(f"stages/{path.name} is damaged and tells nothing")
         return StageSeen(number, name, title, status="damaged"), None
     return seen, result
+
+
+def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
+    """What the maintenance window left: its steps by name, ticks by line, and the scan."""
+    window: dict[str, WindowStep] = {}
+    for name in STEPS:
+        try:
+            step = read_step(run_dir, name)
+        except RunFolderError as error:
+            damage.append(f"window/{name}: {error}")
+            continue
+        if step is not None:
+            window[name] = map_text(step, visible)
+    ticks: tuple[Tick, ...] = ()
+    scan: ScanSeen | None = None
+    try:
+        ticks, scan = read_ticks(run_dir), read_scan(run_dir)
+    except RunFolderError as error:
+        damage.append(f"window: {error}")
+    return {
+        "window": window,
+        "ticks": {tick.line: map_text(tick, visible) for tick in ticks},
+        "scan": scan and map_text(scan, visible),
+    }
 
 
 def _texts(data: object) -> dict[str, str]:
@@ -271,5 +307,10 @@ def _masked(facts: Facts) -> Facts:
         verify=facts.verify and findings(facts.verify),
         rollback=facts.rollback and findings(facts.rollback),
         monitor=mask_emails(dict(facts.monitor)),
+        looks=mask_emails(facts.looks),
+        window={
+            name: dataclasses.replace(mask_emails(step), by=step.by)
+            for name, step in facts.window.items()
+        },
         executed=tuple(dataclasses.replace(e, text=mask_emails(e.text)) for e in facts.executed),
     )

@@ -136,7 +136,7 @@ class SqliteTarget:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise _refusal(error, self.path, "migrating it") from error
+                    raise _refusal(error, self.path, "changing it") from error
                 raise
             ended = time.perf_counter()
         finally:

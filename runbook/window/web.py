@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,28 +56,43 @@ def ask(page: Maintenance | Health, at: float = 0.0, limit: float = ONE_ANSWER) 
     return Answer(at, status, True)
 
 
-def ask_until_well(
-    page: Maintenance | Health, tell: Callable[[Answer], None] = lambda answer: None
-) -> Answers:
+def ask_until_well(page: Maintenance | Health) -> Answers:
     """Asks every `page.every` seconds until the answer is as expected, at most `page.timeout`."""
+    return _ask_until(page, lambda answer: answer, "did not answer as expected")
+
+
+def ask_until_gone(page: Maintenance) -> Answers:
+    """Asks until the address answers without an error and not as in maintenance any more."""
+
+    def judge(answer: Answer) -> Answer:
+        if answer.well:
+            return dataclasses.replace(answer, well=False, note="still in maintenance")
+        gone = 0 < answer.status < 500
+        return dataclasses.replace(answer, well=gone, note="" if gone else answer.note)
+
+    return _ask_until(page, judge, "did not come back")
+
+
+def _ask_until(
+    page: Maintenance | Health, judge: Callable[[Answer], Answer], otherwise: str
+) -> Answers:
     began = time.monotonic()
     series: list[Answer] = []
     while True:
         at = time.monotonic() - began
         left = page.timeout - at
-        answer = ask(page, round(at, 3), max(min(ONE_ANSWER, left), 0.2))
+        answer = judge(ask(page, round(at, 3), max(min(ONE_ANSWER, left), 0.2)))
         series.append(answer)
-        tell(answer)
         if answer.well:
             return Answers(_thinned(series))
-        wait = page.every - (time.monotonic() - began - at)
-        if time.monotonic() - began + max(wait, 0) >= page.timeout:
-            problem = (
-                f"{show_address(page.url)} did not answer as expected within {page.timeout:g} s "
-                f"(last: {answer.note})"
+        wait = max(page.every - (time.monotonic() - began - at), 0)
+        if time.monotonic() - began + wait >= page.timeout:
+            return Answers(
+                _thinned(series),
+                f"{show_address(page.url)} {otherwise} within {page.timeout:g} s "
+                f"(last: {answer.note})",
             )
-            return Answers(_thinned(series), problem)
-        time.sleep(max(wait, 0))
+        time.sleep(wait)
 
 
 def expected(page: Maintenance | Health) -> str:

@@ -8,6 +8,7 @@ strictly, with what is committed: nothing may remain.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -310,7 +311,9 @@ class _Trial:
             done = [t.action for t in self._tried if t.subject == name]
             actions = ("create", "read", "update", "delete")
             at = next((a for a in actions if a not in done), "delete")
-            self._tried.append(Tried(name, at, False, str(error)))
+            # What only the application's own connections know is no fault of the application.
+            ours = re.match(r"no such (function|collation|module)", str(error))
+            self._tried.append(Tried(name, at, None if ours else False, str(error)))
 
     def _say(
         self, subject: str, action: str, ok: bool | None, note: str, *, stop: bool = True
