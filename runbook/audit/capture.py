@@ -12,7 +12,8 @@ from runbook.audit.digest import digest_table
 from runbook.audit.duck import open_duckdb
 from runbook.audit.footprint import outside_columns
 from runbook.audit.parquet import Snapshot, write_snapshot
-from runbook.files import read_sealed, write_sealed
+from runbook.errors import RunFolderError
+from runbook.files import read_sealed, sha256, write_sealed
 from runbook.plan import Plan
 from runbook.records import TableDigest, from_json, to_json
 from runbook.script import LEDGER
@@ -47,6 +48,22 @@ def read_capture(folder: Path) -> Snapshot:
         RunFolderError: it is missing or damaged.
     """
     return from_json(Snapshot, read_sealed(folder / "snapshot.json"))
+
+
+def check_capture(folder: Path) -> None:
+    """Looks at every Parquet file of a capture before something is concluded from it.
+
+    Raises:
+        RunFolderError: a file is missing or is not as it was written.
+    """
+    for table in read_capture(folder).tables:
+        path = folder / table.file
+        if not path.is_file() or sha256(path) != table.sha256:
+            what = "not as it was written (its checksum differs)" if path.is_file() else "missing"
+            raise RunFolderError(
+                f'The snapshot file {path} of the table "{table.name}" is {what}; put the original '
+                "back."
+            )
 
 
 def digests(

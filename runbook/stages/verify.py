@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runbook.audit.capture import check_capture
 from runbook.audit.verification import verify as ask_witnesses
 from runbook.errors import OutcomeUnknown
-from runbook.evidence import check_capture, checked_backup
+from runbook.evidence import checked_backup
 from runbook.migration import look_at_backup
 from runbook.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.run import Run, Stage
