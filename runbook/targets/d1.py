@@ -41,7 +41,8 @@ from runbook.targets.d1_file import (
     file_text,
     try_out,
 )
-from runbook.targets.d1_replica import LOCAL_ANSWER_BYTES, REMOTE_ANSWER_BYTES, replicate
+from runbook.targets.d1_reading import LOCAL, REMOTE
+from runbook.targets.d1_replica import replicate
 from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
@@ -490,7 +491,7 @@ class D1Target:
         replicate(
             self._wrangler.read,
             to,
-            answer_bytes=LOCAL_ANSWER_BYTES if self._local else REMOTE_ANSWER_BYTES,
+            pace=LOCAL if self._local else REMOTE,
             leave_out=self._config.migrations_table,
             told=lambda table, done, total: progress(f"Copying {table}", done, total),
         )
