@@ -43,6 +43,10 @@ def main() -> None:
 @click.option("--operator", default="", help="Who does it; left out: the account's name.")
 @click.option("--ticket", default="", help="What it is done for.")
 @click.option("--show-values", is_flag=True, help="Print personal data in the report.")
+@click.option("--wrangler-config", default="", help="For D1: left out, the one in this folder.")
+@click.option("--local", "where", flag_value="local", help="For D1: the local database.")
+@click.option("--remote", "where", flag_value="remote", help="For D1: the one at Cloudflare.")
+@click.option("--persist-to", default="", help="For D1: where the local database is kept.")
 @click.option(
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
@@ -58,13 +62,23 @@ def run(
     operator: str,
     ticket: str,
     show_values: bool,
+    wrangler_config: str,
+    where: str | None,
+    persist_to: str,
     on_failure: Literal["stop", "rollback"],
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
     from runbook.headless import run_stages
-    from runbook.opening import open_run
+    from runbook.opening import open_run, target_options
 
-    opened = open_run(database, plan=plan, run_dir=run_dir, operator=operator, ticket=ticket)
+    opened = open_run(
+        database,
+        plan=plan,
+        run_dir=run_dir,
+        operator=operator,
+        ticket=ticket,
+        options=target_options(wrangler_config, where or "", persist_to),
+    )
     run_stages(
         opened,
         until=until,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, Protocol
 
 from runbook.confirm import Ask, confirm
 from runbook.driver import Notebooks, kernels
-from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError
+from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
+from runbook.executed import has_notebook
+from runbook.lock import ORPHAN_SECONDS
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
@@ -19,7 +22,7 @@ from runbook.records import (
     VerifyRecord,
     WindowStep,
 )
-from runbook.run import Run
+from runbook.run import Run, file_stem
 from runbook.window import steps
 from runbook.window.back_out import back_out
 from runbook.window.state import block, maintenance_state, may_be_shut, window_state
@@ -84,13 +87,24 @@ def run_stages(
     stages = ORDER[: ORDER.index(until) + 1]
     with run.locked("run"), _executor(run, executor) as runner:
         say(f"Run {run.folder}: {run.info.identity.place}")
-        todo = [s for s in stages if s == "report" or not run.finished(s)]
+        with run.locked(wait=ORPHAN_SECONDS, say=say):
+            _tidy(run)
+        if run.unsettled("rollback"):
+            raise NotAllowedNow(
+                "A rollback of this run was begun, and its record does not say whether it happened;"
+                f" call `runbook rollback --run-dir {run.folder}` again, which finds out."
+            )
+        todo = [s for s in stages if s == "report" or not _is_done(run, s, say)]
         try:
             _run(run, stages, todo, runner, yes=yes, ask=ask, say=say)
         except RunbookError as error:
             last = _leave(run, error, on_failure, runner, say)
-            if "report" in stages and run.finished("preflight"):
-                _report(run, runner, say, show_values)
+            if "report" in stages:
+                try:
+                    if run.finished("preflight"):
+                        _report(run, runner, say, show_values)
+                except RunbookError as problem:  # must not hide why the run stopped
+                    say(f"  report     not written: {problem}")
             raise last from None
         except BaseException:  # interrupted
             if may_be_shut(run):
@@ -100,6 +114,31 @@ def run_stages(
             _report(run, runner, say, show_values)
         elif may_be_shut(run):
             say(block(run, f"the run was to end after {until}"))
+    if "report" in stages and run.result("report", ReportRecord).verdict != "pass":
+        raise NotProven("The verdict of the report is fail, and the report says why.")
+
+
+def _is_done(run: Run, stage: str, say: Say) -> bool:
+    """Whether a stage and its notebook need not be executed again.
+
+    Raises:
+        RunFolderError: its record is damaged, and it is too late to make it anew.
+    """
+    try:
+        if not run.finished(stage):
+            return False
+    except RunFolderError as error:
+        if stage != "migrate" and run.forbidden(stage):
+            raise
+        say(f"  {stage:<10} is done again: {error}")
+        return False
+    return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
+
+
+def _tidy(run: Run) -> None:
+    """Removes notebooks that a kill left half executed."""
+    for leftover in (run.folder / "notebooks").glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -141,7 +180,7 @@ def _run(
                 agreed = _confirmed(run, yes, ask)
             _shut(run, say)
         parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
-        if stage == "migrate":
+        if stage == "migrate" and (run.unsettled(stage) or not run.finished(stage)):
             parameters |= agreed or _confirmed(run, yes, ask)
         runner.execute(run, stage, parameters)
         say(f"  {stage:<10} {summary(run, stage)}")

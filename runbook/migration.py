@@ -135,6 +135,29 @@ def migrate(
     )
 
 
+def found_again(plan: Plan, run: str, backup: Path, row: LedgerRow) -> MigrateRecord | None:
+    """What can be said of a committed migration whose record is lost; None if the SQL was other.
+
+    The ledger's row came with the proof in one transaction, but the evidence of that proof is
+    gone, so the record claims only what the verification proves once more after the commit.
+    """
+    shape, footprint = look_at_backup(backup, plan)
+    if render(plan, shape, run).checksum != row.checksum:
+        return None
+    return MigrateRecord(
+        committed=True,
+        ledger=row,
+        steps=(),
+        footprint=footprint,
+        findings=(),
+        invariants=(),
+        waited_seconds=0,
+        gate_seconds=0,
+        locked_seconds=0,
+        proof="after commit",
+    )
+
+
 def _complete(
     proof: Proof, footprint: tuple[FootprintLine, ...]
 ) -> dict[tuple[str, str, str], int]:

@@ -56,6 +56,18 @@ def open_run(
     )
 
 
+def target_options(
+    wrangler_config: str = "", where: str = "", persist_to: str = ""
+) -> dict[str, str]:
+    """How a D1 database is reached, with whole paths, so that every folder means the same."""
+    given = {
+        "wrangler_config": str(Path(wrangler_config).resolve()) if wrangler_config else "",
+        "where": where,
+        "persist_to": str(Path(persist_to).resolve()) if persist_to else "",
+    }
+    return {name: value for name, value in given.items() if value}
+
+
 def _reopen(folder: Path, database: str, plan: str) -> Run:
     """The run in `folder`, if it is a run of this database by this plan."""
     run = Run.open(folder)

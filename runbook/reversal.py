@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbook.audit.objects_since import broken_object, objects_since
@@ -18,13 +19,12 @@ from runbook.audit.strict import compare_objects, compare_table
 from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import NotProven, Refused, RunbookError
 from runbook.exports import export_organizations
-from runbook.migration import look_at_backup
 from runbook.names import quote_name
 from runbook.plan import Plan
 from runbook.records import Assessment, Finding, RollbackRecord, StepTaken, TableSince
 from runbook.reversal_script import render_rollback
 from runbook.script import LEDGER, NEW_TABLES, Script, Step, template_values
-from runbook.shape import Shape, fired_triggers
+from runbook.shape import Shape, fired_triggers, look
 from runbook.sql import sql_file
 from runbook.targets import Progress, Target, no_progress
 from runbook.targets.sqlite import SqliteTarget, immutable_uri, read_ledger
@@ -36,7 +36,7 @@ def assess(target: Target, plan: Plan, run: str, backup: Path) -> Assessment:
     Raises:
         Refused: the ledger does not hold `run`, or a resource table is not there any more.
     """
-    shape, _ = look_at_backup(backup, plan)
+    shape = _shape(backup, plan)
     with target.reading() as connection, _attached(connection, backup):
         connection.execute("BEGIN")  # one state of the database for all counts
         try:
@@ -80,7 +80,7 @@ def roll_back(
         NotProven: the proof failed and everything was rolled back; the error's attribute `record`
             holds the findings.
     """
-    shape, _ = look_at_backup(backup, plan)
+    shape = _shape(backup, plan)
     guard = WriteGuard(plan)
     before: Before | None = None
     state = RollbackRecord(False, 0, 0, 0, (), (), 0.0)
@@ -88,16 +88,21 @@ def roll_back(
     def prepare(connection: sqlite3.Connection) -> Script:
         nonlocal before, state
         _check_ledger(connection, plan, run)
-        progress("Compare with the backup", 0, 1)
-        written = _find_all_written(connection, plan, shape)
-        found = _assessment(connection, plan, shape, written, others=False)
+        progress("Compare with the backup, export organizations", 0, 1)
+        with ThreadPoolExecutor(1) as pool:
+            # Nobody else can write now, so that a second connection reads the same state.
+            exporting = pool.submit(_export, target, exports)
+            written = _find_all_written(connection, plan, shape)
+            found = _assessment(connection, plan, shape, written, others=False)
+            files = exporting.result()
         state = dataclasses.replace(
-            state, restored=found.restored, kept=found.kept, discarded=found.discarded
+            state,
+            restored=found.restored,
+            kept=found.kept,
+            discarded=found.discarded,
+            assessment=found,
+            exported=files,
         )
-        progress("Export organizations", 0, 1)
-        files = export_organizations(connection, exports)
-        named = tuple(str(f.relative_to(exports.parent)) for f in files)
-        state = dataclasses.replace(state, assessment=found, exported=named)
         _refuse(state, found, discard_organizations)
         broken = broken_object(connection)
         if broken:
@@ -173,8 +178,6 @@ def restore_backup(
             f"means from {backup}."
         )
     found = assess(target, plan, run, backup)
-    with target.reading() as connection:
-        files = export_organizations(connection, exports)
     record = RollbackRecord(
         done=False,
         restored=found.restored,
@@ -183,7 +186,7 @@ def restore_backup(
         findings=(),
         steps=(),
         locked_seconds=0.0,
-        exported=tuple(str(f.relative_to(exports.parent)) for f in files),
+        exported=_export(target, exports),
         how="restore",
         assessment=found,
         proof="after commit",
@@ -198,6 +201,13 @@ def restore_backup(
     return dataclasses.replace(record, done=True)
 
 
+def _export(target: Target, exports: Path) -> tuple[str, ...]:
+    """Exports both tables; names the files from the run folder on."""
+    with target.reading() as connection:
+        files = export_organizations(connection, exports)
+    return tuple(str(file.relative_to(exports.parent)) for file in files)
+
+
 # -- before ----------------------------------------------------------------------------------
 
 
@@ -208,6 +218,15 @@ def _attached(connection: sqlite3.Connection, backup: Path) -> Iterator[None]:
         yield
     finally:
         connection.execute("DETACH before")
+
+
+def _shape(backup: Path, plan: Plan) -> Shape:
+    """The database's shape from before the migration."""
+    connection = sqlite3.connect(immutable_uri(backup), uri=True, isolation_level=None)
+    try:
+        return look(connection, plan)
+    finally:
+        connection.close()
 
 
 def _check_ledger(connection: sqlite3.Connection, plan: Plan, run: str) -> None:

@@ -33,7 +33,7 @@ class SqlFile:
 
     def render(self, **values: object) -> str:
         """The SQL for these values; a name that is missing is an error, never an empty text."""
-        return environment().from_string(self.body).render(**values).strip() + "\n"
+        return _template(self.body).render(**values).strip() + "\n"
 
 
 @functools.cache
@@ -47,6 +47,12 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+
+
+@functools.cache
+def _template(body: str) -> jinja2.Template:
+    """A template, compiled once: a run renders most of them several times."""
+    return environment().from_string(body)
 
 
 @functools.cache

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import duckdb
+
 from runbook import timestamps
 from runbook.audit.digest import digest_table
+from runbook.audit.duck import open_duckdb
 from runbook.audit.footprint import outside_columns
 from runbook.audit.parquet import Snapshot, write_snapshot
-from runbook.files import read_json, write_json
+from runbook.files import read_sealed, write_sealed
 from runbook.plan import Plan
 from runbook.records import TableDigest, from_json, to_json
 from runbook.script import LEDGER
@@ -33,7 +36,7 @@ def capture(
         TargetError: the database cannot be read.
     """
     snapshot = write_snapshot(database, folder, progress=progress, immutable=immutable)
-    write_json(folder / "snapshot.json", to_json(snapshot))
+    write_sealed(folder / "snapshot.json", to_json(snapshot))
     return snapshot
 
 
@@ -43,7 +46,7 @@ def read_capture(folder: Path) -> Snapshot:
     Raises:
         RunFolderError: it is missing or damaged.
     """
-    return from_json(Snapshot, read_json(folder / "snapshot.json"))
+    return from_json(Snapshot, read_sealed(folder / "snapshot.json"))
 
 
 def digests(
@@ -53,10 +56,11 @@ def digests(
 
     `applied_at` is the run's timestamp, replaced by a placeholder in the digest `timeless`.
     """
-    return tuple(
-        _digest(snapshot, folder, name, plan, shape, applied_at)
-        for name in (t.name for t in snapshot.tables)
-    )
+    with open_duckdb(folder) as connection:
+        return tuple(
+            _digest(snapshot, folder, name, plan, shape, applied_at, connection)
+            for name in (t.name for t in snapshot.tables)
+        )
 
 
 def _digest(
@@ -66,18 +70,23 @@ def _digest(
     plan: Plan,
     shape: Shape,
     applied_at: str | None,
+    connection: duckdb.DuckDBPyConnection,
 ) -> TableDigest:
     table = next(t for t in snapshot.tables if t.name == name)
     path = folder / table.file
-    everything = digest_table(path, table.columns)
+    everything = digest_table(path, table.columns, connection=connection)
     outside = outside_columns(plan, name, table.columns)
     replace = _timestamps(snapshot, name, plan, shape, applied_at) if applied_at else {}
     return TableDigest(
         table=name,
         rows=table.rows,
         all_columns=everything,
-        outside=everything if outside == table.columns else digest_table(path, outside),
-        timeless=digest_table(path, table.columns, replace=replace) if replace else everything,
+        outside=everything
+        if outside == table.columns
+        else digest_table(path, outside, connection=connection),
+        timeless=digest_table(path, table.columns, replace=replace, connection=connection)
+        if replace
+        else everything,
     )
 
 

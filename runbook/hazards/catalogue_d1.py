@@ -39,8 +39,8 @@ D1 = definitions(
         "d1_transaction_words",
         "block",
         "The script contains the words BEGIN TRANSACTION",
-        "wrangler deletes them, and COMMIT; with them, even inside texts and triggers, so something "
-        "else would be run than what was shown.",
+        "wrangler deletes them, and COMMIT; with them, even inside texts and triggers, so what is "
+        "run would not be what was shown.",
         "Rename what is called so, or drop the trigger that contains them.",
     ),
     (

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from runbook.errors import RunFolderError
-from runbook.files import read_json
+from runbook.executed import altered_notebooks
+from runbook.files import read_sealed
 from runbook.monitoring.series import read_series
 from runbook.plan import Plan
 from runbook.records import (
@@ -152,7 +153,7 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
     Raises:
         RunFolderError: there is no run in this folder, or its `run.json` is damaged.
     """
-    info = map_text(read_json(run_dir / "run.json"), visible)
+    info = map_text(read_sealed(run_dir / "run.json"), visible)
     damage: list[str] = []
 
     def record(cls: type[T], data: object, what: str) -> T | None:
@@ -199,7 +200,7 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
         looks=map_text(read_series(run_dir), visible),
         **_window(run_dir, damage),
         executed=_executed(run_dir / "sql"),
-        damage=tuple(damage),
+        damage=(*damage, *altered_notebooks(run_dir)),
         values_shown=show_values,
     )
     return facts if show_values else _masked(facts)
@@ -212,7 +213,7 @@ def _stage(
     if not path.exists():
         return StageSeen(number, name, title), None
     try:
-        data = map_text(read_json(path), visible)
+        data = map_text(read_sealed(path), visible)
         error = data.get("error") or {}
         status = data["status"]
         if status not in ("started", "proven", "finished", "failed"):

@@ -57,9 +57,9 @@ def monitor(
         if run.finished("monitor"):
             return run.result("monitor", MonitorRecord)
         run.check_allowed("monitor")
-        previous, series = run.record("monitor"), list(read_series(run.folder))
+        series = list(read_series(run.folder))
         began = series[0].at if series else now()
-        stage = Stage(run, "monitor", began, time.perf_counter(), previous)
+        stage = Stage(run, "monitor", run.next_order(), began, time.perf_counter())
         stage.write("started", sum_up(series, seconds) if series else None)
         run.log("monitor", "started", looks=len(series))
         try:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from runbook.audit.capture import capture, digests
-from runbook.errors import RunFolderError
+from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import sha256
 from runbook.migration import look_at_backup
 from runbook.records import Backup, SnapshotRecord
@@ -32,6 +32,7 @@ def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
     run = stage.run
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
+    _check_not_migrated(run, target)
     backup = _back_up(run, target, progress)
     path = run.backup
     if run.before.exists():
@@ -48,11 +49,24 @@ def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
     )
 
 
+def _check_not_migrated(run: Run, target: Target) -> None:
+    """A backup of the migrated database must never take the place of the one from before."""
+    row = target.ledger(run.info.plan.migration.name)
+    if row is None:
+        return
+    own = row.run == run.info.run
+    raise NotAllowedNow(
+        f'The ledger says that the run "{row.run}" migrated this database at {row.applied_at}, so '
+        "there can be no snapshot from before it; "
+        + ("run migrate, which finds the record again." if own else "go on in that run's folder.")
+    )
+
+
 def _back_up(run: Run, target: Target, progress: Progress) -> Backup:
     """Takes the backup and restores it into a scratch file, which must equal it to the byte."""
     path, scratch = run.backup, run.backup.with_name("restored.tmp")
-    for leftover in (path, scratch):
-        leftover.unlink(missing_ok=True)
+    for leftover in path.parent.iterdir():  # of an earlier snapshot, or of one that was killed
+        leftover.unlink()
     began = time.perf_counter()
     target.backup(path, progress)
     try:

@@ -17,7 +17,7 @@ import json
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ from runbook.hazards.find import find_all
 from runbook.hazards.found import as_hazards
 from runbook.names import quote_value
 from runbook.plan import Plan
-from runbook.records import Hazard, Identity, LedgerRow
+from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
 from runbook.shape import look
-from runbook.targets import Applied, Capabilities, Explain, Progress, Prove, no_progress
+from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
 from runbook.targets.d1_config import find_config
 from runbook.targets.d1_file import (
     TRANSACTION_WORDS,
@@ -42,15 +42,25 @@ from runbook.targets.d1_file import (
     try_out,
 )
 from runbook.targets.d1_replica import LOCAL_ANSWER_BYTES, REMOTE_ANSWER_BYTES, replicate
+from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
-from runbook.targets.d1_state import check_exact, write_lock
+from runbook.targets.d1_state import (
+    check_exact,
+    copy_state,
+    differences,
+    open_state,
+    write_lock,
+)
 from runbook.targets.sqlite import SqliteTarget, copy_database, immutable_uri
 from runbook.targets.wrangler import Wrangler
 
 PREFIX = "d1:"
 REMOTE_PATIENCE = 45.0
 """Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
+
+SEEN = "d1.json"
+"""Beside the backup: what else was seen of D1 when it was taken."""
 
 OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout")
 
@@ -132,13 +142,12 @@ class D1Target:
         """
         where = "local" if self._local else "remote"
         id_ = self._config.local_id if self._local else str(self._config.remote_id)
-        tables = 0
-        if not self._local or self._wrangler.state_file.is_file():
-            query = (
-                "SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'"
-                f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
-            )
-            tables = int(self._wrangler.read([query])[0][0]["n"])
+        query = (
+            "SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'"
+            f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
+        )
+        is_there = not self._local or self._wrangler.state_file.is_file()
+        tables = int(self._ask([query])[0][0]["n"]) if is_there else 0
         if not tables:
             raise TargetError(
                 f"The {where} D1 database {self._config.name} ({id_}) has no tables; see that its "
@@ -178,15 +187,21 @@ class D1Target:
         The export is the customary backup; it loses integers above 2^53, NUL characters and
         rowids, and is left out where there are virtual tables, which it refuses.
         """
-        path = self._fresh(progress)
-        source = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
-        try:
+        if self._local:
+            replica = to.with_name("replica.tmp")
+            replica.unlink(missing_ok=True)
+            self._copy_pages(replica, progress)
+        else:
+            replica = self._fresh(progress)
+        # Copied once more, so that the backup is to the byte what it restores to.
+        with contextlib.closing(_open(replica)) as source:
             copy_database(source, to, progress)
-            virtual = source.execute(
+        if self._local:
+            replica.unlink()
+        with contextlib.closing(_open(to)) as copy:
+            (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
-            ).fetchone()[0]
-        finally:
-            source.close()
+            ).fetchone()
         exported = "left out because of virtual tables"
         if not virtual:
             self._wrangler.export(to.with_name("export.sql"))
@@ -195,10 +210,10 @@ class D1Target:
             "database": self._config.name,
             "bookmark": self._bookmark,
             "export": exported,
-            self._config.migrations_table: self._applied(),
+            "applied": self._applied(),
         }
         text = json.dumps(seen, indent=2, ensure_ascii=False) + "\n"
-        write_durably(_beside(to), text.encode())
+        write_durably(to.with_name(SEEN), text.encode())
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[Path]:
@@ -211,7 +226,7 @@ class D1Target:
 
     def apply(
         self,
-        script: Script,
+        script: Script | Prepare,
         backup: Path,
         prove: Prove,
         explain: Explain,
@@ -220,40 +235,90 @@ class D1Target:
     ) -> Applied:
         """Proves the script on a copy, has D1 run it as one unit, and proves a new replica.
 
+        A `Script` is a migration: it is applied as a file of the migrations folder. What is
+        prepared from the database as it is now takes a migration back, and its note with it.
+
         Raises:
             NotProven: the proof failed on the copy; D1 was not touched.
             Refused: D1 refused it and rolled it back, or did not run it.
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
         began = time.perf_counter()
-        self._check_unchanged(backup)
+        made: list[Script] = []
+
+        def prepared(connection: sqlite3.Connection) -> Script:
+            made.append(script if isinstance(script, Script) else script(connection))
+            return made[-1]
+
+        if isinstance(script, Script):
+            self._check_unchanged(backup)
+        now = backup if isinstance(script, Script) else self._fresh(progress)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
             copy = Path(folder) / "copy.db"
-            with contextlib.closing(_open(backup)) as source:
+            with contextlib.closing(_open(now)) as source:
                 copy_database(source, copy)
-            tried = SqliteTarget(copy).apply(script, backup, prove, explain, progress, wait)
-        waited = time.perf_counter()
-        progress("Migration in D1", 0, 1)
-        self._apply_file(script)
-        applied = time.perf_counter()
-        progress("Proof of what D1 holds", 0, 1)
-        with contextlib.closing(_open(self._fresh(progress))) as connection:
-            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
-            try:
-                prove(connection, tried.steps)
-            except NotProven as error:
-                unknown = OutcomeUnknown(
-                    f"D1 committed the migration, but what it holds now is not as it should be "
-                    f"({str(error).rstrip('.')}); look at the findings, and roll it back."
+            tried = SqliteTarget(copy).apply(prepared, backup, prove, explain, progress, wait)
+            waited = time.perf_counter()
+            progress("Change in D1", 0, 1)
+            if isinstance(script, Script):
+                self._apply_file(script)
+            else:
+                self._take_back(made[-1], now, copy, backup.parent)
+            applied = time.perf_counter()
+            progress("Proof of what D1 holds", 0, 1)
+            after = self._fresh(progress)
+            if isinstance(script, Script):
+                self._prove_committed(after, backup, prove, tried.steps)
+            elif found := differences(after, copy):
+                raise OutcomeUnknown(
+                    f"D1 took the migration back, but it does not hold what was proven on a copy "
+                    f"({found[0]}); look at it, and compare it with the backup."
                 )
-                unknown.__dict__.update(error.__dict__)
-                raise unknown from error
         return Applied(
             steps=tried.steps,
             waited_seconds=round(waited - began, 3),
             gate_seconds=round(time.perf_counter() - applied, 3),
             locked_seconds=round(applied - waited, 3),
         )
+
+    def _prove_committed(
+        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepTaken, ...]
+    ) -> None:
+        with contextlib.closing(_open(after)) as connection:
+            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
+            try:
+                prove(connection, steps)
+            except NotProven as error:
+                unknown = OutcomeUnknown(
+                    f"D1 committed the migration, but what it holds now is not as it should be "
+                    f"({str(error).rstrip('.')}); look at the findings, and roll it back."
+                )
+                unknown.record = error.record
+                raise unknown from error
+
+    def _take_back(self, script: Script, now: Path, copy: Path, keep_in: Path) -> None:
+        """Has D1 run the way back, and takes the migration's file out of the folder again."""
+        schema = read_schema(self._wrangler.read, self._config.migrations_table)
+        with contextlib.closing(_open(copy)) as copies:
+            copies.execute("ATTACH ? AS now", (immutable_uri(now),))
+            text = reversal_text(
+                script,
+                schema.tables,
+                copies,
+                self._config.migrations_table,
+                drop_table=_seen(keep_in)["applied"] is None,
+            )
+        path = keep_in / "d1_rollback.sql"
+        write_durably(path, text.encode())
+        try:
+            self._wrangler.execute_file(path, f"the rollback of {script.migration}")
+        except OutcomeUnknown as error:
+            if not self._settled(script, error, undone=True):
+                raise Refused(
+                    "D1 did not run the rollback (no clear answer came, and then the migration "
+                    "was found whole); the database is as it was."
+                ) from error
+        (self._config.migrations_dir / file_name(script.migration)).unlink(missing_ok=True)
 
     def _apply_file(self, script: Script) -> None:
         """Writes the migration file and has wrangler apply it; the file stays if it happened."""
@@ -271,7 +336,7 @@ class D1Target:
         try:
             self._wrangler.migrations_apply(doing)
         except OutcomeUnknown as error:
-            if not self._happened(script, error):
+            if not self._settled(script, error):
                 path.unlink(missing_ok=True)
                 raise Refused(
                     f"D1 did not run {doing} (no clear answer came, and then nothing of it was "
@@ -286,17 +351,20 @@ class D1Target:
                 "; look at the database before anything else."
             )
 
-    def _happened(self, script: Script, unknown: OutcomeUnknown) -> bool:
-        """Looks until it is certain whether the migration happened."""
+    def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
+        """Looks until it is certain whether the migration happened (or was undone)."""
         deadline = time.monotonic() + (0 if self._local else REMOTE_PATIENCE)
         while True:
             seen = self._look(script.migration)
-            if seen.after(script.run):
+            happened, not_yet = seen.after(script.run), seen.before
+            if undone:
+                happened, not_yet = not_yet, happened
+            if happened:
                 return True
             if time.monotonic() >= deadline:
                 break
             time.sleep(5)
-        if seen.before:
+        if not_yet:
             return False
         raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
 
@@ -307,41 +375,50 @@ class D1Target:
         for, so that what is seen cannot change any more.
         """
         if self._local:
-            if not self._wrangler.state_file.is_file():
-                raise TargetError(
-                    f"The local D1 database {self._config.name} has no state at "
-                    f"{self._wrangler.state_file}; see that its id is right."
-                )
             with write_lock(self._wrangler.state_file, wait=30):
                 pass
-        names = ", ".join(quote_value(n) for n in (*NEW_TABLES, GUARD))
-        rows = self._read_if_there(
-            LEDGER,
-            f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
-            f" WHERE migration = {quote_value(migration)}",
+        objects = self._objects()
+        ledger, applied = self._rows_of(
+            objects,
+            {
+                LEDGER: f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
+                f" WHERE migration = {quote_value(migration)}",
+                self._config.migrations_table: self._applied_sql(),
+            },
         )
-        found = self._wrangler.read(
-            [f"SELECT name FROM sqlite_schema WHERE name IN ({names}) ORDER BY name"]
-        )[0]
         return _Look(
-            ledger=LedgerRow(**rows[0]) if rows else None,
-            noted=file_name(migration) in self._applied(),
-            objects=tuple(str(row["name"]) for row in found),
+            ledger=LedgerRow(**ledger[0]) if ledger else None,
+            noted=file_name(migration) in {row["name"] for row in applied or []},
+            objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
         )
 
-    def _applied(self) -> tuple[str, ...]:
-        """The migrations that wrangler has noted as applied, in their order."""
+    def _applied(self) -> list[str] | None:
+        """The migrations that wrangler has noted as applied; None where it has no table yet."""
         table = self._config.migrations_table
-        rows = self._read_if_there(table, f"SELECT name FROM {table} ORDER BY id")
-        return tuple(str(row["name"]) for row in rows)
+        (rows,) = self._rows_of(self._objects(), {table: self._applied_sql()})
+        return None if rows is None else [str(row["name"]) for row in rows]
 
-    def _read_if_there(self, table: str, query: str) -> list[dict[str, Any]]:
-        try:
-            return self._wrangler.read([query])[0]
-        except TargetError as error:
-            if f"no such table: {table}" in str(error):
-                return []
-            raise
+    def _applied_sql(self) -> str:
+        return f"SELECT name FROM {self._config.migrations_table} ORDER BY id"
+
+    def _objects(self) -> set[str]:
+        return {str(r["name"]) for r in self._ask(["SELECT name FROM sqlite_schema"])[0]}
+
+    def _rows_of(
+        self, objects: set[str], queries: Mapping[str, str]
+    ) -> list[list[dict[str, Any]] | None]:
+        """The rows of each query about a table; None where there is no such table."""
+        asked = [query for table, query in queries.items() if table in objects]
+        answers = iter(self._ask(asked) if asked else [])
+        return [next(answers) if table in objects else None for table in queries]
+
+    def _ask(self, queries: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """Rows of simple queries: locally from the state file itself, which costs no call."""
+        if not self._local:
+            return self._wrangler.read(queries)
+        with contextlib.closing(open_state(self._wrangler.state_file)) as state:
+            state.row_factory = sqlite3.Row
+            return [[dict(row) for row in state.execute(query)] for query in queries]
 
     def _facts(self, migration: str, text: str) -> D1Facts:
         """What the probes of D1 need; an empty `text` is not tried out."""
@@ -356,7 +433,7 @@ class D1Target:
                 refused = try_out(text, migration, copy)
         return D1Facts(
             name=file_name(migration),
-            applied=self._applied(),
+            applied=tuple(self._applied() or ()),
             files=files,
             in_the_way=file_name(migration) in files,
             transaction_words=TRANSACTION_WORDS in text,
@@ -386,19 +463,29 @@ class D1Target:
                     raise changed from None
                 if was != rows[0]["sums"]:
                     raise changed
-        taken = json.loads(_beside(backup).read_text(encoding="utf-8"))
-        if taken["bookmark"] != self._wrangler.time_travel_bookmark():
+        if _seen(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
             raise changed
 
     def _fresh(self, progress: Progress = no_progress) -> Path:
-        """A replica of the database as it is now; the last one, where nothing was written since."""
-        if self._replica is not None and self._still_exact(self._replica):
-            return self._replica
+        """A file that holds what the database holds now, without wrangler's own table.
+
+        Locally it is copied from the state file, which is exact and takes no calls; remotely it is
+        a replica, kept as long as nothing is written.
+        """
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="runbook-d1-")
         to = Path(self._folder.name) / "replica.db"
-        to.unlink(missing_ok=True)
-        self._replica = None
+        if self._local:
+            to.unlink(missing_ok=True)
+            copy_state(self._wrangler.state_file, to, self._config.migrations_table)
+        elif not to.exists() or self._wrangler.time_travel_bookmark() != self._bookmark:
+            to.unlink(missing_ok=True)
+            self._copy_pages(to, progress)
+        self._replica = to
+        return to
+
+    def _copy_pages(self, to: Path, progress: Progress) -> None:
+        """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
         bookmark = "" if self._local else self._wrangler.time_travel_bookmark()
         replicate(
             self._wrangler.read,
@@ -407,28 +494,24 @@ class D1Target:
             leave_out=self._config.migrations_table,
             told=lambda table, done, total: progress(f"Copying {table}", done, total),
         )
-        self._replica, self._bookmark = to, bookmark
-        if not self._still_exact(to):
-            self._replica = None
-            raise TargetError(
-                f"The D1 database {self._config.name} was written to while it was copied; put the "
-                "application into maintenance mode and try again."
-            )
-        return to
-
-    def _still_exact(self, replica: Path) -> bool:
-        if not self._local:
-            return self._wrangler.time_travel_bookmark() == self._bookmark
         try:
-            check_exact(replica, self._wrangler.state_file, self._config.migrations_table)
+            if self._local:
+                check_exact(to, self._wrangler.state_file, self._config.migrations_table)
+            elif self._wrangler.time_travel_bookmark() != bookmark:
+                raise TargetError(
+                    f"The D1 database {self._config.name} was written to while it was copied; put "
+                    "the application into maintenance mode and try again."
+                )
         except TargetError:
-            return False
-        return True
+            to.unlink()
+            raise
+        self._bookmark = bookmark
 
 
-def _beside(backup: Path) -> Path:
-    """What was seen of D1 when the backup was taken."""
-    return backup.with_name("d1.json")
+def _seen(folder: Path) -> dict[str, Any]:
+    """What was seen of D1 when the backup in this folder was taken."""
+    seen: dict[str, Any] = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+    return seen
 
 
 def _open(path: Path) -> sqlite3.Connection:

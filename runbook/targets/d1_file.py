@@ -51,11 +51,11 @@ def file_text(script: Script) -> str:
     ]
     for number, step in enumerate(script.steps):
         parts.append(f"-- Step {number}: {step.title}")
-        parts.extend(map(_spaced, step.statements))
+        parts.extend(map(spaced, step.statements))
     return "\n\n".join(parts) + "\n"
 
 
-def _spaced(statement: str) -> str:
+def spaced(statement: str) -> str:
     """A statement that wrangler cuts where it ends.
 
     wrangler takes CASE for the beginning of a body and looks for an END with a blank behind it.

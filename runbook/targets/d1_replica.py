@@ -260,6 +260,16 @@ def _written_to(table: str) -> TargetError:
     )
 
 
+def make_counters(connection: sqlite3.Connection) -> None:
+    """Creates SQLite's table of counters, if it is not there.
+
+    wrangler's own table needs it, and it can never be dropped: so that a replica from before a
+    migration is like one from after it, every replica has it.
+    """
+    connection.execute("CREATE TABLE runbook_counting (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+    connection.execute("DROP TABLE runbook_counting")
+
+
 @dataclass
 class _Writer:
     """The file being written."""
@@ -296,6 +306,7 @@ class _Writer:
 
     def create_tables(self, schema: Schema) -> None:
         """Creates the tables in their order, SQLite's own and shadow tables by what makes them."""
+        make_counters(self.connection)
         stored = {table.name for table in schema.tables}
         for entry in schema.entries:
             if entry.type != "table" or entry.sql is None or entry.name.startswith("sqlite_"):
@@ -308,8 +319,7 @@ class _Writer:
                 self.connection.execute("DROP TABLE sqlite_stat4")
         # A new virtual table has begun to fill its shadow tables, ANALYZE its own.
         for name in stored:
-            if self._exists(name):
-                self.connection.execute(f"DELETE FROM {quote_name(name)}")
+            self.connection.execute(f"DELETE FROM {quote_name(name)}")
         if schema.virtual:
             self.connection.close()  # a virtual table keeps what it has read of them in memory
             self._open()
@@ -317,8 +327,7 @@ class _Writer:
     def create_rest(self, schema: Schema) -> None:
         """Creates indexes, triggers and views in their order."""
         # Rows of AUTOINCREMENT tables have moved SQLite's own counters: now as they should be.
-        if self._exists(COUNTERS):
-            self.connection.execute(f"DELETE FROM {COUNTERS}")
+        self.connection.execute(f"DELETE FROM {COUNTERS}")
         for table, part in self._counters:
             self._insert(table, part)
         for entry in schema.entries:
@@ -362,8 +371,6 @@ class _Writer:
 
     def sums(self, table: StoredTable) -> str:
         """The table's sums, as `sums_sql` has them."""
-        if table.name == COUNTERS and not self._exists(COUNTERS):
-            return "0 0 0"  # no table is left that counts
         return str(self.connection.execute(sums_sql(table)).fetchone()[0])
 
     def check_schema(self, schema: Schema) -> None:

@@ -125,9 +125,7 @@ def schema_of(results: Sequence[Sequence[dict[str, Any]]], leave_out: str = "") 
                 columns=tuple(column for column, _, _, hidden in of_table if hidden == 0),
                 rowid=None if name in without_rowid else _rowid(name, of_table, name in own_index),
                 key=tuple(KeyColumn(c, coll) for t, c, coll in keys if t == name),
-                only=f"{_ABOUT[name]}<>{quote_value(leave_out)}"
-                if leave_out and name in _ABOUT
-                else "",
+                only=_only(_ABOUT[name], leave_out) if name in _ABOUT else "",
             )
         )
     return Schema(
@@ -140,6 +138,11 @@ def schema_of(results: Sequence[Sequence[dict[str, Any]]], leave_out: str = "") 
 def read_schema(read: Read, leave_out: str = "") -> Schema:
     """The schema of the database behind `read`, without the table `leave_out`."""
     return schema_of(read(schema_sql()), leave_out)
+
+
+def _only(column: str, leave_out: str) -> str:
+    """The condition for rows about tables that are copied."""
+    return f"{column}<>{quote_value(leave_out)} AND substr({column},1,4)<>'{INTERNAL}'"
 
 
 def _rowid(table: str, columns: Iterable[Sequence[Any]], own_index: bool) -> str:

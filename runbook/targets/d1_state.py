@@ -16,31 +16,45 @@ from runbook.audit.strict import compare_objects, compare_table
 from runbook.audit.tables import read_tables, stored_tables
 from runbook.errors import Refused, TargetError
 from runbook.names import quote_name
-from runbook.targets.d1_schema import COUNTERS, INTERNAL
+from runbook.targets.d1_replica import make_counters
+from runbook.targets.d1_schema import INTERNAL
 from runbook.targets.sqlite import copy_database, file_uri, immutable_uri
 
 
 def copy_state(state: Path, to: Path, leave_out: str = "") -> None:
-    """Copies a state file to the new file `to`, Cloudflare's own tables included.
+    """Copies a state file to the new file `to`, as a replica would hold it.
 
-    `leave_out` is wrangler's table of applied migrations, which a replica has not.
+    Cloudflare's own tables are left out, and `leave_out`, wrangler's table of applied migrations.
 
     Raises:
         TargetError: there is no state file, so wrangler has never opened this database.
     """
-    if not state.is_file():
-        raise TargetError(f"There is no local D1 database at {state}; see that its id is right.")
-    source = sqlite3.connect(file_uri(state, mode="ro"), uri=True, isolation_level=None)
-    try:
+    with contextlib.closing(open_state(state)) as source:
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         copy_database(source, to)
-    finally:
-        source.close()
-    if leave_out:
-        with contextlib.closing(sqlite3.connect(to, isolation_level=None)) as copy:
-            copy.execute("PRAGMA journal_mode = DELETE").fetchone()
-            copy.execute(f"DROP TABLE IF EXISTS {quote_name(leave_out)}")
+    with contextlib.closing(sqlite3.connect(to, isolation_level=None)) as copy:
+        copy.execute("PRAGMA journal_mode = DELETE").fetchone()
+        copy.execute("PRAGMA synchronous = OFF")
+        rows = copy.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        for (name,) in rows:
+            if name.startswith(INTERNAL) or name == leave_out:
+                copy.execute(f"DROP TABLE {quote_name(name)}")
+        make_counters(copy)
+
+
+def open_state(state: Path) -> sqlite3.Connection:
+    """A connection that only reads.
+
+    Raises:
+        TargetError: there is no state file.
+    """
+    if not state.is_file():
+        raise TargetError(f"There is no local D1 database at {state}; see that its id is right.")
+    # Opened for writing, since a reader too has to set up the index of a write-ahead log.
+    connection = sqlite3.connect(file_uri(state, mode="rw"), uri=True, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def differences(replica: Path, copy: Path) -> tuple[str, ...]:
@@ -50,18 +64,12 @@ def differences(replica: Path, copy: Path) -> tuple[str, ...]:
     ) as connection:
         connection.execute("ATTACH ? AS before", (immutable_uri(copy),))
         found = [
-            f"{each.type} {each.name} was {each.change}"
-            for each in compare_objects(connection)
-            if not each.name.startswith(INTERNAL) and each.name != COUNTERS
+            f"{each.type} {each.name} was {each.change}" for each in compare_objects(connection)
         ]
         if found:
             return tuple(found)
         ours = {table.name: table for table in stored_tables(read_tables(connection))}
         for table in stored_tables(read_tables(connection, "before")):
-            if table.name.startswith(INTERNAL):
-                continue
-            if table.name not in ours and table.name == COUNTERS:
-                continue  # made for wrangler's own table; no other one counts
             difference = compare_table(connection, table, ours[table.name], samples=0)
             if not difference.identical:
                 found.append(

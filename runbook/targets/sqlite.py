@@ -136,7 +136,7 @@ class SqliteTarget:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise _refusal(error, self.path, "migrating it") from error
+                    raise _refusal(error, self.path, "changing it") from error
                 raise
             ended = time.perf_counter()
         finally:
@@ -274,6 +274,11 @@ def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:
         return Refused(
             f"The database {path} is locked by another process ({doing}); stop what writes to or "
             "reads from it, and try again; nothing was changed."
+        )
+    if code == "SQLITE_INTERRUPT":
+        return Refused(
+            f"It was interrupted ({doing}: {path}); everything was rolled back, so the database is "
+            "as it was."
         )
     if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
         return Refused(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from runbook.audit.strict import any_differs
 from runbook.errors import NotProven, Refused
 from runbook.migration import migrate
 from runbook.plan import Plan, Triggers, read_plan
@@ -484,6 +485,22 @@ def test_a_fault_in_the_script_is_caught_before_the_commit(
     assert (change, rows) in {(f.change, f.rows) for f in record.findings}
     monkeypatch.undo()  # and it was the fault alone
     assert migrated.back().restored == 998
+
+
+def test_a_wrong_judgement_of_what_was_written_is_caught_too(
+    migrated: Migrated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script and the proof judge apart from each other, so either one's fault shows."""
+    migrated.sql("UPDATE projects SET name = 'edited' WHERE rowid = 1")
+    now = dump(migrated.path)
+    right = any_differs
+    for wrong in (lambda columns: "0", lambda columns: f"({right(columns)} OR b.rowid = 5)"):
+        monkeypatch.setattr("runbook.audit.since.any_differs", wrong)
+        with pytest.raises(NotProven):
+            migrated.back()
+        assert dump(migrated.path) == now
+    monkeypatch.undo()
+    assert migrated.back().restored == 999
 
 
 # -- the other way -------------------------------------------------------------------------------
