@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.errors import RunbookError, named
+from runbook.progress import watched
 from runbook.run import Run, file_stem
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -97,12 +98,13 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     stem = file_stem(stage)
     manager = pool.take()
     try:
-        _papermill(
-            NOTEBOOKS / f"{stem}.ipynb",
-            run.folder / "notebooks" / f"{stem}.ipynb",
-            parameters,
-            manager,
-        )
+        with watched(run.folder):
+            _papermill(
+                NOTEBOOKS / f"{stem}.ipynb",
+                run.folder / "notebooks" / f"{stem}.ipynb",
+                parameters,
+                manager,
+            )
     except Exception as error:  # whatever it says, the record decides
         run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
     finally:
