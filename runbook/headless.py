@@ -174,7 +174,7 @@ def _run(
             continue
         if todo[-1] != stage:
             runner.prepare()  # for the next one, while this one works
-        if stage in ("snapshot", "migrate") and not agreed:
+        if stage in ("snapshot", "migrate") and not agreed and not _is_migrated(run):
             if "migrate" in stages and (stage == "migrate" or configured(run.info.plan, 2)):
                 # Asked before the application is shut: nobody should wait for an answer outside.
                 agreed = _confirmed(run, yes, ask)
@@ -185,6 +185,14 @@ def _run(
         runner.execute(run, stage, parameters)
         say(f"  {stage:<10} {summary(run, stage)}")
         _check_verdict(run, stage)
+
+
+def _is_migrated(run: Run) -> bool:
+    """Whether only a notebook is executed again: that is no reason to shut the application."""
+    try:
+        return run.finished("migrate")
+    except RunFolderError:
+        return False
 
 
 def _check_verdict(run: Run, stage: str) -> None:
@@ -215,6 +223,16 @@ def _leave(
 
     Returns the error to be raised in the end.
     """
+    try:
+        return _led_out(run, error, on_failure, runner, say)
+    except RunbookError as problem:  # must not hide why the run stopped
+        say(f"Where everything stands cannot be told: {problem}")
+        return error
+
+
+def _led_out(
+    run: Run, error: RunbookError, on_failure: OnFailure, runner: Executor, say: Say
+) -> RunbookError:
     state = window_state(run)
     begun = run.record("migrate") is not None or may_be_shut(run)
     open_issue = state.database in ("migrated", "unknown") or may_be_shut(run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook.errors import RunbookError
-from runbook.records import MigrateRecord, RollbackRecord, VerifyRecord
+from runbook.records import LedgerRow, MigrateRecord, RollbackRecord, VerifyRecord
 from runbook.run import Run
 from runbook.targets import open_target
 from runbook.window.commands import show_command
@@ -100,8 +100,13 @@ def _database(run: Run) -> tuple[Database, str]:
     try:
         target = open_target(run.info.database, run.info.options)
         row = target.ledger(run.info.plan.migration.name)
+        return _told(run, row)
     except RunbookError as error:
-        return "unknown", f"unknown, because it cannot be read ({error})"
+        return "unknown", f"unknown, because it cannot be told ({error})"
+
+
+def _told(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
+    """What the ledger's row and the records say together."""
     rolled_back = run.finished("rollback") and run.result("rollback", RollbackRecord).done
     if row is None:
         if rolled_back:

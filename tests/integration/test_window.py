@@ -87,6 +87,18 @@ def test_a_step_that_is_done_is_not_repeated(site: Site) -> None:
     assert states(window.run) == ("migrated", "new", "off")
 
 
+def test_executing_a_notebook_again_shuts_nobody_out(site: Site) -> None:
+    """A kill may leave a finished stage without its notebook; the application is open by now."""
+    window = Window.of(site, site.settings())
+    window.go()
+    (window.run.folder / "notebooks" / "04_migrate.ipynb").unlink()
+    seen: list[tuple[int, str]] = []
+    window.go(Direct(before={"migrate": lambda run: seen.append(site.get())}))
+    assert seen == [(200, "welcome")]
+    assert site.get() == (200, "welcome")
+    assert states(window.run) == ("migrated", "new", "off")
+
+
 def test_maintenance_is_proven_again_before_the_migration(site: Site) -> None:
     """Somebody opens the application between two calls: it is shut again."""
     window = Window.of(site, site.settings())

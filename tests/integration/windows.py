@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runbook.executed import keep_notebook
 from runbook.headless import run_stages
 from runbook.opening import open_run
 from runbook.records import Confirmation, RehearseRecord
-from runbook.run import Run, now
+from runbook.run import Run, file_stem, now
 from runbook.sample import make_sample
 from tests.conftest import connected, dump
 
@@ -145,7 +146,7 @@ class Direct:
         elif stage == "snapshot":
             snapshot.snapshot(run)
         elif stage == "migrate":
-            assert parameters["confirm"] == run.info.identity.name
+            assert run.finished("migrate") or parameters["confirm"] == run.info.identity.name
             migrate.migrate(run, agreed)
         elif stage == "verify":
             verify.verify(run)
@@ -155,6 +156,7 @@ class Direct:
             rollback.rollback(run, agreed)
         else:
             raise AssertionError(stage)
+        keep_notebook(run.folder, f"{file_stem(stage)}.ipynb", b"{}")
         self.after.get(stage, lambda run: None)(run)
 
 
