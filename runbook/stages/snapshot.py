@@ -24,7 +24,11 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
         Refused: the database or the disk does not allow it; nothing was changed.
     """
     return run.perform(
-        "snapshot", SnapshotRecord, lambda stage: _snapshot(stage, progress), again=again
+        "snapshot",
+        SnapshotRecord,
+        lambda stage: _snapshot(stage, progress),
+        again=again,
+        guard=lambda: _check_not_migrated(run),
     )
 
 
@@ -32,7 +36,6 @@ def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
     run = stage.run
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
-    _check_not_migrated(run, target)
     backup = _back_up(run, target, progress)
     path = run.backup
     if run.before.exists():
@@ -49,8 +52,9 @@ def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
     )
 
 
-def _check_not_migrated(run: Run, target: Target) -> None:
+def _check_not_migrated(run: Run) -> None:
     """A backup of the migrated database must never take the place of the one from before."""
+    target = open_target(run.info.database, run.info.options)
     row = target.ledger(run.info.plan.migration.name)
     if row is None:
         return
