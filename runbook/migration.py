@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from runbook.audit.footprint import declare, with_seen
+from runbook.audit.footprint import declare, predicted, with_seen
 from runbook.audit.gate import Proof, prove, refuse
 from runbook.audit.samples import sample_rows
 from runbook.errors import NotProven
@@ -97,6 +97,7 @@ def migrate(
             shape,
             expected,
             defer_untouched=plan.proof.untouched == "after",
+            organizations=predicted(footprint, "organizations", "added"),
         )
         row = read_ledger(connection, plan.migration.name)
         findings = proof.findings + _time_findings(row, began)
