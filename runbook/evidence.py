@@ -1,10 +1,9 @@
-"""What a stage relies on from the run folder, checked before it is used: backup and Parquet."""
+"""The backup, checked before a stage relies on it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.audit.capture import read_capture
 from runbook.errors import RunFolderError
 from runbook.files import sha256
 from runbook.records import Backup, SnapshotRecord, from_json
@@ -41,19 +40,3 @@ def _backup(run: Run) -> Backup:
             "trusted; put the record back."
         )
     return from_json(SnapshotRecord, record.result).backup
-
-
-def check_capture(folder: Path) -> None:
-    """Looks at every Parquet file of a capture before something is concluded from it.
-
-    Raises:
-        RunFolderError: a file is missing or is not as it was written.
-    """
-    for table in read_capture(folder).tables:
-        path = folder / table.file
-        if not path.is_file() or sha256(path) != table.sha256:
-            what = "not as it was written (its checksum differs)" if path.is_file() else "missing"
-            raise RunFolderError(
-                f'The snapshot file {path} of the table "{table.name}" is {what}; put the original '
-                "back."
-            )

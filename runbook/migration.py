@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from runbook.audit.footprint import declare, predicted, with_seen
+from runbook.audit.footprint import declare, with_seen
 from runbook.audit.gate import Proof, prove, refuse
 from runbook.audit.samples import sample_rows
 from runbook.errors import NotProven
@@ -52,6 +52,7 @@ def migrate(
     *,
     on_proven: Callable[[MigrateRecord], None] = lambda record: None,
     on_script: Callable[[Script], None] = lambda script: None,
+    looked: tuple[Shape, tuple[FootprintLine, ...]] | None = None,
     progress: Progress = no_progress,
     wait: float = 30.0,
 ) -> MigrateRecord:
@@ -64,6 +65,7 @@ def migrate(
         backup: the database's backup, which the proof compares with.
         on_proven: told of the result just before the commit, to keep it durably.
         on_script: told of the script before it runs.
+        looked: what `look_at_backup` has said of this backup already, where that was kept.
         progress: told of each step.
         wait: seconds to wait for the write lock.
 
@@ -72,7 +74,7 @@ def migrate(
             `record` holds the findings.
         Refused: the database could not be locked or written; it is as it was.
     """
-    shape, footprint = look_at_backup(backup, plan)
+    shape, footprint = looked or look_at_backup(backup, plan)
     script = render(plan, shape, run)
     on_script(script)
     expected = LedgerRow(script.migration, run, script.checksum, "")
@@ -97,7 +99,7 @@ def migrate(
             shape,
             expected,
             defer_untouched=plan.proof.untouched == "after",
-            organizations=predicted(footprint, "organizations", "added"),
+            organizations=_predicted(footprint),
         )
         row = read_ledger(connection, plan.migration.name)
         findings = proof.findings + _time_findings(row, began)
@@ -156,6 +158,13 @@ def found_again(plan: Plan, run: str, backup: Path, row: LedgerRow) -> MigrateRe
         gate_seconds=0,
         locked_seconds=0,
         proof="after commit",
+    )
+
+
+def _predicted(footprint: tuple[FootprintLine, ...]) -> int | None:
+    """How many organizations were counted beforehand, in the backup."""
+    return next(
+        (f.predicted for f in footprint if (f.table, f.change) == ("organizations", "added")), None
     )
 
 

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbook.audit.objects_since import broken_object, objects_since
@@ -88,13 +87,13 @@ def roll_back(
     def prepare(connection: sqlite3.Connection) -> Script:
         nonlocal before, state
         _check_ledger(connection, plan, run)
-        progress("Compare with the backup, export organizations", 0, 1)
-        with ThreadPoolExecutor(1) as pool:
-            # Nobody else can write now, so that a second connection reads the same state.
-            exporting = pool.submit(_export, target, exports)
-            written = _find_all_written(connection, plan, shape)
-            found = _assessment(connection, plan, shape, written, others=False)
-            files = exporting.result()
+        progress("Compare with the backup", 0, 1)
+        written = _find_all_written(connection, plan, shape)
+        found = _assessment(connection, plan, shape, written, others=False)
+        # Under the lock, so that nothing is made after the export; a second thread gains nothing,
+        # for SQLite's memory is shared between connections.
+        progress("Export organizations", 0, 1)
+        files = _named(export_organizations(connection, exports), exports)
         state = dataclasses.replace(
             state,
             restored=found.restored,
@@ -178,6 +177,8 @@ def restore_backup(
             f"means from {backup}."
         )
     found = assess(target, plan, run, backup)
+    with target.reading() as connection:
+        files = export_organizations(connection, exports)
     record = RollbackRecord(
         done=False,
         restored=found.restored,
@@ -186,7 +187,7 @@ def restore_backup(
         findings=(),
         steps=(),
         locked_seconds=0.0,
-        exported=_export(target, exports),
+        exported=_named(files, exports),
         how="restore",
         assessment=found,
         proof="after commit",
@@ -201,10 +202,8 @@ def restore_backup(
     return dataclasses.replace(record, done=True)
 
 
-def _export(target: Target, exports: Path) -> tuple[str, ...]:
-    """Exports both tables; names the files from the run folder on."""
-    with target.reading() as connection:
-        files = export_organizations(connection, exports)
+def _named(files: tuple[Path, ...], exports: Path) -> tuple[str, ...]:
+    """The files' names from the run folder on."""
     return tuple(str(file.relative_to(exports.parent)) for file in files)
 
 

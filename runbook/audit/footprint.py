@@ -92,12 +92,6 @@ def expected_organizations(
     return int(connection.execute(query).fetchone()[0])
 
 
-def predicted(lines: Iterable[FootprintLine], table: str, change: str) -> int | None:
-    """The rows that the footprint predicts for a table; None where it predicts no number."""
-    found = (line.predicted for line in lines if (line.table, line.change) == (table, change))
-    return next(found, None)
-
-
 def outside_columns(plan: Plan, table: str, columns: Iterable[str]) -> tuple[str, ...]:
     """The columns of a table that are outside the footprint, hence identical before and after."""
     for resource in plan.resources:

@@ -84,9 +84,9 @@ def compare_table(
     `columns` limits what is compared (default: all that both have); rows are paired by the
     whole key all the same. Changes in the columns of `counted` are expected: they are only
     counted, in the same scan, and are no difference. `alongside` are SQL conditions over the row
-    `b` of the table now, for which rows are counted in the same scan too. At most `samples` examples
-    are kept for added rows, for removed rows and for each changed column. Raises BadInput if a
-    column is not in both tables.
+    `b` of the table now, for which rows are counted in the same scan too. At most `samples`
+    examples are kept for added rows, for removed rows and for each changed column. Raises BadInput
+    if a column is not in both tables.
     """
     provide_atan2(connection)
     sides = _Sides(

@@ -32,11 +32,13 @@ def look(run: Run) -> Assessment:
             return done.assessment
     run.check_allowed("rollback")
     target = open_target(run.info.database, run.info.options)
+    # Asked first: a transaction that was cut off is undone by it.
+    row = target.ledger(run.info.plan.migration.name)
     previous = run.record("rollback") if run.unsettled("rollback") else None
     if previous is not None and previous.result is not None:
         found = from_json(RollbackRecord, previous.result).assessment
         # It was stopped between its commit and its record.
-        if found is not None and target.ledger(run.info.plan.migration.name) is None:
+        if found is not None and row is None:
             return found
     return assess(target, run.info.plan, run.info.run, checked_backup(run))
 

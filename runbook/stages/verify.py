@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runbook.audit.capture import check_capture
 from runbook.audit.verification import verify as ask_witnesses
 from runbook.errors import OutcomeUnknown
-from runbook.evidence import check_capture, checked_backup
+from runbook.evidence import checked_backup
 from runbook.migration import look_at_backup
 from runbook.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.run import Run, Stage
@@ -36,7 +37,8 @@ def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
     progress("Checksums", 0, 1)
     backup = checked_backup(run)
     check_capture(run.before)
-    shape, _ = look_at_backup(backup, plan)
+    taken = run.result("snapshot", SnapshotRecord)
+    shape = taken.shape or look_at_backup(backup, plan)[0]
     with target.committed() as database:
         return ask_witnesses(
             database,
@@ -47,6 +49,6 @@ def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
             backup,
             run.before,
             run.after,
-            run.result("snapshot", SnapshotRecord).digests,
+            taken.digests,
             progress=progress,
         )

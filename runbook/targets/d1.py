@@ -34,6 +34,7 @@ from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
 from runbook.shape import look
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
 from runbook.targets.d1_config import find_config
+from runbook.targets.d1_engine import Engine
 from runbook.targets.d1_file import (
     TRANSACTION_WORDS,
     engine_copy,
@@ -41,7 +42,8 @@ from runbook.targets.d1_file import (
     file_text,
     try_out,
 )
-from runbook.targets.d1_replica import LOCAL_ANSWER_BYTES, REMOTE_ANSWER_BYTES, replicate
+from runbook.targets.d1_reading import LOCAL, REMOTE
+from runbook.targets.d1_replica import replicate
 from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
@@ -243,6 +245,11 @@ class D1Target:
             Refused: D1 refused it and rolled it back, or did not run it.
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
+        if not isinstance(script, Script):
+            raise Refused(
+                "D1 holds no transaction open, so no script can be made inside one; this database "
+                "cannot be changed in this way."
+            )
         began = time.perf_counter()
         made: list[Script] = []
 
@@ -487,13 +494,14 @@ class D1Target:
     def _copy_pages(self, to: Path, progress: Progress) -> None:
         """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
         bookmark = "" if self._local else self._wrangler.time_travel_bookmark()
-        replicate(
-            self._wrangler.read,
-            to,
-            answer_bytes=LOCAL_ANSWER_BYTES if self._local else REMOTE_ANSWER_BYTES,
-            leave_out=self._config.migrations_table,
-            told=lambda table, done, total: progress(f"Copying {table}", done, total),
-        )
+        with Engine(self._wrangler) if self._local else contextlib.nullcontext() as engine:
+            replicate(
+                engine.read if engine else self._wrangler.read,
+                to,
+                pace=LOCAL if self._local else REMOTE,
+                leave_out=self._config.migrations_table,
+                told=lambda table, done, total: progress(f"Copying {table}", done, total),
+            )
         try:
             if self._local:
                 check_exact(to, self._wrangler.state_file, self._config.migrations_table)

@@ -16,8 +16,8 @@ from runbook.audit.strict import compare_objects, compare_table
 from runbook.audit.tables import read_tables, stored_tables
 from runbook.errors import Refused, TargetError
 from runbook.names import quote_name
-from runbook.targets.d1_replica import make_counters
 from runbook.targets.d1_schema import INTERNAL
+from runbook.targets.d1_writer import make_counters
 from runbook.targets.sqlite import copy_database, file_uri, immutable_uri
 
 

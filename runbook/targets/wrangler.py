@@ -110,7 +110,7 @@ class Wrangler:
         self.local = local
         self.timeout = timeout
         self._persist_to = persist_to.resolve() if persist_to else None
-        self._tool = tool or find_tool()
+        self.tool = tool or find_tool()
         self.calls = 0
         if not local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
             raise TargetError(
@@ -126,7 +126,12 @@ class Wrangler:
     @property
     def version(self) -> str:
         """Version of the wrangler in use."""
-        return self._tool.version
+        return self.tool.version
+
+    @property
+    def state_folder(self) -> Path:
+        """Where wrangler keeps local state."""
+        return self.config.state_folder(self._persist_to)
 
     @property
     def state_file(self) -> Path:
@@ -252,7 +257,7 @@ class Wrangler:
         self, kind: Kind, doing: str, arguments: list[str], config: Path | None = None
     ) -> _Ended:
         """One `wrangler d1 ...`, repeated only if it reads; raises unless it ended well."""
-        command = [*self._tool.command, "d1", *arguments]
+        command = [*self.tool.command, "d1", *arguments]
         command += ["--config", str(config or self.config.path)]
         if self.config.environment:
             command += ["--env", self.config.environment]
@@ -277,7 +282,7 @@ class Wrangler:
                 process = subprocess.Popen(
                     ["/bin/sh", "-c", _SWITCH, "sh", *command],
                     cwd=self.config.path.parent,
-                    env=self._environment(home),
+                    env=self.environment(home),
                     stdin=our_end,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -304,7 +309,8 @@ class Wrangler:
         seconds = time.monotonic() - began
         return _Ended(code, self._masked(stdout), self._masked(stderr), seconds)
 
-    def _environment(self, home: str) -> dict[str, str]:
+    def environment(self, home: str) -> dict[str, str]:
+        """The environment of a call: quiet, with `home` for its own, and no token if local."""
         names = _PASSED if self.local else _PASSED + _PASSED_REMOTE
         passed = {name: os.environ[name] for name in names if name in os.environ}
         # wrangler copies all that it prints, rows included, to a log file: let it go nowhere.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,8 +33,9 @@ def window_clock(
     on, off = steps.get("maintenance_on"), steps.get("maintenance_off")
     real = None
     if on is not None and off is not None and on.status == off.status == "done":
-        began, ended = datetime.fromisoformat(on.at), datetime.fromisoformat(off.at)
-        real = (ended - began).total_seconds() + off.seconds
+        with contextlib.suppress(ValueError, TypeError):  # a record that somebody wrote by hand
+            began, ended = datetime.fromisoformat(on.at), datetime.fromisoformat(off.at)
+            real = (ended - began).total_seconds() + off.seconds
     return Clock(
         planned_seconds=rehearsed.seconds if rehearsed else None,
         real_seconds=real if real is not None and real >= 0 else None,

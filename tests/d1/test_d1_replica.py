@@ -15,13 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbook.errors import TargetError
-from runbook.targets import d1_pages, d1_replica
+from runbook.targets import d1_pages, d1_reading
 from runbook.targets.d1_cells import RawText, decode_line, line_sql, literal
-from runbook.targets.d1_replica import LOCAL_ANSWER_BYTES, replicate
+from runbook.targets.d1_reading import LOCAL, Pace
+from runbook.targets.d1_replica import replicate
 from runbook.targets.d1_state import check_exact, copy_state, differences
 from runbook.targets.wrangler import Wrangler
 
 from .conftest import StandIn
+
+SMALL = Pace(10_000, 1)
 
 AWKWARD = r"""
 CREATE TABLE child (id INTEGER PRIMARY KEY, parent TEXT REFERENCES parent(id));
@@ -87,7 +90,7 @@ def bits(path: Path) -> list[tuple[Any, ...]]:
 
 def test_replica_is_exact(awkward: Path, wrangler: Wrangler, tmp_path: Path) -> None:
     to = tmp_path / "replica.db"
-    replica = replicate(wrangler.read, to, answer_bytes=LOCAL_ANSWER_BYTES)
+    replica = replicate(wrangler.read, to, pace=LOCAL)
     copy = tmp_path / "copy.db"
     copy_state(wrangler.state_file, copy)
     assert differences(to, copy) == ()
@@ -111,12 +114,12 @@ def test_pages_of_a_few_rows_lose_nothing(
         "INSERT INTO keyed WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k LIMIT 60)"
         " SELECT char(97 + i % 7), i * 1.25, i FROM k"
     )
-    monkeypatch.setattr(d1_replica, "FIRST_ROWS", 3)
-    monkeypatch.setattr(d1_replica, "_MOST_ROWS", 4)
-    monkeypatch.setattr(d1_replica, "_LEAST_ROWS", 2)
+    monkeypatch.setattr(d1_reading, "FIRST_ROWS", 3)
+    monkeypatch.setattr(d1_reading, "_MOST_ROWS", 4)
+    monkeypatch.setattr(d1_reading, "_LEAST_ROWS", 2)
     monkeypatch.setattr(d1_pages, "PAGE_BYTES", 50)
     to = tmp_path / "replica.db"
-    replica = replicate(standin.read, to, answer_bytes=3000)
+    replica = replicate(standin.read, to, pace=Pace(3000, 3))
     assert replica.rows > 150
     check_exact(to, wrangler.state_file)
 
@@ -229,10 +232,10 @@ def test_what_is_lost_on_the_way_is_noticed(
     if damage is lose_a_row:
         # The reader asks again for what is missing, so the row must stay away.
         with pytest.raises(TargetError, match="not exact"):
-            replicate(read, to, answer_bytes=10_000)
+            replicate(read, to, pace=SMALL)
     else:
         with pytest.raises(TargetError, match=said):
-            replicate(read, to, answer_bytes=10_000)
+            replicate(read, to, pace=SMALL)
     assert list(tmp_path.glob("replica.db*")) == []
 
 
@@ -250,14 +253,14 @@ def test_a_write_meanwhile_is_noticed(
 ) -> None:
     read = tampered(colours, "AS page", lambda _answer: colours.query(write) and None)
     with pytest.raises(TargetError, match=said):
-        replicate(read, tmp_path / "replica.db", answer_bytes=10_000)
+        replicate(read, tmp_path / "replica.db", pace=SMALL)
 
 
 def test_the_state_file_shows_what_sums_do_not(
     app: Path, colours: StandIn, wrangler: Wrangler, tmp_path: Path
 ) -> None:
     to = tmp_path / "replica.db"
-    replicate(colours.read, to, answer_bytes=10_000)
+    replicate(colours.read, to, pace=SMALL)
     check_exact(to, wrangler.state_file)
     colours.query("UPDATE colour SET name = 'rot' WHERE id = '1'")
     with pytest.raises(TargetError, match="table colour: 0 rows added, 0 removed, 1 changed"):
@@ -268,7 +271,7 @@ def test_moved_rowids_are_a_difference(
     app: Path, colours: StandIn, wrangler: Wrangler, tmp_path: Path
 ) -> None:
     to = tmp_path / "replica.db"
-    replicate(colours.read, to, answer_bytes=10_000)
+    replicate(colours.read, to, pace=SMALL)
     colours.query("UPDATE colour SET rowid = 9 WHERE id = '3'")
     with pytest.raises(TargetError, match="rowids are not the same"):
         check_exact(to, wrangler.state_file)
@@ -277,7 +280,7 @@ def test_moved_rowids_are_a_difference(
 def test_hidden_rowids_are_refused(app: Path, standin: StandIn, tmp_path: Path) -> None:
     standin.query("CREATE TABLE t (rowid TEXT, _rowid_ TEXT, oid TEXT)")
     with pytest.raises(TargetError, match="rowids of the D1 table 't' cannot be read"):
-        replicate(standin.read, tmp_path / "replica.db", answer_bytes=10_000)
+        replicate(standin.read, tmp_path / "replica.db", pace=SMALL)
 
 
 def test_no_state_file(tmp_path: Path) -> None:
@@ -298,7 +301,7 @@ def test_wranglers_own_table_is_left_out(
     colours.query("INSERT INTO d1_migrations (name) VALUES ('0001.sql')")
     colours.query("ANALYZE")
     to = tmp_path / "replica.db"
-    replica = replicate(colours.read, to, answer_bytes=10_000, leave_out="d1_migrations")
+    replica = replicate(colours.read, to, pace=SMALL, leave_out="d1_migrations")
     assert "d1_migrations" not in {table.name for table in replica.tables}
     check_exact(to, wrangler.state_file, leave_out="d1_migrations")
     with contextlib.closing(sqlite3.connect(to)) as connection:

@@ -99,7 +99,7 @@ def test_it_sees_neither_token_nor_home_and_logs_nowhere(
     for name, value in {"HOME": home, "TMPDIR": temporary, "CLOUDFLARE_API_TOKEN": TOKEN}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    assert "CLOUDFLARE_API_TOKEN" not in wrangler._environment(str(home))
+    assert "CLOUDFLARE_API_TOKEN" not in wrangler.environment(str(home))
     wrangler.execute("CREATE TABLE t (a); INSERT INTO t VALUES ('a row of a user');", "filling")
     wrangler.read(["SELECT * FROM t"])
     assert list(home.rglob("*")) == []

@@ -8,7 +8,8 @@ import pytest
 
 from runbook.errors import OutcomeUnknown, Refused, TargetError
 from runbook.targets import wrangler as module
-from runbook.targets.d1_replica import REMOTE_ANSWER_BYTES, replicate
+from runbook.targets.d1_reading import REMOTE
+from runbook.targets.d1_replica import replicate
 from runbook.targets.d1_setup import Tool
 from runbook.targets.d1_state import copy_state, differences
 from runbook.targets.wrangler import Wrangler
@@ -150,6 +151,6 @@ def test_a_remote_replica_is_exact(
     remote: Wrangler, wrangler: Wrangler, table: StandIn, tmp_path: Path
 ) -> None:
     table.query("INSERT INTO t VALUES (9007199254740993), ('a' || char(0)), (1e300 / 7), (x'00')")
-    replicate(remote.read, tmp_path / "replica.db", answer_bytes=REMOTE_ANSWER_BYTES)
+    replicate(remote.read, tmp_path / "replica.db", pace=REMOTE)
     copy_state(wrangler.state_file, tmp_path / "copy.db")
     assert differences(tmp_path / "replica.db", tmp_path / "copy.db") == ()
