@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.errors import RunbookError, named
+from runbook.files import private
 from runbook.progress import watched
 from runbook.run import Run, file_stem
 
@@ -48,7 +49,7 @@ class Kernels:
         self._started += 1
         place = Path(self._sockets.name) / str(self._started)
         manager = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
-        with self._log.open("ab") as log:
+        with private(), self._log.open("ab") as log:
             run_sync(manager.start_kernel)(
                 extra_arguments=[f"--IPKernelApp.exec_lines={WARM_UP}"],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
@@ -98,7 +99,7 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     stem = file_stem(stage)
     manager = pool.take()
     try:
-        with watched(run.folder):
+        with private(), watched(run.folder):
             _papermill(
                 NOTEBOOKS / f"{stem}.ipynb",
                 run.folder / "notebooks" / f"{stem}.ipynb",

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from runbook.errors import RunFolderError
+
+
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Files made meanwhile, by whatever library, can be read by their owner alone.
+
+    SQLite gives the files beside a database the permissions of the database, whatever this says.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def write_durably(path: Path, content: bytes) -> None:

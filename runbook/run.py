@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar
 
 from runbook import __version__
 from runbook.errors import NotAllowedNow, RunbookError, RunFolderError
-from runbook.files import read_json, sync_folder, write_json
+from runbook.files import private, read_json, sync_folder, write_json
 from runbook.plan import Plan
 from runbook.records import Identity, from_json, to_json
 from runbook.sql import FOLDER
@@ -255,7 +255,7 @@ class Run:
             NotAllowedNow: the rules forbid the stage now, or another process works here.
             RunbookError: whatever `work` raises; it is recorded first.
         """
-        with self.locked():
+        with self.locked(), private():
             if self.finished(stage) and not again:
                 return self.result(stage, cls)
             self.check_allowed(stage)
@@ -365,7 +365,7 @@ class Run:
     def log(self, stage: str, event: str, **details: object) -> None:
         """Appends one line to `log.jsonl`."""
         line = {"at": now(), "stage": stage, "event": event, **details}
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        with private(), (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
