@@ -47,7 +47,7 @@ def confirm(
     if typed != name:
         reason = f'"{typed}" was typed' if typed else "nobody was there to be asked"
         raise NotConfirmed(
-            f"The database {name} was not changed, because {reason}; type its name when asked, "
-            "or pass --yes."
+            f"The database {name} was not changed, because {reason}; type its name when "
+            "asked, or pass it beforehand (the parameter confirm, or --yes)."
         )
     return Confirmation(operator or "unknown", now(), how, tuple(h.code for h in found))

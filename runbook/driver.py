@@ -18,6 +18,7 @@ from typing import Any
 
 from runbook.errors import RunbookError, RunFolderError, named
 from runbook.executed import keep_notebook
+from runbook.files import private
 from runbook.progress import watched
 from runbook.run import Run, StageRecord, file_stem
 
@@ -55,7 +56,7 @@ class Kernels:
         self._started += 1
         place = Path(self._sockets.name) / str(self._started)
         manager = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
-        with self._log.open("ab") as log:
+        with private(), self._log.open("ab") as log:
             run_sync(manager.start_kernel)(
                 extra_arguments=[f"--IPKernelApp.exec_lines={WARM_UP}"],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
@@ -112,7 +113,7 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     ) as scratch:
         executed = Path(scratch) / name
         try:
-            with watched(run.folder):
+            with private(), watched(run.folder):
                 _papermill(NOTEBOOKS / name, executed, parameters, manager)
         except KeyboardInterrupt:
             _interrupt(run, manager)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,19 @@ from runbook.errors import RunFolderError
 
 _SEAL = "sha256"
 _BLANK = "0" * 64
+
+
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Files made meanwhile, by whatever library, can be read by their owner alone.
+
+    SQLite gives the files beside a database the permissions of the database, whatever this says.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -6,8 +6,9 @@ stage refused, so that its tables can be looked at; `go_on` then stops the noteb
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from runbook import confirm as confirmation
@@ -15,7 +16,7 @@ from runbook.driver import NOTEBOOKS, check
 from runbook.errors import NotProven, RunbookError, Violated
 from runbook.opening import open_run
 from runbook.parameters import as_text, as_truth, check_names, looks_changed
-from runbook.progress import NOW, Bars, Lines
+from runbook.progress import NOW, Lines, Page
 from runbook.records import (
     Assessment,
     Confirmation,
@@ -98,9 +99,8 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     from runbook.stages import preflight as stage
 
     _tell_if_done(run, "preflight", again)
-    return _shown(
-        lambda: stage.preflight(run, progress=_bars(run, "preflight"), again=again), PreflightRecord
-    )
+    with _progress(run, "preflight") as progress:
+        return _shown(lambda: stage.preflight(run, progress=progress, again=again), PreflightRecord)
 
 
 def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRecord:
@@ -108,7 +108,8 @@ def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRe
     from runbook.stages import rehearse as stage
 
     _tell_if_done(run, "rehearse", again)
-    return stage.rehearse(run, keep=keep, progress=_bars(run, "rehearse"), again=again)
+    with _progress(run, "rehearse") as progress:
+        return stage.rehearse(run, keep=keep, progress=progress, again=again)
 
 
 def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
@@ -116,7 +117,8 @@ def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     from runbook.stages import snapshot as stage
 
     _tell_if_done(run, "snapshot", again)
-    return stage.snapshot(run, progress=_bars(run, "snapshot"), again=again)
+    with _progress(run, "snapshot") as progress:
+        return stage.snapshot(run, progress=progress, again=again)
 
 
 def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
@@ -128,7 +130,8 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
         return run.result("migrate", MigrateRecord)
     run.check_allowed("migrate")  # before anybody is asked in vain
     agreed = _agreed(run, confirm, how)
-    return _shown(lambda: stage.migrate(run, agreed, progress=_bars(run, "migrate")), MigrateRecord)
+    with _progress(run, "migrate") as progress:
+        return _shown(lambda: stage.migrate(run, agreed, progress=progress), MigrateRecord)
 
 
 def verify(run: Run, *, again: bool = False) -> VerifyRecord:
@@ -136,7 +139,8 @@ def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     from runbook.stages import verify as stage
 
     _tell_if_done(run, "verify", again)
-    return stage.verify(run, progress=_bars(run, "verify"), again=again)
+    with _progress(run, "verify") as progress:
+        return stage.verify(run, progress=progress, again=again)
 
 
 def report(run: Run, *, show_values: bool = False) -> ReportRecord:
@@ -237,16 +241,17 @@ def rollback(
         return run.result("rollback", RollbackRecord)
     run.check_allowed("rollback")  # before anybody is asked in vain
     agreed = _agreed(run, confirm, how)
-    return _shown(
-        lambda: stage.rollback(
-            run,
-            agreed,
-            discard_organizations=discard,
-            restore=whole,
-            progress=_bars(run, "rollback"),
-        ),
-        RollbackRecord,
-    )
+    with _progress(run, "rollback") as progress:
+        return _shown(
+            lambda: stage.rollback(
+                run,
+                agreed,
+                discard_organizations=discard,
+                restore=whole,
+                progress=progress,
+            ),
+            RollbackRecord,
+        )
 
 
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
@@ -344,11 +349,18 @@ def _say(text: str) -> None:
         display(Markdown(f"*{text}*"))  # type: ignore[no-untyped-call]
 
 
-def _bars(run: Run, stage: str) -> Progress:
-    """Where progress is shown: as bars to a person, otherwise as lines in the log."""
-    if _person_is_there():
-        return Bars()
-    return Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
+@contextlib.contextmanager
+def _progress(run: Run, stage: str) -> Iterator[Progress]:
+    """Where progress is shown: as a bar to a person, otherwise as lines in the log."""
+    shown = (
+        Page()
+        if _person_is_there()
+        else Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
+    )
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
 def _person_is_there() -> bool:

@@ -7,6 +7,7 @@ present state into a small file, which `watched` shows as a bar in the terminal 
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import sys
 import threading
@@ -15,8 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-PATIENCE = 1.0
-"""Seconds of work after which a bar appears; what is quicker needs none."""
+from runbook.report.text import duration
 
 LOG_EVERY = 10.0
 """Seconds between two lines in a log."""
@@ -28,47 +28,77 @@ NOW = ".progress.tmp"
 """The file in the run folder with the present state."""
 
 
-class Bars:
-    """One bar at a time, for whatever is being done; call it as a `Progress`."""
+class Bar:
+    """A bar in a terminal, for whatever is being done; call it as a `Progress`."""
 
-    def __init__(self, **options: Any) -> None:
-        self._options = options
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._what = ""
-        self._since = 0.0
         self._bar: Any = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Shows that `done` of `total` is done of `what`."""
         if what != self._what:
-            self.close()
-            self._what, self._since = what, time.monotonic()
-        waited = time.monotonic() - self._since
-        if self._bar is None and waited > PATIENCE and done < total:
-            from tqdm.auto import tqdm
+            from tqdm import tqdm
 
+            self.close()
+            self._what = what
             self._bar = tqdm(
-                desc=what,
+                desc=f"    {what}",
                 total=total,
-                initial=done,
                 mininterval=STATE_EVERY,
                 leave=False,
                 unit=unit(what, total),
                 unit_scale=total > 10_000,
-                **self._options,
+                file=self._stream,
             )
-            # The clock began with the work, not with the bar; the time remaining counts on that.
-            self._bar.start_t -= waited
-            self._bar.initial = 0
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-            if done >= total:
-                self.close()
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """Takes the bar away."""
         if self._bar is not None:
             self._bar.close()
-        self._bar = None
+        self._what, self._bar = "", None
+
+
+class Page:
+    """A bar in a notebook's page; call it as a `Progress`.
+
+    It is HTML that is replaced, and no widget, so that a saved notebook holds nothing which needs
+    a kernel to be seen, and nothing at all once the work is done.
+    """
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._since = self._drawn = 0.0
+        self._handle: Any = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Shows that `done` of `total` is done of `what`."""
+        present = time.monotonic()
+        if what != self._what:
+            self._what, self._since = what, present
+        elif present - self._drawn < STATE_EVERY:
+            return
+        self._drawn = present
+        text = sentence(what, done, total, remaining(present - self._since, done, total))
+        self._draw(
+            f'<progress max="{max(total, 1)}" value="{done}" style="width:20em"></progress> '
+            f"{html.escape(text)}"
+        )
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._handle is not None:
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        from IPython.display import HTML, display
+
+        if self._handle is None:
+            self._handle = display(HTML(text), display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(HTML(text))  # type: ignore[no-untyped-call]
 
 
 class Lines:
@@ -87,17 +117,21 @@ class Lines:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Keeps in mind, and now and then writes, that `done` of `total` is done of `what`."""
         present = time.monotonic()
-        if what != self._what:
-            self._what, self._since = what, present
-        if present - self._kept >= STATE_EVERY:
+        if what != self._what or present - self._kept >= STATE_EVERY:
             self._kept = present
             self._keep(what, done, total)
+        if what != self._what:
+            self._what, self._since = what, present
         if present - self._written >= LOG_EVERY:
             self._written = present
             line: dict[str, object] = {"what": what, "done": done, "total": total}
-            if done:
-                line["remaining"] = round((present - self._since) / done * (total - done), 1)
-            self._write(**line)
+            left = remaining(present - self._since, done, total)
+            self._write(**line, **({} if left is None else {"remaining": left}))
+
+    def close(self) -> None:
+        """Takes the latest state away."""
+        if self._state is not None:
+            self._state.unlink(missing_ok=True)
 
     def _keep(self, what: str, done: int, total: int) -> None:
         if self._state is None:
@@ -118,8 +152,8 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
     stream = to or sys.stderr
     state, ended = folder / NOW, threading.Event()
     state.unlink(missing_ok=True)
-    bars = Bars(file=stream) if stream.isatty() else None
-    lines = Lines(lambda **line: print(_sentence(**line), file=stream, flush=True))
+    bar = Bar(stream) if stream.isatty() else None
+    lines = Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
 
     def watch() -> None:
         seen: object = None
@@ -127,7 +161,7 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 found = json.loads(state.read_text())
                 if found != seen:
-                    (bars or lines)(*found)
+                    (bar or lines)(*found)
                     seen = found
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -137,8 +171,8 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        if bars is not None:
-            bars.close()
+        if bar is not None:
+            bar.close()
         state.unlink(missing_ok=True)
 
 
@@ -149,6 +183,14 @@ def unit(what: str, total: int) -> str:
     return " rows" if total > 100 else " parts"
 
 
-def _sentence(what: str, done: int, total: int, remaining: float | None = None) -> str:
-    left = "" if remaining is None else f", about {remaining:,.0f} s left"
-    return f"    {what}: {done:,} of {total:,}{unit(what, total)}{left}"
+def remaining(elapsed: float, done: int, total: int) -> float | None:
+    """Seconds that the rest will probably take; None where nothing can be said."""
+    if not done or elapsed < 1.0:
+        return None
+    return round(elapsed / done * (total - done), 1)
+
+
+def sentence(what: str, done: int, total: int, remaining: float | None = None) -> str:
+    """How far it is: `projects: 90,000 of 200,000 rows, about 4 s left`."""
+    left = "" if remaining is None else f", about {duration(round(remaining))} left"
+    return f"{what}: {done:,} of {total:,}{unit(what, total)}{left}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import read_sealed, sync_folder, write_sealed
+from runbook.files import private, read_sealed, sync_folder, write_sealed
 from runbook.lock import ORPHAN_SECONDS, held
 from runbook.plan import Plan
 from runbook.records import Identity, from_json, to_json
@@ -238,7 +238,7 @@ class Run:
             RunFolderError: a record that the stage relies on is damaged, or the folder is full.
             RunbookError: whatever `work` raises; it is recorded first.
         """
-        with self.locked(wait=ORPHAN_SECONDS):
+        with self.locked(wait=ORPHAN_SECONDS), private():
             previous = None
             try:
                 if self.finished(stage) and not again:

@@ -17,8 +17,12 @@ MOST_ROWS = 200
 WIDEST = 60
 """Characters of a cell in a terminal; a notebook wraps them instead."""
 
-_CELL = "padding:.3em .6em;vertical-align:top;"
-_TEXT = _CELL + "text-align:left;white-space:pre-line;overflow-wrap:break-word;max-width:34em;"
+LONGEST_NAME = 30
+"""Characters above which a text is broken where it must be."""
+
+_CELL = "padding:.3em .45em;vertical-align:top;"
+_NAME = _CELL + "text-align:left;white-space:pre-line;"
+_TEXT = _NAME + "overflow-wrap:anywhere;max-width:34em;"
 _NUMBER = _CELL + "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;"
 _CODE = _CELL + "text-align:left;font-family:monospace;word-break:break-all;min-width:17em;"
 
@@ -39,7 +43,8 @@ class Table(pd.DataFrame):
         if self.empty:
             return f"<p><em>{html.escape(self._nothing())}</em></p>"
         styles = [self._style(n) for n in range(len(self.columns))]
-        head = _row("th", self.columns.astype(str), styles)
+        heads = [_NUMBER if style is _NUMBER else _NAME for style in styles]
+        head = _row("th", self.columns.astype(str), heads)
         body = "".join(_row("td", cells, styles) for cells in self._cells())
         more = f"<p>and {self._left():,} more rows</p>" if self._left() else ""
         return (
@@ -83,7 +88,10 @@ class Table(pd.DataFrame):
         values = [v for v in self.iloc[:MOST_ROWS, column] if not _missing(v)]
         if values and all(_is_number(v) for v in values):
             return _NUMBER
-        return _CODE if values and all(_is_digest(v) for v in values) else _TEXT
+        if values and all(_is_digest(v) for v in values):
+            return _CODE
+        # Names stay in one piece; sentences may be broken anywhere before a table gets too wide.
+        return _TEXT if any(len(str(v)) > LONGEST_NAME for v in values) else _NAME
 
 
 def table(
@@ -101,7 +109,7 @@ def shown(value: object) -> str:
     """A value as people read it: `1,234`, `0.123`, `yes`; nothing for what is missing."""
     if _missing(value):
         return ""
-    if isinstance(value, bool) or type(value).__name__ == "bool_":
+    if pd.api.types.is_bool(value):
         return "yes" if value else "NO"
     if _is_number(value):
         number: Any = value
@@ -114,7 +122,7 @@ def _missing(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or type(value).__name__ == "bool_":
+    if pd.api.types.is_bool(value):
         return False
     return isinstance(value, int | float) or hasattr(value, "__index__")
 

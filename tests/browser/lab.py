@@ -35,10 +35,9 @@ class Lab:
     def __init__(self, port: int, token: str) -> None:
         self._base, self._token = f"http://127.0.0.1:{port}", token
 
-    def address(self, path: str = "") -> str:
-        """The address of a file in a workspace of its own, where nothing else is open."""
-        tree = f"/tree/{path}" if path else ""
-        return f"{self._base}/lab/workspaces/auto-{path[:2]}{tree}?token={self._token}&reset"
+    def address(self, path: str) -> str:
+        """The address of a notebook in a workspace where nothing else is open."""
+        return f"{self._base}/lab/tree/{path}?token={self._token}&reset"
 
     def answers(self) -> bool:
         """Whether the server is up."""
@@ -117,11 +116,13 @@ def without_outputs(folder: Path) -> None:
 class Notebook:
     """One notebook open in the browser, as a person works with it: by its keys."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, name: str) -> None:
         self.page = page
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        bar = page.locator("#jp-main-statusbar")
+        expect(bar).to_contain_text(f"{name}.ipynb", timeout=60_000)
         expect(self.panel.locator(".jp-Cell").first).to_be_visible(timeout=60_000)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+        expect(bar).to_contain_text("| Idle", timeout=60_000)
 
     @property
     def cells(self) -> Locator:
@@ -144,21 +145,51 @@ class Notebook:
         self.press(cell)
         expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{count}]:", timeout=timeout)
 
-    def run_all(self) -> None:
-        """Runs the notebook cell by cell; none may raise an error."""
-        for number, cell in enumerate(self.codes(), start=1):
+    def run_all(self, after: int = 0) -> None:
+        """Runs the notebook cell by cell; none may raise an error.
+
+        `after` is the number of executions before, as a kernel counts them.
+        """
+        for number, cell in enumerate(self.codes(), start=after + 1):
             self.run(cell, number)
-            errors = cell.locator("[data-mime-type='application/vnd.jupyter.stderr']")
-            assert errors.count() == 0, errors.first.inner_text()
+            expect(self.errors(cell), self.text(cell)).to_have_count(0)
+
+    def errors(self, cell: Locator) -> Locator:
+        """What the cell shows of an error."""
+        return cell.locator("[data-mime-type='application/vnd.jupyter.stderr']")
+
+    def text(self, cell: Locator) -> str:
+        """All that the cell shows."""
+        return cell.locator(".jp-OutputArea-output").all_inner_texts().__str__()
+
+    def answer(self, cell: Locator, text: str, picture: Path | None = None) -> None:
+        """Runs the cell, which asks, and types `text` for an answer."""
+        self.press(cell)
+        field = cell.locator("input.jp-Stdin-input")
+        expect(field).to_be_visible(timeout=60_000)
+        if picture is not None:
+            self.picture(picture)
+        field.fill(text)
+        field.press("Enter")
+
+    def set(self, cell: Locator, source: str) -> None:
+        """Types `source` over what stands in the cell."""
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(source)
 
     def picture(self, path: Path) -> None:
         """The whole notebook as a picture, however long."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        inner = self.panel.locator(".jp-WindowedPanel-outer")
-        height = inner.evaluate("e => e.scrollHeight")
         size = self.page.viewport_size
         assert size is not None
-        self.page.set_viewport_size({"width": size["width"], "height": int(height) + 140})
+        inner = self.panel.locator(".jp-WindowedPanel-outer")
+        # Some more than the cells, or the page would still have to be scrolled.
+        height = sum(
+            self.cells.nth(n).evaluate("e => e.offsetHeight + 12")
+            for n in range(self.cells.count())
+        )
+        self.page.set_viewport_size({"width": size["width"], "height": int(height) + 160})
         inner.evaluate("e => e.scrollTo(0, 0)")
         self.page.screenshot(path=path)
         self.page.set_viewport_size(size)

@@ -1,0 +1,193 @@
+"""The notebooks in real JupyterLab in Chromium, cell by cell, as an operator goes through them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbook.sample import make_sample
+from tests.notebooks import ROOT, stage_folder
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Page, expect  # noqa: E402
+
+from tests.browser.lab import Lab, Notebook, jupyterlab, without_outputs  # noqa: E402
+
+SCREENS = ROOT / "build" / "screens"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("jupyterlab"),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is neither chromium nor google-chrome"),
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the project, with a fresh sample and notebooks that were never run."""
+    folder = tmp_path_factory.mktemp("project")
+    without_outputs(stage_folder(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with jupyterlab(project, tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+def opened(page: Page, lab: Lab, name: str) -> Notebook:
+    page.goto(lab.address(f"notebooks/{name}.ipynb"))
+    return Notebook(page, name)
+
+
+def followed(notebook: Notebook, name: str) -> Notebook:
+    """The notebook behind the link in the last line."""
+    notebook.codes()[-1].locator(".jp-OutputArea-output a", has_text=name).click()
+    return Notebook(notebook.page, name)
+
+
+def shown(page: Page, name: str) -> Notebook:
+    """The notebook that is open already, behind its tab."""
+    page.locator("#jp-main-dock-panel [role=tab]", has_text=name).click()
+    return Notebook(page, name)
+
+
+def set_parameters(project: Path, name: str, **values: str) -> None:
+    """Writes parameters into a notebook, as a person does before running it."""
+    path = project / "notebooks" / f"{name}.ipynb"
+    notebook = json.loads(path.read_text())
+    cell = next(c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", []))
+    lines = "".join(cell["source"]).splitlines()
+    for parameter, value in values.items():
+        (number,) = [n for n, line in enumerate(lines) if line.startswith(f"{parameter}:")]
+        comment = lines[number].partition("  #")
+        lines[number] = f'{parameter}: str = "{value}"' + "".join(comment[1:])
+    cell["source"] = "\n".join(lines)
+    path.write_text(json.dumps(notebook))
+
+
+def record(project: Path, stem: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(
+        (project / "runs" / "sample" / "stages" / f"{stem}.json").read_text()
+    )
+    return loaded
+
+
+def ledger(project: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(project / "sample" / "sample.db")) as connection:
+        return connection.execute("SELECT * FROM runbook_ledger").fetchall()
+
+
+def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> None:
+    # An operator who gave no name is asked; a wrong one changes nothing.
+    set_parameters(project, "04_migrate", confirm="")
+    before = (project / "sample" / "sample.db").read_bytes()
+    notebook = opened(page, lab, "01_preflight")
+    for name, following in (
+        ("01_preflight", "02_rehearse"),
+        ("02_rehearse", "03_snapshot"),
+        ("03_snapshot", "04_migrate"),
+    ):
+        notebook.run_all()
+        notebook.picture(SCREENS / f"{name}.png")
+        notebook = followed(notebook, following)
+
+    parameters, migrate, *_ = notebook.codes()
+    notebook.run(parameters, 1)
+    notebook.answer(migrate, "wrong.db", SCREENS / "04_asked.png")
+    expect(migrate.locator(".jp-InputPrompt")).to_have_text("[2]:", timeout=60_000)
+    expect(notebook.errors(migrate)).to_contain_text(
+        'NotConfirmed: The database sample.db was not changed, because "wrong.db" was typed'
+    )
+    notebook.picture(SCREENS / "04_refused.png")
+    assert (project / "sample" / "sample.db").read_bytes() == before
+
+    notebook.answer(migrate, "sample.db")
+    expect(migrate.locator(".jp-InputPrompt")).to_have_text("[3]:", timeout=60_000)
+    expect(notebook.errors(migrate)).to_have_count(0)
+    for number, cell in enumerate(notebook.codes()[2:], start=4):
+        notebook.run(cell, number)
+        expect(notebook.errors(cell)).to_have_count(0)
+    notebook.picture(SCREENS / "04_migrate.png")
+
+    first, row = record(project, "04_migrate"), ledger(project)
+    migrated = (project / "sample" / "sample.db").read_bytes()
+    assert first["status"] == "finished"
+    assert len(row) == 1
+    count = len(notebook.codes()) + 1
+    notebook.run_all(after=count)  # nobody is asked, nothing is done
+    expect(notebook.codes()[1]).to_contain_text("Done already at")
+    notebook.picture(SCREENS / "04_again.png")
+    assert record(project, "04_migrate") == first
+    assert ledger(project) == row
+    assert (project / "sample" / "sample.db").read_bytes() == migrated
+
+    for name in ("05_verify", "06_report"):
+        notebook = followed(notebook, name)
+        notebook.run_all()
+        notebook.picture(SCREENS / f"{name}.png")
+    assert record(project, "05_verify")["result"]["verdict"] == "pass"
+    expect(notebook.codes()[1].locator("td").nth(1)).to_have_text("pass")
+    notebook.codes()[-1].locator(".jp-OutputArea-output a").first.click()
+    expect(page.locator(".jp-HTMLViewer")).to_be_visible()
+
+    notebook = followed(shown(page, "06_report"), "08_rollback")
+    notebook.run_all()
+    notebook.picture(SCREENS / "08_rollback.png")
+    assert record(project, "08_rollback")["result"]["done"]
+    notebook = shown(page, "04_migrate")
+    notebook.run_all(after=2 * count - 1)
+    expect(notebook.codes()[1]).to_contain_text("The migration was taken back at")
+    with closing(sqlite3.connect(project / "sample" / "sample.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM projects").fetchone() == (1000,)
+        names = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+    assert ("organizations",) not in names
+
+
+def test_errors_are_a_sentence_with_the_traceback_folded_away(
+    project: Path, lab: Lab, page: Page
+) -> None:
+    make_sample(project / "sample" / "messy.db", messy=True)
+    shutil.copy(project / "notebooks" / "01_preflight.ipynb", project / "notebooks" / "messy.ipynb")
+    set_parameters(project, "messy", database="../sample/messy.db", run_dir="../runs/messy")
+    notebook = opened(page, lab, "messy")
+    cells = notebook.codes()
+    for number, cell in enumerate(cells, start=1):
+        notebook.run(cell, number)
+    expect(cells[2]).to_contain_text("block")
+    expect(cells[3]).to_contain_text("Not known: a hazard blocks the run")
+    expect(notebook.errors(cells[-1])).to_contain_text("Blocked: Preflight blocks the run")
+    folded = cells[-1].locator("details")
+    expect(folded.locator("pre")).not_to_be_visible()
+    notebook.picture(SCREENS / "01_blocked.png")
+    folded.locator("summary").click()
+    expect(folded.locator("pre")).to_contain_text("Traceback (most recent call last)")
+
+    count = len(cells) + 1
+    notebook.set(cells[2], "nb.go_on(run, 'nonsense')")
+    notebook.run(cells[2], count)
+    expect(notebook.errors(cells[2])).to_contain_text("Unexpected: ValueError")
+    expect(cells[2].locator("details pre")).not_to_be_visible()
+    notebook.set(cells[2], "fuond")
+    notebook.run(cells[2], count + 1)
+    expect(notebook.errors(cells[2])).to_contain_text("NameError")
+    expect(cells[2].locator("details")).to_have_count(0)
+    notebook.picture(SCREENS / "01_unexpected.png")
