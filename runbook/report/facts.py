@@ -36,7 +36,7 @@ from runbook.records import (
     WindowStep,
     from_json,
 )
-from runbook.report.masking import mask_emails, mask_finding
+from runbook.report.masking import mask_emails, mask_finding, without_commands
 from runbook.report.text import map_text, visible
 from runbook.window.store import STEPS, read_scan, read_step, read_ticks
 
@@ -178,13 +178,14 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
         return found
 
     identity = record(Identity, info.get("identity", {}), "run.json")
+    plan = record(Plan, info["plan"], "run.json") if "plan" in info else None
     facts = Facts(
         folder=visible(run_dir.resolve().name),
         run=str(info.get("run", "")),
         created_at=str(info.get("created_at", "")),
         database=str(info.get("database", "")),
         identity=identity or Identity("unknown", str(info.get("database", "")), ""),
-        plan=record(Plan, info["plan"], "run.json") if "plan" in info else None,
+        plan=plan and without_commands(plan),
         operator=str(info.get("operator", "")),
         ticket=str(info.get("ticket", "")),
         versions=_texts(info.get("versions")),

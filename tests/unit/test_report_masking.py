@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.plan import Plan
-from runbook.records import Sample
+from runbook.files import read_sealed, write_sealed
+from runbook.plan import Command, Health, Maintenance, Plan, Window
+from runbook.records import Sample, to_json
 from runbook.report import masking
 from runbook.report.masking import EMAIL_MASK, mask_emails, mask_finding, mask_value
 from runbook.report.write import write_report
@@ -71,6 +72,27 @@ def test_without_the_mask_the_first_test_fails(
 ) -> None:
     monkeypatch.setattr(masking, "_mask_text", str)
     assert "eve@example.org" in views(personal(tmp_path / "run"), show_values=False)["report.html"]
+
+
+@pytest.mark.parametrize("show_values", [False, True])
+def test_secrets_of_the_plan_are_never_shown(show_values: bool, tmp_path: Path) -> None:
+    """Commands and addresses of the maintenance window, and options of the run."""
+    folder = personal(tmp_path / "run")
+    info = read_sealed(folder / "run.json")
+    window = Window(
+        maintenance_on=Command(("curl", "-H", "Authorization: Bearer s3cr3t")),
+        deploy=Command(shell="deploy --token s3cr3t", timeout=7),
+        maintenance=Maintenance("https://app.example/?key=s3cr3t", text="s3cr3t"),
+        health=Health("https://me:s3cr3t@app.example/"),
+    )
+    info["plan"] = to_json(dataclasses.replace(Plan(), window=window))
+    info["options"] = {"token": "s3cr3t"}
+    write_sealed(folder / "run.json", info)
+    for name, text in views(folder, show_values=show_values).items():
+        assert "s3cr3t" not in text, name
+    shown = json.loads((folder / "audit.json").read_text())["provenance"]["plan"]["window"]
+    assert shown["deploy"]["timeout"] == 7
+    assert shown["smoke"] is None
 
 
 @pytest.mark.parametrize(
