@@ -18,6 +18,7 @@ from typing import Any
 
 from runbook.errors import RunbookError, RunFolderError, named
 from runbook.executed import keep_notebook
+from runbook.progress import watched
 from runbook.run import Run, StageRecord, file_stem
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -111,7 +112,8 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     ) as scratch:
         executed = Path(scratch) / name
         try:
-            _papermill(NOTEBOOKS / name, executed, parameters, manager)
+            with watched(run.folder):
+                _papermill(NOTEBOOKS / name, executed, parameters, manager)
         except KeyboardInterrupt:
             _interrupt(run, manager)
             raise

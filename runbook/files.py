@@ -51,7 +51,7 @@ def sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, data: object) -> None:
     """Writes JSON so that `path` holds either the old text or the whole new one, durably."""
-    write_durably(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    write_durably(path, _utf8(json.dumps(data, indent=1, ensure_ascii=False) + "\n"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def write_sealed(path: Path, data: Mapping[str, Any]) -> None:
     """
     text = json.dumps({**data, _SEAL: _BLANK}, indent=1, ensure_ascii=False) + "\n"
     before, after = text.rsplit(_BLANK, 1)
-    write_durably(path, f"{before}{_digest(text.encode())}{after}".encode())
+    write_durably(path, _utf8(f"{before}{_digest(_utf8(text))}{after}"))
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -97,6 +97,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
             "the original back, or run that stage again."
         )
     return data
+
+
+def _utf8(text: str) -> bytes:
+    """JSON in UTF-8; a lone surrogate (a file name that is no UTF-8) as JSON's own escape of it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _digest(content: bytes) -> str:

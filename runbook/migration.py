@@ -52,6 +52,7 @@ def migrate(
     *,
     on_proven: Callable[[MigrateRecord], None] = lambda record: None,
     on_script: Callable[[Script], None] = lambda script: None,
+    looked: tuple[Shape, tuple[FootprintLine, ...]] | None = None,
     progress: Progress = no_progress,
     wait: float = 30.0,
 ) -> MigrateRecord:
@@ -64,6 +65,7 @@ def migrate(
         backup: the database's backup, which the proof compares with.
         on_proven: told of the result just before the commit, to keep it durably.
         on_script: told of the script before it runs.
+        looked: what `look_at_backup` has said of this backup already, where that was kept.
         progress: told of each step.
         wait: seconds to wait for the write lock.
 
@@ -72,7 +74,7 @@ def migrate(
             `record` holds the findings.
         Refused: the database could not be locked or written; it is as it was.
     """
-    shape, footprint = look_at_backup(backup, plan)
+    shape, footprint = looked or look_at_backup(backup, plan)
     script = render(plan, shape, run)
     on_script(script)
     expected = LedgerRow(script.migration, run, script.checksum, "")

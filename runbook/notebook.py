@@ -6,14 +6,16 @@ stage refused, so that its tables can be looked at; `go_on` then stops the noteb
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from runbook import confirm as confirmation
-from runbook.driver import check
+from runbook.driver import NOTEBOOKS, check
 from runbook.errors import NotProven, RunbookError, Violated
 from runbook.opening import open_run
-from runbook.progress import Bars
+from runbook.parameters import as_text, as_truth, check_names, looks_changed
+from runbook.progress import NOW, Bars, Lines
 from runbook.records import (
     Assessment,
     Confirmation,
@@ -27,7 +29,10 @@ from runbook.records import (
     VerifyRecord,
     WindowStep,
 )
+from runbook.report.text import when
 from runbook.run import STAGES, Run, file_stem
+from runbook.targets import Progress
+from runbook.telling import fold_errors
 
 __all__ = [
     "begin",
@@ -55,29 +60,63 @@ T = TypeVar("T")
 def begin(
     database: str = "", plan: str = "", run_dir: str = "", operator: str = "", ticket: str = ""
 ) -> Run:
-    """The run that the notebook's parameters name; begun if it does not exist."""
-    return open_run(database, plan=plan, run_dir=run_dir, operator=operator, ticket=ticket)
+    """The run that the notebook's parameters name; begun if it does not exist.
+
+    Raises:
+        BadInput: Papermill was given a parameter that the notebook does not have, or one of the
+            wrong type, or what it names cannot be used.
+    """
+    shell = _shell()
+    if shell is not None:
+        fold_errors(shell)
+        check_names(shell.user_ns.get("In", []))
+    given: dict[str, object] = {
+        "database": database,
+        "plan": plan,
+        "run_dir": run_dir,
+        "operator": operator,
+        "ticket": ticket,
+    }
+    texts = {name: as_text(name, value) for name, value in given.items()}
+    for name, value in given.items():
+        if looks_changed(value):
+            _say(
+                f"The parameter `{name}` arrived as the number {value}; "
+                f"give it as `-r {name} ...` to keep it as it was typed."
+            )
+    return open_run(
+        texts["database"],
+        plan=texts["plan"],
+        run_dir=texts["run_dir"],
+        operator=texts["operator"],
+        ticket=texts["ticket"],
+    )
 
 
 def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     """Every hazard that can be known beforehand; changes nothing."""
     from runbook.stages import preflight as stage
 
-    return _shown(lambda: stage.preflight(run, progress=Bars(), again=again), PreflightRecord)
+    _tell_if_done(run, "preflight", again)
+    return _shown(
+        lambda: stage.preflight(run, progress=_bars(run, "preflight"), again=again), PreflightRecord
+    )
 
 
 def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRecord:
     """The whole migration and the way back, on a copy."""
     from runbook.stages import rehearse as stage
 
-    return stage.rehearse(run, keep=keep, progress=Bars(), again=again)
+    _tell_if_done(run, "rehearse", again)
+    return stage.rehearse(run, keep=keep, progress=_bars(run, "rehearse"), again=again)
 
 
 def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
 
-    return stage.snapshot(run, progress=Bars(), again=again)
+    _tell_if_done(run, "snapshot", again)
+    return stage.snapshot(run, progress=_bars(run, "snapshot"), again=again)
 
 
 def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
@@ -85,23 +124,26 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
     from runbook.stages import migrate as stage
 
     if run.finished("migrate"):
+        _tell_if_done(run, "migrate")
         return run.result("migrate", MigrateRecord)
+    run.check_allowed("migrate")  # before anybody is asked in vain
     agreed = _agreed(run, confirm, how)
-    return _shown(lambda: stage.migrate(run, agreed, progress=Bars()), MigrateRecord)
+    return _shown(lambda: stage.migrate(run, agreed, progress=_bars(run, "migrate")), MigrateRecord)
 
 
 def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database."""
     from runbook.stages import verify as stage
 
-    return stage.verify(run, progress=Bars(), again=again)
+    _tell_if_done(run, "verify", again)
+    return stage.verify(run, progress=_bars(run, "verify"), again=again)
 
 
 def report(run: Run, *, show_values: bool = False) -> ReportRecord:
     """Writes the report from the run folder alone."""
     from runbook.stages import report as stage
 
-    return stage.report(run, show_values=show_values)
+    return stage.report(run, show_values=as_truth("show_values", show_values))
 
 
 def maintenance_on(run: Run) -> WindowStep:
@@ -188,28 +230,36 @@ def rollback(
     """Takes the migration back, proves it and commits; or puts the whole backup back."""
     from runbook.stages import rollback as stage
 
+    discard = as_truth("discard_organizations", discard_organizations)
+    whole = as_truth("restore", restore)
     if run.finished("rollback"):
+        _tell_if_done(run, "rollback")
         return run.result("rollback", RollbackRecord)
+    run.check_allowed("rollback")  # before anybody is asked in vain
+    agreed = _agreed(run, confirm, how)
     return _shown(
         lambda: stage.rollback(
             run,
-            _agreed(run, confirm, how),
-            discard_organizations=discard_organizations,
-            restore=restore,
-            progress=Bars(),
+            agreed,
+            discard_organizations=discard,
+            restore=whole,
+            progress=_bars(run, "rollback"),
         ),
         RollbackRecord,
     )
 
 
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
-    """The confirmation that was typed as a parameter, or is asked of the person who is there."""
+    """The confirmation that was given as a parameter, or is asked of the person who is there."""
+    name, typed = run.info.identity.name, as_text("confirm", confirm)
+    if _person_is_there() and typed != name:
+        typed = ""  # perhaps the sample's name, which the notebook came with: ask
     return confirmation.confirm(
-        run.info.identity.name,
+        name,
         run.result("preflight", PreflightRecord).hazards,
         operator=run.info.operator,
-        typed=confirm,
-        how=how,
+        typed=typed,
+        how=as_text("how", how),
         ask=input if _person_is_there() else None,
     )
 
@@ -231,12 +281,35 @@ def go_on(run: Run, stage: str) -> Any:
             f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
             "whether to roll back (08_rollback)."
         )
-    if stage in ("report", "monitor", "rollback"):
-        return Markdown("**Done.**")  # type: ignore[no-untyped-call]
-    following = file_stem(STAGES[STAGES.index(stage) + 1])
-    return Markdown(  # type: ignore[no-untyped-call]
-        f"**Done.** Next: [{following}]({following}.ipynb)"
-    )
+    return Markdown(f"**Done.** {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
+
+
+def _next(run: Run, stage: str) -> str:
+    """One line that says what to do after a finished `stage`, with links."""
+    if stage == "report":
+        page = os.path.relpath(run.folder / run.result("report", ReportRecord).report)
+        if run.finished("rollback"):
+            return f"Read [the report]({page}); the migration was taken back."
+        if not run.finished("migrate"):
+            return f"Read [the report]({page})."
+        watch = f"watch the database: {_link('monitor')}; " if _exists("monitor") else ""
+        return (
+            f"Read [the report]({page}). Then {watch}"
+            f"or, if that must be, take the migration back: {_link('rollback')}."
+        ).replace("Then or", "Or")
+    if stage == "monitor":
+        return f"Write the report again: {_link('report')}."
+    if stage == "rollback":
+        return f"Write the report again: {_link('report')}. To migrate again, begin a new run."
+    return f"Next: {_link(STAGES[STAGES.index(stage) + 1])}"
+
+
+def _link(stage: str) -> str:
+    return f"[{file_stem(stage)}]({file_stem(stage)}.ipynb)"
+
+
+def _exists(stage: str) -> bool:
+    return (NOTEBOOKS / f"{file_stem(stage)}.ipynb").exists()
 
 
 def _shown(call: Callable[[], T], cls: type[T]) -> T:
@@ -249,10 +322,43 @@ def _shown(call: Callable[[], T], cls: type[T]) -> T:
         raise
 
 
+def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
+    """Says that an earlier result is shown, where the stage is finished and is not repeated."""
+    record = run.record(stage)
+    if again or record is None or not run.finished(stage):
+        return
+    repeat = (
+        "" if stage in ("migrate", "rollback") else f" `nb.{stage}(run, again=True)` repeats it."
+    )
+    back = run.record("rollback")
+    if stage != "rollback" and back is not None and run.finished("rollback"):
+        repeat = f" The migration was taken back at {when(back.finished_at)}."
+    _say(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
+
+
+def _say(text: str) -> None:
+    """One line of text in the notebook."""
+    from IPython.display import Markdown, display
+
+    if _shell() is not None:
+        display(Markdown(f"*{text}*"))  # type: ignore[no-untyped-call]
+
+
+def _bars(run: Run, stage: str) -> Progress:
+    """Where progress is shown: as bars to a person, otherwise as lines in the log."""
+    if _person_is_there():
+        return Bars()
+    return Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
+
+
 def _person_is_there() -> bool:
     """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
+    kernel = getattr(_shell(), "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def _shell() -> Any:
+    """The notebook's IPython; None where there is none."""
     from IPython import get_ipython
 
-    shell = get_ipython()
-    kernel = getattr(shell, "kernel", None)
-    return bool(getattr(kernel, "_allow_stdin", False))
+    return get_ipython()

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import cattrs
 
 from runbook.errors import RunFolderError
+from runbook.shape import Shape
 
 T = TypeVar("T")
 
@@ -179,6 +180,10 @@ class SnapshotRecord:
     digests: tuple[TableDigest, ...]
     target_state: str
     """What the target's file said of itself when the backup was taken (see the target)."""
+    shape: Shape | None = None
+    """The database's shape as the backup holds it; None in a record that does not say."""
+    footprint: tuple[FootprintLine, ...] = ()
+    """What may change, and in how many rows, predicted from the backup."""
 
 
 @dataclass(frozen=True)

@@ -219,6 +219,7 @@ class Run:
         work: Callable[[Stage], T],
         *,
         again: bool = False,
+        guard: Callable[[], None] = lambda: None,
     ) -> T:
         """Runs `work` as `stage` and records it; a finished stage gives its result instead.
 
@@ -230,6 +231,7 @@ class Run:
             cls: the class of the stage's result.
             work: what the stage does; it is handed the open `Stage`.
             again: run it even if it is finished (where the table of rules allows it).
+            guard: raises if the stage must not even begin; an earlier record then stays.
 
         Raises:
             NotAllowedNow: the rules forbid the stage now, or another process works here.
@@ -245,6 +247,7 @@ class Run:
             except RunFolderError as error:
                 self.log(stage, "damaged", note=str(error))
             self.check_allowed(stage)
+            guard()
             self._sweep()
             open_stage = Stage(self, stage, self.next_order(), now(), time.perf_counter())
             open_stage.begin(previous, unsettled=self.unsettled(stage))

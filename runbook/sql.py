@@ -16,7 +16,7 @@ import jinja2
 
 FOLDER = Path(__file__).resolve().parent.parent / "sql"
 
-_HEAD = re.compile(r"^-- (title|why|for each|when|columns): (.*)\n", re.MULTILINE)
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns|given): (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class SqlFile:
     for_each: str
     when: str
     columns: tuple[str, ...]
+    given: tuple[str, ...]
     body: str
 
     def render(self, **values: object) -> str:
@@ -76,6 +77,7 @@ def _read(path: Path) -> SqlFile:
         for_each=head.get("for each", ""),
         when=head.get("when", ""),
         columns=tuple(filter(None, head.get("columns", "").split(", "))),
+        given=tuple(filter(None, head.get("given", "").split(", "))),
         body=_HEAD.sub("", text),
     )
 

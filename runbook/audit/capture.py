@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -67,17 +67,45 @@ def check_capture(folder: Path) -> None:
 
 
 def digests(
-    snapshot: Snapshot, folder: Path, plan: Plan, shape: Shape, applied_at: str | None = None
+    snapshot: Snapshot,
+    folder: Path,
+    plan: Plan,
+    shape: Shape,
+    applied_at: str | None = None,
+    *,
+    known: Mapping[str, TableDigest] | None = None,
 ) -> tuple[TableDigest, ...]:
     """The digests of every table of a capture.
 
     `applied_at` is the run's timestamp, replaced by a placeholder in the digest `timeless`.
+    `known` has digests that need not be computed again (see `unchanged_digests`).
     """
+    known = known or {}
     with open_duckdb(folder) as connection:
         return tuple(
-            _digest(snapshot, folder, name, plan, shape, applied_at, connection)
-            for name in (t.name for t in snapshot.tables)
+            known.get(table.name)
+            or _digest(snapshot, folder, table.name, plan, shape, applied_at, connection)
+            for table in snapshot.tables
         )
+
+
+def unchanged_digests(
+    before: Snapshot, digests_before: Iterable[TableDigest], after: Snapshot
+) -> dict[str, TableDigest]:
+    """Digests of before, by table, that are those of now: the file is the same to the byte.
+
+    A file with the same SHA-256 holds the same rows, so it has the same digests. Only tables
+    without the run's timestamp are among them, since that is in no file from before.
+    """
+    old = {table.name: table for table in before.tables}
+    same = {
+        table.name
+        for table in after.tables
+        if table.name in old
+        and (table.sha256, table.columns) == (old[table.name].sha256, old[table.name].columns)
+        and before.encoding == after.encoding
+    }
+    return {d.table: d for d in digests_before if d.table in same}
 
 
 def _digest(

@@ -1,7 +1,7 @@
 """Pandas frames of the records, for the notebooks: readable columns, nothing to compute.
 
-Each is a pure view of a record. A frame without rows keeps its columns, so that an empty table of
-findings looks like what it is.
+Each is a pure view of a record. A frame without rows keeps its columns and says that nothing was
+found.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from runbook.records import (
     Assessment,
@@ -22,32 +20,19 @@ from runbook.records import (
     InvariantSeen,
     MigrateRecord,
     RehearseRecord,
+    ReportRecord,
     RollbackRecord,
     StepTaken,
     TableDigest,
+    VerifyRecord,
 )
 from runbook.report.checklist import ChecklistLine
+from runbook.report.table import Table, shown, table
+from runbook.report.text import size
 from runbook.report.view import read_view
 from runbook.run import Run
 
 WITNESSES = ("gate", "sqlite", "duckdb", "pandas")
-
-
-class Table(pd.DataFrame):
-    """A frame that is shown without its row numbers and with its texts whole; else a frame."""
-
-    @property
-    def _constructor(self) -> type[Table]:
-        return Table
-
-    def _repr_html_(self) -> str:
-        """HTML for a notebook; every value is escaped."""
-        with pd.option_context("display.max_colwidth", None):
-            return self.to_html(index=False, border=0, na_rep="", max_rows=200, notebook=True)
-
-    def __repr__(self) -> str:
-        """Text for a terminal."""
-        return str(self.to_string(index=False, na_rep="", max_rows=200, max_colwidth=60))
 
 
 def run(run: Run) -> Table:
@@ -57,7 +42,7 @@ def run(run: Run) -> Table:
         {
             "database": _from_here(about.identity.place),
             "kind": about.identity.kind,
-            "bytes": about.identity.bytes,
+            "size": _bytes(about.identity.bytes),
             "run folder": _from_here(str(run.folder)),
             "ticket": about.ticket or "none",
         }
@@ -66,7 +51,7 @@ def run(run: Run) -> Table:
 
 def hazards(found: Iterable[Hazard]) -> Table:
     """One row for each hazard, the blocking ones first."""
-    return _table(
+    return table(
         ("level", "hazard", "where", "count", "samples", "what it means", "what to do"),
         (
             (
@@ -80,6 +65,7 @@ def hazards(found: Iterable[Hazard]) -> Table:
             )
             for h in found
         ),
+        nothing="No hazard was found.",
     )
 
 
@@ -87,34 +73,42 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
     """What may change: rows predicted, and rows that each witness saw."""
     rows = list(lines)
     witnesses = [w for w in WITNESSES if any(w in line.seen for line in rows)]
-    frame = _table(
-        ("table", "change", "column", "rule", "rows predicted", *witnesses, "allowed"),
+    return table(
+        ("table", "change", "column", "predicted", *witnesses, "allowed", "why"),
         (
             (
                 line.table,
                 line.change,
                 line.column,
-                line.rule,
                 line.predicted,
                 *(line.seen.get(w) for w in witnesses),
                 line.allowed,
+                line.rule,
             )
             for line in rows
         ),
+        nothing="Not known: a hazard blocks the run, or it was stopped before this.",
     )
-    counts = ["rows predicted", *witnesses]
-    return Table(frame.astype(dict.fromkeys(counts, "Int64")))
 
 
 def advice(found: Mapping[str, int | float | str]) -> Table:
     """What only the data can tell."""
-    return _pairs({name.replace("_", " "): value for name, value in found.items()})
+    return _pairs(
+        {
+            name.replace("_", " ").replace(".", " "): (
+                _bytes(value) if name.endswith("_bytes") and isinstance(value, int) else value
+            )
+            for name, value in found.items()
+        }
+    )
 
 
 def steps(taken: Iterable[StepTaken]) -> Table:
     """The steps in order, with rows written and seconds."""
-    return _table(
-        ("step", "rows written", "seconds"), ((s.title, s.rows, f"{s.seconds:.3f}") for s in taken)
+    return table(
+        ("step", "rows written", "seconds"),
+        ((s.title, s.rows, s.seconds) for s in taken),
+        nothing="No step was run.",
     )
 
 
@@ -122,8 +116,8 @@ def rehearsal(record: RehearseRecord) -> Table:
     """How long the real migration will take, and what the rehearsal showed."""
     return _pairs(
         {
-            "write lock will be held (s)": f"{record.locked_seconds:.3f}",
-            "database grows by (bytes)": record.bytes_after - record.bytes_before,
+            "write lock will be held": _seconds(record.locked_seconds),
+            "database grows by": _bytes(record.bytes_after - record.bytes_before),
             "taken back, equal to before": record.rolled_back_equal,
         }
     )
@@ -134,17 +128,17 @@ def backup(taken: Backup) -> Table:
     return _pairs(
         {
             "file": taken.file,
-            "bytes": taken.bytes,
+            "size": _bytes(taken.bytes),
             "SHA-256": taken.sha256,
-            "restored and compared": taken.restored_equal,
-            "tables": taken.tables_compared,
+            "restored once, equal to the byte": taken.restored_equal,
+            "tables in it": taken.tables_compared,
         }
     )
 
 
 def digests(found: Iterable[TableDigest]) -> Table:
     """The digests of every table; the column `outside` must recur after the migration."""
-    return _table(
+    return table(
         ("table", "rows", "all columns", "outside the footprint"),
         ((d.table, d.rows, d.all_columns, d.outside) for d in found),
     )
@@ -156,17 +150,18 @@ def migration(record: MigrateRecord) -> Table:
         {
             "committed": record.committed,
             "run's timestamp (UTC)": record.ledger.applied_at if record.ledger else "none",
-            "proof": record.proof,
-            "seconds of waiting for the lock": f"{record.waited_seconds:.3f}",
-            "seconds of proof": f"{record.gate_seconds:.3f}",
-            "seconds of write lock": f"{record.locked_seconds:.3f}",
+            "proven": record.proof,
+            "waited for the write lock": _seconds(record.waited_seconds),
+            "proof took": _seconds(record.gate_seconds),
+            "write lock held": _seconds(record.locked_seconds),
+            **({"note": record.note} if record.note else {}),
         }
     )
 
 
 def assessment(found: Assessment) -> Table:
     """What a rollback does to each table, and what a full restore of the backup would lose."""
-    return _table(
+    return table(
         ("table", "restored", "kept: edited", "kept: inserted", "kept: deleted", "lost by restore"),
         (
             (t.table, t.restored, t.edited, t.inserted, t.deleted, t.written)
@@ -177,7 +172,7 @@ def assessment(found: Assessment) -> Table:
 
 def discarded(found: Assessment) -> Table:
     """The two tables that go: how many rows there are, and how many people made since."""
-    return _table(
+    return table(
         ("table", "rows", "not made by the migration"),
         (
             ("organizations", found.organizations, found.organizations_since),
@@ -194,8 +189,9 @@ def rollback(record: RollbackRecord) -> Table:
             "rows restored": record.restored,
             "rows kept as users wrote them": record.kept,
             "rows discarded": record.discarded,
-            "exported first": ", ".join(record.exported),
-            "proof": record.proof,
+            "exported first": "\n".join(record.exported),
+            "proven": record.proof,
+            **({"note": record.note} if record.note else {}),
         }
     )
 
@@ -204,7 +200,7 @@ def invariants(found: Iterable[InvariantSeen]) -> Table:
     """Violating rows by witness; all zero is what is wanted."""
     rows = list(found)
     witnesses = [w for w in WITNESSES if any(w in i.violations for i in rows)]
-    return _table(
+    return table(
         ("invariant", *witnesses, "holds"),
         ((i.title, *(i.violations.get(w) for w in witnesses), i.holds) for i in rows),
     )
@@ -212,7 +208,7 @@ def invariants(found: Iterable[InvariantSeen]) -> Table:
 
 def findings(found: Iterable[Finding]) -> Table:
     """One row for each finding."""
-    return _table(
+    return table(
         ("witness", "table", "column", "change", "rows", "finding"),
         ((f.witness, f.table, f.column, f.change, f.rows, f.message) for f in found),
     )
@@ -220,7 +216,7 @@ def findings(found: Iterable[Finding]) -> Table:
 
 def differences(found: Iterable[Finding]) -> Table:
     """The offending rows that were kept, before and after side by side, to be filtered."""
-    return _table(
+    return table(
         ("witness", "table", "change", "row", "column", "before", "after"),
         (
             (f.witness, f.table, f.change, s.key, s.column or f.column, s.before, s.after)
@@ -233,14 +229,30 @@ def differences(found: Iterable[Finding]) -> Table:
 def checklist(run: Run) -> Table:
     """The eight lines of the specification, with the evidence for each."""
     lines: Sequence[ChecklistLine] = read_view(run.folder).checklist
-    return _table(
+    return table(
         ("line", "action", "state", "evidence"),
-        ((line.number, line.action, line.state, " ".join(line.evidence)) for line in lines),
+        ((line.number, line.action, line.state, "\n".join(line.evidence)) for line in lines),
     )
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    return Table([list(row) for row in rows], columns=list(columns))
+def verdict(record: VerifyRecord) -> Table:
+    """The verdict, and what it stands on."""
+    held = sum(i.holds for i in record.invariants)
+    return _pairs(
+        {
+            "verdict": record.verdict,
+            "invariants that hold": f"{held} of {len(record.invariants)}",
+            "tables compared": len(record.digests),
+            "findings": len(record.findings),
+        }
+    )
+
+
+def report(run: Run, record: ReportRecord) -> Table:
+    """Where the report is, and what it says."""
+    return _pairs(
+        {"verdict": record.verdict, "report": _from_here(str(run.folder / record.report))}
+    )
 
 
 def _from_here(place: str) -> str:
@@ -248,5 +260,13 @@ def _from_here(place: str) -> str:
     return os.path.relpath(place) if Path(place).exists() else place
 
 
+def _bytes(count: int) -> str:
+    return size(count) if abs(count) < 1000 else f"{size(count)} ({count:,} bytes)"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.3f} s"
+
+
 def _pairs(values: Mapping[str, Any]) -> Table:
-    return Table({"what": list(values), "value": list(values.values())})
+    return table(("what", "value"), ((name, shown(value)) for name, value in values.items()))

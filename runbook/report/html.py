@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runbook.report import text
 from runbook.report.charts import charts
@@ -96,6 +96,18 @@ def _environment() -> jinja2.Environment:
         "size": text.size,
         "when": text.when,
         "clip": text.clip,
+        "spans": _spans,
     }
     environment.globals["counted"] = text.counted
     return environment
+
+
+def _spans(text: str) -> Markup:
+    """The text, escaped; what stands between backticks is set as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part
+        for index, part in enumerate(parts)
+    )

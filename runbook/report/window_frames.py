@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from runbook.monitoring.series import describe, read_series
 from runbook.records import Look, MonitorRecord, WindowStep
-from runbook.report.frames import Table
+from runbook.report.table import Table
 from runbook.run import Run
 from runbook.window.state import window_state
 from runbook.window.store import STEPS, read_step
@@ -53,7 +53,7 @@ def monitoring(record: MonitorRecord) -> Table:
         ("looks without an answer to every question", record.looks_unanswered),
         ("log lines that match", record.log_lines),
         ("unhealthy answers", record.looks_unwell),
-        ("longest read of the database, seconds", record.longest_read),
+        ("longest read of the database, seconds", f"{record.longest_read:.3f}"),
     ]
     return Table(rows, columns=["what", "value"])
 

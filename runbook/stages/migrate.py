@@ -13,7 +13,7 @@ from runbook.evidence import checked_backup
 from runbook.files import write_durably
 from runbook.migration import found_again
 from runbook.migration import migrate as migrate_target
-from runbook.records import Confirmation, MigrateRecord
+from runbook.records import Confirmation, MigrateRecord, SnapshotRecord
 from runbook.run import Run, Stage
 from runbook.script import Script
 from runbook.stage import in_short
@@ -47,7 +47,7 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
     problem = run.snapshot_problem()
     if problem:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
-    backup = checked_backup(run)
+    backup, taken = checked_backup(run), run.result("snapshot", SnapshotRecord)
 
     def keep(script: Script) -> None:
         write_durably(run.folder / "sql" / "migrate.sql", script.text.encode())
@@ -62,6 +62,7 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
                 dataclasses.replace(record, confirmation=confirmation)
             ),
             on_script=keep,
+            looked=(taken.shape, taken.footprint) if taken.shape else None,
             progress=progress,
         )
     except BaseException as error:

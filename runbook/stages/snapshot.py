@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbook.audit.capture import capture, digests
@@ -13,7 +14,7 @@ from runbook.files import sha256
 from runbook.migration import look_at_backup
 from runbook.records import Backup, SnapshotRecord
 from runbook.run import Run, Stage
-from runbook.targets import Progress, Target, no_progress, open_target
+from runbook.targets import Progress, no_progress, open_target
 from runbook.targets.sqlite import copy_database, immutable_uri
 
 
@@ -24,7 +25,11 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
         Refused: the database or the disk does not allow it; nothing was changed.
     """
     return run.perform(
-        "snapshot", SnapshotRecord, lambda stage: _snapshot(stage, progress), again=again
+        "snapshot",
+        SnapshotRecord,
+        lambda stage: _snapshot(stage, progress),
+        again=again,
+        guard=lambda: _check_not_migrated(run),
     )
 
 
@@ -32,25 +37,36 @@ def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
     run = stage.run
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
-    _check_not_migrated(run, target)
-    backup = _back_up(run, target, progress)
     path = run.backup
+    began = time.perf_counter()
+    for leftover in path.parent.iterdir():  # of an earlier snapshot, or of one that was killed
+        leftover.unlink()
+    target.backup(path, progress)
     if run.before.exists():
         shutil.rmtree(run.before)
-    captured = capture(path, run.before, immutable=True, progress=progress)
-    shape, _ = look_at_backup(path, plan)
-    progress("Digests", 0, 1)
+    # Nobody writes the backup, so that it can be restored and captured at the same time.
+    with ThreadPoolExecutor(2) as pool:
+        restoring = pool.submit(_restore, run, began)
+        looking = pool.submit(look_at_backup, path, plan)
+        captured = capture(path, run.before, immutable=True, progress=progress)
+        shape, footprint = looking.result()
+        progress("Digests", 0, 1)
+        digested = digests(captured, run.before, plan, shape)
+        backup = restoring.result()
     return SnapshotRecord(
         backup=backup,
         tables=len(captured.tables),
         rows=sum(t.rows for t in captured.tables),
-        digests=digests(captured, run.before, plan, shape),
+        digests=digested,
         target_state="",
+        shape=shape,
+        footprint=footprint,
     )
 
 
-def _check_not_migrated(run: Run, target: Target) -> None:
+def _check_not_migrated(run: Run) -> None:
     """A backup of the migrated database must never take the place of the one from before."""
+    target = open_target(run.info.database, run.info.options)
     row = target.ledger(run.info.plan.migration.name)
     if row is None:
         return
@@ -62,13 +78,12 @@ def _check_not_migrated(run: Run, target: Target) -> None:
     )
 
 
-def _back_up(run: Run, target: Target, progress: Progress) -> Backup:
-    """Takes the backup and restores it into a scratch file, which must equal it to the byte."""
+def _restore(run: Run, began: float) -> Backup:
+    """Restores the backup into a scratch file, which must equal it to the byte.
+
+    `began` is when the backup was begun, by the clock of `time.perf_counter`.
+    """
     path, scratch = run.backup, run.backup.with_name("restored.tmp")
-    for leftover in path.parent.iterdir():  # of an earlier snapshot, or of one that was killed
-        leftover.unlink()
-    began = time.perf_counter()
-    target.backup(path, progress)
     try:
         connection = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
         try:

@@ -37,7 +37,8 @@ def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
     progress("Checksums", 0, 1)
     backup = checked_backup(run)
     check_capture(run.before)
-    shape, _ = look_at_backup(backup, plan)
+    taken = run.result("snapshot", SnapshotRecord)
+    shape = taken.shape or look_at_backup(backup, plan)[0]
     with target.committed() as database:
         return ask_witnesses(
             database,
@@ -48,6 +49,6 @@ def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
             backup,
             run.before,
             run.after,
-            run.result("snapshot", SnapshotRecord).digests,
+            taken.digests,
             progress=progress,
         )

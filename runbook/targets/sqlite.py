@@ -21,6 +21,7 @@ from runbook.targets.sqlite_file import CutOff, open_readonly
 
 PAGES_AT_ONCE = 4096
 CACHE_KIBIBYTES = 131072
+TURN_SECONDS = 0.25
 
 
 class SqliteTarget:
@@ -116,14 +117,14 @@ class SqliteTarget:
         wait: float = 30.0,
     ) -> Applied:
         """Runs the script in one `BEGIN IMMEDIATE` transaction, proves it, then commits."""
-        connection = self._open_writable(wait)
+        connection = self._open_writable(TURN_SECONDS)
         try:
             # Both must happen outside a transaction. Enforcement would look up a parent for each
             # row that is written; the references are proven as a whole before the commit instead.
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
             began = time.perf_counter()
-            self._begin(connection, wait)
+            self._patiently(connection, "BEGIN IMMEDIATE", wait)
             locked = time.perf_counter()
             try:
                 script = script if isinstance(script, Script) else script(connection)
@@ -131,7 +132,7 @@ class SqliteTarget:
                 proving = time.perf_counter()
                 prove(connection, steps)
                 proven = time.perf_counter()
-                connection.execute("COMMIT")
+                self._patiently(connection, "COMMIT", wait)
             except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -192,11 +193,24 @@ class SqliteTarget:
         connection.set_progress_handler(lambda: 0, 1_000_000)
         return connection
 
-    def _begin(self, connection: sqlite3.Connection, wait: float) -> None:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise _refusal(error, self.path, f"waiting {wait:g} s for its write lock") from error
+    def _patiently(self, connection: sqlite3.Connection, statement: str, wait: float) -> None:
+        """Runs BEGIN or COMMIT, which may have to wait for other processes, and can be tried again.
+
+        SQLite's own waiting cannot be interrupted, so it gets short turns.
+        """
+        until = time.monotonic() + wait
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                if busy and time.monotonic() < until:
+                    time.sleep(0.01)
+                    continue
+                doing = f"waiting {wait:g} s for its write lock" if busy else "migrating it"
+                raise _refusal(error, self.path, doing) from error
+            else:
+                return
 
     def _run(
         self, connection: sqlite3.Connection, script: Script, explain: Explain, progress: Progress

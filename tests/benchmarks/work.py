@@ -20,9 +20,8 @@ from runbook.audit import verification
 from runbook.audit.capture import capture, digests, read_capture
 from runbook.audit.witness_pandas import recompute
 from runbook.confirm import confirm
-from runbook.migration import look_at_backup
 from runbook.opening import open_run
-from runbook.records import MigrateRecord
+from runbook.records import MigrateRecord, SnapshotRecord
 from runbook.run import Run
 from runbook.sql import split_statements
 from runbook.stages import migrate, preflight, report, snapshot, verify
@@ -225,5 +224,5 @@ def _fresh(folder: Path, name: str) -> Path:
 
 def _migrated(folder: Path) -> tuple[Run, Any, MigrateRecord]:
     run = Run.open(folder / "run")
-    shape, _ = look_at_backup(run.backup, run.info.plan)
+    shape = run.result("snapshot", SnapshotRecord).shape
     return run, shape, run.result("migrate", MigrateRecord)
