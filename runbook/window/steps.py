@@ -246,7 +246,7 @@ class _Step:
         subjects = dict.fromkeys(t.subject for t in found.tried)
         for subject in subjects:
             mine = [t for t in found.tried if t.subject == subject]
-            self.say(f"{subject}: " + "; ".join(f"{t.action}: {_result(t)}" for t in mine))
+            self.say(f"{subject}: " + ", ".join(_result(t) for t in mine))
         self.say(
             f"Tried {where}; then {found.tables} tables with {found.rows:,} rows were compared "
             f"strictly with what is committed: {len(found.remains)} differences"
@@ -337,8 +337,8 @@ def _command_step(
 
 
 def _result(tried: Tried) -> str:
-    word = {True: "worked", False: "FAILED", None: "not tried"}[tried.ok]
-    return f"{word} ({tried.note})"
+    word = {True: "", False: " FAILED", None: " not tried"}[tried.ok]
+    return f"{tried.action}{word} ({tried.note})"
 
 
 def _last_line(output: str) -> str:

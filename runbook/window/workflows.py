@@ -154,14 +154,14 @@ class _Trial:
         owner, _ = self._owner()
         new = {"id": f"org-{uuid.uuid4()}", "slug": f"team-{uuid.uuid4()}", "owner": owner}
         rows = self._run("organization_create", **new, name="Runbook trial")
-        self._say("organization", "create", rows == 1, f"{rows} row, owned by a user")
+        self._say("organization", "create", rows == 1, f"{rows} row")
         found = self._rows("organization_read", id=new["id"])
         known = len(found) == 1 and found[0][:3] == (new["id"], "Runbook trial", new["slug"])
-        self._say("organization", "read", known, f"{len(found)} row by its id")
+        self._say("organization", "read", known, f"{len(found)} row")
         rows = self._run("organization_update", id=new["id"], name="Renamed")
         found = self._rows("organization_read", id=new["id"])
         renamed = rows == 1 and bool(found) and found[0][1] == "Renamed"
-        self._say("organization", "update", renamed, f"{rows} row renamed and read again")
+        self._say("organization", "update", renamed, f"{rows} row, read again")
         member = f"mem-{uuid.uuid4()}"
         self._run(
             "membership_create",
@@ -170,7 +170,7 @@ class _Trial:
         rows = self._run("organization_delete", id=new["id"])
         left = len(self._rows("organization_read", id=new["id"]))
         left += len(self._rows("membership_read", organization=new["id"], user=owner))
-        note = f"{rows} row, and its membership with it; {left} left"
+        note = f"{rows} row with its membership, {left} left"
         self._say("organization", "delete", rows >= 1 and left == 0, note)
 
     def _membership(self) -> None:
@@ -185,21 +185,21 @@ class _Trial:
         place = {"organization": organization, "user": guest}
         new = f"mem-{uuid.uuid4()}"
         rows = self._run("membership_create", **place, id=new, role="member", inviter=owner)
-        self._say("membership", "create", rows == 1, f"{rows} row: a user invited by the owner")
+        self._say("membership", "create", rows == 1, f"{rows} row")
         found, now = self._rows("membership_read", **place), seen(guest)
         note = (
-            f"role {found[0][0] if found else 'none'}; the new query gives the guest {now:,} rows, "
-            f"{before:,} of their own and {theirs:,} of the organization"
+            f"role {found[0][0] if found else 'none'}, guest sees {now:,} rows: {before:,} own and "
+            f"{theirs:,} of the organization"
         )
         known = [tuple(r) for r in found] == [("member",)] and now == before + theirs
         self._say("membership", "read", known, note)
         rows = self._run("membership_update", **place, role="viewer")
         found = self._rows("membership_read", **place)
         changed = rows == 1 and [tuple(r) for r in found] == [("viewer",)]
-        self._say("membership", "update", changed, f"{rows} row: role viewer, read again")
+        self._say("membership", "update", changed, "role viewer")
         rows = self._run("membership_delete", **place)
         after = seen(guest)
-        note = f"{rows} row; the new query gives the former guest {after:,} rows again"
+        note = f"guest sees {after:,} rows again"
         self._say("membership", "delete", rows == 1 and after == before, note)
 
     def _resource(self, resource: Resource) -> None:
@@ -229,18 +229,18 @@ class _Trial:
         if isinstance(made, CannotMake):
             self._say(name, "create", None, f"no valid row could be made: {made.reason}")
             raise _Stop
-        how = "like one that is there" if like else "of the least that the table asks for"
-        self._say(name, "create", True, f"1 row in the user's organization, {how}")
+        how = "like one that is there" if like else "the least that the table asks for"
+        self._say(name, "create", True, f"1 row, {how}")
         now = self._count(query, (owner,))
         self._say(
-            name, "read", now == before + 1, f"the new query gives {before:,}, then {now:,} rows"
+            name, "read", now == before + 1, f"{before:,}, then {now:,} rows by the new query"
         )
         self._update(resource, table, made, owner)
         rows = self._act(
             f"DELETE FROM {quote_name(name)} WHERE {made.where} AND {_MINE}", *made.key, owner
         )
         after = self._count(query, (owner,))
-        note = f"{rows} row through the organization; the new query gives {after:,} rows again"
+        note = f"{after:,} rows again"
         self._say(name, "delete", rows == 1 and after == before, note)
 
     def _update(self, resource: Resource, table: Table, made: NewRow, owner: Value) -> None:
@@ -265,7 +265,7 @@ class _Trial:
                 self.connection.execute("ROLLBACK TO one_change")
                 reason = str(error)
             else:
-                note = f'{rows} row through the organization: "{column}", read again'
+                note = f'"{column}" of {rows} row, read again'
                 self._say(table.name, "update", rows == 1 and bool(same), note)
                 return
             finally:

@@ -320,8 +320,9 @@ def test_the_picture_tells_what_was_seen() -> None:
     assert monitoring_chart([]) == ""
     quiet = monitoring_chart(list(day()))
     assert "Rows without organization: well" in quiet
-    assert 'class="locked"' not in quiet
+    assert 'class="amiss"' not in quiet
     loud = monitoring_chart([*day(), look_at(1445, log_lines=7)])
     assert "Log lines that match: 7, in 1 look" in loud
-    assert loud.count('class="locked"') == 1
+    assert ">7</text>" in loud
+    assert loud.count('class="amiss"') == 1
     assert "<script" not in monitoring_chart([look_at(0, violations={"<script>": 1})])

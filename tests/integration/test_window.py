@@ -22,7 +22,7 @@ from runbook.window import steps
 from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
 from tests.conftest import execute
-from tests.integration.windows import Direct, Site, Window, content, running_site
+from tests.integration.windows import Direct, Site, Window, content, running_site, write_plan
 
 Settings = dict[str, object]
 
@@ -477,3 +477,32 @@ def test_an_interrupted_run_says_where_everything_stands(site: Site) -> None:
     assert states(window.run) == ("migrated", "old", "on")
     window.go()
     assert states(window.run) == ("migrated", "new", "off")
+
+
+@pytest.mark.slow
+def test_through_the_notebooks_and_out_again(site: Site) -> None:
+    """The command itself, with its kernels: the smoke test fails, and everything is taken back."""
+    settings = site.settings()
+    settings["window.smoke"] = {"command": ["false"]}
+    plan = write_plan(site.folder / "plan.toml", settings)
+    before = content(site.database)
+    folder = site.folder / "run"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "runbook", "run", "--yes", "--on-failure", "rollback"),
+            *("--database", str(site.database), "--plan", str(plan), "--run-dir", str(folder)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "The smoke test failed" in done.stderr
+    assert "the application is open" in done.stdout
+    assert content(site.database) == before
+    assert site.get() == (200, "welcome")
+    assert site.get("/health") == (200, "well, old code")
+    run = Run.open(folder)
+    assert states(run) == ("rolled back", "old", "off")
+    assert (folder / "notebooks" / "08_rollback.ipynb").exists()
+    assert "Old code put back" in (folder / "report.html").read_text()
