@@ -47,7 +47,7 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
     problem = run.snapshot_problem()
     if problem:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
-    backup = checked_backup(run)
+    backup = checked_backup(run, remedy="take a new snapshot")
 
     def keep(script: Script) -> None:
         write_durably(run.folder / "sql" / "migrate.sql", script.text.encode())
