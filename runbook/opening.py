@@ -37,6 +37,11 @@ def open_run(
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
         return _reopen(folder, database, plan)
+    if not database and folder is not None:
+        raise RunFolderError(
+            f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
+            "--database to begin a run there."
+        )
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
     parsed = read_plan(Path(plan) if plan else None)

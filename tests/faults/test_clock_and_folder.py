@@ -42,7 +42,7 @@ def test_a_clock_set_back_is_asked_about(database: Path, tmp_path: Path) -> None
     run = until_snapshot(begin(database, tmp_path / "run"))
     before = state(database)
     shift(run, "snapshot", timedelta(hours=2))
-    with pytest.raises(NotAllowedNow, match="from the future .* check the clock"):
+    with pytest.raises(NotAllowedNow, match=r"from the future .* check the clock"):
         migrate.migrate(run, agreed(run))
     assert state(database) == before
 
@@ -59,7 +59,7 @@ def test_a_step_of_the_clock_is_none(database: Path, tmp_path: Path) -> None:
 def test_a_snapshot_of_another_day_is_taken_anew(database: Path, tmp_path: Path) -> None:
     run = until_snapshot(begin(database, tmp_path / "run"))
     shift(run, "snapshot", timedelta(hours=-25))
-    with pytest.raises(NotAllowedNow, match="the snapshot is from .* take a new one"):
+    with pytest.raises(NotAllowedNow, match=r"the snapshot is from .* take a new one"):
         migrate.migrate(run, agreed(run))
     assert not run.finished("snapshot"), "so that `runbook run` takes it anew"
     snapshot.snapshot(run)
@@ -106,7 +106,7 @@ def test_the_folder_has_vanished(database: Path, tmp_path: Path) -> None:
     run = until_snapshot(begin(database, tmp_path / "run"))
     before = state(database)
     shutil.rmtree(run.folder)
-    with pytest.raises(RunFolderError, match="cannot be written .No such file"):
+    with pytest.raises(RunFolderError, match=r"cannot be written .No such file"):
         migrate.migrate(run, agreed(run))
     assert state(database) == before
     code, output = call("runbook", "rollback", "--run-dir", str(run.folder), "--yes")

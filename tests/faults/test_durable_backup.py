@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def test_fsync_of_file_folder_and_record(tmp_path: Path, monkeypatch: pytest.Mon
     fsync = os.fsync
 
     def recorded(handle: int) -> None:
-        place = os.readlink(f"/proc/self/fd/{handle}")
+        place = str(Path(f"/proc/self/fd/{handle}").readlink())
         synced.append((place, database.read_bytes() == original))
         fsync(handle)
 
@@ -44,16 +45,14 @@ def test_fsync_of_file_folder_and_record(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_the_system_calls(journal: str, tmp_path: Path) -> None:
     """The same, as the kernel of the system saw it."""
-    import subprocess
-
     database = make_database(tmp_path / "app.db", journal, users=40, projects=100)
     run = begin(database, tmp_path / "run")
     trace = tmp_path / "trace"
     calls = "trace=fsync,fdatasync,write,pwrite64,ftruncate"
     work = [sys.executable, "-m", "tests.faults.work", str(run.folder)]
+    work += ["preflight", "snapshot", "migrate"]
     process = subprocess.Popen(
-        ["strace", "-f", "-y", "-e", calls, "-o", str(trace), *work]
-        + ["preflight", "snapshot", "migrate"],
+        ["strace", "-f", "-y", "-e", calls, "-o", str(trace), *work],
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,

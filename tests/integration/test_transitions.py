@@ -106,7 +106,7 @@ def test_the_snapshot_of_another_folder(database: Path, tmp_path: Path) -> None:
     execute(database, "UPDATE users SET email = 'new@example.org' WHERE rowid = 3")
     shutil.copy(first.backup, second.backup)
     shutil.copy(first.record_path("snapshot"), second.record_path("snapshot"))
-    with pytest.raises(RunFolderError, match="03_snapshot.json is the record"):
+    with pytest.raises(RunFolderError, match=r"03_snapshot\.json is the record"):
         migrate.migrate(second, agreed(second))
 
 
@@ -145,7 +145,7 @@ def test_one_stage_at_a_time(
     monkeypatch.setattr("runbook.run.ORPHAN_SECONDS", 0.3)
     with (
         held(run.folder, "stage"),
-        pytest.raises(NotAllowedNow, match="Another process is working in .* after 0.3 s"),
+        pytest.raises(NotAllowedNow, match=r"Another process is working in .* after 0.3 s"),
     ):
         migrate.migrate(run, agreed(run))
     assert "waiting up to 0.3 s" in capsys.readouterr().err
