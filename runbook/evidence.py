@@ -9,9 +9,11 @@ from runbook.files import sha256
 from runbook.records import Backup, SnapshotRecord, from_json
 from runbook.run import Run
 
+NOTHING_ELSE = "put the original back, without which nothing can be proven or restored"
 
-def checked_backup(run: Run) -> Path:
-    """The backup's path, if it still is what the snapshot recorded.
+
+def checked_backup(run: Run, remedy: str = NOTHING_ELSE) -> Path:
+    """The backup's path, if it still is what the snapshot recorded; if not, `remedy` is advised.
 
     Raises:
         RunFolderError: the backup or the snapshot's record is missing or damaged.
@@ -24,11 +26,6 @@ def checked_backup(run: Run) -> Path:
         what = "not what the snapshot recorded (its checksum differs)"
     else:
         return path
-    remedy = (
-        "put the original back, without which nothing can be proven or restored"
-        if run.unsettled("migrate") or run.finished("migrate")
-        else "take a new snapshot"
-    )
     raise RunFolderError(f"The backup {path} is {what}; {remedy}.")
 
 

@@ -292,7 +292,7 @@ class Run:
             if not (self.unsettled(needed) or self.finished(needed)):
                 return f"{needed} is not finished"
         # Where the migration may have happened already, its stage first asks the ledger.
-        if stage == "migrate" and not self.finished("migrate") and not self.unsettled("migrate"):
+        if stage == "migrate" and not self.unsettled("migrate") and not self.finished("migrate"):
             rehearsal = self.record("rehearse")
             if rehearsal is not None and rehearsal.status == "failed":
                 return "the rehearsal failed, so this would fail too"
