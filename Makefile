@@ -48,8 +48,9 @@ browser:
 	  echo "Chromium is missing and cannot be installed from here: its tests will be skipped."
 
 # Node and wrangler for the tests of D1; without them they are skipped and say so.
-d1:
-	@true
+d1: .venv/ready
+	@.venv/bin/python -m runbook.targets.d1_setup || \
+	  echo "The tests of D1 will be skipped."
 
 # requirements.txt anew, from what .venv holds.
 pins:
