@@ -47,11 +47,8 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
     problem = run.snapshot_problem()
     if problem:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
-<<<<<<< HEAD
-    backup, taken = checked_backup(run), run.result("snapshot", SnapshotRecord)
-=======
     backup = checked_backup(run, remedy="take a new snapshot")
->>>>>>> faults
+    taken = run.result("snapshot", SnapshotRecord)
 
     def keep(script: Script) -> None:
         write_durably(run.folder / "sql" / "migrate.sql", script.text.encode())
