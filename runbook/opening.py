@@ -40,7 +40,7 @@ def open_run(
     if folder is not None and not database:
         raise BadInput(
             f"There is no run in {folder}; check the folder's name, or begin a run there by naming "
-            "its database as well."
+            "its database as well (--database)."
         )
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
