@@ -14,7 +14,7 @@ NOTHING = "nothing found"
 """What a table without rows says, unless it was told something better."""
 
 MOST_ROWS = 200
-WIDEST = 60
+WIDEST = 400
 """Characters of a cell in a terminal; a notebook wraps them instead."""
 
 LONGEST_NAME = 30
