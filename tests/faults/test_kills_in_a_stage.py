@@ -16,9 +16,9 @@ from tests.faults.harness import (
     Reference,
     Tally,
     call,
+    environment,
     ledger,
     make_database,
-    moment,
     photograph,
     start,
     state,
@@ -47,14 +47,16 @@ class Stage:
         self.seconds[stage] = time.monotonic() - began
         process.communicate()
 
-    def killed(self, stage: str) -> None:
-        """Starts a stage and kills it somewhere between its beginning and just after its end."""
-        process = start("tests.faults.work", str(self.folder), stage)
+    def killed(self, stage: str) -> str:
+        """Kills a stage somewhere between its beginning and just after its end; says where."""
+        env = {**environment(), "RUNBOOK_TELL": "1"}
+        process = start("tests.faults.work", str(self.folder), stage, env=env)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(self.chance.uniform(0.05, 1.05) * self.seconds[stage])
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        told, _ = process.communicate()
+        return f"{stage}: {(told.splitlines() or ['not begun'])[-1]}"
 
     def finished(self, stage: str) -> None:
         """Calls a stage again, which must come to its end."""
@@ -86,9 +88,9 @@ def test_a_killed_stage_is_wholly_before_or_wholly_after(journal: str, tmp_path:
             shutil.rmtree(folder)
             shutil.copytree(pristine, folder)
             for name, wanted in (("migrate", "after"), ("rollback", "before")):
-                stage.killed(name)
+                moment = stage.killed(name)
                 judged = reference.judge(photograph(database, tmp_path / "album"))
-                tally.add(judged, moment(folder))
+                tally.add(judged, moment)
                 assert judged != "mixed"
                 stage.finished(name)
                 assert reference.judge(photograph(database, tmp_path / "album")) == wanted
