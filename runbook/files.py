@@ -103,7 +103,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
         RunFolderError: the file is missing, torn, or one bit of it is not as it was written.
     """
     data = read_json(path)
-    seal = str(data.pop(_SEAL, "missing"))
+    seal = str(data.pop(_SEAL, "")) or "missing"
     before, found, after = path.read_bytes().rpartition(seal.encode())
     if not found or _digest(before + _BLANK.encode() + after) != seal:
         raise RunFolderError(

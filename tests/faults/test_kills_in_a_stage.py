@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from tests.faults.harness import (
     Reference,
     Tally,
     call,
+    environment,
     ledger,
     make_database,
-    moment,
     photograph,
     start,
     state,
@@ -33,28 +34,43 @@ ROUNDS = 60 if FULL else 8
 class Stage:
     """A run whose stages are killed and called again."""
 
-    def __init__(self, database: Path, folder: Path, chance: random.Random) -> None:
-        self.database, self.folder, self.chance = database, folder, chance
-        self.seconds: dict[str, float] = {}
+    def __init__(self, folder: Path, chance: random.Random) -> None:
+        self.folder, self.chance = folder, chance
+        self.seconds: dict[str, tuple[float, float]] = {}
+
+    def begin(self, stage: str) -> subprocess.Popen[str]:
+        """A process at the beginning of the stage, which tells of each step."""
+        env = {**environment(), "RUNBOOK_TELL": "1"}
+        process = start("tests.faults.work", str(self.folder), stage, env=env)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
 
     def measured(self, stage: str) -> None:
-        """Runs a stage undisturbed and keeps how long it took."""
-        process = start("tests.faults.work", str(self.folder), stage)
+        """Runs a stage undisturbed and keeps how long it took, in all and from its first step."""
+        process = self.begin(stage)
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
         began = time.monotonic()
-        assert process.stdout.readline() == f"done {stage}\n"
-        self.seconds[stage] = time.monotonic() - began
+        process.stdout.readline()
+        stepped = time.monotonic()
+        assert process.stdout.read().endswith(f"done {stage}\n")
         process.communicate()
+        ended = time.monotonic()
+        self.seconds[stage] = ended - began, ended - stepped
 
-    def killed(self, stage: str) -> None:
-        """Starts a stage and kills it somewhere between its beginning and just after its end."""
-        process = start("tests.faults.work", str(self.folder), stage)
+    def killed(self, stage: str) -> str:
+        """Kills a stage at a random moment and says where; every other time after its first step.
+
+        The first step stands inside the transaction, which is short beside all that precedes it.
+        """
+        process = self.begin(stage)
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(self.chance.uniform(0.05, 1.05) * self.seconds[stage])
+        whole, inside = self.seconds[stage]
+        told = process.stdout.readline() if self.chance.random() < 0.5 else ""
+        time.sleep(self.chance.uniform(0, 1.05) * (inside if told else whole))
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        rest, _ = process.communicate()
+        return f"{stage}: {((told + rest).splitlines() or ['before the first step'])[-1]}"
 
     def finished(self, stage: str) -> None:
         """Calls a stage again, which must come to its end."""
@@ -72,7 +88,7 @@ def test_a_killed_stage_is_wholly_before_or_wholly_after(journal: str, tmp_path:
     shutil.copytree(folder, pristine)
     shutil.copy(database, tmp_path / "pristine.db")
     reference = Reference(state(database))
-    stage = Stage(database, folder, random.Random(f"{SEED} {journal}"))
+    stage = Stage(folder, random.Random(f"{SEED} {journal}"))
     stage.measured("migrate")
     reference.after = timeless(database)
     stage.measured("rollback")
@@ -86,9 +102,9 @@ def test_a_killed_stage_is_wholly_before_or_wholly_after(journal: str, tmp_path:
             shutil.rmtree(folder)
             shutil.copytree(pristine, folder)
             for name, wanted in (("migrate", "after"), ("rollback", "before")):
-                stage.killed(name)
+                moment = stage.killed(name)
                 judged = reference.judge(photograph(database, tmp_path / "album"))
-                tally.add(judged, moment(folder))
+                tally.add(judged, moment)
                 assert judged != "mixed"
                 stage.finished(name)
                 assert reference.judge(photograph(database, tmp_path / "album")) == wanted

@@ -18,6 +18,7 @@ import runbook.stage
 from runbook.confirm import confirm
 from runbook.errors import RunbookError
 from runbook.run import Run
+from runbook.targets import no_progress
 
 
 def fill(folder: Path) -> None:
@@ -80,12 +81,18 @@ def accident(run: Run, what: str, when: str) -> None:
         target._run = stepping
 
 
+def tell(what: str, done: int, total: int) -> None:
+    """Says what the stage is doing now."""
+    print(what, flush=True)
+
+
 def work(run: Run, stage: str) -> None:
     """One stage, confirmed where that is needed."""
     name = run.info.identity.name
     act = getattr(importlib.import_module(f"runbook.stages.{stage}"), stage)
     if stage in ("migrate", "rollback"):
-        act(run, confirm(name, (), operator="tester", typed=name))
+        agreed = confirm(name, (), operator="tester", typed=name)
+        act(run, agreed, progress=tell if "RUNBOOK_TELL" in os.environ else no_progress)
     else:
         act(run)
 
