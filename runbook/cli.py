@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -42,6 +43,16 @@ def main() -> None:
 @click.option("--operator", default="", help="Who does it; left out: the account's name.")
 @click.option("--ticket", default="", help="What it is done for.")
 @click.option("--show-values", is_flag=True, help="Print personal data in the report.")
+@click.option("--wrangler-config", default="", help="For D1: left out, the one in this folder.")
+@click.option("--local", "where", flag_value="local", help="For D1: the local database.")
+@click.option("--remote", "where", flag_value="remote", help="For D1: the one at Cloudflare.")
+@click.option("--persist-to", default="", help="For D1: where the local database is kept.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["stop", "rollback"]),
+    default="stop",
+    help="Once it has begun: stop and say where everything stands, or roll back and open again.",
+)
 def run(
     database: str,
     plan: str,
@@ -51,13 +62,32 @@ def run(
     operator: str,
     ticket: str,
     show_values: bool,
+    wrangler_config: str,
+    where: str | None,
+    persist_to: str,
+    on_failure: Literal["stop", "rollback"],
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
     from runbook.headless import run_stages
-    from runbook.opening import open_run
+    from runbook.opening import open_run, target_options
 
-    opened = open_run(database, plan=plan, run_dir=run_dir, operator=operator, ticket=ticket)
-    run_stages(opened, until=until, yes=yes, ask=_asker(), say=click.echo, show_values=show_values)
+    opened = open_run(
+        database,
+        plan=plan,
+        run_dir=run_dir,
+        operator=operator,
+        ticket=ticket,
+        options=target_options(wrangler_config, where or "", persist_to),
+    )
+    run_stages(
+        opened,
+        until=until,
+        yes=yes,
+        ask=_asker(),
+        say=click.echo,
+        show_values=show_values,
+        on_failure=on_failure,
+    )
 
 
 @main.command()
@@ -163,6 +193,72 @@ def check(
     result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
     click.echo(as_text(result))
     ctx.exit(0 if result.ok else 1)
+
+
+@main.command()
+@click.option("--run-dir", required=True, help="The run folder.")
+@click.option("--for", "duration", default="24h", help="How long to watch: 24h, 90m.")
+@click.option("--every", default="5m", help="How often to look: 5m, 30s.")
+@click.option("--once", is_flag=True, help="Look once and end, for a scheduler.")
+@click.option("--exit-on-violation", is_flag=True, help="End with 1 at a violated invariant.")
+def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
+    """Watches the database, the logs and the application after the migration."""
+    from runbook.monitoring.durations import read_duration
+    from runbook.monitoring.watching import watch
+    from runbook.opening import open_run
+
+    watch(
+        open_run(run_dir=run_dir),
+        seconds=read_duration(duration),
+        every=read_duration(every),
+        once=once,
+        exit_on_violation=exit_on_violation,
+        say=click.echo,
+    )
+
+
+@main.command()
+@click.argument("mode", type=click.Choice(["on", "off"]))
+@click.option("--run-dir", required=True, help="The run folder.")
+def maintenance(mode: str, run_dir: str) -> None:
+    """Shuts the application or opens it, and proves it."""
+    from runbook.opening import open_run
+    from runbook.window import steps
+
+    opened = open_run(run_dir=run_dir)
+    with opened.locked("run"):
+        if mode == "on":
+            step = steps.maintenance_on(opened, prove_again=True)
+        else:
+            step = steps.maintenance_off(opened, again=True)
+    click.echo(f"maintenance {mode}: {steps.summary(step)}")
+    for evidence in step.evidence:
+        click.echo(f"  {evidence}")
+
+
+@main.command()
+@click.argument("line", type=int)
+@click.option("--run-dir", required=True, help="The run folder.")
+@click.option("--by", required=True, help="Who vouches for it.")
+@click.option("--note", default="", help="What was seen.")
+def tick(line: int, run_dir: str, by: str, note: str) -> None:
+    """Ticks a line of the checklist that the plan does not configure, by name."""
+    from runbook.opening import open_run
+    from runbook.window.store import tick as tick_line
+
+    made = tick_line(open_run(run_dir=run_dir), line, by, note)
+    click.echo(f"line {made.line}: ticked by {made.by} at {made.at}")
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--plan", default="", help="The plan; left out: the run's, or the specification's.")
+@click.option("--run-dir", default="", help="Enter the count in this run's checklist.")
+def scan(path: Path, plan: str, run_dir: str) -> None:
+    """Finds queries in an application's source that still go by the owner."""
+    from runbook.window.source import scan_source
+
+    click.echo(scan_source(path, plan=plan, run_dir=run_dir), nl=False)
 
 
 def _asker() -> Callable[[str], str] | None:

@@ -39,7 +39,11 @@ def confirm(
     found = [h for h in warnings if h.level == "warn"]
     if not typed and ask is not None:
         listed = "".join(f"\n  warning: {h.title} ({h.subject}: {h.count:,})" for h in found)
-        typed = ask(f"{listed}\nThis changes the database {name}. Type its name to go on: ").strip()
+        question = f"{listed}\nThis changes the database {name}. Type its name to go on: "
+        try:
+            typed = ask(question).strip()
+        except EOFError:  # the terminal was closed, or Ctrl-D
+            typed = ""
     if typed != name:
         reason = f'"{typed}" was typed' if typed else "nobody was there to be asked"
         raise NotConfirmed(

@@ -16,16 +16,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook.errors import RunbookError, named
+from runbook.errors import RunbookError, RunFolderError, named
+from runbook.executed import keep_notebook
 from runbook.files import private
 from runbook.progress import watched
-from runbook.run import Run, file_stem
+from runbook.run import Run, StageRecord, file_stem
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 KERNEL = "python3"
 """The kernel of the environment that runs us: jupyter_client puts in its interpreter."""
 
+
+CELL_SECONDS: int | None = None
+"""A cell may take as long as it likes: a migration's time depends on the database alone."""
+
+INTERRUPT_SECONDS = 30.0
+"""How long an interrupted stage may take to roll back before its kernel is killed."""
 
 WARM_UP = "import runbook.notebook, runbook.report.frames"
 """What every notebook imports first, done while the kernel waits for its notebook."""
@@ -95,36 +102,114 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     Raises:
         RunbookError: what the stage recorded as its failure, of the class that it had there, or
             that it left no finished record at all.
+        KeyboardInterrupt: after the stage was interrupted too and has let go of the run folder.
     """
-    stem = file_stem(stage)
+    name = f"{file_stem(stage)}.ipynb"
+    earlier = None if _stands(run, stage) else _record(run, stage)
     manager = pool.take()
-    try:
-        with private(), watched(run.folder):
-            _papermill(
-                NOTEBOOKS / f"{stem}.ipynb",
-                run.folder / "notebooks" / f"{stem}.ipynb",
-                parameters,
-                manager,
-            )
-    except Exception as error:  # whatever it says, the record decides
-        run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
-    finally:
-        end(manager)
-    check(run, stage)
+    problem: Exception | None = None
+    with tempfile.TemporaryDirectory(
+        dir=run.folder / "notebooks", prefix=".", suffix=".tmp", ignore_cleanup_errors=True
+    ) as scratch:
+        executed = Path(scratch) / name
+        try:
+            with private(), watched(run.folder):
+                _papermill(NOTEBOOKS / name, executed, parameters, manager)
+        except KeyboardInterrupt:
+            _interrupt(run, manager)
+            raise
+        except Exception as error:  # whatever it says, the record decides
+            problem = error
+            run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
+        finally:
+            end(manager)
+        _keep(run, executed)
+    check(run, stage, earlier=earlier, problem=problem)
 
 
-def check(run: Run, stage: str) -> None:
-    """Raises unless the stage's record says that it is finished."""
+class Notebooks:
+    """Executes stages as notebooks; another executor may call the stages directly."""
+
+    def __init__(self, pool: Kernels) -> None:
+        self._pool = pool
+
+    def prepare(self) -> None:
+        """Starts what the next stage will need, and does not wait for it."""
+        self._pool.start()
+
+    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        """As for the function `execute`."""
+        execute(run, stage, parameters, self._pool)
+
+
+def check(
+    run: Run,
+    stage: str,
+    *,
+    earlier: StageRecord | None = None,
+    problem: Exception | None = None,
+) -> None:
+    """Raises unless the stage's record says that it is finished.
+
+    Args:
+        run: the run.
+        stage: the stage.
+        earlier: a record from before this attempt, which says nothing about it.
+        problem: what Papermill said.
+    """
     record = run.record(stage)
+    if record == earlier:
+        record = None
     if record is not None and record.status == "finished":
         return
     if record is not None and record.status == "failed" and record.error is not None:
         raise named(record.error["type"])(record.error["message"])
-    notebook = run.folder / "notebooks" / f"{file_stem(stage)}.ipynb"
+    if named(getattr(problem, "ename", "")) is not RunbookError:
+        # The stage refused before it could record anything, such as in a folder that is full.
+        raise named(problem.ename)(problem.evalue)  # type: ignore[union-attr]
+    said = f" ({type(problem).__name__})" if problem is not None else ""
     raise RunbookError(
-        f"The stage {stage} left no finished record, so it counts as not done; see {notebook} and "
-        "call the same command again, which finds out what is true and goes on."
+        f"The stage {stage} left no finished record{said}, so it counts as not done; call the same "
+        "command again, which finds out what is true and goes on."
     )
+
+
+def _record(run: Run, stage: str) -> StageRecord | None:
+    """The stage's record; None also where it is damaged, for then it is written anew."""
+    try:
+        return run.record(stage)
+    except RunFolderError:
+        return None
+
+
+def _stands(run: Run, stage: str) -> bool:
+    """Whether the stage will show the result that it has already."""
+    try:
+        return stage != "report" and run.finished(stage)
+    except RunFolderError:
+        return False
+
+
+def _interrupt(run: Run, manager: Any) -> None:
+    """Interrupts the kernel, which rolls back and records it, and waits until it has done so."""
+    from nbclient.util import run_sync
+
+    # The interrupted event loop would tell of tasks that nobody waits for any more.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    with contextlib.suppress(Exception):
+        run_sync(manager.interrupt_kernel)()
+        with run.locked(wait=INTERRUPT_SECONDS, say=lambda line: None):
+            pass
+
+
+def _keep(run: Run, executed: Path) -> None:
+    """Keeps what was executed, also of a failure."""
+    if not executed.exists():
+        return
+    try:
+        keep_notebook(run.folder, executed.name, executed.read_bytes())
+    except OSError as error:
+        run.log("notebook", "lost", error=f"{executed.name}: {error}")
 
 
 def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
@@ -140,7 +225,7 @@ def _papermill(source: Path, output: Path, parameters: Mapping[str, object], man
 
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
-            PapermillNotebookClient(nb_man, km=manager, timeout=None).execute()
+            PapermillNotebookClient(nb_man, km=manager, timeout=CELL_SECONDS).execute()
 
     papermill_engines.register("runbook", StartedKernel)
     logging.getLogger("papermill").setLevel(logging.ERROR)

@@ -6,6 +6,8 @@
     |   +-- NotProven            1  the proof failed before commit; rolled back
     |   +-- NotConfirmed         1  nobody said yes
     |   +-- NotAllowedNow        1  this stage may not run at this moment
+    |   +-- WindowFailed         1  a step of the maintenance window did not succeed
+    |   +-- Violated             1  monitoring saw a violated invariant
     +-- BadInput                 2  a file, option or plan that cannot be used
     |   +-- PlanError            2
     |   +-- TargetError          2  the database cannot be opened or read
@@ -48,6 +50,14 @@ class NotConfirmed(Refused):
 
 class NotAllowedNow(Refused):
     """The stage may not run now; the message names the stages that may."""
+
+
+class WindowFailed(Refused):
+    """A step of the maintenance window did not succeed; its record is the error's `record`."""
+
+
+class Violated(Refused):
+    """The monitoring saw a violated invariant in the migrated database."""
 
 
 class BadInput(RunbookError):

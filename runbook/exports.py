@@ -65,7 +65,14 @@ def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Itera
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     try:
         with (
-            pq.ParquetWriter(parts[0], exact, compression="zstd", compression_level=1) as writer,
+            pq.ParquetWriter(
+                parts[0],
+                exact,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            ) as writer,
             pyarrow.csv.CSVWriter(parts[1], readable) as lines,
         ):
             for arrays in _batches(connection, table):

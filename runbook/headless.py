@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal, Protocol
 
 from runbook.confirm import Ask, confirm
-from runbook.driver import Kernels, execute, kernels
-from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError
+from runbook.driver import Notebooks, kernels
+from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
+from runbook.executed import has_notebook
+from runbook.lock import ORPHAN_SECONDS
 from runbook.records import (
     MigrateRecord,
     PreflightRecord,
@@ -15,13 +20,33 @@ from runbook.records import (
     RollbackRecord,
     SnapshotRecord,
     VerifyRecord,
+    WindowStep,
 )
-from runbook.run import Run
+from runbook.run import Run, file_stem
+from runbook.window import steps
+from runbook.window.back_out import back_out
+from runbook.window.state import block, maintenance_state, may_be_shut, window_state
+from runbook.window.store import configured
 
 ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
 
 Say = Callable[[str], object]
+
+
+class Executor(Protocol):
+    """How stages are executed: as notebooks, or otherwise."""
+
+    def prepare(self) -> None:
+        """Starts what the next stage will need."""
+        ...
+
+    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        """Executes one stage; raises what it recorded as its failure."""
+        ...
+
+
+OnFailure = Literal["stop", "rollback"]
 
 
 def run_stages(
@@ -32,8 +57,12 @@ def run_stages(
     ask: Ask | None = None,
     say: Say = print,
     show_values: bool = False,
+    on_failure: OnFailure = "stop",
+    executor: Executor | None = None,
 ) -> None:
-    """Runs every stage up to `until` that is not finished, each as a notebook.
+    """Runs every stage up to `until` that is not finished, and the window's steps between them.
+
+    The application is shut before the snapshot, and opened again after the new code was tried.
 
     Args:
         run: the run.
@@ -42,6 +71,8 @@ def run_stages(
         ask: asks the person at the terminal; None where nobody is there.
         say: prints a line.
         show_values: personal data appears in the report.
+        on_failure: `stop` says what state everything is in; `rollback` leads out unattended.
+        executor: how stages are executed; left out: as notebooks.
 
     Raises:
         RunbookError: what the stage said that could not go on; a report is written first.
@@ -54,47 +85,192 @@ def run_stages(
             "a new one with another --run-dir."
         )
     stages = ORDER[: ORDER.index(until) + 1]
-    with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
+    with run.locked("run"), _executor(run, executor) as runner:
         say(f"Run {run.folder}: {run.info.identity.place}")
-        todo = [s for s in stages if s == "report" or not run.finished(s)]
+        with run.locked(wait=ORPHAN_SECONDS, say=say):
+            _tidy(run)
+        if run.unsettled("rollback"):
+            raise NotAllowedNow(
+                "A rollback of this run was begun, and its record does not say whether it happened;"
+                f" call `runbook rollback --run-dir {run.folder}` again, which finds out."
+            )
+        todo = [s for s in stages if s == "report" or not _is_done(run, s, say)]
         try:
-            _run(run, stages, todo, pool, yes=yes, ask=ask, say=say, show_values=show_values)
-        except RunbookError:
-            if "report" not in stages or not run.finished("preflight"):
-                raise
-            _report(run, pool, say, show_values)
+            _run(run, stages, todo, runner, yes=yes, ask=ask, say=say)
+        except RunbookError as error:
+            last = _leave(run, error, on_failure, runner, say)
+            if "report" in stages:
+                try:
+                    if run.finished("preflight"):
+                        _report(run, runner, say, show_values)
+                except RunbookError as problem:  # must not hide why the run stopped
+                    say(f"  report     not written: {problem}")
+            raise last from None
+        except BaseException:  # interrupted
+            if may_be_shut(run):
+                say(block(run, "interrupted"))
             raise
-    if "verify" in stages and run.result("verify", VerifyRecord).verdict != "pass":
-        raise NotProven("The verdict is fail; the report says what was found.")
+        if "report" in stages:
+            _report(run, runner, say, show_values)
+        elif may_be_shut(run):
+            say(block(run, f"the run was to end after {until}"))
+    if "report" in stages and run.result("report", ReportRecord).verdict != "pass":
+        raise NotProven("The verdict of the report is fail, and the report says why.")
+
+
+def _is_done(run: Run, stage: str, say: Say) -> bool:
+    """Whether a stage and its notebook need not be executed again.
+
+    Raises:
+        RunFolderError: its record is damaged, and it is too late to make it anew.
+    """
+    try:
+        if not run.finished(stage):
+            return False
+    except RunFolderError as error:
+        if stage != "migrate" and run.forbidden(stage):
+            raise
+        say(f"  {stage:<10} is done again: {error}")
+        return False
+    return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
+
+
+def _tidy(run: Run) -> None:
+    """Removes notebooks that a kill left half executed."""
+    for leftover in (run.folder / "notebooks").glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _executor(run: Run, given: Executor | None) -> Iterator[Executor]:
+    if given is not None:
+        yield given
+        return
+    with kernels(run.folder / "notebooks" / "kernels.log") as pool:
+        yield Notebooks(pool)
 
 
 def _run(
     run: Run,
     stages: Iterable[str],
     todo: list[str],
-    pool: Kernels,
+    runner: Executor,
     *,
     yes: bool,
     ask: Ask | None,
     say: Say,
-    show_values: bool,
 ) -> None:
+    """Everything but the report."""
+    agreed: dict[str, object] = {}
     if todo:
-        pool.start()
+        runner.prepare()
     for stage in stages:
+        if stage == "report":
+            _try_and_open(run, say)
+            continue
         if stage not in todo:
             say(f"  {stage:<10} done already: {summary(run, stage)}")
+            _check_verdict(run, stage)
             continue
         if todo[-1] != stage:
-            pool.start()  # for the next one, while this one works
-        if stage == "report":
-            _report(run, pool, say, show_values)
-            continue
+            runner.prepare()  # for the next one, while this one works
+        if stage in ("snapshot", "migrate") and not agreed and not _is_migrated(run):
+            if "migrate" in stages and (stage == "migrate" or configured(run.info.plan, 2)):
+                # Asked before the application is shut: nobody should wait for an answer outside.
+                agreed = _confirmed(run, yes, ask)
+            _shut(run, say)
         parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
-        if stage == "migrate":
-            parameters |= _confirmed(run, yes, ask)
-        execute(run, stage, parameters, pool)
+        if stage == "migrate" and (run.unsettled(stage) or not run.finished(stage)):
+            parameters |= agreed or _confirmed(run, yes, ask)
+        runner.execute(run, stage, parameters)
         say(f"  {stage:<10} {summary(run, stage)}")
+        _check_verdict(run, stage)
+
+
+def _is_migrated(run: Run) -> bool:
+    """Whether only a notebook is executed again: that is no reason to shut the application."""
+    try:
+        return run.finished("migrate")
+    except RunFolderError:
+        return False
+
+
+def _check_verdict(run: Run, stage: str) -> None:
+    if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
+        raise NotProven("The verdict is fail; the report says what was found.")
+
+
+def _shut(run: Run, say: Say) -> None:
+    """Shuts the application, or proves once more that it is shut."""
+    _tell(steps.maintenance_on(run, prove_again=True), say)
+
+
+def _try_and_open(run: Run, say: Say) -> None:
+    """Deploys the new code, tries it, and opens the application."""
+    for step in (steps.deploy, steps.health, steps.workflows, steps.smoke, steps.maintenance_off):
+        _tell(step(run), say)
+
+
+def _tell(step: WindowStep, say: Say) -> None:
+    if step.status != "not configured":
+        say(f"  {step.name.replace('_', ' '):<10} {steps.summary(step)}")
+
+
+def _leave(
+    run: Run, error: RunbookError, on_failure: OnFailure, runner: Executor, say: Say
+) -> RunbookError:
+    """After a failure: leads out if that was asked for, and says where everything stands.
+
+    Returns the error to be raised in the end.
+    """
+    try:
+        return _led_out(run, error, on_failure, runner, say)
+    except RunbookError as problem:  # must not hide why the run stopped
+        say(f"Where everything stands cannot be told: {problem}")
+        return error
+
+
+def _led_out(
+    run: Run, error: RunbookError, on_failure: OnFailure, runner: Executor, say: Say
+) -> RunbookError:
+    state = window_state(run)
+    begun = run.record("migrate") is not None or may_be_shut(run)
+    open_issue = state.database in ("migrated", "unknown") or may_be_shut(run)
+    if not begun or not open_issue:
+        return error
+    if on_failure == "rollback":
+        say(f"  failed: {error}")
+
+        def roll_back() -> None:
+            name = run.info.identity.name
+            parameters: dict[str, object] = {
+                "run_dir": str(run.folder),
+                "database": "",
+                "plan": "",
+                "discard_organizations": False,
+                "restore": False,
+                "confirm": name,
+                "how": "--on-failure rollback",
+            }
+            runner.prepare()
+            runner.execute(run, "rollback", parameters)
+
+        try:
+            back_out(run, roll_back, say)
+        except RunbookError as problem:
+            say(block(run, f"{error} Leading out of it failed, too: {problem}"))
+            return problem if problem.exit_code > error.exit_code else error
+        say("  The database is as before; " + _openness(run))
+        return error
+    if may_be_shut(run) or configured(run.info.plan, 2):
+        say(block(run, str(error)))
+    return error
+
+
+def _openness(run: Run) -> str:
+    if maintenance_state(run) == "not configured":
+        return "the plan names no maintenance mode."
+    return "the application is open."
 
 
 def _confirmed(run: Run, yes: bool, ask: Ask | None) -> dict[str, object]:
@@ -112,14 +288,14 @@ def _confirmed(run: Run, yes: bool, ask: Ask | None) -> dict[str, object]:
     return {"confirm": name, "how": how}
 
 
-def _report(run: Run, pool: Kernels, say: Say, show_values: bool) -> None:
+def _report(run: Run, runner: Executor, say: Say, show_values: bool) -> None:
     parameters: dict[str, object] = {
         "run_dir": str(run.folder),
         "database": "",
         "plan": "",
         "show_values": show_values,
     }
-    execute(run, "report", parameters, pool)
+    runner.execute(run, "report", parameters)
     say(f"  {'report':<10} {summary(run, 'report')}")
 
 
@@ -131,6 +307,7 @@ def roll_back(
     restore: bool = False,
     ask: Ask | None = None,
     say: Say = print,
+    executor: Executor | None = None,
 ) -> None:
     """Takes the migration of `run` back through its notebook, and writes the report anew.
 
@@ -141,12 +318,13 @@ def roll_back(
         restore: put the whole backup back instead.
         ask: asks the person at the terminal; None where nobody is there.
         say: prints a line.
+        executor: how stages are executed; left out: as notebooks.
 
     Raises:
         RunbookError: what the stage said; the database is then as it was, or the message says.
     """
-    with run.locked("run"), kernels(run.folder / "notebooks" / "kernels.log") as pool:
-        pool.start()
+    with run.locked("run"), _executor(run, executor) as runner:
+        runner.prepare()
         if run.finished("rollback"):
             say(f"  {'rollback':<10} done already: {summary(run, 'rollback')}")
         else:
@@ -158,10 +336,10 @@ def roll_back(
                 "restore": restore,
                 **_confirmed(run, yes, ask),
             }
-            pool.start()
-            execute(run, "rollback", parameters, pool)
+            runner.prepare()
+            runner.execute(run, "rollback", parameters)
             say(f"  {'rollback':<10} {summary(run, 'rollback')}")
-        _report(run, pool, say, show_values=False)
+        _report(run, runner, say, show_values=False)
 
 
 def summary(run: Run, stage: str) -> str:

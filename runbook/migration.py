@@ -52,6 +52,7 @@ def migrate(
     *,
     on_proven: Callable[[MigrateRecord], None] = lambda record: None,
     on_script: Callable[[Script], None] = lambda script: None,
+    looked: tuple[Shape, tuple[FootprintLine, ...]] | None = None,
     progress: Progress = no_progress,
     wait: float = 30.0,
 ) -> MigrateRecord:
@@ -64,6 +65,7 @@ def migrate(
         backup: the database's backup, which the proof compares with.
         on_proven: told of the result just before the commit, to keep it durably.
         on_script: told of the script before it runs.
+        looked: what `look_at_backup` has said of this backup already, where that was kept.
         progress: told of each step.
         wait: seconds to wait for the write lock.
 
@@ -72,7 +74,7 @@ def migrate(
             `record` holds the findings.
         Refused: the database could not be locked or written; it is as it was.
     """
-    shape, footprint = look_at_backup(backup, plan)
+    shape, footprint = looked or look_at_backup(backup, plan)
     script = render(plan, shape, run)
     on_script(script)
     expected = LedgerRow(script.migration, run, script.checksum, "")
@@ -97,6 +99,7 @@ def migrate(
             shape,
             expected,
             defer_untouched=plan.proof.untouched == "after",
+            organizations=_predicted(footprint),
         )
         row = read_ledger(connection, plan.migration.name)
         findings = proof.findings + _time_findings(row, began)
@@ -132,6 +135,36 @@ def migrate(
         gate_seconds=applied.gate_seconds,
         locked_seconds=applied.locked_seconds,
         proof="before commit" if target.capabilities.proof_before_commit else "after commit",
+    )
+
+
+def found_again(plan: Plan, run: str, backup: Path, row: LedgerRow) -> MigrateRecord | None:
+    """What can be said of a committed migration whose record is lost; None if the SQL was other.
+
+    The ledger's row came with the proof in one transaction, but the evidence of that proof is
+    gone, so the record claims only what the verification proves once more after the commit.
+    """
+    shape, footprint = look_at_backup(backup, plan)
+    if render(plan, shape, run).checksum != row.checksum:
+        return None
+    return MigrateRecord(
+        committed=True,
+        ledger=row,
+        steps=(),
+        footprint=footprint,
+        findings=(),
+        invariants=(),
+        waited_seconds=0,
+        gate_seconds=0,
+        locked_seconds=0,
+        proof="after commit",
+    )
+
+
+def _predicted(footprint: tuple[FootprintLine, ...]) -> int | None:
+    """How many organizations were counted beforehand, in the backup."""
+    return next(
+        (f.predicted for f in footprint if (f.table, f.change) == ("organizations", "added")), None
     )
 
 

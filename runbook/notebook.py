@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from runbook import confirm as confirmation
 from runbook.driver import NOTEBOOKS, check
-from runbook.errors import NotProven, RunbookError
+from runbook.errors import NotProven, RunbookError, Violated
 from runbook.opening import open_run
 from runbook.parameters import as_text, as_truth, check_names, looks_changed
 from runbook.progress import NOW, Lines, Page
@@ -21,12 +21,14 @@ from runbook.records import (
     Assessment,
     Confirmation,
     MigrateRecord,
+    MonitorRecord,
     PreflightRecord,
     RehearseRecord,
     ReportRecord,
     RollbackRecord,
     SnapshotRecord,
     VerifyRecord,
+    WindowStep,
 )
 from runbook.report.text import when
 from runbook.run import STAGES, Run, file_stem
@@ -35,15 +37,22 @@ from runbook.telling import fold_errors
 
 __all__ = [
     "begin",
+    "deploy",
     "go_on",
+    "health",
     "look_back",
+    "maintenance_off",
+    "maintenance_on",
     "migrate",
+    "monitor",
     "preflight",
     "rehearse",
     "report",
     "rollback",
+    "smoke",
     "snapshot",
     "verify",
+    "workflows",
 ]
 
 T = TypeVar("T")
@@ -141,6 +150,72 @@ def report(run: Run, *, show_values: bool = False) -> ReportRecord:
     return stage.report(run, show_values=as_truth("show_values", show_values))
 
 
+def maintenance_on(run: Run) -> WindowStep:
+    """Shuts the application, as the plan says how, and proves it; nothing if it is shut already."""
+    from runbook.window import steps
+
+    return _shown(lambda: steps.maintenance_on(run), WindowStep)
+
+
+def deploy(run: Run) -> WindowStep:
+    """Runs the plan's deploy command, once."""
+    from runbook.window import steps
+
+    return _shown(lambda: steps.deploy(run), WindowStep)
+
+
+def health(run: Run) -> WindowStep:
+    """Polls the plan's health address until it is well."""
+    from runbook.window import steps
+
+    return _shown(lambda: steps.health(run), WindowStep)
+
+
+def workflows(run: Run) -> WindowStep:
+    """Tries the key workflows on the database, takes them back, and proves that nothing is left."""
+    from runbook.window import steps
+
+    return _shown(lambda: steps.workflows(run), WindowStep)
+
+
+def smoke(run: Run) -> WindowStep:
+    """Runs the application's own smoke test."""
+    from runbook.window import steps
+
+    return _shown(lambda: steps.smoke(run), WindowStep)
+
+
+def maintenance_off(run: Run) -> WindowStep:
+    """Opens the application and proves it; nothing if it is open already."""
+    from runbook.window import steps
+
+    return _shown(lambda: steps.maintenance_off(run), WindowStep)
+
+
+def monitor(
+    run: Run,
+    *,
+    watch_for: str = "24h",
+    every: str = "5m",
+    exit_on_violation: bool = False,
+) -> MonitorRecord:
+    """Watches database, logs and application; interrupted, it goes on where it stopped."""
+    from runbook.monitoring.durations import read_duration
+    from runbook.monitoring.series import describe
+    from runbook.stages import monitor as stage
+
+    return _shown(
+        lambda: stage.monitor(
+            run,
+            seconds=read_duration(watch_for),
+            every=read_duration(every),
+            exit_on_violation=exit_on_violation,
+            tell=lambda look: None if look.well else print(f"{look.at}  {describe(look)}"),
+        ),
+        MonitorRecord,
+    )
+
+
 def look_back(run: Run) -> Assessment:
     """What a rollback would restore, keep and discard; changes nothing."""
     from runbook.stages import rollback as stage
@@ -203,6 +278,8 @@ def go_on(run: Run, stage: str) -> Any:
     from IPython.display import Markdown
 
     check(run, stage)
+    if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
+        raise Violated("The monitoring saw that not all was well; look at the series above.")
     if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
         findings = run.result("verify", VerifyRecord).findings
         raise NotProven(

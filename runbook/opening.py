@@ -38,9 +38,9 @@ def open_run(
     if folder is not None and (folder / "run.json").exists():
         return _reopen(folder, database, plan)
     if folder is not None and not database:
-        raise BadInput(
-            f"There is no run in {folder}; check the folder's name, or begin a run there by naming "
-            "its database as well (--database)."
+        raise RunFolderError(
+            f"{folder} is not a run folder (it holds no run.json); check its name, or name the "
+            "database as well (--database) to begin a run there."
         )
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
@@ -59,6 +59,18 @@ def open_run(
         ticket=ticket,
         options=options,
     )
+
+
+def target_options(
+    wrangler_config: str = "", where: str = "", persist_to: str = ""
+) -> dict[str, str]:
+    """How a D1 database is reached, with whole paths, so that every folder means the same."""
+    given = {
+        "wrangler_config": str(Path(wrangler_config).resolve()) if wrangler_config else "",
+        "where": where,
+        "persist_to": str(Path(persist_to).resolve()) if persist_to else "",
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _reopen(folder: Path, database: str, plan: str) -> Run:

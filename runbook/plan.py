@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 import types
 from collections.abc import Mapping
@@ -86,6 +87,77 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command of the maintenance window: words for the system, or one line for a shell.
+
+    Exactly one of `command` and `shell` is given; `timeout` is in seconds.
+    """
+
+    command: tuple[str, ...] = ()
+    shell: str = ""
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """`[window.maintenance]`: how the application answers while it is shut.
+
+    The status must be this, and the text must stand in the answer; it is asked every `every`
+    seconds for at most `timeout` seconds.
+    """
+
+    url: str
+    status: int = 503
+    text: str = ""
+    timeout: float = 30.0
+    every: float = 1.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """`[window.health]`: how the application answers when it is well; as for `Maintenance`."""
+
+    url: str
+    status: int = 200
+    text: str = ""
+    timeout: float = 300.0
+    every: float = 2.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """`[window]`: what shuts the application, deploys, tries and opens it; all of it optional.
+
+    After `maintenance_on` nobody may write to the database for `quiet_seconds`. `undeploy` puts
+    the old code back, which a rollback needs once `deploy` was tried.
+    """
+
+    quiet_seconds: float = 5.0
+    maintenance_on: Command | None = None
+    maintenance_off: Command | None = None
+    deploy: Command | None = None
+    undeploy: Command | None = None
+    smoke: Command | None = None
+    maintenance: Maintenance | None = None
+    health: Health | None = None
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """`[monitor]`: what is watched after the migration, besides the invariants.
+
+    `logs` are files, `pattern` a regular expression that no new line in them may match.
+    `query_seconds` bounds one query; where readers keep writers waiting (no WAL), it is at most
+    `blocking_seconds`.
+    """
+
+    logs: tuple[str, ...] = ()
+    pattern: str = r"\b(ERROR|FATAL|CRITICAL)\b"
+    query_seconds: float = 30.0
+    blocking_seconds: float = 0.25
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole plan; the default is the specification's schema."""
 
@@ -96,6 +168,8 @@ class Plan:
     unowned: Unowned = Unowned()
     triggers: Triggers = Triggers()
     proof: Proof = Proof()
+    window: Window = Window()
+    monitor: Monitor = Monitor()
     hazards: Mapping[str, Level] = field(default_factory=dict)
 
     @property
@@ -162,6 +236,52 @@ def _check(plan: Plan, source: str) -> None:
         )
     if not plan.migration.name.strip() or "\x00" in plan.migration.name:
         raise PlanError(f"{source}: [migration] name is empty; give the migration a name.")
+    _check_window(plan, source)
+
+
+def _check_window(plan: Plan, source: str) -> None:
+    """Commands that say what to run, addresses and patterns that can be used, times that end."""
+    for name in ("maintenance_on", "maintenance_off", "deploy", "undeploy", "smoke"):
+        command: Command | None = getattr(plan.window, name)
+        if command is None:
+            continue
+        if bool(command.command) == bool(command.shell.strip()):
+            raise PlanError(
+                f'{source}: [window.{name}] needs either command = ["program", "argument"] or '
+                'shell = "a line for the shell", and not both.'
+            )
+        _positive(command.timeout, f"window.{name}.timeout", source)
+    if plan.window.maintenance_on and not plan.window.maintenance_off:
+        raise PlanError(
+            f"{source}: [window.maintenance_on] shuts the application and nothing opens it; add "
+            "[window.maintenance_off]."
+        )
+    pages = {"maintenance": plan.window.maintenance, "health": plan.window.health}
+    for name, page in pages.items():
+        if page is None:
+            continue
+        if not re.match(r"https?://[^/\s]", page.url):
+            raise PlanError(
+                f'{source}: window.{name}.url = "{page.url}" is no address; write it with http:// '
+                "or https://."
+            )
+        _positive(page.timeout, f"window.{name}.timeout", source)
+        _positive(page.every, f"window.{name}.every", source)
+    if not 0 <= plan.window.quiet_seconds <= 3600:
+        raise PlanError(f"{source}: window.quiet_seconds must be from 0 to 3600.")
+    _positive(plan.monitor.query_seconds, "monitor.query_seconds", source)
+    _positive(plan.monitor.blocking_seconds, "monitor.blocking_seconds", source)
+    try:
+        re.compile(plan.monitor.pattern)
+    except re.error as error:
+        raise PlanError(
+            f"{source}: monitor.pattern is no regular expression ({error}); mend it."
+        ) from error
+
+
+def _positive(seconds: float, where: str, source: str) -> None:
+    if not 0 < seconds <= 86_400:
+        raise PlanError(f"{source}: {where} must be more than 0 and at most 86400 seconds.")
 
 
 def _build(cls: type, data: object, source: str, where: str) -> Any:

@@ -11,20 +11,19 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from runbook.audit.objects_since import objects_since
+from runbook.audit.objects_since import broken_object, objects_since
 from runbook.audit.reversal_proof import Before, WriteGuard, look_before, prove_rollback
 from runbook.audit.since import Written, find_written
 from runbook.audit.strict import compare_objects, compare_table
 from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import NotProven, Refused, RunbookError
 from runbook.exports import export_organizations
-from runbook.migration import look_at_backup
 from runbook.names import quote_name
 from runbook.plan import Plan
 from runbook.records import Assessment, Finding, RollbackRecord, StepTaken, TableSince
 from runbook.reversal_script import render_rollback
 from runbook.script import LEDGER, NEW_TABLES, Script, Step, template_values
-from runbook.shape import Shape, fired_triggers
+from runbook.shape import Shape, fired_triggers, look
 from runbook.sql import sql_file
 from runbook.targets import Progress, Target, no_progress
 from runbook.targets.sqlite import SqliteTarget, immutable_uri, read_ledger
@@ -36,7 +35,7 @@ def assess(target: Target, plan: Plan, run: str, backup: Path) -> Assessment:
     Raises:
         Refused: the ledger does not hold `run`, or a resource table is not there any more.
     """
-    shape, _ = look_at_backup(backup, plan)
+    shape = _shape(backup, plan)
     with target.reading() as connection, _attached(connection, backup):
         connection.execute("BEGIN")  # one state of the database for all counts
         try:
@@ -80,7 +79,7 @@ def roll_back(
         NotProven: the proof failed and everything was rolled back; the error's attribute `record`
             holds the findings.
     """
-    shape, _ = look_at_backup(backup, plan)
+    shape = _shape(backup, plan)
     guard = WriteGuard(plan)
     before: Before | None = None
     state = RollbackRecord(False, 0, 0, 0, (), (), 0.0)
@@ -91,14 +90,22 @@ def roll_back(
         progress("Compare with the backup", 0, 1)
         written = _find_all_written(connection, plan, shape)
         found = _assessment(connection, plan, shape, written, others=False)
-        state = dataclasses.replace(
-            state, restored=found.restored, kept=found.kept, discarded=found.discarded
-        )
+        # Under the lock, so that nothing is made after the export; a second thread gains nothing,
+        # for SQLite's memory is shared between connections.
         progress("Export organizations", 0, 1)
-        files = export_organizations(connection, exports)
-        named = tuple(str(f.relative_to(exports.parent)) for f in files)
-        state = dataclasses.replace(state, assessment=found, exported=named)
+        files = _named(export_organizations(connection, exports), exports)
+        state = dataclasses.replace(
+            state,
+            restored=found.restored,
+            kept=found.kept,
+            discarded=found.discarded,
+            assessment=found,
+            exported=files,
+        )
         _refuse(state, found, discard_organizations)
+        broken = broken_object(connection)
+        if broken:
+            state = dataclasses.replace(state, note=f"{broken}; it was broken before, and stays so")
         before = look_before(connection, plan, written)
         script = render_rollback(
             plan,
@@ -108,6 +115,7 @@ def roll_back(
             suspended=fired_triggers(connection, plan),
             drop_ledger=before.drop_ledger,
             moved=[w.resource.table for w in written if w.moved],
+            broken=broken,
         )
         on_script(script)
         connection.set_authorizer(guard)
@@ -179,7 +187,7 @@ def restore_backup(
         findings=(),
         steps=(),
         locked_seconds=0.0,
-        exported=tuple(str(f.relative_to(exports.parent)) for f in files),
+        exported=_named(files, exports),
         how="restore",
         assessment=found,
         proof="after commit",
@@ -194,6 +202,11 @@ def restore_backup(
     return dataclasses.replace(record, done=True)
 
 
+def _named(files: tuple[Path, ...], exports: Path) -> tuple[str, ...]:
+    """The files' names from the run folder on."""
+    return tuple(str(file.relative_to(exports.parent)) for file in files)
+
+
 # -- before ----------------------------------------------------------------------------------
 
 
@@ -204,6 +217,15 @@ def _attached(connection: sqlite3.Connection, backup: Path) -> Iterator[None]:
         yield
     finally:
         connection.execute("DETACH before")
+
+
+def _shape(backup: Path, plan: Plan) -> Shape:
+    """The database's shape from before the migration."""
+    connection = sqlite3.connect(immutable_uri(backup), uri=True, isolation_level=None)
+    try:
+        return look(connection, plan)
+    finally:
+        connection.close()
 
 
 def _check_ledger(connection: sqlite3.Connection, plan: Plan, run: str) -> None:
@@ -289,11 +311,16 @@ def _new_tables(
 
 
 def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
-    """Later writes to the tables that a rollback leaves alone."""
+    """Later writes to the tables that a rollback leaves alone.
+
+    SQLite's own tables and those behind virtual tables follow from the others; nobody writes them.
+    """
     skip = {r.table.casefold() for r in plan.resources} | {*NEW_TABLES, LEDGER}
     for old, now in _table_pairs(connection):
         name = (old or now).name  # type: ignore[union-attr]
-        if name.casefold() in skip:
+        if name.casefold() in skip or name.startswith("sqlite_"):
+            continue
+        if (old or now).kind == "shadow":  # type: ignore[union-attr]
             continue
         if old is None or now is None:
             schema = "main" if old is None else "before"

@@ -24,6 +24,7 @@ def render_rollback(
     suspended: Iterable[Trigger] = (),
     drop_ledger: bool = True,
     moved: Collection[str] = (),
+    broken: str = "",
 ) -> Script:
     """The script that takes the migration back, with the backup attached as `before`.
 
@@ -35,6 +36,7 @@ def render_rollback(
         suspended: triggers that restoring would fire.
         drop_ledger: whether the ledger's table came with the migration and holds nothing else.
         moved: resource tables in which some rows have another rowid than in the backup.
+        broken: what SQLite says of a view or trigger that is broken, if one is.
     """
     by_name = {t.name.casefold(): t for t in tables}
     values = template_values(plan, shape)
@@ -47,6 +49,7 @@ def render_rollback(
         ],
         "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
         "drop_ledger": drop_ledger,
+        "broken": " ".join(broken.split()).replace(";", ","),
     }
     steps = tuple(
         Step(f.name[3:], f.title, f.why, split_statements(f.render(**values)))

@@ -77,10 +77,12 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
     return Script(plan.migration.name, run, checksum, tuple(steps(checksum)))
 
 
-def rule(call: str, plan: Plan, shape: Shape) -> str:
-    """One macro of `sql/rules.sql` as SQL, for example `rule("slug('u.id')", plan, shape)`."""
+def rule(call: str, plan: Plan, shape: Shape, **values: str) -> str:
+    """One macro of `sql/rules.sql` as SQL, as in `rule("slug(key)", plan, shape, key="u.id")`."""
     source = '{% import "rules.sql" as rules with context %}{{ rules.' + call + " }}"
-    return environment().from_string(source).render(**template_values(plan, shape)).strip()
+    return (
+        environment().from_string(source).render(**template_values(plan, shape), **values).strip()
+    )
 
 
 def template_values(

@@ -16,7 +16,7 @@ import jinja2
 
 FOLDER = Path(__file__).resolve().parent.parent / "sql"
 
-_HEAD = re.compile(r"^-- (title|why|for each|when|columns): (.*)\n", re.MULTILINE)
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns|given): (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,12 @@ class SqlFile:
     for_each: str
     when: str
     columns: tuple[str, ...]
+    given: tuple[str, ...]
     body: str
 
     def render(self, **values: object) -> str:
         """The SQL for these values; a name that is missing is an error, never an empty text."""
-        return environment().from_string(self.body).render(**values).strip() + "\n"
+        return _template(self.body).render(**values).strip() + "\n"
 
 
 @functools.cache
@@ -47,6 +48,12 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+
+
+@functools.cache
+def _template(body: str) -> jinja2.Template:
+    """A template, compiled once: a run renders most of them several times."""
+    return environment().from_string(body)
 
 
 @functools.cache
@@ -70,6 +77,7 @@ def _read(path: Path) -> SqlFile:
         for_each=head.get("for each", ""),
         when=head.get("when", ""),
         columns=tuple(filter(None, head.get("columns", "").split(", "))),
+        given=tuple(filter(None, head.get("given", "").split(", "))),
         body=_HEAD.sub("", text),
     )
 

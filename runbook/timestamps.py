@@ -116,6 +116,11 @@ def write(name: str, at: str) -> str | int:
     return f"{at[:10]}{separator}{at[11:19]}{digits}{zone}"
 
 
+def storage_class(name: str) -> str:
+    """SQLite's storage class of the format `name`: `integer` for epochs, else `text`."""
+    return "integer" if name in (EPOCH_SECONDS, EPOCH_MILLISECONDS) else "text"
+
+
 def _parts(name: str) -> tuple[str, str, str]:
     """Separator, fraction and zone of a text format."""
     if name not in FORMATS:

@@ -51,8 +51,10 @@ def digest_table(
     # Columns are addressed by position, since some names (the empty one) are none in DuckDB.
     aliases = ", ".join(f"c{i}" for i in range(len(present)))
     cells = [_cell(f"c{present.index(name)}", replace.get(name)) for name in columns]
-    lengths = " || ',' || ".join(f"octet_length({cell})::VARCHAR" for cell in cells)
-    whole = " || ".join([f"encode({lengths or repr('')} || ';')", *cells])
+    # One call for all lengths and a balanced tree for the cells: a chain of `||` copies what it has
+    # so far at each link.
+    lengths = ", ',', ".join(f"octet_length({cell})" for cell in cells)
+    whole = _joined([f"encode(concat({lengths}{', ' if lengths else ''}';'))", *cells])
     query = (
         f"SELECT unhex(sha256({whole})) AS row FROM {read_parquet(parquet)} AS t({aliases})"
         " ORDER BY row"
@@ -68,6 +70,13 @@ def digest_table(
                 data = memoryview(rows.buffers()[1])
                 total.update(data[32 * rows.offset : 32 * (rows.offset + len(rows))])
     return total.hexdigest()
+
+
+def _joined(parts: Sequence[str]) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return f"({_joined(parts[:half])} || {_joined(parts[half:])})"
 
 
 def _cell(column: str, replaced: tuple[bytes, bytes] | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runbook import timestamps
+from runbook.audit.differences import TableDifference
 from runbook.audit.findings import DRIFT, outside_findings
 from runbook.audit.footprint import (
     expected_organizations,
@@ -23,10 +24,10 @@ from runbook.audit.samples import SAMPLES, sample_rows
 from runbook.audit.strict import compare_objects, compare_table
 from runbook.audit.tables import Table, read_tables
 from runbook.errors import NotProven
-from runbook.names import quote_name
+from runbook.names import quote_name, quote_value
 from runbook.plan import Plan, Resource
 from runbook.records import Finding, LedgerRow, Sample, Witness
-from runbook.script import LEDGER, NEW_TABLES, template_values
+from runbook.script import LEDGER, NEW_TABLES, rule, template_values
 from runbook.shape import Shape
 from runbook.sql import SqlFile, sql_file
 
@@ -52,6 +53,7 @@ def prove(
     before: str = "before",
     after: str = "main",
     defer_untouched: bool = False,
+    organizations: int | None = None,
 ) -> Proof:
     """Compares schema `after` with schema `before`: nothing outside the footprint may differ.
 
@@ -64,12 +66,16 @@ def prove(
         before: schema of the backup.
         after: schema of the migrated database.
         defer_untouched: leave out the tables that the plan does not name.
+        organizations: how many the plan makes, if that was counted in the backup already.
     """
-    look = _Look(connection, plan, shape, witness, before, after)
+    if organizations is None:
+        organizations = expected_organizations(connection, plan, shape, before)
+    look = _Look(connection, plan, shape, witness, before, after, organizations)
     findings = [*look.objects()]
     counts: Counter[tuple[str, str, str]] = Counter()
     deferred = []
     compared = 0
+    alongside: dict[str, tuple[int, ...] | None] = {}
     old = {t.name.casefold(): t for t in _stored(read_tables(connection, before))}
     new = {t.name.casefold(): t for t in _stored(read_tables(connection, after))}
     for name in sorted(old.keys() & new.keys()):
@@ -79,7 +85,10 @@ def prove(
             deferred.append(old[name].name)
             continue
         compared += 1
-        findings += look.table(old[name], new[name], counts)
+        rules = look.rules_of(old[name], new[name])
+        difference = look.compare(old[name], new[name], rules)
+        alongside[name] = difference.alongside if rules else None
+        findings += look.table(old[name], difference, counts)
     if all(t in new for t in (*NEW_TABLES, LEDGER)):
         findings += look.ledger(ledger, old.get(LEDGER), counts)
         for name, file in (
@@ -88,7 +97,7 @@ def prove(
         ):
             findings += look.new_table(name, file, counts)
         for resource in plan.resources:
-            findings += look.resource(resource, counts)
+            findings += look.resource(resource, alongside.get(resource.table.casefold()), counts)
     return Proof(dict(counts), tuple(findings), compared, tuple(deferred))
 
 
@@ -107,6 +116,7 @@ class _Look:
     witness: Witness
     before: str
     after: str
+    organizations: int
 
     def finding(
         self,
@@ -161,12 +171,29 @@ class _Look:
                 name, "", f"{kind} missing", 1, f'the {kind} "{name}" was not created'
             )
 
-    def table(
-        self, old: Table, new: Table, counts: Counter[tuple[str, str, str]]
-    ) -> Iterator[Finding]:
-        """One table that was there before: identical, but for the footprint's columns."""
+    def rules_of(self, old: Table, new: Table) -> tuple[str, ...]:
+        """What must hold for each row of a resource, to be seen while its table is compared.
+
+        Conditions over the row `b`: it is assigned, and for each flag of `resources_by_rule`, it
+        is wrong. Empty for other tables.
+        """
+        named = (r for r in self.plan.resources if r.table.casefold() == old.name.casefold())
+        resource = next(named, None)
+        columns = {c.casefold() for c in new.column_names}
+        if resource is None or "organization_id" not in columns or not self.has_ledger():
+            return ()
+        assigned = "b.organization_id IS NOT NULL"
+        return (assigned, *self.flags(resource, "b"))
+
+    def has_ledger(self) -> bool:
+        """Whether the migrated database has a ledger."""
+        query = f"SELECT 1 FROM {quote_name(self.after)}.sqlite_schema WHERE name = ?"
+        return self.connection.execute(query, (LEDGER,)).fetchone() is not None
+
+    def compare(self, old: Table, new: Table, rules: tuple[str, ...]) -> TableDifference:
+        """One table that was there before, against what it is now."""
         columns = outside_columns(self.plan, old.name, old.column_names)
-        difference = compare_table(
+        return compare_table(
             self.connection,
             old,
             new,
@@ -174,8 +201,14 @@ class _Look:
             after=self.after,
             columns=columns,
             counted=[c for c in old.column_names if c not in columns],
+            alongside=rules,
             samples=SAMPLES,
         )
+
+    def table(
+        self, old: Table, difference: TableDifference, counts: Counter[tuple[str, str, str]]
+    ) -> Iterator[Finding]:
+        """One table that was there before: identical, but for the footprint's columns."""
         counts[old.name, "added", ""] += difference.added
         for column, rows in difference.counted:
             counts[old.name, "changed", column] += rows
@@ -225,7 +258,7 @@ class _Look:
             f"SELECT count(*) FROM {quote_name(self.after)}.{quote_name(name)}"
         ).fetchone()
         counts[name, "added", ""] += rows
-        expected = expected_organizations(self.connection, self.plan, self.shape, self.before)
+        expected = self.organizations
         if rows != expected:
             yield self.finding(
                 name,
@@ -237,16 +270,42 @@ class _Look:
         yield from self._by_rule(name, file, {})
 
     def resource(
-        self, resource: Resource, counts: Counter[tuple[str, str, str]]
+        self,
+        resource: Resource,
+        alongside: tuple[int, ...] | None,
+        counts: Counter[tuple[str, str, str]],
     ) -> Iterator[Finding]:
-        """Every row of a resource carries its owner's organization and the run's timestamp."""
-        (assigned,) = self.connection.execute(
-            f"SELECT count(organization_id) FROM {quote_name(self.after)}"
-            f".{quote_name(resource.table)}"
-        ).fetchone()
+        """Every row of a resource carries its owner's organization and the run's timestamp.
+
+        `alongside` is what the comparison of the table has seen of it already, by `rules_of`.
+        """
+        if alongside is not None:
+            assigned, *wrong = alongside
+        else:
+            (assigned,) = self.connection.execute(
+                f"SELECT count(organization_id) FROM {quote_name(self.after)}"
+                f".{quote_name(resource.table)}"
+            ).fetchone()
+            wrong = [1]
         counts[resource.table, "changed", "organization_id"] += assigned
+        if not any(wrong):
+            return
         key = self.shape.row_keys.get(resource.table, ()) or ("rowid",)
-        owner = f"r.{quote_name(resource.owner)}"
+        values = {
+            "table": quote_name(resource.table),
+            "first": f"r.{quote_name(key[0])}",
+            "flags": self.flags(resource, "r"),
+        }
+        yield from self._by_rule(
+            resource.table,
+            sql_file("audit/resources_by_rule"),
+            {"resource": values},
+            names={"updated_at": resource.updated_at or ""},
+        )
+
+    def flags(self, resource: Resource, row: str) -> tuple[str, ...]:
+        """For each column of `resources_by_rule`, the condition that it is wrong in `row`."""
+        owner = f"{row}.{quote_name(resource.owner)}"
         values = template_values(self.plan, self.shape)
         if values["adopter"] is not None:
             users = f"{quote_name(self.before)}.{quote_name(self.plan.users.table)}"
@@ -255,19 +314,15 @@ class _Look:
                 f" u.{quote_name(self.plan.users.key)} = {owner})"
                 f" THEN {owner} ELSE {values['adopter']} END"
             )
-        given = {
-            "table": quote_name(resource.table),
-            "first": f"r.{quote_name(key[0])}",
-            "owner_before": f"({owner})",
-            "updated_at": quote_name(resource.updated_at) if resource.updated_at else None,
-        }
-        at = timestamps.write_sql(self.shape.format_of(resource), "applied_at")
-        yield from self._by_rule(
-            resource.table,
-            sql_file("audit/resources_by_rule"),
-            {"resource": given, "now": self._now(at)},
-            names={"updated_at": resource.updated_at or ""},
-        )
+        given = rule("organization_id(key)", self.plan, self.shape, key=f"({owner})")
+        assigned = f"{row}.organization_id IS NOT {given}"
+        if not resource.updated_at:
+            return assigned, "FALSE"
+        kind = self.shape.format_of(resource)
+        now = self._now(timestamps.write_sql(kind, "applied_at"))
+        at = f"{row}.{quote_name(resource.updated_at)}"
+        written = timestamps.storage_class(kind)
+        return assigned, f"{at} IS NOT {now} COLLATE BINARY OR typeof({at}) <> '{written}'"
 
     def _by_rule(
         self,
@@ -287,6 +342,12 @@ class _Look:
                 **values,
             }
         )
+        any_wrong = " OR ".join(f"wrong.{c}" for c in columns)
+        # One cheap question first; which column it is, is asked only where something is wrong.
+        if not self.connection.execute(
+            f"SELECT 1 FROM ({query}) AS wrong WHERE {any_wrong} LIMIT 1"
+        ).fetchone():
+            return
         sums = ", ".join(f"count(*) FILTER (WHERE wrong.{c})" for c in columns)
         found = self.connection.execute(f"SELECT {sums} FROM ({query}) AS wrong").fetchone()
         for column, rows in zip(columns, found, strict=True):
@@ -309,11 +370,13 @@ class _Look:
             )
 
     def _now(self, expression: str) -> str:
+        """The migration's instant as a literal, which SQLite compares faster than a subquery."""
         migration = template_values(self.plan, self.shape)["migration"]
-        return (
-            f"(SELECT {expression} FROM {quote_name(self.after)}.{LEDGER}"
-            f" WHERE migration = {migration})"
-        )
+        row = self.connection.execute(
+            f"SELECT {expression} FROM {quote_name(self.after)}.{LEDGER}"
+            f" WHERE migration = {migration}"
+        ).fetchone()
+        return quote_value(row[0] if row else None)
 
 
 def _stored(tables: Iterable[Table]) -> Iterator[Table]:

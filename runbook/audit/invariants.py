@@ -56,22 +56,44 @@ def ask_sqlite(
     """Every invariant, by name, in the migrated database that is the connection's `main`.
 
     `before` is the schema under which the backup is attached; at most `samples` violating rows
-    of each invariant are kept, in readable form.
+    of each invariant are kept, in readable form. Where `sql/shortcuts` has a query for an
+    invariant that shows in one scan that it holds, that is asked first, and the invariant itself
+    only if the shortcut cannot show it.
     """
     provide_atan2(connection)  # the cells of the samples need it
     encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     values = template_values(plan, shape, rows_before=_counted_in(before))
-    asked = {}
-    for file in sql_files("invariants"):
+    asked: dict[str, Asked] = {}
+    shortcuts = {file.name: file for file in sql_files("shortcuts")}
+    given = {name: len(file.given) for name, file in shortcuts.items()}
+    # What a shortcut takes as given must have been asked before.
+    for file in sorted(sql_files("invariants"), key=lambda file: given.get(file.name, -1)):
         violations = 0
         shown: list[Sample] = []
-        for question in _questions(file, plan, shape, values):
+        shortcut = shortcuts.get(file.name)
+        holds = shortcut is not None and _shown(connection, shortcut, plan, shape, values, asked)
+        for question in () if holds else _questions(file, plan, shape, values):
             rows = _count(connection.execute(f"SELECT count(*) FROM (\n{question.query}\n)"))
             violations += rows
             if rows and len(shown) < samples:
                 shown += _samples(connection, question, samples - len(shown), encoding)
         asked[file.name] = Asked(file.name, file.title, file.why, violations, tuple(shown))
-    return asked
+    return {file.name: asked[file.name] for file in sql_files("invariants")}
+
+
+def _shown(
+    connection: sqlite3.Connection,
+    shortcut: SqlFile,
+    plan: Plan,
+    shape: Shape,
+    values: Mapping[str, object],
+    asked: Mapping[str, Asked],
+) -> bool:
+    """Whether the shortcut shows that its invariant holds; if not, nothing is known."""
+    return all(asked[name].violations == 0 for name in shortcut.given) and not any(
+        _count(connection.execute(f"SELECT EXISTS (\n{question.query}\n)"))
+        for question in _questions(shortcut, plan, shape, values)
+    )
 
 
 def ask_duckdb(

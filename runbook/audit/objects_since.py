@@ -15,8 +15,6 @@ from runbook.plan import Plan
 from runbook.script import LEDGER, NEW_TABLES
 from runbook.shape import words
 
-COLUMN = ", organization_id TEXT REFERENCES organizations(id)"
-
 _EXPECTED_COLUMNS = {
     "organizations": 8,
     "organization_memberships": 9,
@@ -66,6 +64,23 @@ def objects_since(connection: sqlite3.Connection, plan: Plan) -> ObjectsSince:
         if r.table.casefold() not in changed
     ]
     return ObjectsSince(tuple(kept), tuple(discarded), tuple(obstacles))
+
+
+def broken_object(connection: sqlite3.Connection) -> str:
+    """What SQLite says of a view or trigger that is broken; an empty text where none is.
+
+    A broken one stops DROP COLUMN in any table. It is asked of an empty table, which is not kept.
+    """
+    connection.execute("SAVEPOINT runbook_probe")
+    try:
+        connection.execute("CREATE TABLE main.runbook_probe (a, b)")
+        connection.execute("ALTER TABLE main.runbook_probe DROP COLUMN b")
+    except sqlite3.OperationalError as error:
+        return str(error)
+    finally:
+        connection.execute("ROLLBACK TO runbook_probe")
+        connection.execute("RELEASE runbook_probe")
+    return ""
 
 
 def _made_by_migration(

@@ -7,9 +7,11 @@ import dataclasses
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.audit.capture import capture, digests, read_capture
+from runbook.audit.capture import capture, digests, read_capture, unchanged_digests
 from runbook.audit.differences import TableDifference
 from runbook.audit.duck import open_duckdb
 from runbook.audit.findings import outside_findings
@@ -32,10 +34,28 @@ from runbook.script import LEDGER, NEW_TABLES, template_values
 from runbook.shape import Shape
 from runbook.sql import sql_file
 from runbook.targets import Progress, no_progress
-from runbook.targets.sqlite import immutable_uri
+from runbook.targets.sqlite import CACHE_KIBIBYTES, immutable_uri
 from runbook.targets.sqlite_file import open_readonly
 
 Counts = Mapping[tuple[str, str, str], int]
+
+
+@dataclass(frozen=True)
+class SqliteWitness:
+    """What SQLite saw: the proof, the invariants by name, and the sizes of organizations."""
+
+    proof: Proof
+    asked: Mapping[str, Asked]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DuckdbWitness:
+    """What DuckDB saw: every table's difference, counts for the footprint, and the invariants."""
+
+    differences: tuple[TableDifference, ...]
+    counts: Counts
+    invariants: Mapping[str, int]
 
 
 def verify(
@@ -70,35 +90,37 @@ def verify(
     before = read_capture(before_dir)
     # First, because no connection of ours may be open while the driver reads the file.
     after = capture(database, after_dir, progress=progress)
-    progress("Witness SQLite", 0, 4)
-    proof, asked, sizes = _sqlite(database, plan, shape, ledger, backup)
-    progress("Witness DuckDB", 1, 4)
-    differences = diff_snapshots(before, before_dir, after, after_dir)
-    duck_counts = _duck_counts(differences, plan, after, after_dir)
-    duck_invariants = ask_duckdb(plan, shape, before, before_dir, after, after_dir)
-    progress("Witness pandas", 2, 4)
-    pandas = recompute(plan, shape, before, before_dir, after, after_dir, ledger.applied_at)
-    progress("Digests", 3, 4)
-    digests_after = digests(after, after_dir, plan, shape, ledger.applied_at)
+    # SQLite has one thread to itself while the other two use what is left of the processor.
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look_with_sqlite, database, plan, shape, ledger, backup)
+        progress("Witness DuckDB", 0, 4)
+        duckdb = look_with_duckdb(plan, shape, before, before_dir, after, after_dir)
+        progress("Witness pandas", 1, 4)
+        pandas = recompute(plan, shape, before, before_dir, after, after_dir, ledger.applied_at)
+        progress("Digests", 2, 4)
+        known = unchanged_digests(before, digests_before, after)
+        digests_after = digests(after, after_dir, plan, shape, ledger.applied_at, known=known)
+        progress("Witness SQLite", 3, 4)
+        sqlite = looking.result()
     lines = footprint
     seen = (
-        ("sqlite", _zeros(proof.counts, footprint)),
-        ("duckdb", duck_counts),
+        ("sqlite", _zeros(sqlite.proof.counts, footprint)),
+        ("duckdb", duckdb.counts),
         ("pandas", _pandas_counts(pandas)),
     )
     for witness, counts in seen:
         lines = with_seen(lines, witness, counts)
-    invariants = _invariants(asked, duck_invariants, pandas)
+    invariants = _invariants(sqlite.asked, duckdb.invariants, pandas)
     findings = (
-        *proof.findings,
+        *sqlite.proof.findings,
         *(
             finding
-            for difference in differences
+            for difference in duckdb.differences
             if difference.table.casefold() not in (*NEW_TABLES, LEDGER)
             for finding in outside_findings(difference, plan, "duckdb")
         ),
         *pandas.findings,
-        *_violations(invariants, asked),
+        *_violations(invariants, sqlite.asked),
         *_disagreements(lines, invariants),
         *_altered(digests_before, digests_after, plan),
     )
@@ -111,37 +133,69 @@ def verify(
         digests=digests_after,
         rows_before={t.name: t.rows for t in before.tables},
         rows_after={t.name: t.rows for t in after.tables},
-        organization_sizes=sizes,
+        organization_sizes=sqlite.sizes,
     )
 
 
-def _sqlite(
+def look_with_sqlite(
     database: Path, plan: Plan, shape: Shape, ledger: LedgerRow, backup: Path
-) -> tuple[Proof, Mapping[str, Asked], Mapping[str, int]]:
-    """SQLite over the committed file, in one read transaction."""
+) -> SqliteWitness:
+    """SQLite over the committed file; its foreign keys are checked meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(_broken_references, database, backup)
+        with _both(database, backup) as connection:
+            proof = prove(connection, plan, shape, ledger, witness="sqlite")
+            asked = ask_sqlite(connection, plan, shape)
+            query = sql_file("audit/organization_sizes").render(**template_values(plan, shape))
+            sizes = dict(connection.execute(query).fetchall())
+        proof = dataclasses.replace(proof, findings=proof.findings + checked.result())
+    return SqliteWitness(proof, asked, sizes)
+
+
+@contextlib.contextmanager
+def _both(database: Path, backup: Path) -> Iterator[sqlite3.Connection]:
+    """The database, with its backup attached as `before`, in one read transaction."""
     with contextlib.closing(open_readonly(database)) as connection:
         connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
+        connection.execute(f"PRAGMA main.cache_size = -{CACHE_KIBIBYTES}")
         connection.execute("BEGIN")
-        proof = prove(connection, plan, shape, ledger, witness="sqlite")
-        asked = ask_sqlite(connection, plan, shape)
-        foreign_keys = tuple(_broken_references(connection))
-        query = sql_file("audit/organization_sizes").render(**template_values(plan, shape))
-        sizes = dict(connection.execute(query).fetchall())
-    return dataclasses.replace(proof, findings=proof.findings + foreign_keys), asked, sizes
+        yield connection
 
 
-def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
+def look_with_duckdb(
+    plan: Plan,
+    shape: Shape,
+    before: Snapshot,
+    before_dir: Path,
+    after: Snapshot,
+    after_dir: Path,
+) -> DuckdbWitness:
+    """DuckDB over the two captures."""
+    expected = {r.table: (r.updated_at,) for r in plan.resources if r.updated_at}
+    differences = diff_snapshots(before, before_dir, after, after_dir, expected=expected)
+    counts = _duck_counts(differences, plan, after, after_dir)
+    invariants = ask_duckdb(plan, shape, before, before_dir, after, after_dir)
+    return DuckdbWitness(differences, counts, invariants)
+
+
+def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
     """SQLite's own check of every foreign key; what was broken before is not counted."""
-    now = _references_to_nothing(connection, "main")
-    was = _references_to_nothing(connection, "before") if now else {}
-    for (table, parent), rows in now.items():
-        more = rows - was.get((table, parent), 0)
-        if more > 0:
-            message = (
-                f'{more:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
-                "PRAGMA foreign_key_check"
-            )
-            yield Finding("sqlite", table, "", "broken reference", more, message)
+    with _both(database, backup) as connection:
+        now = _references_to_nothing(connection, "main")
+        was = _references_to_nothing(connection, "before") if now else {}
+    return tuple(
+        Finding(
+            "sqlite",
+            table,
+            "",
+            "broken reference",
+            more,
+            f'{more:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
+            "PRAGMA foreign_key_check",
+        )
+        for (table, parent), rows in now.items()
+        if (more := rows - was.get((table, parent), 0)) > 0
+    )
 
 
 def _references_to_nothing(

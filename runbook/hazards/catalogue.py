@@ -8,6 +8,7 @@ is generated from this list.
 
 from __future__ import annotations
 
+from runbook.hazards.catalogue_d1 import D1
 from runbook.hazards.catalogue_file import ACTIVITY, DATABASE
 from runbook.hazards.definition import Definition, definitions
 
@@ -331,5 +332,7 @@ _SCHEMA = definitions(
     ),
 )
 
-CATALOGUE: dict[str, Definition] = {d.code: d for d in (*_DATA, *_SCHEMA, *DATABASE, *ACTIVITY)}
+CATALOGUE: dict[str, Definition] = {
+    d.code: d for d in (*_DATA, *_SCHEMA, *DATABASE, *ACTIVITY, *D1)
+}
 """Code to definition, in the order in which hazards are shown."""

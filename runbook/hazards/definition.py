@@ -7,7 +7,7 @@ from typing import Literal
 
 from runbook.plan import Level
 
-Group = Literal["data", "schema", "database", "activity"]
+Group = Literal["data", "schema", "database", "activity", "d1"]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ _TITLES: dict[Group, str] = {
     "schema": "In the schema",
     "database": "In the file, the folder and the disk",
     "activity": "In what others do meanwhile",
+    "d1": "In a Cloudflare D1 database",
 }
 
 

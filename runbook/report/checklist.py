@@ -6,11 +6,15 @@ do stays `not configured`; nothing is ticked on trust.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from runbook.monitoring.series import sum_up
+from runbook.plan import Plan
 from runbook.report.facts import Facts
-from runbook.report.text import clip, counted, duration, number, size, when
+from runbook.report.text import clip, counted, duration, size, when
+from runbook.window.clock import window_clock
 
 State = Literal["done", "failed", "not done", "not configured"]
 
@@ -31,20 +35,30 @@ _NOT_CONFIGURED = "The plan names no command or address for this, so nothing was
 
 def checklist(facts: Facts) -> tuple[ChecklistLine, ...]:
     """The eight lines of the specification's checklist."""
-
-    def left_out(line: int, action: str, verification: str) -> ChecklistLine:
-        return ChecklistLine(line, action, verification, "not configured", (_NOT_CONFIGURED,))
-
-    return (
+    lines = (
         ChecklistLine(1, "Back up the database", "Backup exists and tested", *_backup(facts)),
-        left_out(2, "Enable maintenance mode", "Users see maintenance page"),
+        ChecklistLine(2, "Enable maintenance mode", "Users see maintenance page", *_shut(facts)),
         ChecklistLine(3, "Run the migration script", "No SQL errors", *_migration(facts)),
         ChecklistLine(4, "Run the verification", "All checks pass", *_verification(facts)),
-        left_out(5, "Deploy the new code", "Health checks pass"),
-        left_out(6, "Test the key workflows", "Create, read, update and delete work"),
-        left_out(7, "Disable maintenance mode", "Users can access again"),
+        ChecklistLine(5, "Deploy the new code", "Health checks pass", *_deployed(facts)),
+        ChecklistLine(
+            6, "Test the key workflows", "Create, read, update and delete work", *_tried(facts)
+        ),
+        ChecklistLine(7, "Disable maintenance mode", "Users can access again", *_opened(facts)),
         ChecklistLine(8, "Monitor for 24 h", "No errors in logs", *_monitoring(facts)),
     )
+    return tuple(_with_tick(line, facts) for line in lines)
+
+
+def _with_tick(line: ChecklistLine, facts: Facts) -> ChecklistLine:
+    """The line with the name of whoever ticked it by hand, which never makes it done."""
+    tick = facts.ticks.get(line.number)
+    if tick is None or line.state == "done":
+        return line
+    word = "Not configured; ticked" if line.state == "not configured" else "Ticked"
+    said = f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
+    evidence = tuple(e for e in line.evidence if e != _NOT_CONFIGURED)
+    return dataclasses.replace(line, evidence=(said, *evidence))
 
 
 Judged = tuple[State, tuple[str, ...]]
@@ -112,20 +126,121 @@ def _verification(facts: Facts) -> Judged:
     return ("failed" if bad else "done"), counts
 
 
+def _shut(facts: Facts) -> Judged:
+    return _steps(facts, "maintenance_on")
+
+
+def _deployed(facts: Facts) -> Judged:
+    state, evidence = _steps(facts, "deploy", "health")
+    undone = facts.window.get("undeploy")
+    if undone is not None and undone.status != "not configured":
+        evidence = (*evidence, f"The old code was put back, {when(undone.at)}: {undone.status}")
+        state = "failed" if state == "done" else state
+    if facts.scan is not None:
+        seen = facts.scan
+        found = seen.certain + seen.likely
+        evidence = (
+            *evidence,
+            f"Scan of {seen.path}, {when(seen.at)}: {counted(found, 'query', 'queries')} still to "
+            f"be changed ({seen.certain} certain, {seen.likely} likely) in "
+            f"{counted(seen.files, 'file')}, {seen.not_read} not read",
+        )
+    return state, evidence
+
+
+def _tried(facts: Facts) -> Judged:
+    return _steps(facts, "workflows", "smoke")
+
+
+def _opened(facts: Facts) -> Judged:
+    state, evidence = _steps(facts, "maintenance_off")
+    clock = window_clock(facts.window, facts.rehearse, facts.migrate)
+    if state == "done" and clock.real_seconds is not None:
+        said = f"The window lasted {duration(clock.real_seconds)}"
+        if clock.planned_seconds is not None:
+            said += f"; the rehearsal took {duration(clock.planned_seconds)}, way back included"
+        if clock.locked_seconds is not None:
+            said += f"; the write lock was held for {duration(clock.locked_seconds)}"
+            if clock.planned_locked_seconds is not None:
+                said += f" (rehearsed: {duration(clock.planned_locked_seconds)})"
+        evidence = (*evidence, said)
+    return state, evidence
+
+
+def _steps(facts: Facts, *names: str) -> Judged:
+    """The line that these steps of the window make up; the gravest of them decides."""
+    seen = [facts.window[name] for name in names if name in facts.window]
+    asked = [step for step in seen if step.status != "not configured"]
+    if not asked:
+        planned = facts.plan is not None and any(_is_planned(facts.plan, name) for name in names)
+        if planned:
+            return "not done", ("It was not done yet.",)
+        return "not configured", (_NOT_CONFIGURED,)
+    evidence: list[str] = []
+    for step in asked:
+        evidence += step.evidence
+        if step.error:
+            evidence.append(f"Failed {when(step.at)}: {clip(step.error, 400)}")
+        elif step.status == "started":
+            evidence.append(f"Begun {when(step.at)}, and no record says how it ended.")
+        else:
+            by = f" by {step.by}" if step.by else ""
+            evidence.append(f"{when(step.at)}{by}, {duration(step.seconds)}")
+    if any(step.status in ("failed", "started") for step in asked):
+        return "failed", tuple(evidence)
+    missing = [
+        name
+        for name in names
+        if name not in facts.window and facts.plan and _is_planned(facts.plan, name)
+    ]
+    if missing or any(step.status == "not done" for step in asked):
+        return "not done", tuple(evidence)
+    return "done", tuple(evidence)
+
+
+def _is_planned(plan: Plan, name: str) -> bool:
+    """Whether the plan says how this step is done or proven; workflows need no plan."""
+    if name in ("maintenance_on", "maintenance_off"):
+        return bool(getattr(plan.window, name) or plan.window.maintenance)
+    return name == "workflows" or getattr(plan.window, name) is not None
+
+
 def _monitoring(facts: Facts) -> Judged:
     stage = facts.stages["monitor"]
     if stage.status == "not run":
         return "not done", ("Nobody has watched since the migration: see `runbook monitor`.",)
-    if stage.status in ("started", "proven"):
-        return "not done", (f"Watching since {when(stage.started_at)}; not ended yet.",)
-    evidence = [f"Watched for {duration(stage.seconds)}, until {when(stage.finished_at)}"]
-    for name, value in facts.monitor.items():
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            shown = number(value) if isinstance(value, int) else str(value)
-            evidence.append(clip(f"{name.replace('_', ' ').capitalize()}: {shown}", 200))
-    if stage.status != "finished":
-        return "failed", (stage.error or "The record of the monitoring is damaged.", *evidence)
+    if not facts.looks:
+        return "not done", (f"Watching since {when(stage.started_at)}; not looked yet.",)
+    ended = str(facts.monitor.get("ended", ""))
+    planned = float(facts.monitor.get("planned_seconds", 0))
+    seen = sum_up(facts.looks, planned)
+    evidence = [
+        f"Watched for {duration(seen.watched_seconds)} from {when(seen.since)} to "
+        f"{when(seen.until)}, {counted(seen.looks, 'look')}",
+        f"{counted(seen.looks_violated, 'look')} with a violated invariant or a row without "
+        "organization",
+    ]
+    if seen.first_violation:
+        evidence.append(f"First at {clip(seen.first_violation, 300)}")
+    if facts.plan is None or facts.plan.monitor.logs:
+        evidence.append(f"{counted(seen.log_lines, 'log line')} matched")
+    else:
+        evidence.append("The plan names no log files.")
+    asked = [look for look in facts.looks if look.health is not None]
+    if asked:
+        evidence.append(f"Well {len(asked) - seen.looks_unwell:,} of {len(asked):,} times asked")
+    if seen.looks_unanswered:
+        evidence.append(
+            f"{counted(seen.looks_unanswered, 'look')} in which a question was not answered"
+        )
+    evidence.append(f"Longest read of the database {duration(seen.longest_read)}")
+    if seen.verdict == "fail":
+        return "failed", tuple(evidence)
+    if ended == "by a rollback":
+        return "not done", (*evidence, "Ended, because the migration was taken back.")
+    if ended != "in time":
+        return "not done", (*evidence, "Not ended yet.")
     # Some minutes less than a day are a day to a scheduler, hours less are not.
-    if stage.seconds < 23.9 * 3600:
+    if seen.watched_seconds < 23.9 * 3600:
         return "not done", (*evidence, "The specification asks for 24 h.")
     return "done", tuple(evidence)

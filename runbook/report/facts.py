@@ -14,24 +14,31 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from runbook.errors import RunFolderError
-from runbook.files import read_json
+from runbook.executed import altered_notebooks
+from runbook.files import read_sealed
+from runbook.monitoring.series import read_series
 from runbook.plan import Plan
 from runbook.records import (
     Finding,
     FootprintLine,
     Identity,
     InvariantSeen,
+    Look,
     MigrateRecord,
     PreflightRecord,
     RehearseRecord,
     RollbackRecord,
+    ScanSeen,
     SnapshotRecord,
     StepTaken,
+    Tick,
     VerifyRecord,
+    WindowStep,
     from_json,
 )
-from runbook.report.masking import mask_emails, mask_finding
+from runbook.report.masking import mask_emails, mask_finding, without_commands
 from runbook.report.text import map_text, visible
+from runbook.window.store import STEPS, read_scan, read_step, read_ticks
 
 T = TypeVar("T")
 Status = Literal["not run", "started", "proven", "finished", "failed", "damaged"]
@@ -97,6 +104,10 @@ class Facts:
     verify: VerifyRecord | None = None
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
+    looks: tuple[Look, ...] = ()
+    window: Mapping[str, WindowStep] = field(default_factory=dict)
+    ticks: Mapping[int, Tick] = field(default_factory=dict)
+    scan: ScanSeen | None = None
     executed: tuple[ExecutedSql, ...] = ()
     damage: tuple[str, ...] = ()
     values_shown: bool = False
@@ -142,7 +153,7 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
     Raises:
         RunFolderError: there is no run in this folder, or its `run.json` is damaged.
     """
-    info = map_text(read_json(run_dir / "run.json"), visible)
+    info = map_text(read_sealed(run_dir / "run.json"), visible)
     damage: list[str] = []
 
     def record(cls: type[T], data: object, what: str) -> T | None:
@@ -167,13 +178,14 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
         return found
 
     identity = record(Identity, info.get("identity", {}), "run.json")
+    plan = record(Plan, info["plan"], "run.json") if "plan" in info else None
     facts = Facts(
         folder=visible(run_dir.resolve().name),
         run=str(info.get("run", "")),
         created_at=str(info.get("created_at", "")),
         database=str(info.get("database", "")),
         identity=identity or Identity("unknown", str(info.get("database", "")), ""),
-        plan=record(Plan, info["plan"], "run.json") if "plan" in info else None,
+        plan=plan and without_commands(plan),
         operator=str(info.get("operator", "")),
         ticket=str(info.get("ticket", "")),
         versions=_texts(info.get("versions")),
@@ -186,8 +198,10 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
         verify=result(VerifyRecord, "verify"),
         rollback=result(RollbackRecord, "rollback"),
         monitor=results["monitor"] or {},
+        looks=map_text(read_series(run_dir), visible),
+        **_window(run_dir, damage),
         executed=_executed(run_dir / "sql"),
-        damage=tuple(damage),
+        damage=(*damage, *altered_notebooks(run_dir)),
         values_shown=show_values,
     )
     return facts if show_values else _masked(facts)
@@ -200,7 +214,7 @@ def _stage(
     if not path.exists():
         return StageSeen(number, name, title), None
     try:
-        data = map_text(read_json(path), visible)
+        data = map_text(read_sealed(path), visible)
         error = data.get("error") or {}
         status = data["status"]
         if status not in ("started", "proven", "finished", "failed"):
@@ -224,6 +238,30 @@ def _stage(
         damage.append(f"stages/{path.name} is damaged and tells nothing")
         return StageSeen(number, name, title, status="damaged"), None
     return seen, result
+
+
+def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
+    """What the maintenance window left: its steps by name, ticks by line, and the scan."""
+    window: dict[str, WindowStep] = {}
+    for name in STEPS:
+        try:
+            step = read_step(run_dir, name)
+        except RunFolderError as error:
+            damage.append(f"window/{name}: {error}")
+            continue
+        if step is not None:
+            window[name] = map_text(step, visible)
+    ticks: tuple[Tick, ...] = ()
+    scan: ScanSeen | None = None
+    try:
+        ticks, scan = read_ticks(run_dir), read_scan(run_dir)
+    except RunFolderError as error:
+        damage.append(f"window: {error}")
+    return {
+        "window": window,
+        "ticks": {tick.line: map_text(tick, visible) for tick in ticks},
+        "scan": scan and map_text(scan, visible),
+    }
 
 
 def _texts(data: object) -> dict[str, str]:
@@ -270,5 +308,10 @@ def _masked(facts: Facts) -> Facts:
         verify=facts.verify and findings(facts.verify),
         rollback=facts.rollback and findings(facts.rollback),
         monitor=mask_emails(dict(facts.monitor)),
+        looks=mask_emails(facts.looks),
+        window={
+            name: dataclasses.replace(mask_emails(step), by=step.by)
+            for name, step in facts.window.items()
+        },
         executed=tuple(dataclasses.replace(e, text=mask_emails(e.text)) for e in facts.executed),
     )

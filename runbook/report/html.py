@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runbook.report import text
 from runbook.report.charts import charts
+from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.view import ReportView, window
 
@@ -41,7 +42,11 @@ _LIMITS = (
 
 def html(view: ReportView) -> bytes:
     """The report as one HTML page in UTF-8, under `MOST_BYTES` long."""
-    pictures = charts(view)
+    looks = view.facts.looks
+    pictures = charts(view) | {
+        "monitoring_wide": monitoring_chart(looks, 960, "monitoring-960"),
+        "monitoring_narrow": monitoring_chart(looks, 460, "monitoring-460"),
+    }
     page = b""
     for limits in _LIMITS:
         page = _render(view, limits, pictures)
@@ -91,6 +96,18 @@ def _environment() -> jinja2.Environment:
         "size": text.size,
         "when": text.when,
         "clip": text.clip,
+        "spans": _spans,
     }
     environment.globals["counted"] = text.counted
     return environment
+
+
+def _spans(text: str) -> Markup:
+    """The text, escaped; what stands between backticks is set as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part
+        for index, part in enumerate(parts)
+    )

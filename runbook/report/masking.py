@@ -6,6 +6,8 @@ text or blob is personal until somebody who may asks for it: only its kind and l
 That covers e-mails and names of users and organizations whatever their columns are called. E-mail
 addresses are masked wherever else they stand, keys and messages included. The operator, the
 ticket and whoever confirmed are no data from the database and stay readable.
+
+Commands and addresses of the plan may hold secrets, so they are never shown to anybody.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ import dataclasses
 import re
 from typing import TypeVar
 
-from runbook.plan import Plan
+from runbook.plan import Command, Health, Maintenance, Plan, Window
 from runbook.records import Finding, Sample
 from runbook.report.text import map_text
 
 T = TypeVar("T")
 
 EMAIL_MASK = "\u2022\u2022\u2022@\u2022\u2022\u2022"
+
+HIDDEN = "\u2022\u2022\u2022"
 
 _EMAIL = re.compile(r"""[^\s'"`<>(),;:=@\[\]]+@[^\s'"`<>(),;:=@\[\]]+""")
 
@@ -52,6 +56,20 @@ def mask_emails(value: T) -> T:
 
 def _mask_text(text: str) -> str:
     return _EMAIL.sub(EMAIL_MASK, text) if "@" in text else text
+
+
+def without_commands(plan: Plan) -> Plan:
+    """The plan with a mask in place of its commands and addresses, which may hold secrets."""
+
+    def hidden(value: object) -> object:
+        if isinstance(value, Command):
+            return Command(command=(HIDDEN,), timeout=value.timeout)
+        if isinstance(value, Maintenance | Health):
+            return dataclasses.replace(value, url=HIDDEN, text=HIDDEN if value.text else "")
+        return value
+
+    shown = {f.name: hidden(getattr(plan.window, f.name)) for f in dataclasses.fields(Window)}
+    return dataclasses.replace(plan, window=Window(**shown))  # type: ignore[arg-type]
 
 
 def mask_finding(finding: Finding, plan: Plan | None) -> Finding:

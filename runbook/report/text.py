@@ -67,7 +67,9 @@ def counted(value: int, one: str, many: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in two units at most: `0.41 s`, `2 min 05 s`, `24 h`."""
+    """A duration in two units at most: `< 0.001 s`, `0.41 s`, `2 min 05 s`, `24 h`."""
+    if 0 < seconds < 0.0005:
+        return "< 0.001 s"
     if seconds < 0.0995:
         return f"{seconds:.3f} s"
     if seconds < 9.95:

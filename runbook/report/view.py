@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from runbook.records import FootprintLine, Hazard, StepTaken, TableDigest
 from runbook.report.checklist import ChecklistLine, checklist
-from runbook.report.facts import Facts, StageSeen, read_facts
+from runbook.report.facts import Facts, StageSeen, Status, read_facts
 from runbook.report.outcome import Outcome, Proof, command, judge, proofs
 from runbook.report.text import duration, moment, when
 
@@ -142,6 +143,7 @@ def timeline(facts: Facts) -> tuple[Lane, ...]:
     """The stages in the order in which they began, without monitoring, which takes a day."""
     locked = {"migrate": facts.migrate, "rollback": facts.rollback}
     began = [s for s in facts.stages.values() if s.started_at and s.name != "monitor"]
+    began += window_steps(facts)
     lanes: list[Lane] = []
     at, ended = 0.0, None
     for stage in sorted(began, key=lambda s: s.started_at):
@@ -154,6 +156,46 @@ def timeline(facts: Facts) -> tuple[Lane, ...]:
         at += seconds
         ended = end or ended
     return tuple(lanes)
+
+
+_WINDOW_TITLES = {
+    "maintenance_on": "Maintenance on",
+    "deploy": "Deployment",
+    "health": "Health",
+    "workflows": "Workflows",
+    "smoke": "Smoke test",
+    "maintenance_off": "Maintenance off",
+    "undeploy": "Old code put back",
+}
+
+
+def window_steps(facts: Facts) -> list[StageSeen]:
+    """The steps of the maintenance window, as they stand on the timeline among the stages."""
+    seen = []
+    for name, step in facts.window.items():
+        at = moment(step.at)
+        if step.status == "not configured" or at is None:
+            continue
+        ended = "" if step.status == "started" else iso(at + timedelta(seconds=step.seconds))
+        status: Status = "finished" if step.status in ("done", "not done") else "failed"
+        seen.append(
+            StageSeen(
+                number=0,
+                name=name,
+                title=_WINDOW_TITLES.get(name, name),
+                status="started" if step.status == "started" else status,
+                started_at=step.at,
+                finished_at=ended,
+                seconds=step.seconds,
+                error=step.error,
+            )
+        )
+    return seen
+
+
+def iso(at: datetime) -> str:
+    """An instant as the records write it."""
+    return at.isoformat(timespec="milliseconds")
 
 
 def hazards(facts: Facts) -> tuple[HazardSeen, ...]:

@@ -7,14 +7,16 @@ between the commit and the record.
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
-from runbook.errors import NotProven, OutcomeUnknown, Refused, RunFolderError
-from runbook.files import sha256, write_durably
+from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
+from runbook.evidence import checked_backup
+from runbook.files import write_durably
+from runbook.migration import found_again
 from runbook.migration import migrate as migrate_target
-from runbook.records import Confirmation, MigrateRecord, SnapshotRecord, from_json
+from runbook.records import Confirmation, MigrateRecord, SnapshotRecord
 from runbook.run import Run, Stage
 from runbook.script import Script
+from runbook.stage import in_short
 from runbook.targets import Progress, Target, no_progress, open_target
 
 
@@ -36,10 +38,17 @@ def migrate(
 def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> MigrateRecord:
     run = stage.run
     target = open_target(run.info.database, run.info.options)
-    already = _recover(stage, target)
+    already = _committed(stage, target, tried=stage.previous is not None)
     if already is not None:
         return already
-    backup = _checked_backup(run)
+    if stage.previous is not None:
+        run.log("migrate", "recovered", note="an earlier attempt did not commit")
+        stage.begin_anew()
+    problem = run.snapshot_problem()
+    if problem:
+        raise NotAllowedNow(f"The database was not migrated: {problem}.")
+    backup = checked_backup(run, remedy="take a new snapshot")
+    taken = run.result("snapshot", SnapshotRecord)
 
     def keep(script: Script) -> None:
         write_durably(run.folder / "sql" / "migrate.sql", script.text.encode())
@@ -54,49 +63,63 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
                 dataclasses.replace(record, confirmation=confirmation)
             ),
             on_script=keep,
+            looked=(taken.shape, taken.footprint) if taken.shape else None,
             progress=progress,
         )
-    except (NotProven, Refused):
-        if target.ledger(run.info.plan.migration.name) is not None:
+    except BaseException as error:
+        committed = _committed(stage, target, tried=True)
+        if committed is not None and isinstance(error, NotProven | Refused):
             raise OutcomeUnknown(
-                "The migration was refused and yet the ledger holds it; look at the database "
-                f"{run.info.database} before anything else."
-            ) from None
-        raise
+                f"The migration was refused and yet the ledger holds it ({error}); look at the "
+                f"database {run.info.database} before anything else."
+            ) from error
+        if committed is not None:  # the interruption came after the commit
+            return committed
+        if isinstance(error, RunbookError):
+            raise
+        raise Refused(
+            f"The migration stopped ({in_short(error)}) and everything was rolled back, so the "
+            "database is as it was; remove the cause and run it again."
+        ) from error
     return dataclasses.replace(record, confirmation=confirmation)
 
 
-def _recover(stage: Stage, target: Target) -> MigrateRecord | None:
-    """The result of an earlier attempt that committed; None where the database is as before."""
-    plan = stage.run.info.plan
-    row = target.ledger(plan.migration.name)
+def _committed(stage: Stage, target: Target, *, tried: bool) -> MigrateRecord | None:
+    """The record if the ledger says that this run has committed; None if nothing has happened.
+
+    `tried` says that there was an attempt, so that an unreadable ledger leaves a question open.
+
+    Raises:
+        OutcomeUnknown: the ledger cannot be read, or holds what this run cannot vouch for.
+    """
+    run = stage.run
+    try:
+        row = target.ledger(run.info.plan.migration.name)
+    except RunbookError as error:
+        if not tried:
+            raise
+        raise OutcomeUnknown(
+            f"Whether the migration was committed cannot be known now, because its ledger cannot "
+            f"be read ({error}); run it again when it can."
+        ) from error
     if row is None:
-        if stage.previous is not None and stage.previous.status in ("started", "proven"):
-            stage.run.log("migrate", "recovered", note="an earlier attempt did not commit")
-            stage.write("started", None)
         return None
-    if row.run != stage.run.info.run:
+    if row.run != run.info.run:
         raise OutcomeUnknown(
             f'The ledger says that the run "{row.run}" already migrated this database at '
             f"{row.applied_at}; go on in that run's folder, or look at the database."
         )
-    note = "an earlier attempt was stopped after its commit; the ledger shows that it is complete"
-    stage.run.log("migrate", "recovered", note=note)
-    if stage.previous is None or stage.previous.result is None:
+    proof = stage.proof(MigrateRecord)
+    if proof is not None and proof.ledger == row:
+        note = "an earlier attempt was stopped after its commit; the ledger shows it is complete"
+        record: MigrateRecord | None = dataclasses.replace(proof, committed=True)
+    else:
+        note = "its record was lost; the ledger shows it is complete, and verify proves it anew"
+        record = found_again(run.info.plan, run.info.run, checked_backup(run), row)
+    if record is None:
         raise OutcomeUnknown(
-            "The ledger says that this run migrated the database, but its record is lost; verify "
-            "it by hand with the backup, or roll it back."
+            f"The ledger says that this run migrated the database at {row.applied_at}, but with "
+            "other SQL than this version would run, and its record is lost; put the record back."
         )
-    record = from_json(MigrateRecord, stage.previous.result)
-    return dataclasses.replace(record, committed=True, ledger=row, note=note)
-
-
-def _checked_backup(run: Run) -> Path:
-    """The backup's path, if it still is what the snapshot recorded."""
-    taken = run.result("snapshot", SnapshotRecord).backup
-    path = run.folder / taken.file
-    if not path.is_file() or sha256(path) != taken.sha256:
-        raise RunFolderError(
-            f"The backup {path} is missing or was altered since the snapshot; take a new snapshot."
-        )
-    return path
+    run.log("migrate", "recovered", note=note)
+    return dataclasses.replace(record, note=note)

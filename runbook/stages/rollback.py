@@ -7,14 +7,15 @@ the database, never by a record: a kill can fall between a commit and its record
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
-from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunFolderError
-from runbook.files import sha256, write_durably
-from runbook.records import Assessment, Confirmation, RollbackRecord, SnapshotRecord, from_json
+from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
+from runbook.evidence import checked_backup
+from runbook.files import write_durably
+from runbook.records import Assessment, Confirmation, RollbackRecord, from_json
 from runbook.reversal import assess, restore_backup, roll_back
 from runbook.run import Run, Stage
 from runbook.script import Script
+from runbook.stage import in_short
 from runbook.targets import Progress, Target, no_progress, open_target
 
 
@@ -31,7 +32,15 @@ def look(run: Run) -> Assessment:
             return done.assessment
     run.check_allowed("rollback")
     target = open_target(run.info.database, run.info.options)
-    return assess(target, run.info.plan, run.info.run, _checked_backup(run))
+    # Asked first: a transaction that was cut off is undone by it.
+    row = target.ledger(run.info.plan.migration.name)
+    previous = run.record("rollback") if run.unsettled("rollback") else None
+    if previous is not None and previous.result is not None:
+        found = from_json(RollbackRecord, previous.result).assessment
+        # It was stopped between its commit and its record.
+        if found is not None and row is None:
+            return found
+    return assess(target, run.info.plan, run.info.run, checked_backup(run))
 
 
 def rollback(
@@ -73,10 +82,13 @@ def _rollback(
 ) -> RollbackRecord:
     run = stage.run
     target = open_target(run.info.database, run.info.options)
-    already = _recover(stage, target)
+    already = _committed(stage, target, tried=stage.previous is not None)
     if already is not None:
         return already
-    backup = _checked_backup(run)
+    if stage.previous is not None:
+        run.log("rollback", "recovered", note="an earlier attempt did not commit")
+        stage.begin_anew()
+    backup = checked_backup(run)
 
     def keep(script: Script) -> None:
         write_durably(run.folder / "sql" / "rollback.sql", script.text.encode())
@@ -102,36 +114,55 @@ def _rollback(
                 on_script=keep,
                 progress=progress,
             )
-    except (NotProven, Refused):
-        if target.ledger(plan.migration.name) is None:
+    except BaseException as error:
+        committed = _committed(stage, target, tried=True)
+        if committed is not None and isinstance(error, NotProven | Refused):
             raise OutcomeUnknown(
-                "The rollback was refused and yet the ledger does not hold the migration any more; "
-                f"look at the database {run.info.database} before anything else."
-            ) from None
-        raise
+                f"The rollback was refused and yet the ledger does not hold the migration any more "
+                f"({error}); look at the database {run.info.database} before anything else."
+            ) from error
+        if committed is not None:  # the interruption came after the commit
+            return committed
+        if isinstance(error, RunbookError):
+            raise
+        raise Refused(
+            f"The rollback stopped ({in_short(error)}) and was itself undone, so the migration "
+            "still stands; remove the cause and run it again."
+        ) from error
     return dataclasses.replace(record, confirmation=confirmation)
 
 
-def _recover(stage: Stage, target: Target) -> RollbackRecord | None:
-    """The result of an earlier attempt that committed; None where the migration still stands."""
+def _committed(stage: Stage, target: Target, *, tried: bool) -> RollbackRecord | None:
+    """The record if the rollback was committed; None where the migration still stands.
+
+    `tried` says that there was an attempt, so that an unreadable ledger leaves a question open.
+
+    Raises:
+        NotAllowedNow: there is nothing to roll back.
+        OutcomeUnknown: the ledger cannot be read, or contradicts the records.
+    """
     run = stage.run
-    row = target.ledger(run.info.plan.migration.name)
+    try:
+        row = target.ledger(run.info.plan.migration.name)
+    except RunbookError as error:
+        if not tried:
+            raise
+        raise OutcomeUnknown(
+            f"Whether the rollback was committed cannot be known now, because the ledger cannot be "
+            f"read ({error}); run it again when it can."
+        ) from error
     if row is not None and row.run == run.info.run:
-        if stage.previous is not None and stage.previous.status in ("started", "proven"):
-            run.log("rollback", "recovered", note="an earlier attempt did not commit")
-            stage.write("started", None)
         return None
     if row is not None:
         raise OutcomeUnknown(
             f'The ledger says that the run "{row.run}" migrated this database at {row.applied_at}, '
             f'not "{run.info.run}"; roll back in that run\'s folder, or look at the database.'
         )
-    previous = stage.previous
-    if previous is not None and previous.status == "proven" and previous.result is not None:
+    proof = stage.proof(RollbackRecord)
+    if proof is not None:
         note = "an earlier attempt was stopped after its commit; the ledger shows it is complete"
         run.log("rollback", "recovered", note=note)
-        record = from_json(RollbackRecord, previous.result)
-        return dataclasses.replace(record, done=True, note=note)
+        return dataclasses.replace(proof, done=True, note=note)
     if not run.finished("migrate"):
         raise NotAllowedNow(
             "There is nothing to roll back: the ledger does not hold this run, so its migration "
@@ -141,21 +172,3 @@ def _recover(stage: Stage, target: Target) -> RollbackRecord | None:
         f"The ledger of {run.info.database} does not hold this run, although its record says that "
         "it was committed; somebody replaced or rolled back the database, so look at it."
     )
-
-
-def _checked_backup(run: Run) -> Path:
-    """The backup's path, if it still is what the snapshot recorded."""
-    record = run.record("snapshot")
-    if record is None or record.result is None:
-        raise RunFolderError(
-            f"The record of the snapshot in {run.folder} is missing or incomplete, so its backup "
-            "cannot be trusted; put the record back, or restore the database by hand."
-        )
-    taken = from_json(SnapshotRecord, record.result).backup
-    path = run.folder / taken.file
-    if not path.is_file() or sha256(path) != taken.sha256:
-        raise RunFolderError(
-            f"The backup {path} is missing or was altered since the snapshot; put back the "
-            "original file, without which nothing can be restored."
-        )
-    return path

@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbook.audit.capture import capture, digests
-from runbook.errors import RunFolderError
+from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import sha256
 from runbook.migration import look_at_backup
 from runbook.records import Backup, SnapshotRecord
 from runbook.run import Run, Stage
-from runbook.targets import Progress, Target, no_progress, open_target
+from runbook.targets import Progress, no_progress, open_target
 from runbook.targets.sqlite import copy_database, immutable_uri
 
 
@@ -24,7 +25,11 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
         Refused: the database or the disk does not allow it; nothing was changed.
     """
     return run.perform(
-        "snapshot", SnapshotRecord, lambda stage: _snapshot(stage, progress), again=again
+        "snapshot",
+        SnapshotRecord,
+        lambda stage: _snapshot(stage, progress),
+        again=again,
+        guard=lambda: _check_not_migrated(run),
     )
 
 
@@ -32,29 +37,53 @@ def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
     run = stage.run
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
-    backup = _back_up(run, target, progress)
     path = run.backup
+    began = time.perf_counter()
+    for leftover in path.parent.iterdir():  # of an earlier snapshot, or of one that was killed
+        leftover.unlink()
+    target.backup(path, progress)
     if run.before.exists():
         shutil.rmtree(run.before)
-    captured = capture(path, run.before, immutable=True, progress=progress)
-    shape, _ = look_at_backup(path, plan)
-    progress("Digests", 0, 1)
+    # Nobody writes the backup, so that it can be restored and captured at the same time.
+    with ThreadPoolExecutor(2) as pool:
+        restoring = pool.submit(_restore, run, began)
+        looking = pool.submit(look_at_backup, path, plan)
+        captured = capture(path, run.before, immutable=True, progress=progress)
+        shape, footprint = looking.result()
+        progress("Digests", 0, 1)
+        digested = digests(captured, run.before, plan, shape)
+        backup = restoring.result()
     return SnapshotRecord(
         backup=backup,
         tables=len(captured.tables),
         rows=sum(t.rows for t in captured.tables),
-        digests=digests(captured, run.before, plan, shape),
+        digests=digested,
         target_state="",
+        shape=shape,
+        footprint=footprint,
     )
 
 
-def _back_up(run: Run, target: Target, progress: Progress) -> Backup:
-    """Takes the backup and restores it into a scratch file, which must equal it to the byte."""
+def _check_not_migrated(run: Run) -> None:
+    """A backup of the migrated database must never take the place of the one from before."""
+    target = open_target(run.info.database, run.info.options)
+    row = target.ledger(run.info.plan.migration.name)
+    if row is None:
+        return
+    own = row.run == run.info.run
+    raise NotAllowedNow(
+        f'The ledger says that the run "{row.run}" migrated this database at {row.applied_at}, so '
+        "there can be no snapshot from before it; "
+        + ("run migrate, which finds the record again." if own else "go on in that run's folder.")
+    )
+
+
+def _restore(run: Run, began: float) -> Backup:
+    """Restores the backup into a scratch file, which must equal it to the byte.
+
+    `began` is when the backup was begun, by the clock of `time.perf_counter`.
+    """
     path, scratch = run.backup, run.backup.with_name("restored.tmp")
-    for leftover in (path, scratch):
-        leftover.unlink(missing_ok=True)
-    began = time.perf_counter()
-    target.backup(path, progress)
     try:
         connection = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
         try:

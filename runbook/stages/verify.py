@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from runbook.audit.capture import check_capture
 from runbook.audit.verification import verify as ask_witnesses
 from runbook.errors import OutcomeUnknown
+from runbook.evidence import checked_backup
 from runbook.migration import look_at_backup
 from runbook.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.run import Run, Stage
@@ -15,7 +17,8 @@ def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -
 
     Raises:
         OutcomeUnknown: the ledger does not say that this run migrated the database.
-        Refused, TargetError: the database or the snapshot cannot be read.
+        RunFolderError: the backup or a file of the snapshot is missing or was altered.
+        Refused, TargetError: the database cannot be read.
     """
     return run.perform("verify", VerifyRecord, lambda stage: _verify(stage, progress), again=again)
 
@@ -31,7 +34,11 @@ def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
             f"The ledger of {run.info.database} does not hold this run, although its record says "
             "that it was committed; somebody replaced or rolled back the database, so look at it."
         )
-    shape, _ = look_at_backup(run.backup, plan)
+    progress("Checksums", 0, 1)
+    backup = checked_backup(run)
+    check_capture(run.before)
+    taken = run.result("snapshot", SnapshotRecord)
+    shape = taken.shape or look_at_backup(backup, plan)[0]
     with target.committed() as database:
         return ask_witnesses(
             database,
@@ -39,9 +46,9 @@ def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
             shape,
             row,
             migrated.footprint,
-            run.backup,
+            backup,
             run.before,
             run.after,
-            run.result("snapshot", SnapshotRecord).digests,
+            taken.digests,
             progress=progress,
         )

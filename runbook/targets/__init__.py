@@ -123,6 +123,10 @@ def open_target(database: str, options: dict[str, str] | None = None) -> Target:
     Raises:
         TargetError: there is no such database.
     """
+    if database.startswith("d1:"):
+        from runbook.targets.d1 import D1Target
+
+        return D1Target(database, options)
     from runbook.targets.sqlite import SqliteTarget
 
     return SqliteTarget(Path(database))

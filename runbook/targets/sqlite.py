@@ -17,10 +17,11 @@ from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import LEDGER, Script
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
-from runbook.targets.sqlite_file import open_readonly
+from runbook.targets.sqlite_file import CutOff, open_readonly
 
 PAGES_AT_ONCE = 4096
 CACHE_KIBIBYTES = 131072
+TURN_SECONDS = 0.25
 
 
 class SqliteTarget:
@@ -83,9 +84,28 @@ class SqliteTarget:
         yield self.path
 
     def ledger(self, migration: str) -> LedgerRow | None:
-        """The ledger's row, read from the file."""
+        """The ledger's row, read from the file.
+
+        A transaction that was cut off, ours or another's, is not undone before somebody opens the
+        file for writing, and until then nobody can read what is true; so that is done first.
+        """
+        try:
+            with self.reading() as connection:
+                return read_ledger(connection, migration)
+        except CutOff:
+            self._undo_cut_off()
         with self.reading() as connection:
             return read_ledger(connection, migration)
+
+    def _undo_cut_off(self) -> None:
+        """Has SQLite play back the journal that a killed writer left, as any writer would."""
+        connection = sqlite3.connect(file_uri(self.path, mode="rw"), uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            raise _refusal(error, self.path, "undoing a transaction that was cut off") from error
+        finally:
+            connection.close()
 
     def apply(
         self,
@@ -97,14 +117,14 @@ class SqliteTarget:
         wait: float = 30.0,
     ) -> Applied:
         """Runs the script in one `BEGIN IMMEDIATE` transaction, proves it, then commits."""
-        connection = self._open_writable(wait)
+        connection = self._open_writable(TURN_SECONDS)
         try:
             # Both must happen outside a transaction. Enforcement would look up a parent for each
             # row that is written; the references are proven as a whole before the commit instead.
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
             began = time.perf_counter()
-            self._begin(connection, wait)
+            self._patiently(connection, "BEGIN IMMEDIATE", wait)
             locked = time.perf_counter()
             try:
                 script = script if isinstance(script, Script) else script(connection)
@@ -112,12 +132,12 @@ class SqliteTarget:
                 proving = time.perf_counter()
                 prove(connection, steps)
                 proven = time.perf_counter()
-                connection.execute("COMMIT")
+                self._patiently(connection, "COMMIT", wait)
             except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise _refusal(error, self.path, "migrating it") from error
+                    raise _refusal(error, self.path, "changing it") from error
                 raise
             ended = time.perf_counter()
         finally:
@@ -173,11 +193,24 @@ class SqliteTarget:
         connection.set_progress_handler(lambda: 0, 1_000_000)
         return connection
 
-    def _begin(self, connection: sqlite3.Connection, wait: float) -> None:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise _refusal(error, self.path, f"waiting {wait:g} s for its write lock") from error
+    def _patiently(self, connection: sqlite3.Connection, statement: str, wait: float) -> None:
+        """Runs BEGIN or COMMIT, which may have to wait for other processes, and can be tried again.
+
+        SQLite's own waiting cannot be interrupted, so it gets short turns.
+        """
+        until = time.monotonic() + wait
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                if busy and time.monotonic() < until:
+                    time.sleep(0.01)
+                    continue
+                doing = f"waiting {wait:g} s for its write lock" if busy else "migrating it"
+                raise _refusal(error, self.path, doing) from error
+            else:
+                return
 
     def _run(
         self, connection: sqlite3.Connection, script: Script, explain: Explain, progress: Progress
@@ -255,6 +288,11 @@ def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:
         return Refused(
             f"The database {path} is locked by another process ({doing}); stop what writes to or "
             "reads from it, and try again; nothing was changed."
+        )
+    if code == "SQLITE_INTERRUPT":
+        return Refused(
+            f"It was interrupted ({doing}: {path}); everything was rolled back, so the database is "
+            "as it was."
         )
     if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
         return Refused(

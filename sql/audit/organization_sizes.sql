@@ -1,5 +1,14 @@
 -- title: How many organizations have how many rows
 -- why: One band holds most of them; the largest are where a query will be slow first.
+WITH sizes AS MATERIALIZED (
+    SELECT o.id, (
+        {%- for resource in resources %}
+        (SELECT count(*) FROM {{ resource.table }} AS r WHERE r.organization_id = o.id)
+        {%- if not loop.last %} +{% endif %}
+        {%- endfor %}
+    ) AS rows
+    FROM organizations AS o
+)
 SELECT
     CASE
         WHEN sizes.rows = 0 THEN '0'
@@ -10,14 +19,6 @@ SELECT
         ELSE 'more than 100'
     END AS band,
     count(*) AS organizations
-FROM (
-    SELECT o.id, (
-        {%- for resource in resources %}
-        (SELECT count(*) FROM {{ resource.table }} AS r WHERE r.organization_id = o.id)
-        {%- if not loop.last %} +{% endif %}
-        {%- endfor %}
-    ) AS rows
-    FROM organizations AS o
-) AS sizes
+FROM sizes
 GROUP BY band
 ORDER BY min(sizes.rows)

@@ -4,5 +4,5 @@
 -- when: before commit
 SELECT {{ resource.row }}, r.organization_id AS organization_id
 FROM {{ resource.table }} AS r
-WHERE r.organization_id IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM organizations AS o WHERE o.id = r.organization_id)
+LEFT JOIN organizations AS o ON o.id = r.organization_id
+WHERE r.organization_id IS NOT NULL AND o.id IS NULL

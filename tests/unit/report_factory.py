@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from runbook.files import write_sealed
 from runbook.plan import Migration, Plan, Resource, Triggers, Unowned, Users
 from runbook.records import (
     Backup,
@@ -112,9 +112,8 @@ class RunFolder:
             },
         )
 
-    def write(self, name: str, data: object) -> None:
-        text = json.dumps(data, indent=1)
-        (self.folder / name).write_text(text, encoding="utf-8")
+    def write(self, name: str, data: dict[str, Any]) -> None:
+        write_sealed(self.folder / name, data)
 
     def stamp(self) -> str:
         return self.at.isoformat(timespec="milliseconds")

@@ -8,7 +8,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
@@ -450,30 +449,19 @@ def test_the_schema_files_are_whole_statements() -> None:
         assert len(split_statements(path.read_text(encoding="utf-8"))) >= 4
 
 
-def test_the_default_sample_is_quick(tmp_path: Path) -> None:
-    took = []
-    for number in range(3):
-        start = time.perf_counter()
-        make_sample(tmp_path / f"{number}.db")
-        took.append(time.perf_counter() - start)
-    assert min(took) < 0.3
-
-
 @pytest.mark.slow
-def test_a_large_sample_takes_little_time_and_memory(tmp_path: Path) -> None:
-    """A tenth of 1,000,000 users and 5,000,000 projects, which must be made in two minutes."""
+def test_a_large_sample_takes_little_memory(tmp_path: Path) -> None:
+    """Rows are made in batches, so memory does not grow with them."""
     code = (
         "import resource, sys; from pathlib import Path; from runbook.sample import make_sample; "
         "made = make_sample(Path(sys.argv[1]), users=100_000, projects=500_000); "
         "print(made.users_without_projects, "
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "large.db")],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     without, megabytes = map(int, done.stdout.split())
-    assert time.perf_counter() - start < 20
     assert without == 10_000
     assert megabytes < 250

@@ -21,7 +21,7 @@ def shape_of(path: Path, plan: Plan, *statements: str):  # type: ignore[no-untyp
         ("BLOB", "x'00ff'", "BLOB", "blob"),
         ("VARCHAR(36)", "'a'", "VARCHAR(36)", "text"),
         ("", "7", "", "integer"),
-        ("ANY", "'007'", "TEXT", "text"),
+        ("ANY", "'a7'", "TEXT", "text"),
         ("UNSIGNED BIG INT", "7", "UNSIGNED BIG INT", "integer"),
         ('"; DROP TABLE x; --"', "'a'", "TEXT", "text"),
     ],

@@ -1,0 +1,1 @@
+"""Watching the migrated database and the application for a day."""

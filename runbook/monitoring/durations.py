@@ -1,0 +1,28 @@
+"""Durations as people type them: `24h`, `5m`, `90s`, `1h30m`."""
+
+from __future__ import annotations
+
+import re
+
+from runbook.errors import BadInput
+
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms]?)\s*", re.IGNORECASE)
+
+
+def read_duration(text: str) -> float:
+    """Seconds of a duration; a number alone is in seconds.
+
+    Raises:
+        BadInput: it is no duration, or not longer than nothing.
+    """
+    rest, seconds = text.strip(), 0.0
+    while rest:
+        part = _PART.match(rest)
+        if part is None:
+            break
+        seconds += float(part[1]) * _UNITS[part[2].lower()]
+        rest = rest[part.end() :]
+    if rest or seconds <= 0:
+        raise BadInput(f'"{text}" is no duration; write one like 24h, 5m, 90s or 1h30m.')
+    return seconds

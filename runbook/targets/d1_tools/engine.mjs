@@ -1,0 +1,34 @@
+// D1's engine with one local database open, for many reads without starting wrangler for each.
+//   node engine.mjs WRANGLER STATE ID
+// Each line of standard input is a JSON list of statements; each line of standard output is
+// {"rows": [[row, ...], ...]} or {"error": "..."}. It ends when standard input closes.
+import { createRequire } from "node:module";
+import path from "node:path";
+import readline from "node:readline";
+
+const [wrangler, state, id] = process.argv.slice(2);
+// miniflare is wrangler's own dependency, so it is the very version that wrangler would use.
+const { Miniflare } = createRequire(path.join(wrangler, "package.json"))("miniflare");
+const engine = new Miniflare({
+  modules: true,
+  script: "",
+  d1Persist: path.join(state, "v3", "d1"),
+  d1Databases: { DATABASE: id },
+});
+try {
+  const database = await engine.getD1Database("DATABASE");
+  for await (const line of readline.createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+    let answer;
+    try {
+      const statements = JSON.parse(line).map((sql) => database.prepare(sql));
+      answer = { rows: (await database.batch(statements)).map((result) => result.results) };
+    } catch (error) {
+      answer = { error: String(error.cause?.message ?? error.message) };
+    }
+    if (!process.stdout.write(JSON.stringify(answer) + "\n")) {
+      await new Promise((drained) => process.stdout.once("drain", drained));
+    }
+  }
+} finally {
+  await engine.dispose();
+}

@@ -1,0 +1,1 @@
+"""The maintenance window: the application shut, deployed, tried and opened, with evidence."""

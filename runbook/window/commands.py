@@ -1,0 +1,152 @@
+"""Runs a command of the operator's with a time limit, and keeps what it said, secrets masked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO
+
+from runbook.plan import Command
+
+KEPT = 8_192
+"""Bytes of output that are kept: a quarter from the beginning, the rest from the end."""
+
+MOST_OUTPUT = 64 * 1024 * 1024
+"""Bytes after which a command that does not stop writing is ended."""
+
+GRACE = 2.0
+"""Seconds between asking a process to end and ending it."""
+
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PWD$|KEY|CREDENTIAL|DSN|AUTH", re.IGNORECASE)
+_LEAST_SECRET = 4  # shorter values would black out half the text
+_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+MASK = "***"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: `exit_status` is None where it never began; `problem` is "" if well.
+
+    `output` is standard output and standard error, bounded and masked.
+    """
+
+    exit_status: int | None
+    seconds: float
+    output: str
+    problem: str = ""
+
+
+def run_command(command: Command, more: Mapping[str, str] | None = None) -> Ran:
+    """Runs `command` to its end or its time limit; `more` is added to its environment.
+
+    It reads nothing (standard input is empty). At the time limit it is ended together with every
+    process that it started in its group; what it leaves running when it ends by itself goes on.
+    """
+    environment = {**os.environ, **(more or {})}
+    began = time.monotonic()
+    # A file and not a pipe: a server started in the background inherits it and must not die of it.
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(
+                command.shell or list(command.command),
+                shell=bool(command.shell),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment,
+            )
+        except OSError as error:
+            reason = f"could not be started ({error.strerror})"
+            return Ran(None, 0.0, "", reason)
+        try:
+            problem = _wait(process, output, began + command.timeout)
+        except BaseException:
+            _end_group(process)
+            raise
+        if problem:
+            _end_group(process)
+        seconds = round(time.monotonic() - began, 3)
+        status = process.returncode
+        if problem == _LATE:
+            problem = f"did not end within {command.timeout:g} s and was ended"
+        elif not problem and status:
+            how = f"ended with exit status {status}" if status > 0 else f"died of signal {-status}"
+            problem = how
+        return Ran(status, seconds, mask_secrets(_kept(output), environment), problem)
+
+
+def show_command(command: Command) -> str:
+    """The command as one would type it, secrets masked."""
+    import shlex
+
+    return mask_secrets(command.shell or shlex.join(command.command))
+
+
+def mask_secrets(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """The text without values of environment variables that sound secret, and without passwords
+    in addresses."""
+    values = os.environ if environment is None else environment
+    secrets = {
+        value
+        for name, value in values.items()
+        if _SECRET_NAME.search(name) and len(value) >= _LEAST_SECRET
+    }
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return _IN_ADDRESS.sub(MASK, text)
+
+
+_LATE = "late"
+
+
+def _wait(process: subprocess.Popen[bytes], output: IO[bytes], until: float) -> str:
+    """Waits for the end; otherwise says why it must be brought about."""
+    while True:
+        left = until - time.monotonic()
+        try:
+            process.wait(timeout=max(min(left, 0.25), 0.001))
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                return _LATE
+            if os.fstat(output.fileno()).st_size > MOST_OUTPUT:
+                return f"wrote more than {MOST_OUTPUT // 1024 // 1024} MB and was ended"
+        else:
+            return ""
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and its group: it leads a session of its own, so nobody else is hit."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=GRACE)
+    # Also where the leader has ended: its children may have ignored the request.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _kept(output: IO[bytes]) -> str:
+    """What the command wrote, cut in the middle, without control characters."""
+    length = output.seek(0, os.SEEK_END)
+    output.seek(0)
+    if length <= KEPT:
+        text = output.read().decode("utf-8", "replace")
+    else:
+        head = output.read(KEPT // 4)
+        output.seek(length - (KEPT - KEPT // 4))
+        tail = output.read()
+        cut = f"\n[... {length - KEPT:,} bytes left out ...]\n"
+        text = head.decode("utf-8", "replace") + cut + tail.decode("utf-8", "replace")
+    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n"))).strip()

@@ -1,0 +1,69 @@
+"""Whether anybody still writes to the database."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+BETWEEN_LOOKS = 0.1
+"""Seconds between two looks."""
+
+PATIENCE = 3
+"""How many times the quiet time is waited for before the writer is given up on."""
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """`seconds` without a commit, out of `waited`; `version` is the data version at the end.
+
+    `commits` counts the looks at which somebody had committed since the one before.
+    """
+
+    quiet: bool
+    seconds: float
+    waited: float
+    commits: int
+    version: int
+
+
+def wait_until_quiet(
+    reading: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    seconds: float,
+    *,
+    patience: float | None = None,
+) -> Quiet:
+    """Waits until no other connection has committed for `seconds`.
+
+    SQLite's `data_version` changes with every commit of another connection. A look at it takes
+    microseconds and holds no lock between looks, so no writer is kept from writing.
+
+    Args:
+        reading: opens a read-only connection to the database.
+        seconds: how long it must be quiet.
+        patience: seconds after which to give up; left out: three times `seconds`, and one.
+    """
+    limit = PATIENCE * seconds + 1 if patience is None else patience
+    with reading() as connection:
+        began = since = time.monotonic()
+        version, commits = _version(connection, None), 0
+        while True:
+            now = time.monotonic()
+            if now - since >= seconds:
+                return Quiet(True, round(now - since, 3), round(now - began, 3), commits, version)
+            if now - began >= limit:
+                return Quiet(False, round(now - since, 3), round(now - began, 3), commits, version)
+            time.sleep(min(BETWEEN_LOOKS, max(seconds - (now - since), 0.001)))
+            found = _version(connection, version)
+            if found != version:
+                version, since, commits = found, time.monotonic(), commits + 1
+
+
+def _version(connection: sqlite3.Connection, known: int | None) -> int:
+    """The data version; where a writer is just committing, one that differs from `known`."""
+    try:
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+    except sqlite3.OperationalError:
+        return -1 if known != -1 else -2  # locked out by a commit: that is a writer too

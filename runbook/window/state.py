@@ -1,0 +1,151 @@
+"""In what state database, code and maintenance mode are, and the ways out of it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Literal
+
+from runbook.errors import RunbookError
+from runbook.records import LedgerRow, MigrateRecord, RollbackRecord, VerifyRecord
+from runbook.run import Run
+from runbook.targets import open_target
+from runbook.window.commands import show_command
+from runbook.window.store import configured, read_step
+
+Database = Literal["before", "migrated", "rolled back", "unknown"]
+Code = Literal["old", "new", "unknown", "not configured"]
+Mode = Literal["off", "on", "unknown", "not configured"]
+
+
+@dataclass(frozen=True)
+class WindowState:
+    """The three states, each with a sentence that says how it is known."""
+
+    database: Database
+    database_says: str
+    code: Code
+    code_says: str
+    maintenance: Mode
+    maintenance_says: str
+
+
+def window_state(run: Run) -> WindowState:
+    """The state as the ledger in the database and the records of the run tell it."""
+    database, database_says = _database(run)
+    code, code_says = _code(run)
+    mode = maintenance_state(run)
+    return WindowState(database, database_says, code, code_says, mode, _mode_says(run, mode))
+
+
+def maintenance_state(run: Run) -> Mode:
+    """Whether the application is shut, as far as the steps' records tell."""
+    if not configured(run.info.plan, 2):
+        return "not configured"
+    on, off = read_step(run.folder, "maintenance_on"), read_step(run.folder, "maintenance_off")
+    if on is None:
+        return "off"
+    if off is not None and off.at >= on.at:
+        return "off" if off.status == "done" else "unknown"
+    return "on" if on.status == "done" else "unknown"
+
+
+def may_be_shut(run: Run) -> bool:
+    """Whether the application is shut, or may be."""
+    return maintenance_state(run) in ("on", "unknown")
+
+
+def block(run: Run, problem: str) -> str:
+    """The states and the commands that lead out, for the operator, in one block."""
+    state = window_state(run)
+    lines = [
+        "The maintenance window is not over.",
+        f"  problem      {problem}",
+        f"  database     {state.database_says}",
+        f"  code         {state.code_says}",
+        f"  maintenance  {state.maintenance_says}",
+    ]
+    for title, command in ways_out(run, state):
+        lines.append(f"{title}:")
+        lines.append(f"  {command}")
+    return "\n".join(lines)
+
+
+def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, str], ...]:
+    """What may be done now, each with what to type."""
+    folder = shlex.quote(str(run.folder))
+    plan = run.info.plan.window
+    open_again = f"runbook maintenance off --run-dir {folder}"
+    ways: list[tuple[str, str]] = []
+    if state.database == "unknown":
+        ways.append(("To find out what is true", f"runbook status --run-dir {folder}"))
+    elif state.database != "rolled back":
+        ways.append(("To go on, once it is mended", f"runbook run --run-dir {folder} --yes"))
+    back = []
+    if state.database == "migrated":
+        back.append(f"runbook rollback --run-dir {folder} --yes")
+    if state.code in ("new", "unknown"):
+        back.append(show_command(plan.undeploy) if plan.undeploy else "# put the old code back")
+    title = {
+        "migrated": "To go back and open the application",
+        "unknown": "To open the application, once database and code are known to fit together",
+    }.get(state.database, "To open the application as it was")
+    ways.append((title, "\n  ".join([*back, open_again])))
+    ways.append(("To leave it shut", "nothing: it stays shut until one of these commands is run"))
+    return tuple(ways)
+
+
+def _database(run: Run) -> tuple[Database, str]:
+    """What the ledger says, which is the truth whatever the records say."""
+    try:
+        target = open_target(run.info.database, run.info.options)
+        row = target.ledger(run.info.plan.migration.name)
+        return _told(run, row)
+    except RunbookError as error:
+        return "unknown", f"unknown, because it cannot be told ({error})"
+
+
+def _told(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
+    """What the ledger's row and the records say together."""
+    rolled_back = run.finished("rollback") and run.result("rollback", RollbackRecord).done
+    if row is None:
+        if rolled_back:
+            return "rolled back", "as before: migrated, rolled back, and proven against its backup"
+        if run.finished("migrate") and run.result("migrate", MigrateRecord).committed:
+            return "unknown", "the record says migrated, but its ledger says not; look at it"
+        return "before", "as before: its ledger holds no migration"
+    if row.run != run.info.run:
+        return "unknown", f'migrated by another run ("{row.run}", {row.applied_at}); look at it'
+    verdict = "not verified yet"
+    if run.finished("verify"):
+        verdict = f"verdict {run.result('verify', VerifyRecord).verdict}"
+    return "migrated", f"migrated at {row.applied_at} UTC, {verdict}"
+
+
+def _code(run: Run) -> tuple[Code, str]:
+    deployed, undone = read_step(run.folder, "deploy"), read_step(run.folder, "undeploy")
+    if deployed is None or deployed.status == "not configured":
+        if run.info.plan.window.deploy is None:
+            return "not configured", "not known: the plan names no deploy command"
+        return "old", "the old code: nothing was deployed"
+    if undone is not None and undone.at >= deployed.at and undone.status != "not configured":
+        if undone.status == "done":
+            return "old", f"the old code again, put back at {undone.at}"
+        return "unknown", f"unknown: putting the old code back failed ({undone.error})"
+    if deployed.status == "done":
+        return "new", f"the new code, deployed at {deployed.at}"
+    return "unknown", f"unknown: the deployment failed ({deployed.error or 'it was cut off'})"
+
+
+def _mode_says(run: Run, mode: Mode) -> str:
+    on, off = read_step(run.folder, "maintenance_on"), read_step(run.folder, "maintenance_off")
+    if mode == "not configured":
+        return "not known: the plan names neither a command nor a page for it"
+    if mode == "on" and on is not None:
+        return f"on, proven; shut since {on.at}"
+    if mode == "off":
+        return f"off, open again since {off.at}" if off else "off: it was not switched on"
+    last = off if off is not None and on is not None and off.at >= on.at else on
+    assert last is not None
+    word = "on" if last is on else "off"
+    return f"not known: switching it {word} failed ({last.error or 'it was cut off'})"

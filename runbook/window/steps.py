@@ -1,0 +1,368 @@
+"""The steps of the window, each done once, proven, and recorded before and after.
+
+A step that is done already gives its record. Maintenance mode is proven anew where it matters,
+because somebody may have opened the application in the meantime.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from runbook.errors import NotAllowedNow, WindowFailed
+from runbook.migration import look_at_backup
+from runbook.plan import Command, Health, Maintenance
+from runbook.records import Answer, MigrateRecord, WindowStep
+from runbook.run import Run, now
+from runbook.targets import open_target
+from runbook.targets.sqlite import SqliteTarget
+from runbook.window.commands import Ran, run_command, show_command
+from runbook.window.quiet import wait_until_quiet
+from runbook.window.state import maintenance_state
+from runbook.window.store import LINES, read_step, write_step
+from runbook.window.web import Answers, ask_until_gone, ask_until_well, expected, show_address
+from runbook.window.workflows import Tried, Workflows, try_workflows
+
+
+def maintenance_on(run: Run, *, prove_again: bool = False) -> WindowStep:
+    """Shuts the application and proves it: its page answers so, and the database is quiet.
+
+    With `prove_again`, a step that was done is proven once more; where the page says that the
+    application is open, it is shut again.
+
+    Raises:
+        WindowFailed: the command failed, the page answers otherwise, or somebody still writes.
+    """
+    window = run.info.plan.window
+    known = read_step(run.folder, "maintenance_on")
+    shut = known is not None and maintenance_state(run) == "on"
+    if shut and not prove_again:
+        assert known is not None
+        return known
+
+    def work(step: _Step) -> None:
+        if shut and window.maintenance is not None:
+            if step.answers_so(window.maintenance, limit=3.0, required=False):
+                step.say("Proven again, without running the command again")
+            elif window.maintenance_on is not None:
+                step.say("The application was found open, so it was shut again")
+                step.command(window.maintenance_on)
+                step.answers_so(window.maintenance)
+            else:
+                step.answers_so(window.maintenance)
+        elif not shut:
+            if window.maintenance_on is not None:
+                step.command(window.maintenance_on)
+            if window.maintenance is not None:
+                step.answers_so(window.maintenance)
+        step.is_quiet(window.quiet_seconds)
+
+    configured = bool(window.maintenance_on or window.maintenance)
+    since = known.at if shut and known is not None else ""
+    return _perform(run, "maintenance_on", configured, work, at=since)
+
+
+def deploy(run: Run) -> WindowStep:
+    """Runs the deploy command, once.
+
+    Raises:
+        WindowFailed: the command failed.
+    """
+    return _command_step(run, "deploy", run.info.plan.window.deploy)
+
+
+def undeploy(run: Run) -> WindowStep:
+    """Puts the old code back; done again each time it is asked for.
+
+    Raises:
+        WindowFailed: the command failed.
+    """
+    return _command_step(run, "undeploy", run.info.plan.window.undeploy, again=True)
+
+
+def health(run: Run, *, again: bool = False) -> WindowStep:
+    """Polls the health address until it is well.
+
+    Raises:
+        WindowFailed: it was not well within its time limit.
+    """
+    page = run.info.plan.window.health
+
+    def work(step: _Step) -> None:
+        assert page is not None
+        step.answers_so(page)
+
+    return _once(run, "health", page is not None, work, again=again)
+
+
+def workflows(run: Run, *, again: bool = False) -> WindowStep:
+    """Tries the key workflows on the migrated database and takes them back.
+
+    Raises:
+        NotAllowedNow: the database is not migrated.
+        WindowFailed: a workflow failed, or something of it remained.
+    """
+    run.result("migrate", MigrateRecord)
+    if run.finished("rollback"):
+        raise NotAllowedNow(
+            "The migration was rolled back, so there are no workflows to be tried; begin a new "
+            "run folder."
+        )
+
+    def work(step: _Step) -> None:
+        target = open_target(run.info.database, run.info.options)
+        shape, _ = look_at_backup(run.backup, run.info.plan)
+        with target.committed() as database:
+            found = try_workflows(database, run.info.plan, shape)
+        where = (
+            "on the database itself, in a savepoint that was rolled back"
+            if isinstance(target, SqliteTarget)
+            else "on an exact copy, because this database holds no transaction open"
+        )
+        step.tried(found, where)
+
+    return _once(run, "workflows", True, work, again=again)
+
+
+def smoke(run: Run, *, again: bool = False) -> WindowStep:
+    """Runs the application's own smoke test.
+
+    Raises:
+        WindowFailed: it failed.
+    """
+    return _command_step(run, "smoke", run.info.plan.window.smoke, again=again)
+
+
+def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) -> WindowStep:
+    """Opens the application and proves it: no maintenance page any more, and it is well.
+
+    With `old_code`, only the status of the health address counts: its text may be the new code's.
+
+    Raises:
+        WindowFailed: the command failed, or the application does not answer as it should.
+    """
+    from runbook.monitoring.logs import remember_logs
+
+    window = run.info.plan.window
+    known = read_step(run.folder, "maintenance_off")
+    if known is not None and maintenance_state(run) == "off" and not again:
+        return known
+
+    def work(step: _Step) -> None:
+        remember_logs(run)  # what the application says from now on is looked at by the monitoring
+        if window.maintenance_off is not None:
+            step.command(window.maintenance_off)
+        if window.maintenance is not None:
+            step.answered(window.maintenance, ask_until_gone(window.maintenance))
+            step.say(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
+        if window.health is not None:
+            well = dataclasses.replace(window.health, text="") if old_code else window.health
+            step.answers_so(well)
+        if window.maintenance is None and window.health is None:
+            step.say("No address is configured, so only the exit status shows it")
+
+    configured = bool(window.maintenance_off or window.maintenance)
+    return _perform(run, "maintenance_off", configured, work)
+
+
+# -- how a step is performed -------------------------------------------------------------------
+
+
+class _Failed(Exception):
+    """What was wrong, as the second half of a sentence, and what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.problem, self.remedy = problem, remedy
+
+
+class _Step:
+    """A step while it works: it collects evidence."""
+
+    def __init__(self, run: Run, record: WindowStep) -> None:
+        self.run, self.record = run, record
+
+    def say(self, evidence: str) -> None:
+        self._add(evidence=(*self.record.evidence, evidence))
+
+    def command(self, command: Command) -> Ran:
+        """Runs the command; its failure is the step's."""
+        place = self.run.info.identity.place
+        ran = run_command(
+            command, {"RUNBOOK_RUN_DIR": str(self.run.folder.resolve()), "RUNBOOK_DATABASE": place}
+        )
+        output = "\n".join(filter(None, (self.record.output, ran.output)))
+        self._add(exit_status=ran.exit_status, output=output)
+        shown = show_command(command)
+        if ran.problem:
+            said = f' and said "{_last_line(ran.output)}"' if ran.output else ""
+            raise _Failed(
+                f"the command `{shown}` {ran.problem}{said}",
+                "mend what it complains of, and go on with the same command",
+            )
+        self.say(f"`{shown}` ended with exit status 0 after {ran.seconds:.1f} s")
+        return ran
+
+    def answers_so(
+        self, page: Maintenance | Health, *, limit: float = 0.0, required: bool = True
+    ) -> bool:
+        """Asks the address until it answers as expected."""
+        if limit:
+            page = dataclasses.replace(page, timeout=min(limit, page.timeout))
+        found = ask_until_well(page)
+        self.answered(page, found, required=required)
+        if not found.problem:
+            self.say(
+                f"{show_address(page.url)} answered {expected(page)} after "
+                f"{found.series[-1].at:.1f} s ({len(found.series)} asked)"
+            )
+        return not found.problem
+
+    def answered(
+        self, page: Maintenance | Health, found: Answers, *, required: bool = True
+    ) -> None:
+        self._add(answers=(*self.record.answers, *found.series))
+        if found.problem and required:
+            raise _Failed(found.problem, "look at the application, and go on with the same command")
+
+    def is_quiet(self, seconds: float) -> None:
+        """Waits until nobody writes any more."""
+        target = open_target(self.run.info.database, self.run.info.options)
+        if not isinstance(target, SqliteTarget):
+            self.say("Whether nobody writes is not known: this database does not tell")
+            return
+        found = wait_until_quiet(target.reading, seconds)
+        if not found.quiet:
+            raise _Failed(
+                f"the database {target.path} is still written to ({found.commits} commits seen "
+                f"in {found.waited:.1f} s; it must be quiet for {seconds:g} s)",
+                "stop what writes to it, and go on with the same command",
+            )
+        self.say(f"The database was quiet for {found.seconds:.1f} s (data version {found.version})")
+
+    def tried(self, found: Workflows, where: str) -> None:
+        """What the workflows showed."""
+        subjects = dict.fromkeys(t.subject for t in found.tried)
+        for subject in subjects:
+            mine = [t for t in found.tried if t.subject == subject]
+            self.say(f"{subject}: " + ", ".join(_result(t) for t in mine))
+        self.say(
+            f"Tried {where}; then {found.tables} tables with {found.rows:,} rows were compared "
+            f"strictly with what is committed: {len(found.remains)} differences"
+        )
+        if found.remains:
+            raise _Failed(
+                f"something of the workflows remained ({found.remains[0]})",
+                "look at that table, and roll back if you cannot explain it",
+            )
+        if found.failed:
+            first = found.failed[0]
+            raise _Failed(
+                f"the workflow {first.action} of {first.subject} did not work ({first.note})",
+                "find out why, and go on with the same command, or roll back",
+            )
+        if found.impossible:
+            self._add(status="not done")
+
+    def _add(self, **changes: object) -> None:
+        self.record = dataclasses.replace(self.record, **changes)  # type: ignore[arg-type]
+
+
+def _perform(
+    run: Run, name: str, configured: bool, work: Callable[[_Step], None], *, at: str = ""
+) -> WindowStep:
+    """Runs `work` as the step `name` and records it, whatever happens."""
+    line = LINES[name]
+    started = WindowStep(name, line, "started", at or now(), run.info.operator)
+    with run.locked("stage"):
+        if not configured:
+            left_out = dataclasses.replace(started, status="not configured")
+            write_step(run.folder, left_out)
+            return left_out
+        # Before anything is touched: a kill in the middle must not look as if nothing was tried.
+        write_step(run.folder, started)
+        run.log("window", "started", step=name)
+        step = _Step(run, started)
+        clock = time.perf_counter()
+
+        def end(**changes: object) -> WindowStep:
+            seconds = round(time.perf_counter() - clock, 3)
+            record = dataclasses.replace(step.record, seconds=seconds, **changes)  # type: ignore[arg-type]
+            write_step(run.folder, record)
+            run.log("window", record.status, step=name, error=record.error)
+            return record
+
+        try:
+            work(step)
+        except _Failed as failure:
+            record = end(status="failed", error=failure.problem)
+            error = WindowFailed(f"{_TITLES[name]}: {failure.problem}; {failure.remedy}.")
+            error.record = record
+            raise error from None
+        except BaseException as problem:
+            end(status="failed", error=str(problem) or type(problem).__name__)
+            raise
+        return end(status="done" if step.record.status == "started" else step.record.status)
+
+
+_TITLES = {
+    "maintenance_on": "Maintenance mode is not proven to be on",
+    "deploy": "The new code was not deployed",
+    "undeploy": "The old code was not put back",
+    "health": "The new code is not well",
+    "workflows": "The key workflows do not work",
+    "smoke": "The smoke test failed",
+    "maintenance_off": "The application is not proven to be open",
+}
+
+
+def _once(
+    run: Run, name: str, configured: bool, work: Callable[[_Step], None], *, again: bool
+) -> WindowStep:
+    known = read_step(run.folder, name)
+    if known is not None and known.status == "done" and not again:
+        return known
+    return _perform(run, name, configured, work)
+
+
+def _command_step(
+    run: Run, name: str, command: Command | None, *, again: bool = False
+) -> WindowStep:
+    def work(step: _Step) -> None:
+        assert command is not None
+        step.command(command)
+
+    return _once(run, name, command is not None, work, again=again)
+
+
+def _result(tried: Tried) -> str:
+    word = {True: "", False: " FAILED", None: " not tried"}[tried.ok]
+    return f"{tried.action}{word} ({tried.note})"
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
+def summary(step: WindowStep) -> str:
+    """One line about a step."""
+    if step.status == "not configured":
+        return "not configured"
+    if step.status == "done":
+        return f"done in {step.seconds:.1f} s"
+    return f"{step.status}: {step.error or '; '.join(step.evidence)[:160]}"
+
+
+__all__ = [
+    "Answer",
+    "deploy",
+    "health",
+    "maintenance_off",
+    "maintenance_on",
+    "smoke",
+    "summary",
+    "undeploy",
+    "workflows",
+]

@@ -1,0 +1,143 @@
+"""What the window leaves in the run folder: one file for each step, tick and scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from runbook.errors import BadInput, NotAllowedNow
+from runbook.files import read_json, write_json
+from runbook.plan import Plan
+from runbook.records import ScanSeen, Tick, WindowStep, from_json, to_json
+from runbook.run import Run, now
+
+T = TypeVar("T")
+
+STEPS = (
+    "maintenance_on",
+    "deploy",
+    "health",
+    "workflows",
+    "smoke",
+    "maintenance_off",
+    "undeploy",
+)
+"""Every step; the number in file names is the position from 1."""
+
+LINES = {
+    "maintenance_on": 2,
+    "deploy": 5,
+    "health": 5,
+    "workflows": 6,
+    "smoke": 6,
+    "maintenance_off": 7,
+    "undeploy": 5,
+}
+"""The line of the checklist to which each step belongs."""
+
+BY_THE_RUNBOOK = {
+    1: "the snapshot",
+    3: "the migration",
+    4: "the verification",
+}
+"""Lines that are never ticked by hand, and the stage that shows them."""
+
+
+def step_path(folder: Path, name: str) -> Path:
+    """Where a step's record stands, for example `window/02_deploy.json`."""
+    return folder / "window" / f"{STEPS.index(name) + 1:02d}_{name}.json"
+
+
+def read_step(folder: Path, name: str) -> WindowStep | None:
+    """The record of a step; None where it never began.
+
+    Raises:
+        RunFolderError: the record is damaged.
+    """
+    return _read(step_path(folder, name), WindowStep)
+
+
+def write_step(folder: Path, step: WindowStep) -> None:
+    """Writes a step's record, atomically and durably."""
+    _write(step_path(folder, step.name), step)
+
+
+def read_ticks(folder: Path) -> tuple[Tick, ...]:
+    """The lines that somebody ticked by hand.
+
+    Raises:
+        RunFolderError: a record is damaged.
+    """
+    found = (_read(_tick_path(folder, line), Tick) for line in range(1, 9))
+    return tuple(tick for tick in found if tick is not None)
+
+
+def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
+    """Records that `by` vouches for a line that the runbook was not told how to do.
+
+    Raises:
+        BadInput: there is no such line, or nobody is named.
+        NotAllowedNow: the runbook itself shows this line.
+    """
+    if not 1 <= line <= 8:
+        raise BadInput(f"There is no line {line} in the checklist; its lines are 1 to 8.")
+    if not by.strip():
+        raise BadInput("A tick needs the name of who vouches for it; give one with --by.")
+    reason = _shown_by_the_runbook(run, line)
+    if reason:
+        raise NotAllowedNow(
+            f"Line {line} of the checklist is not ticked by hand: {reason}; see it with "
+            f"runbook status --run-dir {run.folder}."
+        )
+    made = Tick(line, by.strip(), now(), note.strip())
+    with run.locked("stage"):
+        _write(_tick_path(run.folder, line), made)
+    run.log("window", "ticked", line=line, by=made.by)
+    return made
+
+
+def read_scan(folder: Path) -> ScanSeen | None:
+    """What the scan of the application's source counted; None where none was made."""
+    return _read(folder / "window" / "scan.json", ScanSeen)
+
+
+def write_scan(folder: Path, seen: ScanSeen) -> None:
+    """Keeps what a scan counted; the last one counts."""
+    _write(folder / "window" / "scan.json", seen)
+
+
+def configured(plan: Plan, line: int) -> bool:
+    """Whether the plan says how the runbook does or proves this line."""
+    window = plan.window
+    return {
+        2: bool(window.maintenance_on or window.maintenance),
+        5: bool(window.deploy or window.health),
+        7: bool(window.maintenance_off or window.maintenance),
+    }.get(line, line in BY_THE_RUNBOOK)
+
+
+def _shown_by_the_runbook(run: Run, line: int) -> str:
+    if line in BY_THE_RUNBOOK:
+        return f"it is shown by {BY_THE_RUNBOOK[line]}"
+    if configured(run.info.plan, line):
+        return "the plan says how the runbook does it"
+    if line == 6:
+        step = read_step(run.folder, "workflows")
+        if step is not None and step.status in ("done", "failed"):
+            return "the runbook has tried the workflows"
+    if line == 8 and run.record("monitor") is not None:
+        return "the monitoring shows it"
+    return ""
+
+
+def _tick_path(folder: Path, line: int) -> Path:
+    return folder / "window" / f"tick_{line}.json"
+
+
+def _read(path: Path, cls: type[T]) -> T | None:
+    return from_json(cls, read_json(path)) if path.exists() else None
+
+
+def _write(path: Path, record: object) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_json(path, to_json(record))

@@ -1,0 +1,140 @@
+"""Asks a web address until it answers as it should, or for the time allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runbook.plan import Health, Maintenance
+from runbook.records import Answer
+from runbook.window.commands import mask_secrets
+
+if TYPE_CHECKING:
+    import httpx
+
+MOST_BYTES = 1_000_000
+"""Bytes of an answer in which the expected text is looked for."""
+
+ONE_ANSWER = 10.0
+"""Seconds after which a single question counts as not answered."""
+
+LEAST = 1.0
+"""Seconds that the last question has, however little of the time allowed is left."""
+
+_KEPT = 60
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A series of answers; `problem` says what was wrong with the last, "" if it was well."""
+
+    series: tuple[Answer, ...]
+    problem: str = ""
+
+
+@functools.cache
+def _client() -> httpx.Client:
+    """One client, because making one takes a tenth of a second; each question connects anew."""
+    import httpx
+
+    return httpx.Client(
+        follow_redirects=False,
+        limits=httpx.Limits(max_keepalive_connections=0),
+        headers={"User-Agent": "runbook"},
+    )
+
+
+def ask(page: Maintenance | Health, at: float = 0.0, limit: float = ONE_ANSWER) -> Answer:
+    """Asks once; `at` is only noted, `limit` is in seconds for the whole answer."""
+    import httpx
+
+    client = _client()
+    until = time.monotonic() + limit
+    body = b""
+    try:
+        with client.stream("GET", page.url, timeout=limit) as response:
+            status = response.status_code
+            if status != page.status:
+                return Answer(at, status, False, f"{status} instead of {page.status}")
+            if page.text:
+                for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) >= MOST_BYTES or page.text.encode() in body:
+                        break
+                    if time.monotonic() > until:
+                        return Answer(at, status, False, f"not complete within {limit:.3g} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Answer(at, 0, False, _why(error, limit))
+    if page.text and page.text.encode() not in body:
+        return Answer(at, status, False, "without the expected text")
+    return Answer(at, status, True)
+
+
+def ask_until_well(page: Maintenance | Health) -> Answers:
+    """Asks every `page.every` seconds until the answer is as expected, at most `page.timeout`."""
+    return _ask_until(page, lambda answer: answer, "did not answer as expected")
+
+
+def ask_until_gone(page: Maintenance) -> Answers:
+    """Asks until the address answers without an error and not as in maintenance any more."""
+
+    def judge(answer: Answer) -> Answer:
+        if answer.well:
+            return dataclasses.replace(answer, well=False, note="still in maintenance")
+        gone = 0 < answer.status < 500
+        return dataclasses.replace(answer, well=gone, note="" if gone else answer.note)
+
+    return _ask_until(page, judge, "did not come back")
+
+
+def _ask_until(
+    page: Maintenance | Health, judge: Callable[[Answer], Answer], otherwise: str
+) -> Answers:
+    began = time.monotonic()
+    series: list[Answer] = []
+    while True:
+        at = time.monotonic() - began
+        left = page.timeout - at
+        answer = judge(ask(page, round(at, 3), max(min(ONE_ANSWER, left), LEAST)))
+        series.append(answer)
+        if answer.well:
+            return Answers(_thinned(series))
+        wait = max(page.every - (time.monotonic() - began - at), 0)
+        if time.monotonic() - began + wait >= page.timeout:
+            return Answers(
+                _thinned(series),
+                f"{show_address(page.url)} {otherwise} within {page.timeout:g} s "
+                f"(last: {answer.note})",
+            )
+        time.sleep(wait)
+
+
+def expected(page: Maintenance | Health) -> str:
+    """What the address should answer, in words."""
+    text = f' with "{page.text}"' if page.text else ""
+    return f"{page.status}{text}"
+
+
+def show_address(url: str) -> str:
+    """The address without a password that may stand in it."""
+    return mask_secrets(url)
+
+
+def _thinned(series: list[Answer]) -> tuple[Answer, ...]:
+    """At most some sixty answers: the last one, and every n-th before it."""
+    step = -(-len(series) // _KEPT)
+    return (*series[:-1:step], series[-1])
+
+
+def _why(error: Exception, limit: float) -> str:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer within {limit:.3g} s"
+    if isinstance(error, httpx.ConnectError):
+        return "no connection"
+    return mask_secrets(f"{type(error).__name__}: {error}")[:200]

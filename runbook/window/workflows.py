@@ -1,0 +1,392 @@
+"""Tries what the application will do, on the real database, and takes all of it back.
+
+A resource, an organization and a membership are created, read, updated and deleted through the
+queries of the new code, inside a savepoint that is rolled back. Then every table is compared,
+strictly, with what is committed: nothing may remain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.tables import Table, read_tables, stored_tables
+from runbook.errors import Refused
+from runbook.names import quote_name, same_name
+from runbook.plan import Plan, Resource
+from runbook.script import template_values
+from runbook.shape import Shape
+from runbook.sql import sql_file
+from runbook.targets.sqlite import file_uri
+from runbook.window.rows import CannotMake, NewRow, Value, make_row
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One thing tried: `ok` None where it could not be tried, and `note` says why."""
+
+    subject: str
+    action: str
+    ok: bool | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Workflows:
+    """What was tried, and what remained of it: `remains` names differences, () if there are none.
+
+    `tables` and `rows` is what was compared.
+    """
+
+    tried: tuple[Tried, ...]
+    remains: tuple[str, ...]
+    tables: int
+    rows: int
+
+    @property
+    def failed(self) -> tuple[Tried, ...]:
+        """What did not work."""
+        return tuple(t for t in self.tried if t.ok is False)
+
+    @property
+    def impossible(self) -> tuple[Tried, ...]:
+        """What could not be tried."""
+        return tuple(t for t in self.tried if t.ok is None)
+
+
+def try_workflows(database: Path, plan: Plan, shape: Shape, wait: float = 30.0) -> Workflows:
+    """Tries the workflows on the migrated SQLite file `database`, which stays as it is.
+
+    Holds the write lock meanwhile, for about one reading of the database; `wait` is how many
+    seconds to wait for it.
+
+    Raises:
+        Refused: the write lock was not to be had.
+    """
+    connection = sqlite3.connect(
+        file_uri(database, mode="rw"), uri=True, isolation_level=None, timeout=wait
+    )
+    try:
+        # Python must get its turn now and then, or nobody could interrupt a long statement.
+        connection.set_progress_handler(lambda: 0, 1_000_000)
+        connection.execute("PRAGMA foreign_keys = ON")  # as the application's connections have it
+        # The same file once more: what is committed, beside what this transaction sees.
+        connection.execute("ATTACH ? AS committed", (file_uri(database, mode="ro"),))
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise Refused(
+                f"The key workflows could not be tried, because {database} is locked by another "
+                f"process ({error}); stop what writes to it, and run this again; nothing was "
+                "changed."
+            ) from error
+        try:
+            connection.execute("SAVEPOINT workflows")
+            tried = tuple(_Trial(connection, plan, shape).all())
+            connection.execute("ROLLBACK TO workflows")
+            return _compared(connection, tried)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workflows:
+    """What was tried, with the comparison of everything in the database."""
+    remains = [
+        f"{d.type} {d.name} {d.change}" for d in compare_objects(connection, "committed", "main")
+    ]
+    committed = {t.name: t for t in stored_tables(read_tables(connection, "committed"))}
+    tables = stored_tables(read_tables(connection, "main"))
+    rows = 0
+    for table in tables:
+        if table.name not in committed:
+            continue  # named among the objects already
+        found = compare_table(connection, committed[table.name], table, before="committed")
+        rows += found.rows_after
+        if not found.identical:
+            remains.append(
+                f"{table.name}: {found.added} rows added, {found.removed} removed, "
+                f"{found.rows_changed} changed"
+            )
+    return Workflows(tried, tuple(remains), len(tables), rows)
+
+
+class _Stop(Exception):
+    """Later actions on this subject need one that failed or could not be tried."""
+
+
+@dataclass
+class _Trial:
+    """The actions, one after the other, in the open transaction."""
+
+    connection: sqlite3.Connection
+    plan: Plan
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        self._values = template_values(self.plan, self.shape)
+        self._tables = {t.name.casefold(): t for t in read_tables(self.connection)}
+        self._tried: list[Tried] = []
+
+    def all(self) -> Iterator[Tried]:
+        """Everything, subject by subject; one that stops leaves the others to be tried."""
+        with self._subject("organization"):
+            self._organization()
+        with self._subject("membership"):
+            self._membership()
+        for resource in self.plan.resources:
+            with self._subject(resource.table):
+                self._resource(resource)
+        yield from self._tried
+
+    # -- the three subjects ------------------------------------------------------------------
+
+    def _organization(self) -> None:
+        owner, _ = self._owner()
+        new = {"id": f"org-{uuid.uuid4()}", "slug": f"team-{uuid.uuid4()}", "owner": owner}
+        rows = self._run("organization_create", **new, name="Runbook trial")
+        self._say("organization", "create", rows == 1, f"{rows} row")
+        found = self._rows("organization_read", id=new["id"])
+        known = len(found) == 1 and found[0][:3] == (new["id"], "Runbook trial", new["slug"])
+        self._say("organization", "read", known, f"{len(found)} row")
+        rows = self._run("organization_update", id=new["id"], name="Renamed")
+        found = self._rows("organization_read", id=new["id"])
+        renamed = rows == 1 and bool(found) and found[0][1] == "Renamed"
+        self._say("organization", "update", renamed, f"{rows} row, read again")
+        member = f"mem-{uuid.uuid4()}"
+        self._run(
+            "membership_create",
+            id=member, organization=new["id"], user=owner, role="owner", inviter=None,
+        )  # fmt: skip
+        rows = self._run("organization_delete", id=new["id"])
+        left = len(self._rows("organization_read", id=new["id"]))
+        left += len(self._rows("membership_read", organization=new["id"], user=owner))
+        note = f"{rows} row with its membership, {left} left"
+        self._say("organization", "delete", rows >= 1 and left == 0, note)
+
+    def _membership(self) -> None:
+        owner, organization = self._owner()
+        guest = self._stranger(organization)
+        queries = [(r, self._query("after_by_organization", r)) for r in self.plan.resources]
+
+        def seen(user: Value) -> int:
+            return sum(self._count(query, (user,)) for _, query in queries)
+
+        before, theirs = seen(guest), seen(owner)
+        place = {"organization": organization, "user": guest}
+        new = f"mem-{uuid.uuid4()}"
+        rows = self._run("membership_create", **place, id=new, role="member", inviter=owner)
+        self._say("membership", "create", rows == 1, f"{rows} row")
+        found, now = self._rows("membership_read", **place), seen(guest)
+        note = (
+            f"role {found[0][0] if found else 'none'}, guest sees {now:,} rows: {before:,} own and "
+            f"{theirs:,} of the organization"
+        )
+        known = [tuple(r) for r in found] == [("member",)] and now == before + theirs
+        self._say("membership", "read", known, note)
+        rows = self._run("membership_update", **place, role="viewer")
+        found = self._rows("membership_read", **place)
+        changed = rows == 1 and [tuple(r) for r in found] == [("viewer",)]
+        self._say("membership", "update", changed, "role viewer")
+        rows = self._run("membership_delete", **place)
+        after = seen(guest)
+        note = f"guest sees {after:,} rows again"
+        self._say("membership", "delete", rows == 1 and after == before, note)
+
+    def _resource(self, resource: Resource) -> None:
+        name = resource.table
+        table = self._table(name)
+        like: tuple[str, tuple[Value, ...]] | None = None
+        found = self._rows("owner_with_rows", resource)
+        if found:
+            owner, organization = found[0]
+            like = (
+                f"organization_id = ? AND {quote_name(resource.owner)} = ?",
+                (
+                    organization,
+                    owner,
+                ),
+            )
+        else:
+            owner, organization = self._owner()
+        query = self._query("after_by_organization", resource)
+        before = self._count(query, (owner,))
+        made = make_row(
+            self.connection,
+            table,
+            {resource.owner: owner, "organization_id": organization},
+            like,
+        )
+        if isinstance(made, CannotMake):
+            self._say(name, "create", None, f"no valid row could be made: {made.reason}")
+            raise _Stop
+        how = "like one that is there" if like else "the least that the table asks for"
+        self._say(name, "create", True, f"1 row, {how}")
+        now = self._count(query, (owner,))
+        self._say(
+            name, "read", now == before + 1, f"{before:,}, then {now:,} rows by the new query"
+        )
+        self._update(resource, table, made, owner)
+        rows = self._act(
+            f"DELETE FROM {quote_name(name)} WHERE {made.where} AND {_MINE}", *made.key, owner
+        )
+        after = self._count(query, (owner,))
+        note = f"{after:,} rows again"
+        self._say(name, "delete", rows == 1 and after == before, note)
+
+    def _update(self, resource: Resource, table: Table, made: NewRow, owner: Value) -> None:
+        """Changes the new row through the organization, in a column that lets itself be changed."""
+        target = quote_name(table.name)
+        reason = "no column could be changed"
+        for column, expression in self._changes(resource, table):
+            name = quote_name(column)
+            self.connection.execute("SAVEPOINT one_change")
+            try:
+                (meant,) = self._one(
+                    f"SELECT {expression} FROM {target} WHERE {made.where}", made.key
+                )
+                rows = self._execute(
+                    f"UPDATE {target} SET {name} = ? WHERE {made.where} AND {_MINE}",
+                    (meant, *made.key, owner),
+                ).rowcount
+                (same,) = self._one(
+                    f"SELECT {name} IS ? FROM {target} WHERE {made.where}", (meant, *made.key)
+                )
+            except sqlite3.Error as error:
+                self.connection.execute("ROLLBACK TO one_change")
+                reason = str(error)
+            else:
+                note = f'"{column}" of {rows} row, read again'
+                self._say(table.name, "update", rows == 1 and bool(same), note)
+                return
+            finally:
+                self.connection.execute("RELEASE one_change")
+        self._say(table.name, "update", None, reason, stop=False)
+
+    def _changes(self, resource: Resource, table: Table) -> Iterator[tuple[str, str]]:
+        """Columns that may be changed, with their new value; the likeliest to be let first."""
+        taken = {c.name.casefold() for c in table.columns if c.primary_key_position}
+        taken |= {resource.owner.casefold(), "organization_id"}
+        taken |= {
+            str(child).casefold()
+            for (child,) in self.connection.execute(
+                'SELECT "from" FROM pragma_foreign_key_list(?)', (table.name,)
+            )
+        }
+        columns = [c.name for c in table.columns if c.generated == "no"]
+        columns = [c for c in columns if c.casefold() not in taken]
+        if resource.updated_at:
+            columns.sort(key=lambda c: same_name(c, resource.updated_at or ""))
+        for column in columns:
+            name = quote_name(column)
+            yield (
+                column,
+                (
+                    f"CASE typeof({name}) WHEN 'text' THEN {name} || ' (changed)'"
+                    f" WHEN 'integer' THEN {name} + 1 WHEN 'real' THEN {name} + 1.0"
+                    f" WHEN 'blob' THEN randomblob(length({name})) ELSE 'changed' END"
+                ),
+            )
+        # Nothing lets itself be changed: it may still be moved to where it is.
+        yield "organization_id", "organization_id"
+
+    # -- what they are made of ---------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _subject(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except _Stop:
+            pass
+        except sqlite3.Error as error:
+            done = [t.action for t in self._tried if t.subject == name]
+            actions = ("create", "read", "update", "delete")
+            at = next((a for a in actions if a not in done), "delete")
+            # What only the application's own connections know is no fault of the application.
+            ours = re.match(r"no such (function|collation|module)", str(error))
+            self._tried.append(Tried(name, at, None if ours else False, str(error)))
+
+    def _say(
+        self, subject: str, action: str, ok: bool | None, note: str, *, stop: bool = True
+    ) -> None:
+        self._tried.append(Tried(subject, action, ok, note))
+        if ok is False and stop:
+            raise _Stop
+
+    def _owner(self) -> tuple[Value, Value]:
+        """A user with a personal organization, and that organization."""
+        found = self._rows("owner")
+        if not found:
+            self._say("organization", "create", None, "no user has a personal organization yet")
+            raise _Stop
+        return found[0][0], found[0][1]
+
+    def _stranger(self, organization: Value) -> Value:
+        """A user who is no member; made on the spot where everybody is."""
+        found = self._rows("stranger", organization=organization)
+        if not found:
+            users = self.plan.users
+            key = quote_name(users.key)
+            made = make_row(
+                self.connection, self._table(users.table), {}, (f"{key} IS NOT NULL", ())
+            )
+            if isinstance(made, CannotMake):
+                self._say("membership", "create", None, f"no second user: {made.reason}")
+                raise _Stop
+            found = self._rows("stranger", organization=organization)
+        value: Value = found[0][0]
+        return value
+
+    def _table(self, name: str) -> Table:
+        return self._tables[name.casefold()]
+
+    def _query(self, name: str, resource: Resource) -> str:
+        """One of the application's queries for this resource."""
+        return sql_file(f"queries/{name}").render(
+            **self._values, resource=self._subject_of(resource)
+        )
+
+    def _subject_of(self, resource: Resource) -> object:
+        subjects = self._values["resources"]
+        assert isinstance(subjects, list)
+        return subjects[self.plan.resources.index(resource)]
+
+    def _rows(self, name: str, resource: Resource | None = None, /, **bound: Value) -> list[Any]:
+        values = dict(self._values)
+        if resource is not None:
+            values["resource"] = self._subject_of(resource)
+        sql = sql_file(f"workflows/{name}").render(**values)
+        return self.connection.execute(sql, bound).fetchall()
+
+    def _run(self, name: str, /, **bound: Value) -> int:
+        return self.connection.execute(sql_file(f"workflows/{name}").render(), bound).rowcount
+
+    def _execute(self, sql: str, values: tuple[Value, ...]) -> sqlite3.Cursor:
+        return self.connection.execute(sql, values)
+
+    def _act(self, sql: str, *values: Value) -> int:
+        return self._execute(sql, values).rowcount
+
+    def _one(self, sql: str, values: tuple[Value, ...]) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self._execute(sql, values).fetchone()
+        return row or (None,)
+
+    def _count(self, query: str, values: tuple[Value, ...]) -> int:
+        return int(self._one(f"SELECT count(*) FROM (\n{query}\n)", values)[0] or 0)
+
+
+_MINE = """organization_id IN (
+    SELECT om.organization_id
+    FROM organization_memberships AS om
+    JOIN organizations AS o ON o.id = om.organization_id
+    WHERE om.user_id = ? AND o.type = 'personal'
+)"""

@@ -1,0 +1,2 @@
+-- An organization goes, and its memberships go with it.
+DELETE FROM organizations WHERE id = :id

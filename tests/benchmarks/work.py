@@ -1,0 +1,228 @@
+"""What is measured: each is a function of a folder, and prepares itself before it measures.
+
+The folder holds `sample.db`, which nobody changes, and what earlier ones left: `preflight`,
+`snapshot`, `migrate`, `verify` and `report` are stages of one run in `run/`, in this order.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from runbook import migration
+from runbook.audit import verification
+from runbook.audit.capture import capture, digests, read_capture
+from runbook.audit.witness_pandas import recompute
+from runbook.confirm import confirm
+from runbook.opening import open_run
+from runbook.records import MigrateRecord, SnapshotRecord
+from runbook.run import Run
+from runbook.sql import split_statements
+from runbook.stages import migrate, preflight, report, snapshot, verify
+from runbook.targets import open_target
+from tests.benchmarks.usage import Usage, used
+
+Parts = dict[str, dict[str, float]]
+"""Parts of a measurement by name, each with what is known of it."""
+
+_SPECIFIED = Path(__file__).with_name("specification.sql")
+
+
+def baseline(folder: Path) -> tuple[Usage, Parts]:
+    """The specification's script, in one transaction, with SQLite's default cache."""
+    path = _fresh(folder, "baseline.db")
+    statements = split_statements(_SPECIFIED.read_text())
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection, used() as usage:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    path.unlink()
+    return usage, {}
+
+
+def backup(folder: Path) -> tuple[Usage, Parts]:
+    """The backup alone."""
+    to = folder / "backup.db"
+    to.unlink(missing_ok=True)
+    with used() as usage:
+        open_target(str(folder / "sample.db")).backup(to)
+    to.unlink()
+    return usage, {}
+
+
+def run_preflight(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 01, which begins the run."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    path = _fresh(folder, "live.db")
+    run = open_run(str(path), run_dir=str(folder / "run"), operator="benchmark")
+    with used() as usage:
+        preflight.preflight(run)
+    return usage, {}
+
+
+def run_snapshot(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 03: backup, restored once, and Parquet with digests."""
+    run = Run.open(folder / "run")
+    with used() as usage:
+        snapshot.snapshot(run)
+    return usage, {}
+
+
+def run_migrate(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 04, with its steps, the gate, and how long the write lock was held."""
+    run = Run.open(folder / "run")
+    gate: list[Usage] = []
+    prove = migration.prove
+
+    def watched(*given: Any, **named: Any) -> Any:
+        with used() as usage:
+            proof = prove(*given, **named)
+        gate.append(usage)
+        return proof
+
+    migration.prove = watched
+    name = run.info.identity.name
+    agreed = confirm(name, (), operator="benchmark", typed=name)
+    with used() as usage:
+        record = migrate.migrate(run, agreed)
+    parts: Parts = {f"step {step.name}": {"wall": step.seconds} for step in record.steps}
+    parts["lock held"] = {"wall": record.locked_seconds}
+    parts["gate"] = asdict(gate[0])
+    usage.peak_mb = max(usage.peak_mb, gate[0].peak_mb)  # watching the gate reset the peak
+    return usage, parts
+
+
+def run_verify(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 05: the capture of after, three witnesses, digests."""
+    run = Run.open(folder / "run")
+    with used() as usage:
+        record = verify.verify(run)
+    if record.verdict != "pass":
+        raise AssertionError(f"the migration of the sample did not pass: {record.findings[:3]}")
+    return usage, {}
+
+
+def run_report(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 06."""
+    run = Run.open(folder / "run")
+    with used() as usage:
+        report.report(run)
+    return usage, {}
+
+
+def witness_sqlite(folder: Path) -> tuple[Usage, Parts]:
+    """The first witness alone, over the committed file."""
+    run, shape, record = _migrated(folder)
+    assert record.ledger is not None
+    with used() as usage:
+        verification.look_with_sqlite(
+            Path(run.info.database), run.info.plan, shape, record.ledger, run.backup
+        )
+    return usage, {}
+
+
+def witness_duckdb(folder: Path) -> tuple[Usage, Parts]:
+    """The second witness alone: everything that DuckDB is asked."""
+    run, shape, _ = _migrated(folder)
+    before, after = read_capture(run.before), read_capture(run.after)
+    with used() as usage:
+        verification.look_with_duckdb(run.info.plan, shape, before, run.before, after, run.after)
+    return usage, {}
+
+
+def witness_pandas(folder: Path) -> tuple[Usage, Parts]:
+    """The third witness alone."""
+    run, shape, record = _migrated(folder)
+    assert record.ledger is not None
+    before, after = read_capture(run.before), read_capture(run.after)
+    with used() as usage:
+        recompute(
+            run.info.plan,
+            shape,
+            before,
+            run.before,
+            after,
+            run.after,
+            record.ledger.applied_at,
+        )
+    return usage, {}
+
+
+def parquet(folder: Path) -> tuple[Usage, Parts]:
+    """The capture alone, of the backup."""
+    run, _, _ = _migrated(folder)
+    to = folder / "parquet"
+    shutil.rmtree(to, ignore_errors=True)
+    with used() as usage:
+        capture(run.backup, to, immutable=True)
+    shutil.rmtree(to)
+    return usage, {}
+
+
+def digest(folder: Path) -> tuple[Usage, Parts]:
+    """The digests alone, of what was captured after the migration."""
+    run, shape, record = _migrated(folder)
+    assert record.ledger is not None
+    after = read_capture(run.after)
+    with used() as usage:
+        digests(after, run.after, run.info.plan, shape, record.ledger.applied_at)
+    return usage, {}
+
+
+WORK: dict[str, Callable[[Path], tuple[Usage, Parts]]] = {
+    "baseline": baseline,
+    "backup": backup,
+    "preflight": run_preflight,
+    "snapshot": run_snapshot,
+    "migrate": run_migrate,
+    "verify": run_verify,
+    "report": run_report,
+    "sqlite": witness_sqlite,
+    "duckdb": witness_duckdb,
+    "pandas": witness_pandas,
+    "parquet": parquet,
+    "digests": digest,
+}
+
+STAGES = ("preflight", "snapshot", "migrate", "verify", "report")
+"""The stages that an audited run consists of, in their order."""
+
+NEEDS = {
+    "snapshot": "preflight",
+    "migrate": "snapshot",
+    "verify": "migrate",
+    "report": "verify",
+    "sqlite": "migrate",
+    "duckdb": "verify",
+    "pandas": "verify",
+    "parquet": "snapshot",
+    "digests": "verify",
+}
+"""What must have been done in the same folder before."""
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    """A copy of the sample that is on the disk, so that writing it back disturbs nobody."""
+    path = folder / name
+    for leftover in (path, *(path.with_name(name + end) for end in ("-journal", "-wal", "-shm"))):
+        leftover.unlink(missing_ok=True)
+    shutil.copyfile(folder / "sample.db", path)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return path
+
+
+def _migrated(folder: Path) -> tuple[Run, Any, MigrateRecord]:
+    run = Run.open(folder / "run")
+    shape = run.result("snapshot", SnapshotRecord).shape
+    return run, shape, run.result("migrate", MigrateRecord)

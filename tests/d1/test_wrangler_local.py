@@ -1,0 +1,187 @@
+"""wrangler on a local database: what it may see, leave behind and have happened when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import OutcomeUnknown, Refused, TargetError
+from runbook.targets.d1_config import object_name
+from runbook.targets.d1_setup import Tool
+from runbook.targets.d1_state import write_lock
+from runbook.targets.wrangler import Wrangler
+
+from .conftest import CONFIG, TOKEN
+
+# Takes some seconds in one statement, and writes.
+LONG_WRITE = (
+    "CREATE TABLE slow AS WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k"
+    " LIMIT {rows}) SELECT i, hex(i) AS h FROM k;"
+)
+
+
+def tables(state: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(state)) as connection:
+        rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        return {name for (name,) in rows if not name.startswith("_cf_")}
+
+
+def test_reading_and_writing(wrangler: Wrangler) -> None:
+    wrangler.execute("CREATE TABLE t (a); INSERT INTO t VALUES ('x;y'), ('--');", "filling t")
+    rows = wrangler.read(["SELECT a FROM t ORDER BY a -- a comment", "SELECT 'é' AS letter;"])
+    assert rows == [[{"a": "--"}, {"a": "x;y"}], [{"letter": "é"}]]
+    assert tables(wrangler.state_file) == {"t"}
+
+
+def test_long_and_short_statements_keep_their_order(wrangler: Wrangler) -> None:
+    long = f"SELECT 2 AS n, '{'x' * 20_000}' AS x"
+    rows = wrangler.read(["SELECT 1 AS n", long, "SELECT 3 AS n"])
+    assert [answer[0]["n"] for answer in rows] == [1, 2, 3]
+    with pytest.raises(TargetError, match="100066 bytes is too long for D1"):
+        wrangler.read([f"SELECT '{'x' * 100_055}'"])
+
+
+def test_a_refused_statement_rolls_all_back(wrangler: Wrangler) -> None:
+    with pytest.raises(Refused, match=r"while filling t \(UNIQUE constraint failed: t\.a"):
+        wrangler.execute(
+            "CREATE TABLE t (a UNIQUE); INSERT INTO t VALUES (1); INSERT INTO t VALUES (1);",
+            "filling t",
+        )
+    assert tables(wrangler.state_file) == set()
+    with pytest.raises(TargetError, match="no such table: t"):
+        wrangler.read(["SELECT * FROM t"])
+
+
+def test_migrations_are_applied_and_their_failure_named(app: Path, wrangler: Wrangler) -> None:
+    (app / "migrations" / "0001_good.sql").write_text("CREATE TABLE good (a);\n")
+    (app / "migrations" / "0002_bad.sql").write_text(
+        "CREATE TABLE bad (a);\nINSERT INTO missing VALUES (1);\n"
+    )
+    with pytest.raises(Refused, match="no such table: missing"):
+        wrangler.migrations_apply("applying the migration")
+    rows = wrangler.read(["SELECT name FROM d1_migrations"])
+    assert rows == [[{"name": "0001_good.sql"}]]
+    assert "bad" not in tables(wrangler.state_file)
+
+
+def test_export_also_of_state_kept_elsewhere(app: Path, tool: Tool, tmp_path: Path) -> None:
+    elsewhere = Wrangler(
+        app / "wrangler.toml", "app-db", local=True, tool=tool, persist_to=tmp_path / "else"
+    )
+    elsewhere.execute("CREATE TABLE there (a); INSERT INTO there VALUES ('kept');", "filling")
+    assert elsewhere.state_file.is_relative_to(tmp_path / "else")
+    assert elsewhere.state_file.is_file()
+    elsewhere.export(tmp_path / "dump.sql")
+    assert "kept" in (tmp_path / "dump.sql").read_text()
+
+
+def test_virtual_tables_cannot_be_exported(wrangler: Wrangler, tmp_path: Path) -> None:
+    wrangler.execute("CREATE VIRTUAL TABLE words USING fts5 (body);", "creating words")
+    with pytest.raises(TargetError, match=r"while exporting: .*[Vv]irtual"):
+        wrangler.export(tmp_path / "dump.sql")
+
+
+def test_it_sees_neither_token_nor_home_and_logs_nowhere(
+    app: Path, wrangler: Wrangler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    for name, value in {"HOME": home, "TMPDIR": temporary, "CLOUDFLARE_API_TOKEN": TOKEN}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert "CLOUDFLARE_API_TOKEN" not in wrangler.environment(str(home))
+    wrangler.execute("CREATE TABLE t (a); INSERT INTO t VALUES ('a row of a user');", "filling")
+    wrangler.read(["SELECT * FROM t"])
+    assert list(home.rglob("*")) == []
+    assert [p for p in temporary.rglob("*") if p.is_file()] == []
+    state = app / ".wrangler" / "state"
+    assert [p for p in app.rglob("*") if p.is_file() and not p.is_relative_to(state)] == [
+        app / "wrangler.toml"
+    ]
+
+
+def test_a_lock_is_named(wrangler: Wrangler) -> None:
+    with (
+        write_lock(wrangler.state_file, wait=1),
+        pytest.raises(Refused, match="locked by another process while filling t"),
+    ):
+        wrangler.execute("CREATE TABLE t (a);", "filling t")
+    assert tables(wrangler.state_file) == set()
+
+
+def test_a_time_out_is_unknown_and_is_not_tried_again(app: Path, tool: Tool) -> None:
+    hasty = Wrangler(app / "wrangler.toml", "app-db", local=True, tool=tool, timeout=0.4)
+    with pytest.raises(OutcomeUnknown, match=r"Whether making slow happened .* within 0\.4 s"):
+        hasty.execute(LONG_WRITE.format(rows=10), "making slow")
+    assert hasty.calls == 1
+
+
+def test_everything_dies_with_the_runbook(app: Path, tool: Tool, wrangler: Wrangler) -> None:
+    """Killed without a chance to clean up, the runbook leaves no workerd that goes on writing."""
+    script = f"""
+        from pathlib import Path
+        from runbook.targets.d1_setup import Tool
+        from runbook.targets.wrangler import Wrangler
+        tool = Tool(Path({str(tool.node)!r}), Path({str(tool.script)!r}), "")
+        wrangler = Wrangler(Path({str(app / "wrangler.toml")!r}), "app-db", local=True, tool=tool)
+        wrangler.execute({LONG_WRITE.format(rows=20_000_000)!r}, "making slow")
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
+    deadline = time.monotonic() + 30
+    while not at_work(app) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert at_work(app), "wrangler was not seen at work"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 5
+    while at_work(app) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not at_work(app)
+    with write_lock(wrangler.state_file, wait=5):
+        pass
+    assert "slow" not in tables(wrangler.state_file)
+
+
+def at_work(app: Path) -> list[int]:
+    """Processes that have the app's state file open."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                for descriptor in (process / "fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        if str(app) in str(descriptor.readlink()):
+                            found.append(int(process.name))
+    return found
+
+
+def test_newer_state_is_explained(app: Path, wrangler: Wrangler) -> None:
+    """What a newer workerd adds to its own tables makes an older one crash."""
+    with contextlib.closing(sqlite3.connect(wrangler.state_file)) as state:
+        state.execute("DROP TABLE IF EXISTS _cf_ALARM")
+        state.execute("CREATE TABLE _cf_ALARM (actor_id INTEGER, scheduled INTEGER, more INTEGER)")
+        state.execute("INSERT INTO _cf_ALARM VALUES (1, 2, 3)")
+        state.commit()
+    try:
+        wrangler.read(["SELECT 1"])
+    except TargetError as error:
+        assert "written by a newer wrangler" in str(error)  # noqa: PT017 (either way is right)
+
+
+def test_the_state_file_is_found_by_the_id(app: Path, wrangler: Wrangler) -> None:
+    assert wrangler.state_file.is_file()
+    text = CONFIG.replace("0f0f0f0f", "11111111")
+    (app / "wrangler.toml").write_text(text)
+    other = Wrangler(app / "wrangler.toml", "DB", local=True)
+    assert not other.state_file.exists()
+    assert other.state_file.name == f"{object_name(other.config.local_id)}.sqlite"

@@ -1,0 +1,142 @@
+"""Ctrl-C and Ctrl-D at the prompt, Ctrl-C while a stage works, and a driver that is just gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from runbook.lock import held
+from tests.faults.harness import (
+    call,
+    children,
+    environment,
+    finish,
+    ledger,
+    log_lines,
+    make_database,
+    moment,
+    runbook,
+    start,
+    state,
+    wait_until_gone,
+)
+from tests.faults.test_other_processes import another
+from tests.integration.runs import begin, until_snapshot
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> tuple[Path, Path]:
+    """A database and a run folder in which only the migration is left to do."""
+    database = make_database(tmp_path / "app.db", "delete", users=40, projects=100)
+    folder = tmp_path / "run"
+    until_snapshot(begin(database, folder))
+    return database, folder
+
+
+def wait_for(folder: Path, stage: str, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 120
+    while (stage, "started") not in [(line["stage"], line["event"]) for line in log_lines(folder)]:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("key", "said"), [(b"\x03", "Interrupted"), (b"\x04", "nobody was there")])
+def test_at_the_prompt(key: bytes, said: str, prepared: tuple[Path, Path]) -> None:
+    database, folder = prepared
+    before = state(database)
+    ours, theirs = pty.openpty()
+    command = [arg for arg in runbook("run", folder, database) if arg != "--yes"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    seen = b""
+    kernels: set[int] = set()
+
+    def read_until(word: bytes) -> None:
+        nonlocal seen
+        until = time.monotonic() + 90
+        while word not in seen and time.monotonic() < until:
+            if select.select([ours], [], [], 0.2)[0]:
+                try:
+                    seen += os.read(ours, 4096)
+                except OSError:  # the other end is closed
+                    break
+        assert word in seen, seen
+
+    read_until(b"Type its name")
+    kernels = children(process.pid)
+    os.write(ours, key)
+    read_until(said.encode())
+    assert process.wait(timeout=90) == 1
+    os.close(ours)
+    assert b"Traceback" not in seen
+    assert not wait_until_gone(kernels)
+    assert state(database) == before
+    assert not ledger(database)
+
+
+def test_while_the_migration_waits_for_the_lock(prepared: tuple[Path, Path]) -> None:
+    database, folder = prepared
+    before = state(database)
+    with another(database, "hold", 120):
+        process = start(*runbook("run", folder, database))
+        wait_for(folder, "migrate", process)
+        kernels = children(process.pid)
+        time.sleep(0.5)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        code, output = finish(process)
+        assert time.monotonic() - began < 15
+    assert code == 1
+    assert "Interrupted" in output
+    assert "Traceback" not in output
+    assert moment(folder) == "migrate failed"
+    assert not wait_until_gone(kernels)
+    with held(folder, "stage"):  # nobody holds it any more
+        pass
+    assert state(database) == before
+    code, output = call(*runbook("run", folder, database))
+    assert code == 0, output
+    assert len(ledger(database)) == 1
+
+
+def test_the_kernel_of_a_killed_driver_is_waited_for(prepared: tuple[Path, Path]) -> None:
+    database, folder = prepared
+    with another(database, "hold", 4):
+        process = start(*runbook("run", folder, database))
+        wait_for(folder, "migrate", process)
+        process.kill()
+        process.communicate()
+        # At once, while the orphan still holds the folder and waits for the database.
+        code, output = call(*runbook("run", folder, database))
+    assert code == 0, output
+    assert len(ledger(database)) == 1
+
+
+def test_two_runs_on_one_folder(prepared: tuple[Path, Path]) -> None:
+    database, folder = prepared
+    with held(folder, "run"):
+        code, output = call(*runbook("run", folder, database))
+        assert (code, output.count("\n")) == (1, 1)
+        assert "Another process is working in" in output
+        code, output = call(*runbook("rollback", folder))
+        assert code == 1
+    assert not ledger(database)

@@ -1,0 +1,328 @@
+"""Monitoring a live database: nobody who writes is failed, and old code is noticed at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runbook.cli import main
+from runbook.errors import NotAllowedNow, Violated
+from runbook.monitoring.series import append, read_series, sum_up
+from runbook.monitoring.watch import Watcher
+from runbook.plan import Monitor
+from runbook.records import Answer, Look, MonitorRecord
+from runbook.report.checklist import checklist
+from runbook.report.facts import read_facts
+from runbook.run import Run
+from runbook.shape import look as look_at_shape
+from runbook.stages import rollback
+from runbook.stages.monitor import monitor
+from runbook.targets import open_target
+from tests.conftest import connected, execute
+from tests.integration.runs import agreed, begin, until_migrated
+
+WRITER = """
+import json, sqlite3, sys, time
+path, seconds, old_after = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+c = sqlite3.connect(path, isolation_level=None, timeout=2)
+c.execute("PRAGMA synchronous = OFF")
+user, organization = c.execute(
+    "SELECT owner_id, organization_id FROM projects WHERE organization_id IS NOT NULL"
+).fetchone()
+began = time.monotonic()
+n = failed = 0
+slowest, old_at = 0.0, None
+while (now := time.monotonic()) < began + seconds:
+    old = old_at is None and now > began + old_after
+    try:
+        c.execute(
+            "INSERT INTO projects (id, name, owner_id, organization_id) VALUES (?, 'x', ?, ?)",
+            (f"w-{n}", user, None if old else organization),
+        )
+        if old:
+            old_at = time.time()
+    except sqlite3.Error:
+        failed += 1
+    n += 1
+    slowest = max(slowest, time.monotonic() - now)
+print(json.dumps({"n": n, "failed": failed, "slowest": slowest, "old_at": old_at}))
+"""
+
+
+@pytest.fixture
+def migrated(sample: Path, tmp_path: Path) -> Run:
+    return until_migrated(begin(sample, tmp_path / "run"))
+
+
+def watcher(run: Run) -> Watcher:
+    with sqlite3.connect(run.backup) as connection:
+        shape = look_at_shape(connection, run.info.plan)
+    connection.close()
+    return Watcher(open_target(run.info.database), run.info.plan, shape, run.info.run, every=1.0)
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_no_writer_fails_and_old_code_is_noticed_within_one_interval(
+    migrated: Run, mode: str
+) -> None:
+    database = Path(migrated.info.database)
+    execute(database, f"PRAGMA journal_mode = {mode}")
+    every = 0.5
+    looks: list[tuple[float, Look]] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(database), "6", "2"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        record = monitor(
+            migrated, seconds=5, every=every, tell=lambda look: looks.append((time.time(), look))
+        )
+        said, _ = process.communicate(timeout=60)
+    written = json.loads(said)
+    assert written["failed"] == 0
+    assert written["n"] / 6 >= 200, written
+    assert written["slowest"] < 1.5
+    noticed = next(at for at, look in looks if look.without_organization.get("projects"))
+    looking = max(look.seconds for _, look in looks)
+    assert 0 < noticed - written["old_at"] < every + looking + 0.5
+    assert record.verdict == "fail"
+    assert record.looks_violated >= 3
+    assert record.longest_read < 1.0
+
+
+def test_a_query_that_takes_too_long_lets_go_and_is_not_taken_as_an_answer(
+    migrated: Run,
+) -> None:
+    """With a rollback journal, a reader keeps writers waiting: the bound is for that."""
+    database = Path(migrated.info.database)
+    with connected(database) as connection:
+        connection.execute("BEGIN")
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150000) "
+            "INSERT INTO organization_memberships (id, organization_id, user_id, role) "
+            "SELECT 'x-' || i, 'none-' || i, 'none', 'owner' FROM n"
+        )
+        connection.execute("COMMIT")
+    slow = watcher(migrated)
+    slow.plan = dataclasses.replace(slow.plan, monitor=Monitor(blocking_seconds=0.005))
+    look = slow.look()
+    assert look.unanswered["references_to_nothing"] == "not within 0.005 s"
+    assert "references_to_nothing" not in look.violations
+    assert look.without_organization == {"projects": 0}
+    slow.plan = dataclasses.replace(slow.plan, monitor=Monitor(blocking_seconds=30.0))
+    look = slow.look()
+    assert look.violations["references_to_nothing"] == 300_000
+    assert not look.unanswered
+
+
+def test_a_locked_database_is_no_evidence_that_all_is_well(
+    migrated: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runbook.monitoring.watch._PATIENCE", 0.1)
+    with connected(Path(migrated.info.database)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        look = watcher(migrated).look()
+    assert list(look.unanswered) == ["database"]
+    assert sum_up([look], 1.0).verdict == "fail"
+    assert sum_up([watcher(migrated).look()], 1.0).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        (
+            "UPDATE organization_memberships SET role = 'viewer' WHERE rowid = 1",
+            "owner_memberships_without_owner_role",
+        ),
+        (
+            "DELETE FROM organization_memberships WHERE rowid = 1",
+            "organizations_without_owner_membership",
+        ),
+        (
+            "UPDATE projects SET organization_id = 'org-nobody' WHERE rowid = 1",
+            "resources_of_missing_organization",
+        ),
+        (
+            "INSERT INTO organizations (id, name, slug, owner_id) SELECT 'two', 'Two', 'two',"
+            " owner_id FROM organizations LIMIT 1",
+            "users_with_several_personal_organizations",
+        ),
+        ("DELETE FROM users WHERE id = (SELECT owner_id FROM organizations LIMIT 1)",
+         "references_to_nothing"),
+        (
+            "DELETE FROM organization_memberships WHERE rowid = 2",
+            "users_without_organization",
+        ),
+    ],
+)  # fmt: skip
+def test_each_lasting_invariant_is_seen_to_break(migrated: Run, statement: str, name: str) -> None:
+    whole = watcher(migrated).look()
+    assert not whole.violated, whole
+    execute(Path(migrated.info.database), statement)
+    look = watcher(migrated).look()
+    assert look.violations[name] > 0
+    assert any(sample.startswith(name) for sample in look.samples)
+
+
+def test_new_teams_and_new_rows_violate_nothing(migrated: Run) -> None:
+    """What the application does after the migration is life, not a violation."""
+    execute(
+        Path(migrated.info.database),
+        "INSERT INTO organizations (id, name, slug, owner_id, type) SELECT 'team', 'Team', 'team',"
+        " owner_id, 'team' FROM organizations LIMIT 1",
+        "INSERT INTO organization_memberships (id, organization_id, user_id, role)"
+        " SELECT 'team-' || owner_id, id, owner_id, 'owner' FROM organizations WHERE id = 'team'",
+        "INSERT INTO projects (id, name, owner_id, organization_id)"
+        " SELECT 'of-team', 'x', owner_id, id FROM organizations WHERE id = 'team'",
+        "DELETE FROM projects WHERE rowid = 3",
+    )
+    assert watcher(migrated).look().well
+
+
+def test_it_survives_a_restart_and_ends_by_itself(migrated: Run) -> None:
+    began = time.monotonic()
+    first = monitor(migrated, seconds=1.5, every=0.3, once=True)
+    assert (first.looks, first.ended) == (1, "")
+    assert migrated.record("monitor").status == "started"  # type: ignore[union-attr]
+    with (migrated.folder / "monitor.jsonl").open("a") as file:
+        file.write('{"at": "2026-')  # a crash in the middle of a line
+    record = monitor(migrated, seconds=1.5, every=0.3)
+    assert 1.0 < time.monotonic() - began < 6
+    assert record.ended == "in time"
+    assert record.since == first.since
+    assert record.looks == len(read_series(migrated.folder)) >= 4
+    assert record.verdict == "pass"
+    again = monitor(migrated, seconds=1.5, every=0.3)
+    assert again == record
+
+
+def test_a_kill_loses_nothing(migrated: Run) -> None:
+    command = [sys.executable, "-m", "runbook", "monitor", "--run-dir", str(migrated.folder)]
+    with subprocess.Popen([*command, "--for", "1h", "--every", "1s"]) as process:
+        while len(read_series(migrated.folder)) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    before = read_series(migrated.folder)
+    monitor(migrated, seconds=3600, every=0.1, once=True)
+    assert read_series(migrated.folder)[: len(before)] == before
+    assert len(read_series(migrated.folder)) == len(before) + 1
+
+
+def test_a_violation_ends_it_with_1_and_it_can_go_on(migrated: Run) -> None:
+    execute(
+        Path(migrated.info.database),
+        "UPDATE projects SET organization_id = NULL WHERE id IN (SELECT id FROM projects LIMIT 2)",
+    )
+    with pytest.raises(Violated, match="projects: 2 rows without organization") as caught:
+        monitor(migrated, seconds=60, every=0.2, exit_on_violation=True)
+    assert caught.value.exit_code == 1
+    record = migrated.record("monitor")
+    assert record is not None
+    assert record.status == "failed"
+    assert record.result is not None
+    assert record.result["ended"] == "at a violation"
+    assert monitor(migrated, seconds=60, every=0.1, once=True).looks == 2
+
+
+def test_a_rollback_ends_it(migrated: Run) -> None:
+    monitor(migrated, seconds=60, every=0.1, once=True)
+    done: list[MonitorRecord] = []
+    thread = threading.Thread(target=lambda: done.append(monitor(migrated, seconds=60, every=0.2)))
+    thread.start()
+    time.sleep(0.5)
+    rollback.rollback(migrated, agreed(migrated))  # while the monitoring goes on
+    thread.join(timeout=20)
+    assert done[0].ended == "by a rollback"
+    with pytest.raises(NotAllowedNow):
+        monitor(begin(Path(migrated.info.database), migrated.folder.with_name("other")))
+
+
+def test_two_do_not_watch_at_once(migrated: Run) -> None:
+    with migrated.locked("monitor"), pytest.raises(NotAllowedNow, match="Another process"):
+        monitor(migrated, once=True)
+
+
+def test_it_does_not_touch_the_database(migrated: Run) -> None:
+    database = Path(migrated.info.database)
+    before = database.read_bytes(), database.stat().st_mtime_ns
+    monitor(migrated, seconds=60, every=0.1, once=True)
+    assert (database.read_bytes(), database.stat().st_mtime_ns) == before
+
+
+def test_the_command_line_for_a_scheduler(migrated: Run) -> None:
+    arguments = ["monitor", "--run-dir", str(migrated.folder), "--once"]
+    seen = CliRunner().invoke(main, arguments)
+    assert seen.exit_code == 0, seen.output
+    assert seen.output.rstrip().endswith("well")
+    wrong = CliRunner().invoke(main, [*arguments, "--for", "soon"])
+    assert wrong.exit_code == 2
+    assert "is no duration" in wrong.output
+
+
+def look_at(minute: int, **more: object) -> Look:
+    at = f"2026-11-{22 + minute // 1440}T{minute // 60 % 24:02d}:{minute % 60:02d}:00.000+00:00"
+    return Look(at=at, seconds=0.1, without_organization={"projects": 0}, every=300.0, **more)  # type: ignore[arg-type]
+
+
+def day(step: int = 5) -> Iterator[Look]:
+    yield from (look_at(minute) for minute in range(0, 1441, step))
+
+
+def seal(run: Run, series: list[Look]) -> None:
+    """The record that a monitoring with this series leaves."""
+    for look in series:
+        append(run.folder, look)
+    run.perform("monitor", MonitorRecord, lambda stage: sum_up(series, 86_400.0, "in time"))
+
+
+def test_a_whole_day_is_done(migrated: Run) -> None:
+    seal(migrated, list(day()))
+    line = checklist(read_facts(migrated.folder))[7]
+    assert line.state == "done"
+    assert line.evidence[0].startswith("Watched for 24 h from 22 November 2026, 00:00:00 UTC")
+
+
+def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
+    series = [look for i, look in enumerate(day()) if not 100 < i < 200]
+    assert sum_up(series, 86_400.0).watched_seconds == pytest.approx(86_400 - 100 * 300 + 300)
+    seal(migrated, series)
+    line = checklist(read_facts(migrated.folder))[7]
+    assert line.state == "not done"
+    assert line.evidence[-1] == "The specification asks for 24 h."
+
+
+@pytest.mark.parametrize(
+    "amiss",
+    [
+        {"log_lines": 1, "log_samples": ("ERROR",)},
+        {"health": Answer(0.0, 500, False, "500 instead of 200")},
+        {"violations": {"references_to_nothing": 1}},
+    ],
+)
+def test_a_day_in_which_something_was_amiss_failed(migrated: Run, amiss: dict[str, object]) -> None:
+    seal(migrated, [*day(), look_at(1445, **amiss)])
+    assert checklist(read_facts(migrated.folder))[7].state == "failed"
+
+
+def test_the_picture_tells_what_was_seen() -> None:
+    from runbook.report.monitoring_chart import monitoring_chart
+
+    assert monitoring_chart([]) == ""
+    quiet = monitoring_chart(list(day()))
+    assert "Rows without organization: well" in quiet
+    assert 'class="amiss"' not in quiet
+    loud = monitoring_chart([*day(), look_at(1445, log_lines=7)])
+    assert "Log lines that match: 7, in 1 look" in loud
+    assert ">7</text>" in loud
+    assert loud.count('class="amiss"') == 1
+    assert "<script" not in monitoring_chart([look_at(0, violations={"<script>": 1})])
