@@ -22,7 +22,7 @@ LONGEST_NAME = 30
 
 _CELL = "padding:.3em .45em;vertical-align:top;"
 _NAME = _CELL + "text-align:left;white-space:pre-line;"
-_TEXT = _NAME + "overflow-wrap:anywhere;max-width:34em;"
+_TEXT = _NAME + "overflow-wrap:anywhere;min-width:8em;max-width:34em;"
 _NUMBER = _CELL + "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;"
 _CODE = _CELL + "text-align:left;font-family:monospace;word-break:break-all;min-width:17em;"
 
