@@ -28,7 +28,7 @@ check: .venv/ready
 
 # JupyterLab on the notebooks, with a sample database where their parameters look for one.
 lab: .venv/ready sample/sample.db
-	cd notebooks && ../.venv/bin/jupyter lab $(ARGS)
+	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_preflight.ipynb $(ARGS)
 
 # The faults of tests/faults in full: hundreds of kills.
 faults: .venv/ready
