@@ -1,0 +1,29 @@
+"""A database of 100,000 users and 300,000 projects migrates ten times out of ten."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runbook.migration import migrate
+from runbook.plan import Plan
+from runbook.sample import make_sample
+from runbook.targets.sqlite import SqliteTarget
+from tests.conftest import connected
+
+
+@pytest.mark.slow
+def test_ten_times_out_of_ten(tmp_path: Path) -> None:
+    made = make_sample(tmp_path / "sample.db", users=100_000, projects=300_000)
+    expected = made.users - made.users_without_projects
+    for attempt in range(10):
+        path = Path(shutil.copy(made.path, tmp_path / "app.db"))
+        record = migrate(SqliteTarget(path), Plan(), f"run {attempt}", made.path)
+        assert record.committed
+        with connected(path) as connection:
+            (slugs,) = connection.execute(
+                "SELECT count(DISTINCT slug) FROM organizations"
+            ).fetchone()
+        assert slugs == expected
