@@ -28,7 +28,7 @@ check: .venv/ready
 
 # JupyterLab on the notebooks, with a sample database where their parameters look for one.
 lab: .venv/ready sample/sample.db
-	cd notebooks && ../.venv/bin/jupyter lab $(ARGS)
+	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_preflight.ipynb $(ARGS)
 
 # The faults of tests/faults in full: hundreds of kills.
 faults: .venv/ready
@@ -48,8 +48,9 @@ browser:
 	  echo "Chromium is missing and cannot be installed from here: its tests will be skipped."
 
 # Node and wrangler for the tests of D1; without them they are skipped and say so.
-d1:
-	@true
+d1: .venv/ready
+	@.venv/bin/python -m runbook.targets.d1_setup || \
+	  echo "The tests of D1 will be skipped."
 
 # requirements.txt anew, from what .venv holds.
 pins:

@@ -37,10 +37,10 @@ def open_run(
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
         return _reopen(folder, database, plan)
-    if folder is not None and not database:
-        raise BadInput(
-            f"There is no run in {folder}; check the folder's name, or begin a run there by naming "
-            "its database as well."
+    if not database and folder is not None:
+        raise RunFolderError(
+            f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
+            "--database to begin a run there."
         )
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")

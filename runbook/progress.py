@@ -52,7 +52,8 @@ class Bar:
                 unit_scale=total > 10_000,
                 file=self._stream,
             )
-        self._bar.update(done - self._bar.n)
+        if not self._bar.update(done - self._bar.n):  # it drew nothing: too soon after the last
+            self._bar.refresh()
 
     def close(self) -> None:
         """Takes the bar away."""

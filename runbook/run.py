@@ -373,6 +373,7 @@ class Run:
         line = json.dumps({"at": now(), "stage": stage, "event": event, **details})
         with (
             contextlib.suppress(OSError),
+            private(),
             (self.folder / "log.jsonl").open("a+b", buffering=0) as file,
         ):
             torn = (

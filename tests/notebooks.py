@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         copied = stage_folder(Path(scratch))
         for notebook in sorted(copied.glob("*.ipynb")):
-            command = ["-m", "jupyter", "execute", "--log-level=ERROR", "--inplace", notebook.name]
+            command = ["-m", "jupyter", "execute", "--inplace", notebook.name]
             subprocess.run([sys.executable, *command], cwd=copied, env=environment(), check=True)
             tidy(notebook)
             shutil.copy(notebook, NOTEBOOKS / notebook.name)

@@ -153,6 +153,10 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
     Raises:
         RunFolderError: there is no run in this folder, or its `run.json` is damaged.
     """
+    if not (run_dir / "run.json").exists():
+        raise RunFolderError(
+            f"{run_dir} is not a run folder (it holds no run.json); check --run-dir."
+        )
     info = map_text(read_sealed(run_dir / "run.json"), visible)
     damage: list[str] = []
 

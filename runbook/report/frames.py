@@ -73,8 +73,10 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
     """What may change: rows predicted, and rows that each witness saw."""
     rows = list(lines)
     witnesses = [w for w in WITNESSES if any(w in line.seen for line in rows)]
+    # Beside several witnesses there is no room to say why; 01_preflight has said it.
+    explained = len(witnesses) < 2
     return table(
-        ("table", "change", "column", "predicted", *witnesses, "allowed", "why"),
+        ("table", "change", "column", "predicted", *witnesses, "allowed", *["why"][:explained]),
         (
             (
                 line.table,
@@ -83,7 +85,7 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
                 line.predicted,
                 *(line.seen.get(w) for w in witnesses),
                 line.allowed,
-                line.rule,
+                *[line.rule][:explained],
             )
             for line in rows
         ),

@@ -14,7 +14,7 @@ NOTHING = "nothing found"
 """What a table without rows says, unless it was told something better."""
 
 MOST_ROWS = 200
-WIDEST = 60
+WIDEST = 400
 """Characters of a cell in a terminal; a notebook wraps them instead."""
 
 LONGEST_NAME = 30
@@ -22,7 +22,7 @@ LONGEST_NAME = 30
 
 _CELL = "padding:.3em .45em;vertical-align:top;"
 _NAME = _CELL + "text-align:left;white-space:pre-line;"
-_TEXT = _NAME + "overflow-wrap:anywhere;max-width:34em;"
+_TEXT = _NAME + "overflow-wrap:anywhere;min-width:8em;max-width:34em;"
 _NUMBER = _CELL + "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;"
 _CODE = _CELL + "text-align:left;font-family:monospace;word-break:break-all;min-width:17em;"
 

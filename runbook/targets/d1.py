@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +134,7 @@ class D1Target:
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._replica: Path | None = None
         self._bookmark = ""
 
@@ -245,11 +247,6 @@ class D1Target:
             Refused: D1 refused it and rolled it back, or did not run it.
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
-        if not isinstance(script, Script):
-            raise Refused(
-                "D1 holds no transaction open, so no script can be made inside one; this database "
-                "cannot be changed in this way."
-            )
         began = time.perf_counter()
         made: list[Script] = []
 
@@ -480,8 +477,9 @@ class D1Target:
         a replica, kept as long as nothing is written.
         """
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="runbook-d1-")
-        to = Path(self._folder.name) / "replica.db"
+            self._folder = Path(tempfile.mkdtemp(prefix="runbook-d1-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        to = self._folder / "replica.db"
         if self._local:
             to.unlink(missing_ok=True)
             copy_state(self._wrangler.state_file, to, self._config.migrations_table)

@@ -111,7 +111,7 @@ def test_the_folder_has_vanished(database: Path, tmp_path: Path) -> None:
     assert state(database) == before
     code, output = call("runbook", "rollback", "--run-dir", str(run.folder), "--yes")
     assert (code, output.count("\n")) == (2, 1)
-    assert "There is no run in" in output
+    assert "is not a run folder" in output
 
 
 def test_the_folder_vanishes_before_the_proof_is_kept(database: Path, tmp_path: Path) -> None:

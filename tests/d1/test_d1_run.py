@@ -1,0 +1,272 @@
+"""Whole runs on a D1 database: there, back, and there again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import Blocked, OutcomeUnknown, Refused, RunbookError
+from runbook.run import Run
+from runbook.sample import make_sample
+from runbook.stages.migrate import migrate
+from runbook.stages.preflight import preflight
+from runbook.stages.rollback import rollback
+from runbook.stages.verify import verify
+from runbook.targets import open_target, wrangler
+from runbook.targets.d1 import D1Target
+from runbook.targets.d1_setup import Tool
+
+from .apps import YES, ask, complete, dump, load, prepare, start
+from .conftest import TOKEN, StandIn
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CHINOOK = """
+[migration]
+name = "0003_organizations"
+[users]
+table = "Customer"
+key = "CustomerId"
+email = "Email"
+[[resources]]
+table = "Invoice"
+owner = "CustomerId"
+"""
+NORTHWIND = """
+[migration]
+name = "0003_organizations"
+[users]
+table = "Customers"
+key = "CustomerID"
+[[resources]]
+table = "Orders"
+owner = "CustomerID"
+"""
+
+
+@pytest.fixture
+def shop(app: Path, tool: Tool, tmp_path: Path) -> Path:
+    """An app with a small sample in it."""
+    make_sample(tmp_path / "sample.db", users=40, projects=200)
+    load(app, tmp_path / "sample.db")
+    return app
+
+
+def there_and_back(app: Path, folder: Path, plan: Path | None = None) -> None:
+    before = dump(app)
+    files = sorted((app / "migrations").iterdir())
+    run = complete(app, folder / "first", plan=plan)
+    assert dump(app) != before
+    assert rollback(run, YES).done
+    assert dump(app) == before
+    assert sorted((app / "migrations").iterdir()) == files
+    complete(app, folder / "second", plan=plan)
+
+
+def test_sample_there_and_back(shop: Path, tmp_path: Path) -> None:
+    there_and_back(shop, tmp_path)
+
+
+@pytest.mark.slow
+def test_an_app_without_earlier_migrations(app: Path, tool: Tool, tmp_path: Path) -> None:
+    make_sample(tmp_path / "sample.db", users=10, projects=30)
+    load(app, tmp_path / "sample.db", earlier=False)
+    there_and_back(app, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_full_sample(app: Path, tool: Tool, tmp_path: Path) -> None:
+    make_sample(tmp_path / "sample.db", users=2000, projects=20_000)
+    load(app, tmp_path / "sample.db")
+    there_and_back(app, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "plan"), [("chinook", CHINOOK), ("northwind", NORTHWIND)])
+def test_public_databases(app: Path, tool: Tool, tmp_path: Path, name: str, plan: str) -> None:
+    database = SHARED / f"{name}.db"
+    if not database.exists():
+        pytest.skip(f"the public database {name} is not beside the project")
+    load(app, database)
+    (tmp_path / "plan.toml").write_text(plan)
+    there_and_back(app, tmp_path, tmp_path / "plan.toml")
+
+
+def test_the_migration_is_a_file_that_wrangler_knows(shop: Path, tmp_path: Path) -> None:
+    run = complete(shop, tmp_path / "run")
+    name = f"{run.info.plan.migration.name}.sql"
+    text = (shop / "migrations" / name).read_text()
+    assert "BEGIN IMMEDIATE" not in text
+    assert "COMMIT" not in text
+    assert ask(shop, "SELECT name FROM d1_migrations ORDER BY id")[-1] == (name,)
+    assert not ask(shop, "SELECT 1 FROM sqlite_schema WHERE name = 'runbook_guard'")
+
+
+@pytest.mark.slow
+def test_a_guard_aborts_the_file_for_whoever_applies_it(shop: Path, tmp_path: Path) -> None:
+    """Applied with wrangler alone, after somebody has added a trigger that makes users."""
+    run = complete(shop, tmp_path / "run")
+    file = shop / "migrations" / f"{run.info.plan.migration.name}.sql"
+    text = file.read_text()
+    rollback(run, YES)
+    file.write_text(text)
+    ask(
+        shop,
+        "CREATE TRIGGER more AFTER UPDATE ON projects BEGIN"
+        " INSERT OR IGNORE INTO users (id, email) VALUES ('more', 'more@example.com'); END",
+    )
+    before = dump(shop)
+    with pytest.raises(Refused, match="CHECK constraint failed: rows_lost_or_gained"):
+        wrangler.Wrangler(shop / "wrangler.toml", "app-db", local=True).migrations_apply("it")
+    assert dump(shop) == before
+
+
+def test_hazards_of_d1(shop: Path, tmp_path: Path) -> None:
+    (shop / "migrations" / "0004_other.sql").write_text("CREATE TABLE other (a);\n")
+    (shop / "migrations" / "0005_add_organizations_backfill.sql").write_text("SELECT 1;\n")
+    ask(shop, "CREATE TABLE big (n INTEGER)")
+    ask(shop, "INSERT INTO big VALUES (9007199254740993)")
+    with pytest.raises(Blocked) as caught:
+        preflight(start(shop, tmp_path / "run"))
+    found = {(h.code, h.subject) for h in caught.value.record.hazards}  # type: ignore[attr-defined]
+    assert ("d1_pending_migrations", "migrations") in found
+    assert ("d1_file_in_the_way", "0005_add_organizations_backfill.sql") in found
+    assert ("d1_big_integers", "big.n") in found
+    assert ("d1_virtual_tables", "project_search") in found
+
+
+def test_more_resources_than_d1_takes_are_found_beforehand(shop: Path, tmp_path: Path) -> None:
+    """If the script does not suit D1's engine, preflight says so and nothing is changed."""
+    plan = ""
+    for n in range(6):
+        ask(shop, f"CREATE TABLE extra_{n} (id TEXT PRIMARY KEY, owner_id TEXT)")
+        plan += f'[[resources]]\ntable = "extra_{n}"\nowner = "owner_id"\n'
+    (tmp_path / "plan.toml").write_text(plan)
+    try:
+        preflight(start(shop, tmp_path / "run", plan=tmp_path / "plan.toml"))
+    except Blocked as error:
+        assert "refuses the migration" in str(error)  # noqa: PT017 (either way is right)
+    assert not ask(shop, "SELECT 1 FROM sqlite_schema WHERE name = 'organizations'")
+
+
+def test_an_empty_database_is_not_the_one(app: Path, tool: Tool, tmp_path: Path) -> None:
+    with pytest.raises(RunbookError, match="has no tables; see that its id"):
+        start(app, tmp_path / "run")
+
+
+def test_a_write_after_the_snapshot_stops_the_migration(shop: Path, tmp_path: Path) -> None:
+    run = prepare(shop, tmp_path / "run")
+    ask(shop, "UPDATE projects SET name = upper(name) WHERE id = (SELECT max(id) FROM projects)")
+    before = dump(shop)
+    with pytest.raises(Refused, match="written to since the snapshot"):
+        migrate(run, YES)
+    assert dump(shop) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tasks SET title = title || ' ' WHERE id = 1",
+        "UPDATE audit_log SET detail = 1.0 WHERE id = (SELECT max(id) FROM audit_log)",
+        "UPDATE projects SET organization_id = (SELECT max(id) FROM organizations)"
+        " WHERE id = (SELECT min(id) FROM projects)",
+        "DELETE FROM organization_memberships WHERE id = (SELECT min(id) FROM organizations)"
+        " OR rowid = 1",
+    ],
+)
+def test_a_planted_change_is_found(shop: Path, tmp_path: Path, change: str) -> None:
+    run = prepare(shop, tmp_path / "run")
+    migrate(run, YES)
+    ask(shop, change)
+    assert verify(run).verdict == "fail"
+
+
+@pytest.mark.slow
+def test_a_rollback_does_not_run_over_later_writes(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write between the look and the rollback trips the guard of the file."""
+    run = complete(shop, tmp_path / "run")
+    original = wrangler.Wrangler.execute_file
+
+    def write_first(self: wrangler.Wrangler, path: Path, doing: str) -> None:
+        ask(shop, "INSERT INTO tags VALUES ((SELECT min(id) FROM projects), 'late')")
+        original(self, path, doing)
+
+    monkeypatch.setattr(wrangler.Wrangler, "execute_file", write_first)
+    with pytest.raises(Refused, match="written_to_since_it_was_looked_at"):
+        rollback(run, YES)
+    assert ask(shop, "SELECT count(*) FROM runbook_ledger") == [(1,)]
+    assert ask(shop, "SELECT count(*) FROM tags WHERE tag = 'late'") == [(1,)]
+
+
+def test_options_are_checked(shop: Path) -> None:
+    with pytest.raises(RunbookError, match="pass --local or --remote"):
+        open_target("d1:app-db", {"wrangler_config": str(shop / "wrangler.toml")})
+    with pytest.raises(RunbookError, match="no option 'wher'"):
+        open_target("d1:app-db", {"wher": "local"})
+
+
+@pytest.fixture
+def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The shop's database as a remote one."""
+    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
+    monkeypatch.setattr("runbook.targets.d1.REMOTE_PATIENCE", 1.0)
+    return standin
+
+
+@pytest.mark.slow
+def test_remote_there_and_back(shop: Path, cloud: StandIn, tmp_path: Path) -> None:
+    before = dump(shop)
+    run = complete(shop, tmp_path / "run", where="remote")
+    assert rollback(run, YES).done
+    assert dump(shop) == before
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert TOKEN.encode() not in path.read_bytes(), path
+
+
+def remote_run(shop: Path, folder: Path) -> Run:
+    """A run of the remote database up to its snapshot."""
+    return prepare(shop, folder, where="remote")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "happened"), [("drop after", True), ("429", False)])
+def test_an_unknown_outcome_is_looked_at_and_decided(
+    shop: Path, cloud: StandIn, tmp_path: Path, kind: str, happened: bool
+) -> None:
+    run = remote_run(shop, tmp_path / "run")
+    before = dump(shop)
+    cloud.fault("query", kind, match="CREATE TABLE runbook_guard")
+    if happened:
+        assert migrate(run, YES).committed
+    else:
+        with pytest.raises(Refused, match="D1 did not run the migration"):
+            migrate(run, YES)
+        assert [line for line in dump(shop) if "d1_migrations" not in line] == [
+            line for line in before if "d1_migrations" not in line
+        ]
+        assert not list((shop / "migrations").glob("0005*"))
+    sent = cloud.requests("query", match="CREATE TABLE runbook_guard")
+    assert len(sent) == 1
+
+
+@pytest.mark.slow
+def test_half_a_migration_is_named(
+    shop: Path, cloud: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should a service ever run only a part of the batch, it is neither before nor after."""
+    run = remote_run(shop, tmp_path / "run")
+    cloud.fault("query", "drop before", match="CREATE TABLE runbook_guard")
+    original = D1Target._settled
+
+    def half(self: D1Target, *arguments: object, **options: object) -> bool:
+        cloud.query("CREATE TABLE organizations (id TEXT)")
+        return original(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(D1Target, "_settled", half)
+    with pytest.raises(OutcomeUnknown, match="of its tables there are organizations"):
+        migrate(run, YES)
