@@ -70,7 +70,7 @@ class SqliteTarget:
                 copy_database(source, to, progress)
         except sqlite3.OperationalError as error:
             to.unlink(missing_ok=True)
-            raise _refusal(error, self.path, "copying it") from error
+            raise _refusal(error, self.path, f"copying it to {to}") from error
         except OSError as error:
             to.unlink(missing_ok=True)
             raise Refused(

@@ -56,7 +56,7 @@ def test_no_success_without_a_record(source: str, run: Run, tmp_path: Path) -> N
     assert run.record("preflight") is None
 
 
-@pytest.mark.parametrize("source", LIES.values(), ids=LIES.keys())
+@pytest.mark.parametrize("source", [LIES["the kernel dies"], LIES["sys.exit(0)"]])
 def test_an_earlier_record_is_no_success(source: str, run: Run, tmp_path: Path) -> None:
     """A report stands there already; the new one was never written."""
     to_the_end(run)
