@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from runbook.migration import migrate
 from runbook.plan import Plan, Triggers, read_plan
 from runbook.records import Assessment, RollbackRecord
 from runbook.reversal import assess, restore_backup, roll_back
-from runbook.sql import SqlFile, sql_files
+from runbook.sql import sql_files
 from runbook.targets.sqlite import SqliteTarget
 from tests.conftest import PLANS, connected, dump, execute
 
@@ -469,10 +470,7 @@ def test_a_fault_in_the_script_is_caught_before_the_commit(
         "UPDATE projects SET name = 'edited' WHERE rowid = 1",
         f"UPDATE projects SET updated_at = '{LATER}' WHERE rowid = 2",
     )
-    files = [
-        SqlFile(f.name, f.title, f.why, f.for_each, f.when, f.columns, f.body.replace(old, new))
-        for f in sql_files("rollback")
-    ]
+    files = [dataclasses.replace(f, body=f.body.replace(old, new)) for f in sql_files("rollback")]
     assert [f.body for f in files] != [f.body for f in sql_files("rollback")]
     monkeypatch.setattr("runbook.reversal_script.sql_files", lambda folder: files)
     now = dump(migrated.path)
