@@ -5,7 +5,7 @@ DB ?=
 PLAN ?=
 ARGS ?=
 
-.PHONY: run test check lab faults bench notebooks pins browser d1 clean
+.PHONY: run test test-d1 check lab faults bench notebooks pins browser d1 clean
 
 # The main job: on a fresh sample database, or on yours with DB=app.db PLAN=plan.toml.
 run: .venv/ready
@@ -17,9 +17,13 @@ else
 	$(RUNBOOK) run --database "$(DB)" $(if $(PLAN),--plan "$(PLAN)") $(ARGS)
 endif
 
-# All tests, the browser and D1 included where they can be had (see browser and d1).
-test: .venv/ready browser d1
-	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+# All tests but those of D1, the browser included where it can be had.
+test: .venv/ready browser
+	.venv/bin/python -m pytest -n auto --dist loadgroup --ignore tests/d1 $(ARGS)
+
+# The tests of D1, on the real engine; they take several minutes.
+test-d1: .venv/ready d1
+	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .
