@@ -9,24 +9,23 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook.errors import RunbookError, RunFolderError, named
 from runbook.executed import keep_notebook
 from runbook.files import private
+from runbook.forks import warm_up
 from runbook.progress import watched
 from runbook.run import Run, StageRecord, file_stem
 
+if TYPE_CHECKING:
+    from runbook.kernels import Kernels
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-
-KERNEL = "python3"
-"""The kernel of the environment that runs us: jupyter_client puts in its interpreter."""
-
 
 CELL_SECONDS: int | None = None
 """A cell may take as long as it likes: a migration's time depends on the database alone."""
@@ -34,61 +33,16 @@ CELL_SECONDS: int | None = None
 INTERRUPT_SECONDS = 30.0
 """How long an interrupted stage may take to roll back before its kernel is killed."""
 
-WARM_UP = "import runbook.notebook, runbook.report.frames"
-"""What every notebook imports first, done while the kernel waits for its notebook."""
-
-
-class Kernels:
-    """Kernels that start while something else runs: a start costs about a second."""
-
-    def __init__(self, log: Path) -> None:
-        self._waiting: list[Any] = []
-        self._log = log
-        self._started = 0
-        self._sockets = tempfile.TemporaryDirectory(prefix="runbook-")
-
-    def start(self) -> None:
-        """Starts one more kernel and does not wait for it."""
-        from jupyter_client.manager import AsyncKernelManager
-        from nbclient.util import run_sync
-
-        # Sockets in a folder that no other account can enter, rather than TCP ports.
-        self._started += 1
-        place = Path(self._sockets.name) / str(self._started)
-        manager = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
-        with private(), self._log.open("ab") as log:
-            run_sync(manager.start_kernel)(
-                extra_arguments=[f"--IPKernelApp.exec_lines={WARM_UP}"],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
-                stdout=log,
-                stderr=log,
-            )
-        self._waiting.append(manager)
-
-    def take(self) -> Any:
-        """A kernel that was started earlier, or one started now."""
-        if not self._waiting:
-            self.start()
-        return self._waiting.pop(0)
-
-    def close(self) -> None:
-        """Ends the kernels that nobody took."""
-        while self._waiting:
-            end(self._waiting.pop())
-        self._sockets.cleanup()
-
-
-def end(manager: Any) -> None:
-    """Ends a kernel; one that is dead already is no error."""
-    from nbclient.util import run_sync
-
-    with contextlib.suppress(Exception):
-        run_sync(manager.shutdown_kernel)(now=True)
-
 
 @contextlib.contextmanager
 def kernels(log: Path) -> Iterator[Kernels]:
     """Kernels for the time of the context; what they print goes to the file `log`."""
+    warm_up()  # while this process imports what a driver needs
+    # nbformat checks notebooks with jsonschema, which would build a grammar of IRIs (1.6 s) that no
+    # notebook needs; without that package it does without.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from runbook.kernels import Kernels
+
     pool = Kernels(log)
     try:
         yield pool
@@ -122,7 +76,7 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
             problem = error
             run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
         finally:
-            end(manager)
+            pool.end(manager)
         _keep(run, executed)
     check(run, stage, earlier=earlier, problem=problem)
 
@@ -213,9 +167,6 @@ def _keep(run: Run, executed: Path) -> None:
 
 
 def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
-    # nbformat checks notebooks with jsonschema, which would build a grammar of IRIs (1.6 s) that no
-    # notebook needs; without that package it does without.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import papermill
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
@@ -235,14 +186,7 @@ def _papermill(source: Path, output: Path, parameters: Mapping[str, object], man
             output,
             parameters=dict(parameters),
             engine_name="runbook",
-            kernel_name=KERNEL,
+            kernel_name=manager.kernel_name,
             progress_bar=False,
             log_output=False,
         )
-
-
-def _import_path() -> list[str]:
-    """Where the kernel finds this very package, whatever folder it starts in."""
-    here = str(Path(__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH", "")
-    return [here, *filter(None, inherited.split(os.pathsep))] if here in sys.path else [here]

@@ -34,14 +34,24 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), inherited]))}
 
 
+def hear_interrupts() -> None:
+    """What a process does by default about SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Starts `python -m arguments` with its output to be read."""
+    """Starts `python -m arguments` with its output to be read.
+
+    A shell that runs the tests in the background lets them ignore interrupts; a process that we
+    start does not inherit that.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=options.pop("env", environment()),
+        preexec_fn=hear_interrupts,
         **options,
     )
 
@@ -142,6 +152,11 @@ def children(pid: int) -> set[int]:
             if int(fields[1]) == pid:
                 found.add(int(entry.name))
     return found
+
+
+def kernels_of(driver: int) -> set[int]:
+    """The kernels of a driver: forks of the fork server, which is its child."""
+    return {kernel for child in children(driver) for kernel in children(child)}
 
 
 def alive(pid: int) -> bool:

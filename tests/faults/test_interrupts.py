@@ -18,9 +18,10 @@ import pytest
 from runbook.lock import held
 from tests.faults.harness import (
     call,
-    children,
     environment,
     finish,
+    hear_interrupts,
+    kernels_of,
     ledger,
     log_lines,
     make_database,
@@ -51,6 +52,12 @@ def wait_for(folder: Path, stage: str, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+def at_a_terminal() -> None:
+    """The standard input becomes the controlling terminal, from which interrupts come."""
+    hear_interrupts()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @pytest.mark.parametrize(("key", "said"), [(b"\x03", "Interrupted"), (b"\x04", "nobody was there")])
 def test_at_the_prompt(key: bytes, said: str, prepared: tuple[Path, Path]) -> None:
     database, folder = prepared
@@ -64,7 +71,7 @@ def test_at_the_prompt(key: bytes, said: str, prepared: tuple[Path, Path]) -> No
         stderr=theirs,
         env=environment(),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=at_a_terminal,
     )
     os.close(theirs)
     seen = b""
@@ -82,7 +89,7 @@ def test_at_the_prompt(key: bytes, said: str, prepared: tuple[Path, Path]) -> No
         assert word in seen, seen
 
     read_until(b"Type its name")
-    kernels = children(process.pid)
+    kernels = kernels_of(process.pid)
     os.write(ours, key)
     read_until(said.encode())
     assert process.wait(timeout=90) == 1
@@ -99,7 +106,7 @@ def test_while_the_migration_waits_for_the_lock(prepared: tuple[Path, Path]) -> 
     with another(database, "hold", 120):
         process = start(*runbook("run", folder, database))
         wait_for(folder, "migrate", process)
-        kernels = children(process.pid)
+        kernels = kernels_of(process.pid)
         time.sleep(0.5)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)

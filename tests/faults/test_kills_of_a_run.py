@@ -19,8 +19,8 @@ from tests.faults.harness import (
     Reference,
     Tally,
     call,
-    children,
     finish,
+    kernels_of,
     kill,
     ledger,
     log_lines,
@@ -62,7 +62,7 @@ def hurt(
     if process.poll() is not None:
         finish(process)
         return False
-    kernels = children(process.pid)
+    kernels = kernels_of(process.pid)
     if victim in ("kernel", "both") and not kernels:
         victim = "both"
     if victim != "driver":
