@@ -320,9 +320,13 @@ class _Look:
             return assigned, "FALSE"
         kind = self.shape.format_of(resource)
         now = self._now(timestamps.write_sql(kind, "applied_at"))
-        at = f"{row}.{quote_name(resource.updated_at)}"
+        # The unary plus takes the column's affinity away: no text is then equal to a number.
+        at = f"+{row}.{quote_name(resource.updated_at)}"
+        wrong = f"{at} IS NOT {now} COLLATE BINARY"
         written = timestamps.storage_class(kind)
-        return assigned, f"{at} IS NOT {now} COLLATE BINARY OR typeof({at}) <> '{written}'"
+        if written != "text":  # 5 = 5.0
+            wrong += f" OR typeof({at}) <> '{written}'"
+        return assigned, wrong
 
     def _by_rule(
         self,

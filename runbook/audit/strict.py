@@ -437,17 +437,18 @@ def _differs(old: Column, new: Column) -> str:
     about four times as fast. Only an integer and a real can be equal under IS and yet of two
     storage classes, so `typeof` is not called before the difference, which is then zero, turns
     out to be a real: (0 + 1) / 2 is 0, (0.0 + 1) / 2 is 0.5, which is true. The unary plus takes
-    the column's affinity away. A REAL column yields reals only and stores -0.0 as 0.0.
+    the column's affinity away. A REAL column yields reals only and stores -0.0 as 0.0; a TEXT column
+    yields no numbers (https://www.sqlite.org/datatype3.html#type_affinity).
     """
     a, b = f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"
     unequal = f"+{a} IS NOT +{b} COLLATE BINARY"
     affinities = {old.affinity, new.affinity}
-    if affinities == {"REAL"}:
+    if affinities in ({"REAL"}, {"TEXT"}):
         return unequal
     signs = f"{a} = 0.0 COLLATE BINARY AND atan2(0.0, {a}) <> atan2(0.0, {b})"
     exact = f"(typeof({a}) <> typeof({b}) OR ({signs}))"
     is_real = f"({a} - {b} + 1) / 2"
-    # All numbers sort before all text: this spares text columns the arithmetic.
+    # All numbers sort before all text: this spares texts in other columns the arithmetic.
     is_number = "" if affinities == {"NUMERIC"} else f"+{a} < '' COLLATE BINARY AND "
     return f"({unequal} OR ({is_number}{is_real} AND {exact}))"
 
