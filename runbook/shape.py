@@ -55,15 +55,18 @@ class Shape:
         )
 
 
-def look(connection: sqlite3.Connection, plan: Plan, schema: str = "main") -> Shape:
+def look(
+    connection: sqlite3.Connection, plan: Plan, schema: str = "main", *, uniform: bool = False
+) -> Shape:
     """The shape of the database's `schema`, for the tables and columns that the plan names.
 
     Formats that are mixed or unknown are left out: preflight reports them, and the plan decides.
+    `uniform` says that it has just done so, and that the first value of a column tells them all.
     """
     key_type, key_class = _key(connection, plan, schema)
     formats = {}
     for resource in plan.resources:
-        found = formats_found(connection, resource, schema)
+        found = formats_found(connection, resource, schema, uniform=uniform)
         if len(found) == 1 and "unknown" not in found:
             formats[resource.table] = next(iter(found))
     names = [plan.users.table, *(r.table for r in plan.resources)]
@@ -78,9 +81,16 @@ def look(connection: sqlite3.Connection, plan: Plan, schema: str = "main") -> Sh
 
 
 def formats_found(
-    connection: sqlite3.Connection, resource: Resource, schema: str = "main"
+    connection: sqlite3.Connection,
+    resource: Resource,
+    schema: str = "main",
+    *,
+    uniform: bool = False,
 ) -> dict[str, int]:
-    """Format to number of rows for the resource's `updated_at`; NULLs are not counted."""
+    """Format to number of rows for the resource's `updated_at`; NULLs are not counted.
+
+    Where the column is known to be `uniform`, only its first value is looked at, and counted.
+    """
     if resource.updated_at is None:
         return {}
     table = f"{quote_name(schema)}.{quote_name(resource.table)}"
@@ -91,6 +101,8 @@ def formats_found(
     ).fetchone()
     if first is None:
         return {}
+    if uniform:
+        return {first[0]: 1}
     if first[0] != "unknown":
         # Nearly always one format fills the column: asking for that one takes half the time.
         values, matching = connection.execute(

@@ -25,10 +25,19 @@ MIGRATION_INDEXES = (
 
 
 def declare(
-    connection: sqlite3.Connection, plan: Plan, shape: Shape, before: str = "main"
+    connection: sqlite3.Connection,
+    plan: Plan,
+    shape: Shape,
+    before: str = "main",
+    *,
+    organizations: int | None = None,
 ) -> tuple[FootprintLine, ...]:
-    """The footprint of `plan`, with the numbers of rows that schema `before` predicts."""
-    organizations = expected_organizations(connection, plan, shape, before)
+    """The footprint of `plan`, with the numbers of rows that schema `before` predicts.
+
+    `organizations` is how many the plan makes, where that was counted already.
+    """
+    if organizations is None:
+        organizations = expected_organizations(connection, plan, shape, before)
     owners = (
         "one personal organization for each user"
         if plan.organizations.scope == "all_users"

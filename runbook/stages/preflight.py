@@ -33,8 +33,10 @@ def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
     if not record.blocked:
         progress("Prediction", 1, 2)
         with target.reading() as connection:
-            shape = look(connection, plan)
-            record = PreflightRecord(hazards, declare(connection, plan, shape), advice)
+            # Nothing blocks, so a column of two formats is one that the plan decides about.
+            shape = look(connection, plan, uniform=True)
+            footprint = declare(connection, plan, shape, organizations=int(advice["organizations"]))
+            record = PreflightRecord(hazards, footprint, advice)
     progress("Done", 2, 2)
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:

@@ -1,0 +1,166 @@
+"""The rehearsal predicts: what it found on its copy is what then happens, and nothing is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from runbook.audit.equal import differences
+from runbook.errors import RunbookError
+from runbook.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
+from runbook.run import Run
+from runbook.sample import make_sample
+from runbook.stages import migrate, preflight, rehearse, snapshot, verify
+from tests.conftest import PLANS, connected
+from tests.integration.runs import agreed, begin
+from tests.integration.test_shapes import KEYS, PLAN, TIMES, make
+from tests.notebooks import environment
+
+Before = tuple[str, int, str]
+
+
+def rehearsed_and_done(database: Path, folder: Path, plan: Path | str = "") -> Run:
+    """A run with everything from preflight to verify, the rehearsal included."""
+    run = begin(database, folder, plan)
+    preflight.preflight(run)
+    rehearse.rehearse(run)
+    snapshot.snapshot(run)
+    migrate.migrate(run, agreed(run))
+    verify.verify(run)
+    return run
+
+
+def assert_predicted(run: Run) -> None:
+    """Steps, rows, and every digest but for the run's own time are what the rehearsal said."""
+    said = run.result("rehearse", RehearseRecord)
+    done, seen = run.result("migrate", MigrateRecord), run.result("verify", VerifyRecord)
+    assert [(s.name, s.rows) for s in said.steps] == [(s.name, s.rows) for s in done.steps]
+    assert {d.table: (d.rows, d.timeless) for d in said.digests} == {
+        d.table: (d.rows, d.timeless) for d in seen.digests
+    }
+    assert all(d.timeless for d in seen.digests)
+    assert [(f.table, f.change, f.column, dict(f.seen)) for f in said.footprint] == [
+        (f.table, f.change, f.column, dict(f.seen)) for f in seen.footprint
+    ]
+    predicted = run.result("preflight", PreflightRecord)
+    rows = {(f.table, f.change, f.column): f.predicted for f in predicted.footprint}
+    for line in seen.footprint:
+        expected = rows[line.table, line.change, line.column]
+        if expected is not None:
+            assert set(line.seen.values()) == {expected}, line
+
+
+def test_the_sample(sample: Path, tmp_path: Path) -> None:
+    assert_predicted(rehearsed_and_done(sample, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", ["chinook", "northwind"])
+def test_public_databases(name: str, public: Callable[[str], Path], tmp_path: Path) -> None:
+    database = public(name)
+    assert_predicted(rehearsed_and_done(database, tmp_path / "run", PLANS / f"{name}.toml"))
+
+
+@pytest.mark.parametrize(("key", "time"), list(zip(KEYS, [*TIMES, "text"], strict=True)))
+@pytest.mark.parametrize("suffix", ["", "STRICT, WITHOUT ROWID"])
+def test_every_shape(key: str, suffix: str, time: str, tmp_path: Path) -> None:
+    database, plan = tmp_path / "app.db", tmp_path / "plan.toml"
+    make(database, key, suffix, time, "UTF-8", "DELETE")
+    plan.write_text(PLAN)
+    assert_predicted(rehearsed_and_done(database, tmp_path / "run", plan))
+
+
+def test_a_database_that_was_written_to_is_not_what_was_predicted(
+    sample: Path, tmp_path: Path
+) -> None:
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    rehearse.rehearse(run)
+    with connected(sample) as connection:
+        connection.execute("UPDATE projects SET name = name || '!' WHERE rowid = 1")
+    snapshot.snapshot(run)
+    migrate.migrate(run, agreed(run))
+    verify.verify(run)
+    with pytest.raises(AssertionError):
+        assert_predicted(run)
+
+
+def photograph(database: Path) -> dict[str, Before]:
+    """Every file beside the database, with its bytes and its time of modification."""
+    return {
+        path.name: (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime_ns,
+            oct(path.stat().st_mode),
+        )
+        for path in database.parent.iterdir()
+        if path.name.startswith(database.name)
+    }
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal", "wal in use"])
+def test_until_rehearse_leaves_bytes_and_times_alone(journal: str, tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    database = tmp_path / "app" / "app.db"
+    make_sample(database)
+    with closing(sqlite3.connect(database, isolation_level=None)) as application:
+        application.execute(f"PRAGMA journal_mode = {journal.split()[0]}")
+        if journal == "wal in use":
+            application.execute("UPDATE projects SET name = 'in the log' WHERE rowid = 1")
+        else:
+            application.close()
+        before = photograph(database)
+        if journal == "wal in use":
+            assert before["app.db-wal"]
+        # The index of the log is shared memory, in which every reader notes that it reads.
+        before.pop("app.db-shm", None)
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "runbook", "run", "--until", "rehearse", "--yes"),
+                *("--database", str(database), "--run-dir", str(tmp_path / "run")),
+            ],
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+        after = photograph(database)
+        after.pop("app.db-shm", None)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert Run.open(tmp_path / "run").finished("rehearse")
+        assert after == before
+        assert not (tmp_path / "run" / "rehearsal").exists()
+
+
+def test_what_would_fail_fails_on_the_copy(sample: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[triggers]\npolicy = "fire"\nmay_write = ["projects"]\n')
+    with connected(sample) as connection:
+        connection.execute(
+            "CREATE TRIGGER refuse AFTER UPDATE ON projects WHEN new.rowid = 17"
+            " BEGIN SELECT raise(ABORT, 'project 17 must not change'); END"
+        )
+    original = tmp_path / "original.db"
+    original.write_bytes(sample.read_bytes())
+    run = begin(sample, tmp_path / "run", plan)
+    preflight.preflight(run)
+    with pytest.raises(RunbookError, match="project 17 must not change"):
+        rehearse.rehearse(run)
+    assert not run.finished("rehearse")
+    assert differences(sample, original) == ()
+    assert sample.read_bytes() == original.read_bytes()
+    assert not (tmp_path / "run" / "rehearsal").exists()
+
+
+def test_the_copy_is_kept_where_that_is_wanted(sample: Path, tmp_path: Path) -> None:
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    rehearse.rehearse(run, keep=True)
+    copy = tmp_path / "run" / "rehearsal" / "copy.db"
+    assert differences(copy, sample) == ()
+    assert copy.stat().st_mode & 0o077 == 0
