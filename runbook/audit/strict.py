@@ -437,8 +437,8 @@ def _differs(old: Column, new: Column) -> str:
     about four times as fast. Only an integer and a real can be equal under IS and yet of two
     storage classes, so `typeof` is not called before the difference, which is then zero, turns
     out to be a real: (0 + 1) / 2 is 0, (0.0 + 1) / 2 is 0.5, which is true. The unary plus takes
-    the column's affinity away. A REAL column yields reals only and stores -0.0 as 0.0; a TEXT column
-    yields no numbers (https://www.sqlite.org/datatype3.html#type_affinity).
+    the column's affinity away. A REAL column yields reals only and stores -0.0 as 0.0; a TEXT
+    column yields no numbers (https://www.sqlite.org/datatype3.html#type_affinity).
     """
     a, b = f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"
     unequal = f"+{a} IS NOT +{b} COLLATE BINARY"
