@@ -19,6 +19,18 @@ _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 _SCHEMA_TABLES = {"sqlite_schema", "sqlite_temp_schema", "sqlite_master", "sqlite_temp_master"}
 
 
+def affinity_of(declared: str) -> str:
+    """The affinity of a declared type by SQLite's rules; INTEGER counts as NUMERIC."""
+    upper = declared.upper()
+    if "INT" in upper:
+        return "NUMERIC"
+    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    if not upper or "BLOB" in upper or upper == "ANY":
+        return "BLOB"
+    return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column; `primary_key_position` counts from 1, and is 0 outside the primary key."""
@@ -31,15 +43,8 @@ class Column:
 
     @property
     def affinity(self) -> str:
-        """The affinity of the declared type by SQLite's rules; INTEGER counts as NUMERIC."""
-        upper = self.type.upper()
-        if "INT" in upper:
-            return "NUMERIC"
-        if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
-            return "TEXT"
-        if not upper or "BLOB" in upper or upper == "ANY":
-            return "BLOB"
-        return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+        """The affinity of the declared type."""
+        return affinity_of(self.type)
 
 
 @dataclass(frozen=True)

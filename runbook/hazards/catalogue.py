@@ -133,6 +133,14 @@ _DATA = definitions(
         "Set updated_at_format in the plan, or leave out updated_at to leave the column alone.",
     ),
     (
+        "updated_at_stored_otherwise",
+        "block",
+        "A format that the column cannot hold",
+        "The column's declared type turns what the plan wants written into something else, or "
+        "refuses it.",
+        "Choose an updated_at_format of the column's own kind, or leave out updated_at.",
+    ),
+    (
         "updated_at_future",
         "warn",
         "Times of last change that lie in the future",
@@ -260,7 +268,8 @@ _SCHEMA = definitions(
         "views_broken",
         "warn",
         "Views that are broken already",
-        "SQLite refuses to drop any column while a view is broken, so a rollback would fail.",
+        "Whoever asks it gets an error, before the migration and after it. SQLite refuses to drop "
+        "any column while a view is broken; our way back steps over that, other tools do not.",
         "Drop or mend the view.",
     ),
     (

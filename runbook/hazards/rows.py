@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from runbook import timestamps
+from runbook.audit.tables import affinity_of
 from runbook.hazards.found import Found
 from runbook.hazards.owners import row_shown
 from runbook.hazards.survey import Survey, column_of, plain
@@ -27,6 +29,7 @@ def probe_times(survey: Survey) -> Iterator[Found]:
         table = f"main.{quote_name(resource.table)}"
         formats, latest = _formats(survey, resource, table, column)
         yield from _format_hazards(survey, resource, formats)
+        yield from _stored_otherwise(survey, resource)
         limit = datetime.now(UTC) + TOLERANCE
         at = limit.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         later = [
@@ -208,6 +211,33 @@ def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int])
             f'Use updated_at_format = "{known[0]}", which the column has, or accept it.',
             level="warn",
             detail=f'The plan writes "{chosen}", but the column holds "{known[0]}".',
+        )
+
+
+def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Found]:
+    """Whether the plan's format would stay in the column what it is; SQLite is asked."""
+    table, kind = survey.table(resource.table), resource.updated_at_format
+    if not (
+        table and kind and resource.updated_at and (column := table.column(resource.updated_at))
+    ):
+        return
+    written, found = timestamps.storage_class(kind), "refused"
+    value = timestamps.write(kind, "2026-01-02 03:04:05.678")
+    affinity = affinity_of(column.declared)
+    declared = {"BLOB": ""}.get(affinity, affinity)
+    if table.strict:
+        declared = column.declared
+    with contextlib.closing(sqlite3.connect(":memory:")) as memory:
+        memory.execute(f"CREATE TABLE t (x {declared}) {'STRICT' if table.strict else ''}")
+        with contextlib.suppress(sqlite3.IntegrityError):
+            memory.execute("INSERT INTO t VALUES (?)", (value,))
+            (found,) = memory.execute("SELECT typeof(x) FROM t").fetchone()
+    if found != written:
+        yield Found(
+            "updated_at_stored_otherwise",
+            column_of(resource, column.name),
+            detail=f'The plan writes "{kind}" ({written}); in a column of type '
+            f"{column.declared or 'ANY'} it would be {found}.",
         )
 
 

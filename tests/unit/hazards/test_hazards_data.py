@@ -245,6 +245,44 @@ def test_a_format_in_the_plan_that_is_not_the_columns(plant: Plant) -> None:
     assert "YYYY-MM-DDTHH:MM:SSZ" in hazard.remedy
 
 
+@pytest.mark.parametrize(
+    ("declared", "kind", "stored"),
+    [
+        ("TEXT", "epoch seconds", "text"),
+        ("VARCHAR(30)", "epoch milliseconds", "text"),
+        ("REAL", "epoch seconds", "real"),
+        ("TEXT", "YYYY-MM-DD HH:MM:SS", None),
+        ("INTEGER", "epoch seconds", None),
+        ("", "epoch seconds", None),
+        ("DATETIME", "YYYY-MM-DDTHH:MM:SSZ", None),
+        ("DATETIME", "epoch milliseconds", None),
+    ],
+)
+def test_a_format_that_the_column_cannot_hold(
+    plant: Plant, declared: str, kind: str, stored: str | None
+) -> None:
+    plan = Plan(resources=(Resource("projects", "owner_id", "updated_at", updated_at_format=kind),))
+    found = plant("", plan, schema=SCHEMA.replace("updated_at TEXT", f"updated_at {declared}"))
+    if stored is None:
+        assert "updated_at_stored_otherwise" not in found
+    else:
+        (hazard,) = found["updated_at_stored_otherwise"]
+        assert hazard.level == "block"
+        assert f"would be {stored}" in hazard.meaning
+
+
+def test_a_format_that_a_strict_table_refuses(plant: Plant) -> None:
+    schema = SCHEMA.replace("updated_at TEXT", "updated_at INTEGER")
+    strict = schema.replace(");", ") STRICT;") if ");" in schema else f"{schema} STRICT"
+    plan = Plan(
+        resources=(
+            Resource("projects", "owner_id", "updated_at", updated_at_format="YYYY-MM-DD HH:MM:SS"),
+        )
+    )
+    found = plant("", plan, schema=strict, rows="")
+    assert "would be refused" in found["updated_at_stored_otherwise"][0].meaning
+
+
 def test_text_that_is_not_utf8_is_shown(plant: Plant) -> None:
     found = plant("UPDATE projects SET owner_id = CAST(x'ff61' AS TEXT) WHERE id = 'p1'")
     assert "\\xff" in found["owners_dangling"][0].samples[0]
