@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runbook.parameters import as_truth
 from runbook.records import (
     Assessment,
     Backup,
@@ -27,6 +28,7 @@ from runbook.records import (
     VerifyRecord,
 )
 from runbook.report.checklist import ChecklistLine
+from runbook.report.masking import mask_emails, mask_finding
 from runbook.report.table import Table, shown, table
 from runbook.report.text import size
 from runbook.report.view import read_view
@@ -49,8 +51,8 @@ def run(run: Run) -> Table:
     )
 
 
-def hazards(found: Iterable[Hazard]) -> Table:
-    """One row for each hazard, the blocking ones first."""
+def hazards(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """One row for each hazard, the blocking ones first; e-mails are masked unless `show_values`."""
     return table(
         ("level", "hazard", "where", "count", "samples", "what it means", "what to do"),
         (
@@ -63,7 +65,7 @@ def hazards(found: Iterable[Hazard]) -> Table:
                 h.meaning,
                 h.remedy,
             )
-            for h in found
+            for h in (found if as_truth("show_values", show_values) else map(mask_emails, found))
         ),
         nothing="No hazard was found.",
     )
@@ -208,21 +210,30 @@ def invariants(found: Iterable[InvariantSeen]) -> Table:
     )
 
 
-def findings(found: Iterable[Finding]) -> Table:
-    """One row for each finding."""
+def findings(found: Iterable[Finding], *, show_values: bool = False) -> Table:
+    """One row for each finding; e-mail addresses are masked unless `show_values`."""
     return table(
         ("witness", "table", "column", "change", "rows", "finding"),
-        ((f.witness, f.table, f.column, f.change, f.rows, f.message) for f in found),
+        (
+            (f.witness, f.table, f.column, f.change, f.rows, f.message)
+            for f in (found if as_truth("show_values", show_values) else map(mask_emails, found))
+        ),
     )
 
 
-def differences(found: Iterable[Finding]) -> Table:
-    """The offending rows that were kept, before and after side by side, to be filtered."""
+def differences(run: Run, found: Iterable[Finding], *, show_values: bool = False) -> Table:
+    """The offending rows that were kept, before and after side by side, to be filtered.
+
+    They are masked as in the report unless `show_values`, because notebooks are archived, too.
+    """
+    shown = list(found)
+    if not as_truth("show_values", show_values):
+        shown = [mask_finding(f, run.info.plan) for f in shown]
     return table(
         ("witness", "table", "change", "row", "column", "before", "after"),
         (
             (f.witness, f.table, f.change, s.key, s.column or f.column, s.before, s.after)
-            for f in found
+            for f in shown
             for s in f.samples
         ),
     )

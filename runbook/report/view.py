@@ -158,7 +158,7 @@ def timeline(facts: Facts) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
-_WINDOW_TITLES = {
+WINDOW_TITLES = {
     "maintenance_on": "Maintenance on",
     "deploy": "Deployment",
     "health": "Health",
@@ -167,6 +167,7 @@ _WINDOW_TITLES = {
     "maintenance_off": "Maintenance off",
     "undeploy": "Old code put back",
 }
+"""What the steps of the window are called in reports and notebooks."""
 
 
 def window_steps(facts: Facts) -> list[StageSeen]:
@@ -182,7 +183,7 @@ def window_steps(facts: Facts) -> list[StageSeen]:
             StageSeen(
                 number=0,
                 name=name,
-                title=_WINDOW_TITLES.get(name, name),
+                title=WINDOW_TITLES.get(name, name),
                 status="started" if step.status == "started" else status,
                 started_at=step.at,
                 finished_at=ended,

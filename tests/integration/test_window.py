@@ -483,7 +483,10 @@ def test_an_interrupted_run_says_where_everything_stands(site: Site) -> None:
 def test_through_the_notebooks_and_out_again(site: Site) -> None:
     """The command itself, with its kernels: the smoke test fails, and everything is taken back."""
     settings = site.settings()
-    settings["window.smoke"] = {"command": ["false"]}
+    did = site.folder / "did"
+    settings["window.maintenance_on"] = {"shell": f"echo on >> '{did}'; touch '{site.maintenance}'"}
+    settings["window.deploy"] = {"shell": f"echo deploy >> '{did}'; echo new > '{site.code}'"}
+    settings["window.smoke"] = {"shell": f"echo smoke >> '{did}'; false"}
     plan = write_plan(site.folder / "plan.toml", settings)
     before = content(site.database)
     folder = site.folder / "run"
@@ -498,6 +501,9 @@ def test_through_the_notebooks_and_out_again(site: Site) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "The smoke test failed" in done.stderr
+    assert did.read_text().split() == ["on", "deploy", "smoke"]  # the notebooks repeat none of it
+    executed = (folder / "notebooks" / "05_verify.ipynb").read_text()
+    assert "Deployment: not done by this notebook, but by whoever executes it." in executed
     assert "the application is open" in done.stdout
     assert content(site.database) == before
     assert site.get() == (200, "welcome")
