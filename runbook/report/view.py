@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,6 +107,15 @@ class ReportView:
     def rollback_command(self) -> str:
         """What to type to take the migration back."""
         return command("runbook rollback", self.facts)
+
+    @property
+    def unanswered(self) -> Mapping[tuple[str, str], int]:
+        """Questions of the monitoring that had no answer, why, and at how many looks."""
+        return Counter(
+            (question, why)
+            for look in self.facts.looks
+            for question, why in look.unanswered.items()
+        )
 
     @property
     def seconds(self) -> float:
