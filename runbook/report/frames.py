@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runbook.parameters import as_truth
 from runbook.records import (
@@ -34,7 +34,12 @@ from runbook.report.text import size
 from runbook.report.view import read_view
 from runbook.run import Run
 
+T = TypeVar("T")
+
 WITNESSES = ("gate", "sqlite", "duckdb", "pandas")
+
+MOST_SAMPLES = 3
+"""Samples of one hazard; the record and the report have up to ten."""
 
 
 def run(run: Run) -> Table:
@@ -54,20 +59,25 @@ def run(run: Run) -> Table:
 def hazards(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
     """One row for each hazard, the blocking ones first; e-mails are masked unless `show_values`."""
     return table(
-        ("level", "hazard", "where", "count", "samples", "what it means", "what to do"),
+        ("level", "hazard", "where", "count", "samples", "what it means"),
         (
-            (
-                h.level,
-                h.title,
-                _from_here(h.subject),
-                h.count,
-                ", ".join(h.samples),
-                h.meaning,
-                h.remedy,
-            )
-            for h in (found if as_truth("show_values", show_values) else map(mask_emails, found))
+            (h.level, h.title, _from_here(h.subject), h.count, _first(h.samples), h.meaning)
+            for h in _maskable(found, show_values)
         ),
         nothing="No hazard was found.",
+    )
+
+
+def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """What to do about each hazard about which something is to be done."""
+    return table(
+        ("hazard", "where", "what to do"),
+        (
+            (f"{h.level}: {h.title}", _from_here(h.subject), h.remedy)
+            for h in _maskable(found, show_values)
+            if h.remedy and not h.remedy.startswith("Nothing")
+        ),
+        nothing="Nothing has to be done.",
     )
 
 
@@ -216,7 +226,7 @@ def findings(found: Iterable[Finding], *, show_values: bool = False) -> Table:
         ("witness", "table", "column", "change", "rows", "finding"),
         (
             (f.witness, f.table, f.column, f.change, f.rows, f.message)
-            for f in (found if as_truth("show_values", show_values) else map(mask_emails, found))
+            for f in _maskable(found, show_values)
         ),
     )
 
@@ -266,6 +276,16 @@ def report(run: Run, record: ReportRecord) -> Table:
     return _pairs(
         {"verdict": record.verdict, "report": _from_here(str(run.folder / record.report))}
     )
+
+
+def _maskable(found: Iterable[T], show_values: bool) -> Iterable[T]:
+    """The records, with e-mail addresses masked unless `show_values`."""
+    return found if as_truth("show_values", show_values) else map(mask_emails, found)
+
+
+def _first(samples: Sequence[str]) -> str:
+    """The first samples, and whether there are more; the column `count` says how many."""
+    return ", ".join(samples[:MOST_SAMPLES]) + ", \u2026" * (len(samples) > MOST_SAMPLES)
 
 
 def _from_here(place: str) -> str:

@@ -183,7 +183,8 @@ def test_errors_are_a_sentence_with_the_traceback_folded_away(
     for number, cell in enumerate(cells, start=1):
         notebook.run(cell, number)
     expect(cells[2]).to_contain_text("block")
-    expect(cells[3]).to_contain_text("Not known: a hazard blocks the run")
+    expect(cells[3]).to_contain_text("correct or delete them")
+    expect(cells[4]).to_contain_text("Not known: a hazard blocks the run")
     expect(notebook.errors(cells[-1])).to_contain_text("Blocked: Preflight blocks the run")
     folded = cells[-1].locator("details")
     expect(folded.locator("pre")).not_to_be_visible()
