@@ -339,6 +339,8 @@ def roll_back(
             runner.execute(run, "rollback", parameters)
             say(f"  {'rollback':<10} {summary(run, 'rollback')}")
         _report(run, runner, say, show_values=False)
+        if may_be_shut(run):
+            say(block(run, "none with the database: it was taken back, but nothing was opened yet"))
 
 
 def summary(run: Run, stage: str) -> str:

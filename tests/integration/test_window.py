@@ -14,13 +14,16 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, NotConfirmed, NotProven, Refused, WindowFailed
+from runbook.headless import roll_back
 from runbook.report.checklist import checklist
 from runbook.report.facts import read_facts
 from runbook.run import Run
 from runbook.stages.monitor import monitor
 from runbook.window import steps
+from runbook.window.back_out import back_out
 from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
+from runbook.window.workflows import Tried, Workflows
 from tests.conftest import execute
 from tests.integration.windows import Direct, Site, Window, content, running_site, write_plan
 
@@ -324,6 +327,58 @@ def test_new_code_that_cannot_be_taken_back_is_not_opened(site: Site) -> None:
     site.code.write_text("old")  # a person does it, and opens the application
     steps.maintenance_off(window.run, again=True, old_code=True)
     assert site.get()[0] == 200
+
+
+@pytest.mark.parametrize("remains", [(), ("organizations: 1 rows added",)])
+def test_a_workflow_that_fails_is_led_out_of(
+    site: Site, monkeypatch: pytest.MonkeyPatch, remains: tuple[str, ...]
+) -> None:
+    """Line 6 once more: a workflow does not work, or something of it is left."""
+    before = content(site.database)
+    tried = Tried("organization", "delete", bool(remains), "1 row left")
+    monkeypatch.setattr(steps, "try_workflows", lambda *_: Workflows((tried,), remains, 1, 1))
+    window = Window.of(site, site.settings())
+    says = "remained" if remains else "the workflow delete of organization did not work"
+    with pytest.raises(WindowFailed, match=says) as caught:
+        window.go(on_failure="rollback")
+    assert caught.value.exit_code == 1
+    assert checklist(read_facts(window.run.folder))[5].state == "failed"
+    assert content(site.database) == before
+    assert states(window.run) == ("rolled back", "old", "off")
+    assert site.get() == (200, "welcome")
+
+
+def test_a_rollback_that_is_refused_leaves_it_shut(site: Site) -> None:
+    """Somebody made a trigger since, which a rollback would destroy: a person must decide."""
+    trigger = "CREATE TRIGGER t BEFORE DELETE ON organizations BEGIN SELECT raise(abort, 'no'); END"
+    window = Window.of(site, site.settings())
+    with pytest.raises(WindowFailed, match="workflow delete of organization") as caught:
+        window.go(
+            Direct(after={"verify": lambda run: execute(site.database, trigger)}),
+            on_failure="rollback",
+        )
+    assert caught.value.exit_code == 1
+    assert "Leading out of it failed, too" in window.text
+    assert states(window.run) == ("migrated", "new", "on")
+    assert site.get()[0] == 503
+
+
+def test_a_rollback_by_hand_says_how_to_open(site: Site) -> None:
+    settings = site.settings()
+    settings["window.smoke"] = {"command": ["false"]}
+    window = Window.of(site, settings)
+    with pytest.raises(WindowFailed, match="smoke test"):
+        window.go()
+    window.said.clear()
+    roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
+    assert "it was taken back, but nothing was opened yet" in window.text
+    assert f"runbook maintenance off --run-dir {window.run.folder}" in window.text
+    assert site.get()[0] == 503
+    window.said.clear()
+    back_out(window.run, say=window.said.append)
+    roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
+    assert "not over" not in window.text
+    assert site.get() == (200, "welcome")
 
 
 def test_an_unknown_database_is_left_alone(site: Site) -> None:
