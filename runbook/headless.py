@@ -193,7 +193,7 @@ def _parameters(run: Run, stage: str, show_values: bool = False) -> dict[str, ob
     parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
     if stage in ("snapshot", "migrate", "verify", "rollback"):
         parameters["window"] = False
-    if stage in ("migrate", "verify", "report"):
+    if stage in ("preflight", "migrate", "verify", "report"):
         parameters["show_values"] = show_values
     return parameters
 

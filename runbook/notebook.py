@@ -34,6 +34,7 @@ from runbook.run import STAGES, Run, file_stem
 from runbook.targets import Progress
 from runbook.telling import fold_errors, say, shell
 from runbook.window.cells import still_shut, tell_where_all_stands
+from runbook.window.state import maintenance_state
 
 __all__ = [
     "begin",
@@ -249,7 +250,8 @@ def go_on(run: Run, stage: str) -> Any:
             f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
             "whether to roll back (08_rollback)."
         )
-    return Markdown(f"**Done.** {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
+    shut = " The application is still shut." if maintenance_state(run) == "on" else ""
+    return Markdown(f"**Done.**{shut} {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
 
 
 def _next(run: Run, stage: str) -> str:

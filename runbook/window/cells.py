@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import TypeVar
 
 from runbook.errors import NotAllowedNow, NotProven, RunbookError
 from runbook.parameters import as_truth
@@ -23,8 +23,6 @@ from runbook.window.back_out import back_out
 from runbook.window.state import block, maintenance_state, may_be_shut, window_state
 from runbook.window.store import configured, read_step, read_ticks, why_not_by_hand
 from runbook.window.store import tick as tick_line
-
-T = TypeVar("T")
 
 AFTER_VERIFY = ("deploy", "health", "workflows", "smoke", "maintenance_off")
 """The steps after the verification, in their order; each needs all before it."""
@@ -115,7 +113,11 @@ def open_again(run: Run, *, window: bool = True) -> None:
             "cell above first."
         )
     if may_be_shut(run) or window_state(run).code in ("new", "unknown"):
-        _telling_where_all_stands(run, lambda: back_out(run))
+        try:
+            back_out(run)
+        except RunbookError as error:
+            tell_where_all_stands(run, error)
+            raise
     else:
         say("The application was not shut and no new code was deployed: nothing to open.")
     _show(window_frames.state(run))
@@ -188,27 +190,20 @@ def _is_ours(name: str, window: bool) -> bool:
 
 def _perform(run: Run, name: str, call: Callable[[], WindowStep]) -> None:
     try:
-        step = _telling_where_all_stands(run, call)
+        step = call()
     except RunbookError as error:
         if isinstance(error.record, WindowStep):
             _show_step(error.record)
+        tell_where_all_stands(run, error)
         raise
     _show_step(step)
 
 
-def _telling_where_all_stands(run: Run, call: Callable[[], T]) -> T:
-    """What `call` gives; where it fails, first the state of everything and the ways out."""
-    try:
-        return call()
-    except RunbookError as error:
-        tell_where_all_stands(run, error)
-        raise
-
-
 def tell_where_all_stands(run: Run, error: RunbookError) -> None:
     """After a failure inside the window: the state of everything, and the ways out."""
-    if may_be_shut(run):
-        print(mask_emails(block(run, str(error))))
+    with contextlib.suppress(RunbookError):  # must not hide why the notebook stops
+        if may_be_shut(run):
+            print(mask_emails(block(run, str(error))))
 
 
 def _show_earlier(run: Run, name: str) -> None:

@@ -135,6 +135,7 @@ def test_a_failed_deployment_stops_and_the_site_stays_shut_until_the_way_back(si
     assert "The maintenance window is not over." in text
     assert f"runbook rollback --run-dir {run.folder}" in text
     assert '"Deployment" is not done, so "Maintenance off" may not follow' in text
+    assert "**Done.** The application is still shut." in text
     assert site.get()[0] == 503
     assert states(run) == ("migrated", "unknown", "on")
     assert did(site) == ["on"]
