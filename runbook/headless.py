@@ -96,7 +96,7 @@ def run_stages(
             )
         todo = [s for s in stages if s == "report" or not _is_done(run, s, say)]
         try:
-            _run(run, stages, todo, runner, yes=yes, ask=ask, say=say)
+            _run(run, stages, todo, runner, yes=yes, ask=ask, say=say, show_values=show_values)
         except RunbookError as error:
             last = _leave(run, error, on_failure, runner, say)
             if "report" in stages:
@@ -159,6 +159,7 @@ def _run(
     yes: bool,
     ask: Ask | None,
     say: Say,
+    show_values: bool,
 ) -> None:
     """Everything but the report."""
     agreed: dict[str, object] = {}
@@ -179,12 +180,22 @@ def _run(
                 # Asked before the application is shut: nobody should wait for an answer outside.
                 agreed = _confirmed(run, yes, ask)
             _shut(run, say)
-        parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
+        parameters = _parameters(run, stage, show_values)
         if stage == "migrate" and (run.unsettled(stage) or not run.finished(stage)):
             parameters |= agreed or _confirmed(run, yes, ask)
         runner.execute(run, stage, parameters)
         say(f"  {stage:<10} {summary(run, stage)}")
         _check_verdict(run, stage)
+
+
+def _parameters(run: Run, stage: str, show_values: bool = False) -> dict[str, object]:
+    """What every notebook is told: the run, and that the window's steps are done here."""
+    parameters: dict[str, object] = {"run_dir": str(run.folder), "database": "", "plan": ""}
+    if stage in ("snapshot", "migrate", "verify", "rollback"):
+        parameters["window"] = False
+    if stage in ("preflight", "migrate", "verify", "report"):
+        parameters["show_values"] = show_values
+    return parameters
 
 
 def _is_migrated(run: Run) -> bool:
@@ -243,10 +254,7 @@ def _led_out(
 
         def roll_back() -> None:
             name = run.info.identity.name
-            parameters: dict[str, object] = {
-                "run_dir": str(run.folder),
-                "database": "",
-                "plan": "",
+            parameters = _parameters(run, "rollback") | {
                 "discard_organizations": False,
                 "restore": False,
                 "confirm": name,
@@ -289,13 +297,7 @@ def _confirmed(run: Run, yes: bool, ask: Ask | None) -> dict[str, object]:
 
 
 def _report(run: Run, runner: Executor, say: Say, show_values: bool) -> None:
-    parameters: dict[str, object] = {
-        "run_dir": str(run.folder),
-        "database": "",
-        "plan": "",
-        "show_values": show_values,
-    }
-    runner.execute(run, "report", parameters)
+    runner.execute(run, "report", _parameters(run, "report", show_values))
     say(f"  {'report':<10} {summary(run, 'report')}")
 
 
@@ -328,10 +330,7 @@ def roll_back(
         if run.finished("rollback"):
             say(f"  {'rollback':<10} done already: {summary(run, 'rollback')}")
         else:
-            parameters: dict[str, object] = {
-                "run_dir": str(run.folder),
-                "database": "",
-                "plan": "",
+            parameters = _parameters(run, "rollback") | {
                 "discard_organizations": discard_organizations,
                 "restore": restore,
                 **_confirmed(run, yes, ask),
@@ -340,6 +339,8 @@ def roll_back(
             runner.execute(run, "rollback", parameters)
             say(f"  {'rollback':<10} {summary(run, 'rollback')}")
         _report(run, runner, say, show_values=False)
+        if may_be_shut(run):
+            say(block(run, "none with the database: it was taken back, but nothing was opened yet"))
 
 
 def summary(run: Run, stage: str) -> str:

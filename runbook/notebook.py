@@ -28,31 +28,26 @@ from runbook.records import (
     RollbackRecord,
     SnapshotRecord,
     VerifyRecord,
-    WindowStep,
 )
 from runbook.report.text import when
 from runbook.run import STAGES, Run, file_stem
 from runbook.targets import Progress
-from runbook.telling import fold_errors
+from runbook.telling import fold_errors, say, shell
+from runbook.window.cells import still_shut, tell_where_all_stands
+from runbook.window.state import maintenance_state
 
 __all__ = [
     "begin",
-    "deploy",
     "go_on",
-    "health",
     "look_back",
-    "maintenance_off",
-    "maintenance_on",
     "migrate",
     "monitor",
     "preflight",
     "rehearse",
     "report",
     "rollback",
-    "smoke",
     "snapshot",
     "verify",
-    "workflows",
 ]
 
 T = TypeVar("T")
@@ -67,10 +62,10 @@ def begin(
         BadInput: Papermill was given a parameter that the notebook does not have, or one of the
             wrong type, or what it names cannot be used.
     """
-    shell = _shell()
-    if shell is not None:
-        fold_errors(shell)
-        check_names(shell.user_ns.get("In", []))
+    here = shell()
+    if here is not None:
+        fold_errors(here)
+        check_names(here.user_ns.get("In", []))
     given: dict[str, object] = {
         "database": database,
         "plan": plan,
@@ -81,7 +76,7 @@ def begin(
     texts = {name: as_text(name, value) for name, value in given.items()}
     for name, value in given.items():
         if looks_changed(value):
-            _say(
+            say(
                 f"The parameter `{name}` arrived as the number {value}; "
                 f"give it as `-r {name} ...` to keep it as it was typed."
             )
@@ -121,8 +116,13 @@ def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
         return stage.snapshot(run, progress=progress, again=again)
 
 
-def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
-    """Migrates, proves and commits; `confirm` is the database's name, or a person is asked."""
+def migrate(
+    run: Run, *, confirm: str = "", how: str = "notebook", window: bool = True
+) -> MigrateRecord:
+    """Migrates, proves and commits; `confirm` is the database's name, or a person is asked.
+
+    With `window`, maintenance mode is proven once more before the database is changed.
+    """
     from runbook.stages import migrate as stage
 
     if run.finished("migrate"):
@@ -130,6 +130,7 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
         return run.result("migrate", MigrateRecord)
     run.check_allowed("migrate")  # before anybody is asked in vain
     agreed = _agreed(run, confirm, how)
+    still_shut(run, window=window)
     with _progress(run, "migrate") as progress:
         return _shown(lambda: stage.migrate(run, agreed, progress=progress), MigrateRecord)
 
@@ -150,48 +151,6 @@ def report(run: Run, *, show_values: bool = False) -> ReportRecord:
     return stage.report(run, show_values=as_truth("show_values", show_values))
 
 
-def maintenance_on(run: Run) -> WindowStep:
-    """Shuts the application, as the plan says how, and proves it; nothing if it is shut already."""
-    from runbook.window import steps
-
-    return _shown(lambda: steps.maintenance_on(run), WindowStep)
-
-
-def deploy(run: Run) -> WindowStep:
-    """Runs the plan's deploy command, once."""
-    from runbook.window import steps
-
-    return _shown(lambda: steps.deploy(run), WindowStep)
-
-
-def health(run: Run) -> WindowStep:
-    """Polls the plan's health address until it is well."""
-    from runbook.window import steps
-
-    return _shown(lambda: steps.health(run), WindowStep)
-
-
-def workflows(run: Run) -> WindowStep:
-    """Tries the key workflows on the database, takes them back, and proves that nothing is left."""
-    from runbook.window import steps
-
-    return _shown(lambda: steps.workflows(run), WindowStep)
-
-
-def smoke(run: Run) -> WindowStep:
-    """Runs the application's own smoke test."""
-    from runbook.window import steps
-
-    return _shown(lambda: steps.smoke(run), WindowStep)
-
-
-def maintenance_off(run: Run) -> WindowStep:
-    """Opens the application and proves it; nothing if it is open already."""
-    from runbook.window import steps
-
-    return _shown(lambda: steps.maintenance_off(run), WindowStep)
-
-
 def monitor(
     run: Run,
     *,
@@ -204,6 +163,7 @@ def monitor(
     from runbook.monitoring.series import describe
     from runbook.stages import monitor as stage
 
+    _tell_if_done(run, "monitor")
     return _shown(
         lambda: stage.monitor(
             run,
@@ -277,7 +237,11 @@ def go_on(run: Run, stage: str) -> Any:
     """
     from IPython.display import Markdown
 
-    check(run, stage)
+    try:
+        check(run, stage)
+    except RunbookError as error:
+        tell_where_all_stands(run, error)
+        raise
     if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
         raise Violated("The monitoring saw that not all was well; look at the series above.")
     if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
@@ -286,7 +250,8 @@ def go_on(run: Run, stage: str) -> Any:
             f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
             "whether to roll back (08_rollback)."
         )
-    return Markdown(f"**Done.** {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
+    shut = " The application is still shut." if maintenance_state(run) == "on" else ""
+    return Markdown(f"**Done.**{shut} {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
 
 
 def _next(run: Run, stage: str) -> str:
@@ -332,21 +297,12 @@ def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
     record = run.record(stage)
     if again or record is None or not run.finished(stage):
         return
-    repeat = (
-        "" if stage in ("migrate", "rollback") else f" `nb.{stage}(run, again=True)` repeats it."
-    )
+    once = stage in ("migrate", "monitor", "rollback")
+    repeat = "" if once else f" `nb.{stage}(run, again=True)` repeats it."
     back = run.record("rollback")
     if stage != "rollback" and back is not None and run.finished("rollback"):
         repeat = f" The migration was taken back at {when(back.finished_at)}."
-    _say(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
-
-
-def _say(text: str) -> None:
-    """One line of text in the notebook."""
-    from IPython.display import Markdown, display
-
-    if _shell() is not None:
-        display(Markdown(f"*{text}*"))  # type: ignore[no-untyped-call]
+    say(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
 
 
 @contextlib.contextmanager
@@ -359,18 +315,14 @@ def _progress(run: Run, stage: str) -> Iterator[Progress]:
     )
     try:
         yield shown
+    except RunbookError as error:
+        tell_where_all_stands(run, error)
+        raise
     finally:
         shown.close()
 
 
 def _person_is_there() -> bool:
     """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
-    kernel = getattr(_shell(), "kernel", None)
+    kernel = getattr(shell(), "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", False))
-
-
-def _shell() -> Any:
-    """The notebook's IPython; None where there is none."""
-    from IPython import get_ipython
-
-    return get_ipython()

@@ -1,4 +1,4 @@
-"""How an error looks in a notebook: one sentence, and the traceback folded away beneath it."""
+"""What a notebook says in words: a line of text, or an error with its traceback folded away."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def sentence(error: BaseException) -> str:
         f"Unexpected: {type(error).__name__}: {error}; run this cell again, which finds out what "
         "is true and goes on, and if it comes back, send the traceback to those who maintain this."
     )
+
+
+def shell() -> Any:
+    """The notebook's IPython; None where there is none."""
+    from IPython import get_ipython
+
+    return get_ipython()
+
+
+def say(text: str) -> None:
+    """One line of text in the notebook; it may hold Markdown."""
+    from IPython.display import Markdown, display
+
+    if shell() is not None:
+        display(Markdown(f"*{text}*"))  # type: ignore[no-untyped-call]
 
 
 def fold_errors(shell: Any) -> None:

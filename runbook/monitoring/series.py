@@ -92,7 +92,8 @@ def describe(look: Look) -> str:
     if not said:
         said.append("well")
     if look.unanswered:
-        said.append(f"not answered: {', '.join(look.unanswered)}")
+        unanswered = (f"{question} ({why})" for question, why in look.unanswered.items())
+        said.append(f"not answered: {', '.join(unanswered)}")
     return "; ".join(said)
 
 

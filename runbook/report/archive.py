@@ -210,7 +210,7 @@ def _write(run_dir: Path, stamps: Mapping[str, _Stamp], file: IO[bytes], *, bulk
 
     The seal's place is kept with a digest of zeros.
     """
-    created = _read_json(run_dir / "run.json").get("created")
+    created = _read_json(run_dir / "run.json").get("created_at")
     writer = _Writer(file, run_dir.name, _zip_time(created))
     payload: dict[str, str] = {}
     apart: dict[str, tuple[str, int]] = {}

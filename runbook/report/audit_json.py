@@ -6,12 +6,15 @@ import dataclasses
 from typing import Any
 
 from runbook.records import FootprintLine, InvariantSeen, to_json
+from runbook.report.bounded import bounded
 from runbook.report.view import ReportView
 
 
 def audit(view: ReportView) -> dict[str, Any]:
     """The view as plain JSON values; the keys of earlier versions stay as they are."""
     facts = view.facts
+    findings = bounded(facts.findings)
+    hazards = bounded([h.hazard for h in view.hazards])
     return {
         "verdict": view.outcome.verdict,
         "outcome": dataclasses.asdict(view.outcome),
@@ -28,8 +31,12 @@ def audit(view: ReportView) -> dict[str, Any]:
         "identity": to_json(facts.identity),
         "invariants": [_invariant(i) for i in facts.invariants],
         "footprint": [_line(line) for line in view.footprint],
-        "findings": [to_json(f) for f in facts.findings],
-        "hazards": [to_json(h.hazard) | {"done": h.done} for h in view.hazards],
+        "findings": [to_json(f) | {"samples_left_out": n} for f, n in findings.items],
+        "hazards": [
+            to_json(h) | {"samples_left_out": n, "done": seen.done}
+            for (h, n), seen in zip(hazards.items, view.hazards, strict=False)
+        ],
+        "left_out": {"findings": findings.left_out, "hazards": hazards.left_out},
         "checklist": [dataclasses.asdict(line) for line in view.checklist],
         "steps": [to_json(s) for s in facts.steps],
         "rehearsed_steps": [to_json(s) for s in facts.rehearse.steps] if facts.rehearse else [],

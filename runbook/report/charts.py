@@ -19,10 +19,14 @@ from runbook.report.view import ReportView
 Kind = Literal["solid", "hatched"]
 
 _WIDTH = 460  # user units; the page scales the picture to its column
+_WIDE = 960
+_BESIDE = 270  # room for a label beside its bars, in a wide picture
 _VALUE = 92  # room for the number behind a bar
 _BAR, _GAP, _LABEL = 13, 15, 20
 _MOST_BARS = 24
 _MOST_TABLES = 8
+_SHORTEST = 0.01
+"""Of the longest step; a shorter one is not drawn."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,14 @@ class Group:
 def charts(view: ReportView) -> dict[str, Markup]:
     """The pictures by name; one without anything to show is an empty text."""
     return {
-        "timeline_wide": timeline(view, 960),
-        "timeline_narrow": timeline(view, _WIDTH),
-        "sizes": organization_sizes(view),
-        "rows": rows_before_and_after(view),
-        "rehearsal": rehearsal_and_reality(view),
+        f"{name}_{kind}": draw(view, width)
+        for name, draw in (
+            ("timeline", timeline),
+            ("sizes", organization_sizes),
+            ("rows", rows_before_and_after),
+            ("rehearsal", rehearsal_and_reality),
+        )
+        for kind, width in (("wide", _WIDE), ("narrow", _WIDTH))
     }
 
 
@@ -103,7 +110,7 @@ def timeline(view: ReportView, width: int) -> Markup:
     )
 
 
-def organization_sizes(view: ReportView) -> Markup:
+def organization_sizes(view: ReportView, width: int) -> Markup:
     """How many organizations have how many rows."""
     sizes = dict(view.facts.verify.organization_sizes) if view.facts.verify else {}
     groups = [
@@ -113,13 +120,14 @@ def organization_sizes(view: ReportView) -> Markup:
     said = "; ".join(f"{g.label}: {g.bars[0].text}" for g in groups)
     return _bars(
         "sizes",
+        width,
         "Organizations by number of rows",
         f"Number of organizations by size: {said}.",
         groups,
     )
 
 
-def rows_before_and_after(view: ReportView) -> Markup:
+def rows_before_and_after(view: ReportView, width: int) -> Markup:
     """Rows of the tables that changed most, then of the largest."""
     known = [t for t in view.tables if t.rows_after is not None]
     known.sort(key=lambda t: (t.rows_before == t.rows_after, -(t.rows_after or 0)))
@@ -135,13 +143,21 @@ def rows_before_and_after(view: ReportView) -> Markup:
     ]
     said = "; ".join(f"{g.label} {g.bars[0].text} before, {g.bars[1].text} after" for g in groups)
     return _bars(
-        "rows", "Rows before and after", f"Rows by table: {said}.", groups, ("before", "after")
+        "rows",
+        width,
+        "Rows before and after",
+        f"Rows by table: {said}.",
+        groups,
+        ("before", "after"),
     )
 
 
-def rehearsal_and_reality(view: ReportView) -> Markup:
-    """Seconds of each step, rehearsed and real."""
+def rehearsal_and_reality(view: ReportView, width: int) -> Markup:
+    """Seconds of each step, rehearsed and real; a step too short for a bar is left out."""
     both = [s for s in view.steps if s.rehearsed and s.real]
+    times = {s.name: max(t.seconds for t in (s.rehearsed, s.real) if t) for s in both}
+    longest = max(times.values(), default=0.0)
+    both = [s for s in both if times[s.name] >= max(longest * _SHORTEST, 0.0005)]
     groups = [
         Group(
             s.title,
@@ -158,6 +174,7 @@ def rehearsal_and_reality(view: ReportView) -> Markup:
     )
     return _bars(
         "rehearsal",
+        width,
         "Rehearsal and reality",
         f"Seconds by step: {said}.",
         groups,
@@ -176,27 +193,33 @@ def _rows(band: str) -> str:
 
 def _bars(
     name: str,
+    width: int,
     title: str,
     description: str,
     groups: Sequence[Group],
     legend: tuple[str, ...] = (),
 ) -> Markup:
-    """Horizontal bars, the label above them, the number behind."""
+    """Horizontal bars, the number behind; the label beside them where there is room, else above."""
     longest = max((bar.value for group in groups for bar in group.bars), default=0)
     if not longest:
         return Markup()
-    scale = (_WIDTH - _VALUE) / longest
+    name = f"{name}-{width}"
+    left = _BESIDE if width > _WIDTH else 0
+    scale = (width - left - _VALUE) / longest
     parts = []
     y = 0
     if legend:
-        parts.append(_rect(1, y + 2, 22, 11, "hatched", fill=f"{name}-hatch"))
-        parts.append(_text(30, y + 13, legend[0], "soft"))
-        parts.append(_rect(131, y + 2, 22, 11, "bar"))
-        parts.append(_text(160, y + 13, legend[1], "soft"))
+        parts.append(_rect(left + 1, y + 2, 22, 11, "hatched", fill=f"{name}-hatch"))
+        parts.append(_text(left + 30, y + 13, legend[0], "soft"))
+        parts.append(_rect(left + 131, y + 2, 22, 11, "bar"))
+        parts.append(_text(left + 160, y + 13, legend[1], "soft"))
         y += 32
     for group in groups:
-        parts.append(_text(0, y + 13, clip(group.label, 48), "label"))
-        y += _LABEL
+        # Beside several bars, in the middle of them.
+        beside = y + 11 + (len(group.bars) - 1) * (_BAR + 4) / 2
+        label = clip(group.label, 34 if left else 48)
+        parts.append(_text(0, beside if left else y + 13, label, "label"))
+        y += 0 if left else _LABEL
         for bar in group.bars:
             # A bar never vanishes where there is something, and nothing is drawn for nothing.
             length = max(bar.value * scale, 1.5) if bar.value else 0
@@ -204,7 +227,7 @@ def _bars(
             if length:
                 parts.append(
                     _rect(
-                        1,
+                        left + 1,
                         y,
                         length,
                         _BAR,
@@ -212,10 +235,10 @@ def _bars(
                         fill=f"{name}-hatch" if hatched else "",
                     )
                 )
-            parts.append(_text(length + 8, y + 11, bar.text, "value"))
+            parts.append(_text(left + length + 8, y + 11, bar.text, "value"))
             y += _BAR + 4
         y += _GAP
-    return _svg(name, _WIDTH, y - _GAP + 4, title, description, "".join(parts))
+    return _svg(name, width, y - _GAP + 4, title, description, "".join(parts))
 
 
 def _svg(name: str, width: int, height: float, title: str, description: str, body: str) -> Markup:

@@ -7,13 +7,15 @@ do stays `not configured`; nothing is ticked on trust.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from runbook.monitoring.series import sum_up
 from runbook.plan import Plan
+from runbook.records import Look
 from runbook.report.facts import Facts
-from runbook.report.text import clip, counted, duration, size, when
+from runbook.report.text import clip, counted, duration, listed, size, when
 from runbook.window.clock import window_clock
 
 State = Literal["done", "failed", "not done", "not configured"]
@@ -205,6 +207,12 @@ def _is_planned(plan: Plan, name: str) -> bool:
     return name == "workflows" or getattr(plan.window, name) is not None
 
 
+def _never_answered(looks: Sequence[Look]) -> list[str]:
+    """The questions that had no answer at any look."""
+    asked = [set(look.unanswered) for look in looks]
+    return sorted(set.intersection(*asked)) if asked else []
+
+
 def _monitoring(facts: Facts) -> Judged:
     stage = facts.stages["monitor"]
     if stage.status == "not run":
@@ -233,6 +241,8 @@ def _monitoring(facts: Facts) -> Judged:
         evidence.append(
             f"{counted(seen.looks_unanswered, 'look')} in which a question was not answered"
         )
+    if never := _never_answered(facts.looks):
+        evidence.append(f"Never answered, so not known to hold: {listed(never)}")
     evidence.append(f"Longest read of the database {duration(seen.longest_read)}")
     if seen.verdict == "fail":
         return "failed", tuple(evidence)

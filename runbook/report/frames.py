@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from runbook.parameters import as_truth
 from runbook.records import (
     Assessment,
     Backup,
@@ -27,12 +28,18 @@ from runbook.records import (
     VerifyRecord,
 )
 from runbook.report.checklist import ChecklistLine
+from runbook.report.masking import mask_emails, mask_finding
 from runbook.report.table import Table, shown, table
 from runbook.report.text import size
 from runbook.report.view import read_view
 from runbook.run import Run
 
+T = TypeVar("T")
+
 WITNESSES = ("gate", "sqlite", "duckdb", "pandas")
+
+MOST_SAMPLES = 3
+"""Samples of one hazard; the record and the report have up to ten."""
 
 
 def run(run: Run) -> Table:
@@ -49,23 +56,28 @@ def run(run: Run) -> Table:
     )
 
 
-def hazards(found: Iterable[Hazard]) -> Table:
-    """One row for each hazard, the blocking ones first."""
+def hazards(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """One row for each hazard, the blocking ones first; e-mails are masked unless `show_values`."""
     return table(
-        ("level", "hazard", "where", "count", "samples", "what it means", "what to do"),
+        ("level", "hazard", "where", "count", "samples", "what it means"),
         (
-            (
-                h.level,
-                h.title,
-                _from_here(h.subject),
-                h.count,
-                ", ".join(h.samples),
-                h.meaning,
-                h.remedy,
-            )
-            for h in found
+            (h.level, h.title, _from_here(h.subject), h.count, _first(h.samples), h.meaning)
+            for h in _maskable(found, show_values)
         ),
         nothing="No hazard was found.",
+    )
+
+
+def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """What to do about each hazard about which something is to be done."""
+    return table(
+        ("hazard", "where", "what to do"),
+        (
+            (f"{h.level}: {h.title}", _from_here(h.subject), h.remedy)
+            for h in _maskable(found, show_values)
+            if h.remedy and not h.remedy.startswith("Nothing")
+        ),
+        nothing="Nothing has to be done.",
     )
 
 
@@ -208,21 +220,30 @@ def invariants(found: Iterable[InvariantSeen]) -> Table:
     )
 
 
-def findings(found: Iterable[Finding]) -> Table:
-    """One row for each finding."""
+def findings(found: Iterable[Finding], *, show_values: bool = False) -> Table:
+    """One row for each finding; e-mail addresses are masked unless `show_values`."""
     return table(
         ("witness", "table", "column", "change", "rows", "finding"),
-        ((f.witness, f.table, f.column, f.change, f.rows, f.message) for f in found),
+        (
+            (f.witness, f.table, f.column, f.change, f.rows, f.message)
+            for f in _maskable(found, show_values)
+        ),
     )
 
 
-def differences(found: Iterable[Finding]) -> Table:
-    """The offending rows that were kept, before and after side by side, to be filtered."""
+def differences(run: Run, found: Iterable[Finding], *, show_values: bool = False) -> Table:
+    """The offending rows that were kept, before and after side by side, to be filtered.
+
+    They are masked as in the report unless `show_values`, because notebooks are archived, too.
+    """
+    shown = list(found)
+    if not as_truth("show_values", show_values):
+        shown = [mask_finding(f, run.info.plan) for f in shown]
     return table(
         ("witness", "table", "change", "row", "column", "before", "after"),
         (
             (f.witness, f.table, f.change, s.key, s.column or f.column, s.before, s.after)
-            for f in found
+            for f in shown
             for s in f.samples
         ),
     )
@@ -255,6 +276,16 @@ def report(run: Run, record: ReportRecord) -> Table:
     return _pairs(
         {"verdict": record.verdict, "report": _from_here(str(run.folder / record.report))}
     )
+
+
+def _maskable(found: Iterable[T], show_values: bool) -> Iterable[T]:
+    """The records, with e-mail addresses masked unless `show_values`."""
+    return found if as_truth("show_values", show_values) else map(mask_emails, found)
+
+
+def _first(samples: Sequence[str]) -> str:
+    """The first samples, and whether there are more; the column `count` says how many."""
+    return ", ".join(samples[:MOST_SAMPLES]) + ", \u2026" * (len(samples) > MOST_SAMPLES)
 
 
 def _from_here(place: str) -> str:

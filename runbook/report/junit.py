@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from runbook.records import Finding, FootprintLine
+from runbook.report.bounded import bounded
 from runbook.report.text import visible
 from runbook.report.view import ReportView
 
@@ -23,6 +24,8 @@ class _Case:
 
 def junit(view: ReportView) -> bytes:
     """The view as JUnit XML in UTF-8, well-formed whatever characters the database holds."""
+    findings = bounded(view.facts.findings)
+    hazards = bounded([h.hazard for h in view.hazards])
     suites = {
         "verdict": list(_verdict(view)),
         "invariants": [
@@ -30,15 +33,20 @@ def junit(view: ReportView) -> bytes:
             for i in view.facts.invariants
         ],
         "footprint": [_line(line) for line in view.footprint],
-        "findings": [_finding(f) for f in view.facts.findings],
+        "findings": [
+            *(_finding(finding, left_out) for finding, left_out in findings.items),
+            *_more(findings.left_out, "findings", fails=True),
+        ],
         "hazards": [
-            _Case(
-                f"{h.hazard.code}: {h.hazard.subject}",
-                h.hazard.title if h.hazard.level == "block" else "",
-                f"{h.hazard.level}: {h.hazard.title}\n{h.hazard.meaning}\n{h.hazard.remedy}\n"
-                f"{h.done}",
-            )
-            for h in view.hazards
+            *(
+                _Case(
+                    f"{h.code}: {h.subject}",
+                    h.title if h.level == "block" else "",
+                    f"{h.level}: {h.title}\n{h.meaning}\n{h.remedy}\n{seen.done}",
+                )
+                for (h, _), seen in zip(hazards.items, view.hazards, strict=False)
+            ),
+            *_more(hazards.left_out, "hazards", fails=False),
         ],
     }
     root = ElementTree.Element("testsuites", name=_xml(f"runbook {view.facts.run}"))
@@ -101,13 +109,22 @@ def _line(line: FootprintLine) -> _Case:
     return _Case(name, details=details)
 
 
-def _finding(finding: Finding) -> _Case:
+def _finding(finding: Finding, left_out: int) -> _Case:
     place = f"{finding.table}.{finding.column}" if finding.column else finding.table
     samples = [
         f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in finding.samples
     ]
+    if left_out:
+        samples.append(f"and {left_out} more, left out")
     name = f"{finding.witness}: {finding.change} {place}".strip()
     return _Case(name, finding.message, "\n".join(samples))
+
+
+def _more(left_out: int, what: str, *, fails: bool) -> Iterable[_Case]:
+    """One case that says how many there was no room for."""
+    if left_out:
+        said = f"{left_out:,} more {what} are not told one by one"
+        yield _Case(f"{left_out:,} more {what}", said if fails else "", said)
 
 
 def _counts(seen: object) -> str:

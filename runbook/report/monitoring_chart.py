@@ -46,7 +46,8 @@ def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "moni
     times = [datetime.fromisoformat(look.at).timestamp() for look in series]
     span = max(times[-1] - times[0], 1.0)
     room = width - left - _RIGHT
-    step = room / min(max(len(series), 1), _MOST)
+    places = min(len(series), _MOST)
+    step = room / places
     parts: list[str] = []
     said: list[str] = []
     y = 4
@@ -55,7 +56,8 @@ def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "moni
         for at, look in zip(times, series, strict=True):
             found = value(look)
             if found is not None:
-                place = min(int((at - times[0]) / span * (room - step) / step), _MOST)
+                # The nearest, so that a look which came a little late leaves no gap.
+                place = round((at - times[0]) / span * (places - 1))
                 marks[place] = max(marks.get(place, 0), found)
         parts.append(_text(0, y + 16, title, "label"))
         parts.append(_rect(left, y + 14, room, 6, "track"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,6 +109,15 @@ class ReportView:
         return command("runbook rollback", self.facts)
 
     @property
+    def unanswered(self) -> Mapping[tuple[str, str], int]:
+        """Questions of the monitoring that had no answer, why, and at how many looks."""
+        return Counter(
+            (question, why)
+            for look in self.facts.looks
+            for question, why in look.unanswered.items()
+        )
+
+    @property
     def seconds(self) -> float:
         """Working time of all stages but monitoring, in seconds."""
         return sum(lane.seconds for lane in self.timeline)
@@ -158,7 +169,7 @@ def timeline(facts: Facts) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
-_WINDOW_TITLES = {
+WINDOW_TITLES = {
     "maintenance_on": "Maintenance on",
     "deploy": "Deployment",
     "health": "Health",
@@ -167,6 +178,7 @@ _WINDOW_TITLES = {
     "maintenance_off": "Maintenance off",
     "undeploy": "Old code put back",
 }
+"""What the steps of the window are called in reports and notebooks."""
 
 
 def window_steps(facts: Facts) -> list[StageSeen]:
@@ -182,7 +194,7 @@ def window_steps(facts: Facts) -> list[StageSeen]:
             StageSeen(
                 number=0,
                 name=name,
-                title=_WINDOW_TITLES.get(name, name),
+                title=WINDOW_TITLES.get(name, name),
                 status="started" if step.status == "started" else status,
                 started_at=step.at,
                 finished_at=ended,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from runbook.monitoring.series import describe, read_series
 from runbook.records import Look, MonitorRecord, WindowStep
 from runbook.report.table import Table
+from runbook.report.text import duration, when
 from runbook.run import Run
 from runbook.window.state import window_state
 from runbook.window.store import STEPS, read_step
@@ -46,7 +47,10 @@ def monitoring(record: MonitorRecord) -> Table:
     """The sum of the monitoring."""
     rows = [
         ("verdict", record.verdict),
-        ("watched", f"{record.watched_seconds:,.0f} s from {record.since} to {record.until}"),
+        (
+            "watched",
+            f"{duration(record.watched_seconds)} from {when(record.since)} to {when(record.until)}",
+        ),
         ("looks", record.looks),
         ("looks with a violation", record.looks_violated),
         ("first violation", record.first_violation),

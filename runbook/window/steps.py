@@ -14,6 +14,7 @@ from runbook.errors import NotAllowedNow, WindowFailed
 from runbook.migration import look_at_backup
 from runbook.plan import Command, Health, Maintenance
 from runbook.records import Answer, MigrateRecord, WindowStep
+from runbook.report.text import counted, duration
 from runbook.run import Run, now
 from runbook.targets import open_target
 from runbook.targets.sqlite import SqliteTarget
@@ -201,7 +202,7 @@ class _Step:
                 f"the command `{shown}` {ran.problem}{said}",
                 "mend what it complains of, and go on with the same command",
             )
-        self.say(f"`{shown}` ended with exit status 0 after {ran.seconds:.1f} s")
+        self.say(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
         return ran
 
     def answers_so(
@@ -215,7 +216,7 @@ class _Step:
         if not found.problem:
             self.say(
                 f"{show_address(page.url)} answered {expected(page)} after "
-                f"{found.series[-1].at:.1f} s ({len(found.series)} asked)"
+                f"{duration(found.series[-1].at)} (asked {counted(len(found.series), 'time')})"
             )
         return not found.problem
 

@@ -83,7 +83,7 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
         raise BadInput(f"There is no line {line} in the checklist; its lines are 1 to 8.")
     if not by.strip():
         raise BadInput("A tick needs the name of who vouches for it; give one with --by.")
-    reason = _shown_by_the_runbook(run, line)
+    reason = why_not_by_hand(run, line)
     if reason:
         raise NotAllowedNow(
             f"Line {line} of the checklist is not ticked by hand: {reason}; see it with "
@@ -116,7 +116,8 @@ def configured(plan: Plan, line: int) -> bool:
     }.get(line, line in BY_THE_RUNBOOK)
 
 
-def _shown_by_the_runbook(run: Run, line: int) -> str:
+def why_not_by_hand(run: Run, line: int) -> str:
+    """Why a line is not ticked by hand; an empty text where it may be."""
     if line in BY_THE_RUNBOOK:
         return f"it is shown by {BY_THE_RUNBOOK[line]}"
     if configured(run.info.plan, line):

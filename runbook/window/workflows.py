@@ -21,6 +21,7 @@ from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import Refused
 from runbook.names import quote_name, same_name
 from runbook.plan import Plan, Resource
+from runbook.report.text import counted
 from runbook.script import template_values
 from runbook.shape import Shape
 from runbook.sql import sql_file
@@ -188,8 +189,8 @@ class _Trial:
         self._say("membership", "create", rows == 1, f"{rows} row")
         found, now = self._rows("membership_read", **place), seen(guest)
         note = (
-            f"role {found[0][0] if found else 'none'}, guest sees {now:,} rows: {before:,} own and "
-            f"{theirs:,} of the organization"
+            f"role {found[0][0] if found else 'none'}, guest sees {counted(now, 'row')}: "
+            f"{before:,} own and {theirs:,} of the organization"
         )
         known = [tuple(r) for r in found] == [("member",)] and now == before + theirs
         self._say("membership", "read", known, note)
@@ -199,7 +200,7 @@ class _Trial:
         self._say("membership", "update", changed, "role viewer")
         rows = self._run("membership_delete", **place)
         after = seen(guest)
-        note = f"guest sees {after:,} rows again"
+        note = f"guest sees {counted(after, 'row')} again"
         self._say("membership", "delete", rows == 1 and after == before, note)
 
     def _resource(self, resource: Resource) -> None:
@@ -240,7 +241,7 @@ class _Trial:
             f"DELETE FROM {quote_name(name)} WHERE {made.where} AND {_MINE}", *made.key, owner
         )
         after = self._count(query, (owner,))
-        note = f"{after:,} rows again"
+        note = f"{counted(after, 'row')} again"
         self._say(name, "delete", rows == 1 and after == before, note)
 
     def _update(self, resource: Resource, table: Table, made: NewRow, owner: Value) -> None:

@@ -149,6 +149,16 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
     notebook.codes()[-1].locator(".jp-OutputArea-output a").first.click()
     expect(page.locator(".jp-HTMLViewer")).to_be_visible()
 
+    notebook = followed(shown(page, "06_report"), "07_monitor")
+    notebook.run_all()
+    notebook.picture(SCREENS / "07_monitor.png")
+    watched = record(project, "07_monitor")
+    assert watched["result"]["verdict"] == "pass"
+    assert watched["result"]["looks"] >= 2
+    notebook.run_all(after=len(notebook.codes()))
+    expect(notebook.codes()[1]).to_contain_text("its result is shown, not repeated")
+    assert record(project, "07_monitor") == watched
+
     notebook = followed(shown(page, "06_report"), "08_rollback")
     notebook.run_all()
     notebook.picture(SCREENS / "08_rollback.png")
@@ -173,7 +183,8 @@ def test_errors_are_a_sentence_with_the_traceback_folded_away(
     for number, cell in enumerate(cells, start=1):
         notebook.run(cell, number)
     expect(cells[2]).to_contain_text("block")
-    expect(cells[3]).to_contain_text("Not known: a hazard blocks the run")
+    expect(cells[3]).to_contain_text("correct or delete them")
+    expect(cells[4]).to_contain_text("Not known: a hazard blocks the run")
     expect(notebook.errors(cells[-1])).to_contain_text("Blocked: Preflight blocks the run")
     folded = cells[-1].locator("details")
     expect(folded.locator("pre")).not_to_be_visible()

@@ -115,7 +115,7 @@ def test_the_policy_stops_what_escaping_would_miss(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["passed", "refused"])
+@pytest.mark.parametrize("name", ["passed", "refused", "blocked"])
 def test_axe_finds_no_serious_fault(
     name: str, width: int, scheme: str, browser: Browser, reports: dict[str, Path]
 ) -> None:

@@ -17,12 +17,13 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, Violated
-from runbook.monitoring.series import append, read_series, sum_up
+from runbook.monitoring.series import append, describe, read_series, sum_up
 from runbook.monitoring.watch import Watcher
 from runbook.plan import Monitor
 from runbook.records import Answer, Look, MonitorRecord
 from runbook.report.checklist import checklist
 from runbook.report.facts import read_facts
+from runbook.report.write import write_report
 from runbook.run import Run
 from runbook.shape import look as look_at_shape
 from runbook.stages import rollback
@@ -30,6 +31,7 @@ from runbook.stages.monitor import monitor
 from runbook.targets import open_target
 from tests.conftest import connected, execute
 from tests.integration.runs import agreed, begin, until_migrated
+from tests.unit.report_page import Page
 
 WRITER = """
 import json, sqlite3, sys, time
@@ -312,6 +314,26 @@ def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
 def test_a_day_in_which_something_was_amiss_failed(migrated: Run, amiss: dict[str, object]) -> None:
     seal(migrated, [*day(), look_at(1445, **amiss)])
     assert checklist(read_facts(migrated.folder))[7].state == "failed"
+
+
+def test_a_question_that_is_never_answered_is_named_everywhere(migrated: Run) -> None:
+    """On a large database without WAL, a query may need longer than writers may be kept waiting."""
+    why = "not within 0.25 s"
+    series = [
+        dataclasses.replace(look, unanswered={"references_to_nothing": why}) for look in day()
+    ]
+    assert "not answered: references_to_nothing (not within 0.25 s)" in describe(series[0])
+    seal(migrated, series)
+    line = checklist(read_facts(migrated.folder))[7]
+    assert "Never answered, so not known to hold: references_to_nothing" in line.evidence
+    write_report(migrated.folder)
+    page = Page((migrated.folder / "report.html").read_text())
+    assert f"references_to_nothing {why} {len(series)} {len(series)}" in page.text
+    # Answered once, it is known, and still said how often it was not.
+    append(migrated.folder, look_at(1445))
+    line = checklist(read_facts(migrated.folder))[7]
+    assert not any("Never answered" in evidence for evidence in line.evidence)
+    assert f"{len(series)} looks in which a question was not answered" in line.evidence
 
 
 def test_the_picture_tells_what_was_seen() -> None:

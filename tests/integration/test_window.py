@@ -14,13 +14,16 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, NotConfirmed, NotProven, Refused, WindowFailed
+from runbook.headless import roll_back
 from runbook.report.checklist import checklist
 from runbook.report.facts import read_facts
 from runbook.run import Run
 from runbook.stages.monitor import monitor
 from runbook.window import steps
+from runbook.window.back_out import back_out
 from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
+from runbook.window.workflows import Tried, Workflows
 from tests.conftest import execute
 from tests.integration.windows import Direct, Site, Window, content, running_site, write_plan
 
@@ -326,6 +329,58 @@ def test_new_code_that_cannot_be_taken_back_is_not_opened(site: Site) -> None:
     assert site.get()[0] == 200
 
 
+@pytest.mark.parametrize("remains", [(), ("organizations: 1 rows added",)])
+def test_a_workflow_that_fails_is_led_out_of(
+    site: Site, monkeypatch: pytest.MonkeyPatch, remains: tuple[str, ...]
+) -> None:
+    """Line 6 once more: a workflow does not work, or something of it is left."""
+    before = content(site.database)
+    tried = Tried("organization", "delete", bool(remains), "1 row left")
+    monkeypatch.setattr(steps, "try_workflows", lambda *_: Workflows((tried,), remains, 1, 1))
+    window = Window.of(site, site.settings())
+    says = "remained" if remains else "the workflow delete of organization did not work"
+    with pytest.raises(WindowFailed, match=says) as caught:
+        window.go(on_failure="rollback")
+    assert caught.value.exit_code == 1
+    assert checklist(read_facts(window.run.folder))[5].state == "failed"
+    assert content(site.database) == before
+    assert states(window.run) == ("rolled back", "old", "off")
+    assert site.get() == (200, "welcome")
+
+
+def test_a_rollback_that_is_refused_leaves_it_shut(site: Site) -> None:
+    """Somebody made a trigger since, which a rollback would destroy: a person must decide."""
+    trigger = "CREATE TRIGGER t BEFORE DELETE ON organizations BEGIN SELECT raise(abort, 'no'); END"
+    window = Window.of(site, site.settings())
+    with pytest.raises(WindowFailed, match="workflow delete of organization") as caught:
+        window.go(
+            Direct(after={"verify": lambda run: execute(site.database, trigger)}),
+            on_failure="rollback",
+        )
+    assert caught.value.exit_code == 1
+    assert "Leading out of it failed, too" in window.text
+    assert states(window.run) == ("migrated", "new", "on")
+    assert site.get()[0] == 503
+
+
+def test_a_rollback_by_hand_says_how_to_open(site: Site) -> None:
+    settings = site.settings()
+    settings["window.smoke"] = {"command": ["false"]}
+    window = Window.of(site, settings)
+    with pytest.raises(WindowFailed, match="smoke test"):
+        window.go()
+    window.said.clear()
+    roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
+    assert "it was taken back, but nothing was opened yet" in window.text
+    assert f"runbook maintenance off --run-dir {window.run.folder}" in window.text
+    assert site.get()[0] == 503
+    window.said.clear()
+    back_out(window.run, say=window.said.append)
+    roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
+    assert "not over" not in window.text
+    assert site.get() == (200, "welcome")
+
+
 def test_an_unknown_database_is_left_alone(site: Site) -> None:
     """Another run's row in the ledger: nothing is rolled back and nothing is opened."""
     window = Window.of(site, site.settings())
@@ -483,7 +538,10 @@ def test_an_interrupted_run_says_where_everything_stands(site: Site) -> None:
 def test_through_the_notebooks_and_out_again(site: Site) -> None:
     """The command itself, with its kernels: the smoke test fails, and everything is taken back."""
     settings = site.settings()
-    settings["window.smoke"] = {"command": ["false"]}
+    did = site.folder / "did"
+    settings["window.maintenance_on"] = {"shell": f"echo on >> '{did}'; touch '{site.maintenance}'"}
+    settings["window.deploy"] = {"shell": f"echo deploy >> '{did}'; echo new > '{site.code}'"}
+    settings["window.smoke"] = {"shell": f"echo smoke >> '{did}'; false"}
     plan = write_plan(site.folder / "plan.toml", settings)
     before = content(site.database)
     folder = site.folder / "run"
@@ -498,6 +556,9 @@ def test_through_the_notebooks_and_out_again(site: Site) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "The smoke test failed" in done.stderr
+    assert did.read_text().split() == ["on", "deploy", "smoke"]  # the notebooks repeat none of it
+    executed = (folder / "notebooks" / "05_verify.ipynb").read_text()
+    assert "Deployment: not done by this notebook, but by whoever executes it." in executed
     assert "the application is open" in done.stdout
     assert content(site.database) == before
     assert site.get() == (200, "welcome")

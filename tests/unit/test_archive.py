@@ -25,7 +25,7 @@ from runbook.report.bag import SEAL_BYTES
 def make_run(folder: Path) -> Path:
     """A run folder with the kinds of files that a run leaves."""
     contents = {
-        "run.json": json.dumps({"created": "2026-03-04T05:06:07+00:00"}).encode(),
+        "run.json": json.dumps({"created_at": "2026-03-04T05:06:07+00:00"}).encode(),
         "audit.json": b'{"verdict": "pass"}',
         "report.html": b"<h1>pass</h1>" * 500,
         "stages/04_migrate.json": b"{}",
@@ -129,10 +129,10 @@ def test_the_bag_says_what_it_is(run_dir: Path, tmp_path: Path) -> None:
     [
         ("{}", None, "unknown"),
         ("not json", "not json", "unknown"),
-        ('{"created": 5}', '{"verdict": "fail"}', "fail"),
-        ('{"created": "1066-10-14T09:00:00"}', '{"verdict": "pass\\nVerdict: x"}', "unknown"),
-        ('{"created": "9999-12-31T23:59:59-12:00"}', "[]", "unknown"),
-        ('{"created": "2026-01-01\\nVerdict: pass"}', None, "unknown"),
+        ('{"created_at": 5}', '{"verdict": "fail"}', "fail"),
+        ('{"created_at": "1066-10-14T09:00:00"}', '{"verdict": "pass\\nVerdict: x"}', "unknown"),
+        ('{"created_at": "9999-12-31T23:59:59-12:00"}', "[]", "unknown"),
+        ('{"created_at": "2026-01-01\\nVerdict: pass"}', None, "unknown"),
     ],
 )
 def test_damaged_records_are_kept_as_evidence(
@@ -173,7 +173,7 @@ def test_without_the_bulky_folders_their_digests_remain(run_dir: Path, tmp_path:
 def test_the_same_folder_gives_the_same_bytes(
     run_dir: Path, tmp_path: Path, created: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (run_dir / "run.json").write_text(json.dumps({"created": created}))
+    (run_dir / "run.json").write_text(json.dumps({"created_at": created}))
     one = seal(run_dir, tmp_path / "one.zip")
     elsewhere = tmp_path / "elsewhere" / run_dir.name
     shutil.copytree(run_dir, elsewhere, copy_function=shutil.copyfile)  # other times and modes

@@ -24,7 +24,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sealed") / "run-1"
     (folder / "backup").mkdir(parents=True)
     (folder / "snapshots").mkdir()
-    (folder / "run.json").write_text(json.dumps({"created": "2026-03-04T05:06:07Z"}))
+    (folder / "run.json").write_text(json.dumps({"created_at": "2026-03-04T05:06:07Z"}))
     (folder / "audit.json").write_text('{"verdict": "pass"}')
     (folder / "report.html").write_text("<h1>pass</h1>" * 100)
     (folder / "backup" / "app.db").write_bytes(bytes(4_000) + os.urandom(1_000))

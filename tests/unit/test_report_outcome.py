@@ -51,7 +51,8 @@ def test_the_first_screen_says_what_is_wrong_and_how_the_database_is(
         assert "0.20 s" in first
     else:
         # In this order: what is wrong comes before everything that is merely told.
-        order = ["What is wrong", wrong, "State of the database", state, "Ticket"]
+        title = "What happened" if name == "rolled_back" else "What is wrong"
+        order = [title, wrong, "State of the database", state, "Ticket"]
         places = [first.index(text) for text in order]
         assert places == sorted(places)
         assert first.count(": proven") < 3 or name == "rolled_back"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from runbook.records import Finding, FootprintLine, Hazard, Sample, TableDigest
+from runbook.report import bounded as bounded_module
 from runbook.report import html as html_module
 from runbook.report.html import MOST_BYTES
 from runbook.report.view import read_view
@@ -65,7 +67,7 @@ def test_under_a_megabyte_and_nothing_left_out_silently(tmp_path: Path) -> None:
     for left in (
         f"{MANY - findings} more findings",
         f"{MANY - hazards} more hazards",
-        " more rows, not shown here: audit.json has 10 rows of them all.",
+        " more rows, not shown here; audit.json shows up to 10.",
         " and 999,99",
         "more tables",
         "more lines",
@@ -74,7 +76,34 @@ def test_under_a_megabyte_and_nothing_left_out_silently(tmp_path: Path) -> None:
     ):
         assert left in page.text, left
     assert "(2,000 characters)" in page.text
-    assert len(json.loads((folder / "audit.json").read_text())["findings"]) == MANY
+
+
+def test_the_files_for_machines_are_bounded_and_count_what_they_leave_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = huge(tmp_path / "run")
+    monkeypatch.setattr(bounded_module, "MOST", MANY - 7)
+    monkeypatch.setattr(bounded_module, "SAMPLES", 500_000)
+    write_report(folder)
+    text = (folder / "audit.json").read_text()
+    audit = json.loads(text)
+    assert audit["left_out"] == {"findings": 7, "hazards": 7}
+    for what in ("findings", "hazards"):
+        assert len(audit[what]) == MANY - 7
+        assert all(len(f["samples"]) + f["samples_left_out"] == 10 for f in audit[what])
+        assert audit[what][0]["samples_left_out"] == 0
+        assert audit[what][-1]["samples_left_out"] == 10
+    assert len(text) < 10_000_000
+    suites = ElementTree.parse(folder / "junit.xml").getroot()
+    assert (folder / "junit.xml").stat().st_size < 20_000_000  # escaped, `<` is four characters
+    names = [case.get("name") for case in suites.iter("testcase")]
+    assert "7 more findings" in names
+    assert "and 10 more, left out" in "".join(suites.itertext())
+    # Without the bounds, the same run has more than four times as much to tell.
+    monkeypatch.setattr(bounded_module, "SAMPLES", 10**9)
+    monkeypatch.setattr(bounded_module, "CHARACTERS", 10**9)
+    write_report(folder)
+    assert (folder / "audit.json").stat().st_size > 4 * len(text)
 
 
 def test_the_bound_is_what_keeps_it_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
