@@ -163,14 +163,9 @@ class D1Target:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A read-only connection to an exact replica of the database as it is now."""
-        path = self._fresh()
-        connection = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
-        try:
-            connection.execute("PRAGMA query_only = ON")
+        """A connection to an exact replica of the database as it is now, which is read-only."""
+        with contextlib.closing(_open(self._fresh())) as connection:
             yield connection
-        finally:
-            connection.close()
 
     def inspect(
         self, plan: Plan, run_dir: Path
