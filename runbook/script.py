@@ -182,6 +182,12 @@ def guard_query(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, 
         yield name, query
 
 
+def questions(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Each table that an invariant is asked of (empty: the database) with its own full query."""
+    for name, _, query in _queries(file, template_values(plan, shape)):
+        yield name, query
+
+
 def _guarded() -> list[SqlFile]:
     return [f for f in sql_files("invariants") if f.when == "before commit"]
 

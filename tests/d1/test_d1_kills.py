@@ -82,9 +82,10 @@ def named(parent: int, program: str) -> set[int]:
         found |= named(pid, program)
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            is_engine = command.split(b"\0")[0].endswith(b"workerd")
-            if is_engine == (program == "workerd") and (is_engine or b"migrations" in command):
-                found.add(pid)
+            if command.split(b"\0")[0].endswith(b"workerd"):
+                found |= {pid} if program == "workerd" else set()
+            elif b"migrations" in command:
+                found |= {pid} if program == "wrangler" else set()
     return found
 
 
