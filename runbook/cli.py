@@ -57,6 +57,12 @@ def main() -> None:
 @click.option("--show-values", is_flag=True, help="Print personal data in the report.")
 @_d1_options
 @click.option(
+    "--chunk-rows",
+    type=click.IntRange(0),
+    default=0,
+    help="For D1: migrate in chunks of so many rows, which is not atomic; for very large ones.",
+)
+@click.option(
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
     default="stop",
@@ -74,6 +80,7 @@ def run(
     wrangler_config: str,
     where: str | None,
     persist_to: str,
+    chunk_rows: int,
     on_failure: Literal["stop", "rollback"],
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
@@ -86,7 +93,7 @@ def run(
         run_dir=run_dir,
         operator=operator,
         ticket=ticket,
-        options=target_options(wrangler_config, where or "", persist_to),
+        options=target_options(wrangler_config, where or "", persist_to, chunk_rows),
     )
     run_stages(
         opened,

@@ -91,6 +91,10 @@ class Target(Protocol):
         """The ledger's row of a migration; None where it has not happened."""
         ...
 
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """The row of a migration that was begun in parts and has not come to its end, if any."""
+        ...
+
     def apply(
         self,
         script: Script | Prepare,

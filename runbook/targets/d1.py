@@ -35,6 +35,7 @@ from runbook.records import Hazard, Identity, LedgerRow, StepTaken
 from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
 from runbook.shape import look
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
+from runbook.targets.d1_chunks import CHUNKS, UNFINISHED, Part, digest_of, finishing_sql, parts
 from runbook.targets.d1_config import find_config
 from runbook.targets.d1_engine import Engine
 from runbook.targets.d1_file import (
@@ -66,7 +67,7 @@ REMOTE_PATIENCE = 45.0
 SEEN = "d1.json"
 """Beside the backup: what else was seen of D1 when it was taken."""
 
-OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout")
+OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout", "chunk_rows")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class D1Target:
             database: `d1:` and the database's name or binding.
             options: `wrangler_config` (by default the one in the current folder), `where`
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
-                `environment` and `timeout` (seconds).
+                `environment`, `timeout` (seconds) and `chunk_rows`, with which the migration is
+                made in chunks.
             tool: which wrangler; by default the pinned one.
 
         Raises:
@@ -134,6 +136,7 @@ class D1Target:
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
+        self._chunk_rows = int(options.get("chunk_rows", "0"))
         self._folder: Path | None = None
         self._replica: Path | None = None
         self._bookmark = ""
@@ -163,15 +166,19 @@ class D1Target:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to an exact replica of the database as it is now, which is read-only."""
-        with contextlib.closing(_open(self._fresh())) as connection:
+        """A connection to an exact replica of the database as it is now, which is read-only.
+
+        A migration that stopped between two chunks looks finished in it, so that it can be taken
+        back like one that is.
+        """
+        with contextlib.closing(_open(self._fresh(finish=True))) as connection:
             yield connection
 
     def inspect(
         self, plan: Plan, run_dir: Path
     ) -> tuple[tuple[Hazard, ...], Mapping[str, int | float | str]]:
         """Hazards of data and schema, found in a replica, and those of D1 itself."""
-        with self.reading() as replica:
+        with contextlib.closing(_open(self._fresh())) as replica:
             hazards, advice = find_all(replica, plan)
             blocked = any(hazard.level == "block" for hazard in hazards)
             text = "" if blocked else file_text(render(plan, look(replica, plan), "trial"))
@@ -185,7 +192,15 @@ class D1Target:
 
         The export is the customary backup; it loses integers above 2^53, NUL characters and
         rowids, and is left out where there are virtual tables, which it refuses.
+
+        Raises:
+            Refused: a migration in chunks has not ended, so this would not be the database before.
         """
+        if CHUNKS in self._objects():
+            raise Refused(
+                f"A migration in chunks of the D1 database {self._config.name} has not ended; go "
+                "on in its run folder (`runbook run`), or take it back there (`runbook rollback`)."
+            )
         if self._local:
             replica = to.with_name("replica.tmp")
             replica.unlink(missing_ok=True)
@@ -223,6 +238,13 @@ class D1Target:
         """The ledger's row in D1 itself, once nobody is writing any more."""
         return self._look(migration).ledger
 
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """The row of a migration in chunks that has begun and not ended, from D1 itself."""
+        (chunks,) = self._rows_of(
+            self._settled_objects(), {CHUNKS: _ledger_sql(migration + UNFINISHED)}
+        )
+        return LedgerRow(**chunks[0]) if chunks else None
+
     def apply(
         self,
         script: Script | Prepare,
@@ -249,9 +271,12 @@ class D1Target:
             made.append(script if isinstance(script, Script) else script(connection))
             return made[-1]
 
+        begun = None
         if isinstance(script, Script):
-            self._check_unchanged(backup)
-        now = backup if isinstance(script, Script) else self._fresh(progress)
+            begun = self._begun(script)
+            if begun is None:
+                self._check_unchanged(backup)
+        now = backup if isinstance(script, Script) else self._fresh(progress, finish=True)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
             copy = Path(folder) / "copy.db"
             with contextlib.closing(_open(now)) as source:
@@ -259,7 +284,9 @@ class D1Target:
             tried = SqliteTarget(copy).apply(prepared, backup, prove, explain, progress, wait)
             waited = time.perf_counter()
             progress("Change in D1", 0, 1)
-            if isinstance(script, Script):
+            if isinstance(script, Script) and (self._chunk_rows or begun):
+                self._apply_chunks(script, backup, progress)
+            elif isinstance(script, Script):
                 self._apply_file(script)
             else:
                 self._take_back(made[-1], now, copy, backup.parent)
@@ -298,14 +325,16 @@ class D1Target:
     def _take_back(self, script: Script, now: Path, copy: Path, keep_in: Path) -> None:
         """Has D1 run the way back, and takes the migration's file out of the folder again."""
         schema = read_schema(self._wrangler.read, self._config.migrations_table)
+        unfinished = CHUNKS in {table.name for table in schema.tables}
         with contextlib.closing(_open(copy)) as copies:
             copies.execute("ATTACH ? AS now", (immutable_uri(now),))
             text = reversal_text(
                 script,
-                schema.tables,
+                [table for table in schema.tables if table.name not in (CHUNKS, GUARD)],
                 copies,
                 self._config.migrations_table,
                 drop_table=_seen(keep_in)["applied"] is None,
+                first=finishing_sql(script.migration) if unfinished else (),
             )
         path = keep_in / "d1_rollback.sql"
         write_durably(path, text.encode())
@@ -319,10 +348,69 @@ class D1Target:
                 ) from error
         (self._config.migrations_dir / file_name(script.migration)).unlink(missing_ok=True)
 
-    def _apply_file(self, script: Script) -> None:
-        """Writes the migration file and has wrangler apply it; the file stays if it happened."""
-        name = file_name(script.migration)
-        path = self._config.migrations_dir / name
+    def _begun(self, script: Script) -> LedgerRow | None:
+        """The row of this very migration, if it was begun in chunks and has not ended.
+
+        Raises:
+            Refused: another run began it.
+        """
+        begun = self.unfinished(script.migration)
+        if begun is not None and (begun.run, begun.checksum) != (script.run, script.checksum):
+            raise Refused(
+                f'The run "{begun.run}" began this migration in chunks at {begun.applied_at}; go '
+                "on in that run's folder, with the version of the runbook that began it."
+            )
+        return begun
+
+    def _apply_chunks(self, script: Script, backup: Path, progress: Progress) -> None:
+        """Has D1 run each part that it has not run yet, and looks after each one that is unclear.
+
+        Raises:
+            OutcomeUnknown: it stopped on the way; the next start goes on there.
+        """
+        with contextlib.closing(_open(backup)) as before:
+            rows = self._chunk_rows
+            made = parts(script, before, rows, self._config.migrations_table) if rows else ()
+        done = self._parts_done()
+        if done and (not made or done[0]["digest"] != digest_of(made)):
+            raise OutcomeUnknown(
+                "The migration was begun in chunks of another size or by another version of the "
+                "runbook; go on with that one, or take it back with `runbook rollback`."
+            )
+        for part in made[len(done) :]:
+            doing = f"part {part.number} of {len(made)} ({part.title})"
+            progress(f"Part {part.number}: {part.title}", part.number - 1, len(made))
+            if part is made[-1]:
+                self._write_file(script)
+            try:
+                self._wrangler.execute(part.text, doing)
+            except RunbookError as error:
+                if not self._part_happened(script, part, last=part is made[-1]):
+                    raise OutcomeUnknown(
+                        f"The migration in chunks stopped before {doing} ({str(error).rstrip('.')})"
+                        "; the database is neither before nor after: call the same command again, "
+                        "which goes on there, or take it back with `runbook rollback`."
+                    ) from error
+
+    def _part_happened(self, script: Script, part: Part, last: bool) -> bool:
+        """Looks until it is certain; a part that comes late cannot happen twice anyway."""
+        deadline = time.monotonic() + (0 if self._local else REMOTE_PATIENCE)
+        while True:
+            seen = self._look(script.migration)  # waits for whoever is still at work
+            done = self._parts_done()
+            if len(done) >= part.number or (last and seen.after(script.run)):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(5)
+
+    def _parts_done(self) -> list[dict[str, Any]]:
+        query = f"SELECT number, digest FROM {CHUNKS} ORDER BY number"
+        return self._rows_of(self._settled_objects(), {CHUNKS: query})[0] or []
+
+    def _write_file(self, script: Script) -> Path:
+        """Writes the migration into the application's folder of migrations."""
+        path = self._config.migrations_dir / file_name(script.migration)
         text = file_text(script)
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise Refused(
@@ -331,7 +419,12 @@ class D1Target:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, text.encode())
-        doing = f"the migration {name}"
+        return path
+
+    def _apply_file(self, script: Script) -> None:
+        """Writes the migration file and has wrangler apply it; the file stays if it happened."""
+        path = self._write_file(script)
+        doing = f"the migration {path.name}"
         try:
             self._wrangler.migrations_apply(doing)
         except OutcomeUnknown as error:
@@ -368,20 +461,12 @@ class D1Target:
         raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
 
     def _look(self, migration: str) -> _Look:
-        """The signs of the migration in D1 itself.
-
-        Locally, a wrangler that another start left behind may still hold the lock: it is waited
-        for, so that what is seen cannot change any more.
-        """
-        if self._local:
-            with write_lock(self._wrangler.state_file, wait=30):
-                pass
-        objects = self._objects()
+        """The signs of the migration in D1 itself."""
+        objects = self._settled_objects()
         ledger, applied = self._rows_of(
             objects,
             {
-                LEDGER: f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
-                f" WHERE migration = {quote_value(migration)}",
+                LEDGER: _ledger_sql(migration),
                 self._config.migrations_table: self._applied_sql(),
             },
         )
@@ -390,6 +475,17 @@ class D1Target:
             noted=file_name(migration) in {row["name"] for row in applied or []},
             objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
         )
+
+    def _settled_objects(self) -> set[str]:
+        """Names of what the schema holds, once nobody is writing any more.
+
+        Locally, a wrangler that another start left behind may still hold the lock: it is waited
+        for, so that what is seen cannot change any more.
+        """
+        if self._local:
+            with write_lock(self._wrangler.state_file, wait=30):
+                pass
+        return self._objects()
 
     def _applied(self) -> list[str] | None:
         """The migrations that wrangler has noted as applied; None where it has no table yet."""
@@ -423,13 +519,15 @@ class D1Target:
         """What the probes of D1 need; an empty `text` is not tried out."""
         folder = self._config.migrations_dir
         files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
-        refused = None
+        refused, seconds = None, 0.0
         if text:
             assert self._replica is not None
             with engine_copy(
                 self._replica, self._replica.parent, self._tool, self._wrangler.timeout
             ) as copy:
+                began = time.perf_counter()
                 refused = try_out(text, migration, copy)
+                seconds = time.perf_counter() - began
         return D1Facts(
             name=file_name(migration),
             applied=tuple(self._applied() or ()),
@@ -437,7 +535,9 @@ class D1Target:
             in_the_way=file_name(migration) in files,
             transaction_words=TRANSACTION_WORDS in text,
             refused=refused,
+            seconds=seconds,
             remote=not self._local,
+            chunk_rows=self._chunk_rows,
         )
 
     def _check_unchanged(self, backup: Path) -> None:
@@ -465,11 +565,12 @@ class D1Target:
         if _seen(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
             raise changed
 
-    def _fresh(self, progress: Progress = no_progress) -> Path:
+    def _fresh(self, progress: Progress = no_progress, finish: bool = False) -> Path:
         """A file that holds what the database holds now, without wrangler's own table.
 
         Locally it is copied from the state file, which is exact and takes no calls; remotely it is
-        a replica, kept as long as nothing is written.
+        a replica, kept as long as nothing is written. With `finish`, a migration in chunks that
+        stopped looks finished there.
         """
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="runbook-d1-"))
@@ -482,7 +583,7 @@ class D1Target:
             to.unlink(missing_ok=True)
             self._copy_pages(to, progress)
         self._replica = to
-        return to
+        return _finished(to) if finish else to
 
     def _copy_pages(self, to: Path, progress: Progress) -> None:
         """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
@@ -513,6 +614,31 @@ def _seen(folder: Path) -> dict[str, Any]:
     """What was seen of D1 when the backup in this folder was taken."""
     seen: dict[str, Any] = json.loads((folder / SEEN).read_text(encoding="utf-8"))
     return seen
+
+
+def _ledger_sql(migration: str) -> str:
+    return (
+        f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
+        f" WHERE migration = {quote_value(migration)}"
+    )
+
+
+def _finished(replica: Path) -> Path:
+    """The replica, or a copy beside it in which a migration in chunks looks finished."""
+    copy = replica.with_name("finished.db")
+    with contextlib.closing(_open(replica)) as source:
+        query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
+        if source.execute(query).fetchone() is None:
+            return replica
+        (name,) = source.execute(
+            f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
+        ).fetchone()
+        copy.unlink(missing_ok=True)
+        copy_database(source, copy)
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        for statement in finishing_sql(name.removesuffix(UNFINISHED)):
+            connection.execute(statement)
+    return copy
 
 
 def _open(path: Path) -> sqlite3.Connection:

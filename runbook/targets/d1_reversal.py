@@ -39,6 +39,7 @@ def reversal_text(
     copies: sqlite3.Connection,
     migrations_table: str,
     drop_table: bool,
+    first: Sequence[str] = (),
 ) -> str:
     """The script as a file for D1, which also takes back wrangler's note of the migration.
 
@@ -49,6 +50,7 @@ def reversal_text(
             the script ran.
         migrations_table: wrangler's table of applied migrations.
         drop_table: whether that table came with the migration.
+        first: statements that go before everything else.
 
     Raises:
         TargetError: a statement needs the backup in a way that cannot be written out.
@@ -56,6 +58,7 @@ def reversal_text(
     parts = [
         f"-- {' '.join(script.migration.split())}: the way back.\n"
         "-- For Cloudflare D1, which runs this file in a transaction of its own: all or nothing.",
+        *first,
         *_guard(tables, copies),
     ]
     written: set[tuple[str, str]] = set()

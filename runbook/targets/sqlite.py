@@ -107,6 +107,10 @@ class SqliteTarget:
         finally:
             connection.close()
 
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """None: a file is migrated in one transaction."""
+        return None
+
     def apply(
         self,
         script: Script | Prepare,
