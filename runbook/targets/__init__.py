@@ -83,6 +83,10 @@ class Target(Protocol):
         """Writes an exact and durable copy of the database as a SQLite file."""
         ...
 
+    def restore_by_hand(self, backup: Path) -> str:
+        """How a person puts the whole backup back, as half a sentence."""
+        ...
+
     def committed(self) -> AbstractContextManager[Path]:
         """A SQLite file that holds, while this is open, exactly what the database holds now."""
         ...

@@ -220,14 +220,20 @@ class D1Target:
         if not virtual:
             self._wrangler.export(to.with_name("export.sql"))
             exported = "export.sql"
-        seen = {
+        seen: dict[str, Any] = {
             "database": self._config.name,
             "bookmark": self._bookmark,
             "export": exported,
             "applied": self._applied(),
         }
-        text = json.dumps(seen, indent=2, ensure_ascii=False) + "\n"
-        write_durably(to.with_name(SEEN), text.encode())
+        _note(to.parent, **seen)
+
+    def restore_by_hand(self, backup: Path) -> str:
+        """Time Travel to the bookmark of the snapshot; locally, the backup as the state file."""
+        if self._local:
+            return f"put {backup} in the place of {self._wrangler.state_file}"
+        bookmark = _seen(backup.parent)["bookmark"]
+        return f"run `wrangler d1 time-travel restore {self._config.name} --bookmark={bookmark}`"
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[Path]:
@@ -294,6 +300,7 @@ class D1Target:
             progress("Proof of what D1 holds", 0, 1)
             after = self._fresh(progress)
             if isinstance(script, Script):
+                _note(backup.parent, bookmark_after=self._bookmark)
                 self._prove_committed(after, backup, prove, tried.steps)
             elif found := differences(after, copy):
                 raise OutcomeUnknown(
@@ -610,8 +617,15 @@ class D1Target:
         self._bookmark = bookmark
 
 
+def _note(folder: Path, **seen: Any) -> None:
+    """Keeps what was seen of D1 beside the backup."""
+    known = _seen(folder) if (folder / SEEN).exists() else {}
+    text = json.dumps(known | seen, indent=2, ensure_ascii=False) + "\n"
+    write_durably(folder / SEEN, text.encode())
+
+
 def _seen(folder: Path) -> dict[str, Any]:
-    """What was seen of D1 when the backup in this folder was taken."""
+    """What was seen of D1 when the backup in this folder was taken, and later."""
     seen: dict[str, Any] = json.loads((folder / SEEN).read_text(encoding="utf-8"))
     return seen
 

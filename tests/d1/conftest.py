@@ -30,6 +30,13 @@ database_id = "{DATABASE_ID}"
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones among these tests are left to `make test-d1`."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.d1_long)
+
+
 @pytest.fixture(scope="session")
 def tool() -> Tool:
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from runbook.stages.verify import verify
 from runbook.targets import open_target, wrangler
 from runbook.targets.d1 import D1Target
 from runbook.targets.d1_setup import Tool
+from tests.faults.harness import FULL
 
 from .apps import YES, ask, complete, dump, load, prepare, start
 from .conftest import TOKEN, StandIn
@@ -63,6 +67,40 @@ def there_and_back(app: Path, folder: Path, plan: Path | None = None) -> None:
     complete(app, folder / "second", plan=plan)
 
 
+def runbook(*words: object) -> str:
+    """What a command prints that ends well, in a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "runbook", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended
+    return ended.stdout
+
+
+def test_from_the_command_line(shop: Path, tmp_path: Path) -> None:
+    """As an operator does it, with every stage as a notebook in a kernel."""
+    before = dump(shop)
+    folder = tmp_path / "run"
+    config = ["--wrangler-config", shop / "wrangler.toml", "--local"]
+    said = runbook("run", "--database", "d1:app-db", *config, "--run-dir", folder, "--yes")
+    assert "verdict pass" in said
+    report = (folder / "report.html").read_text()
+    assert "The comparison was made after the commit" in report
+    assert "taken back" in runbook("rollback", "--run-dir", folder, "--yes")
+    assert dump(shop) == before
+
+
+def test_the_whole_backup_is_put_back_by_hand(shop: Path, tmp_path: Path) -> None:
+    """What is offered instead of a rollback says what it would erase."""
+    run = complete(shop, tmp_path / "run")
+    ask(shop, "INSERT INTO tags SELECT project_id, 'late' FROM tags LIMIT 1")
+    with pytest.raises(Refused, match=r"backup\.db in the place of .* erase 1 rows written since"):
+        rollback(run, YES, restore=True)
+
+
+@pytest.mark.slow
 def test_sample_there_and_back(shop: Path, tmp_path: Path) -> None:
     there_and_back(shop, tmp_path)
 
@@ -221,7 +259,13 @@ def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Stan
 def test_remote_there_and_back(shop: Path, cloud: StandIn, tmp_path: Path) -> None:
     before = dump(shop)
     run = complete(shop, tmp_path / "run", where="remote")
-    assert rollback(run, YES).done
+    seen = json.loads((run.folder / "backup" / "d1.json").read_text())
+    assert seen["bookmark"] < seen["bookmark_after"]
+    with pytest.raises(Refused, match=f"time-travel restore app-db --bookmark={seen['bookmark']}"):
+        rollback(run, YES, restore=True)
+    cloud.fault("import", "drop after", match="ingest")
+    assert rollback(run, YES).done  # unknown, looked at, decided
+    assert len(cloud.requests("import", match="ingest")) == 1
     assert dump(shop) == before
     for path in tmp_path.rglob("*"):
         if path.is_file():
@@ -234,7 +278,11 @@ def remote_run(shop: Path, folder: Path) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "happened"), [("drop after", True), ("429", False)])
+@pytest.mark.parametrize(
+    ("kind", "happened"),
+    [("drop after", True), ("429", False)]
+    + [("500 after", True), ("500", False), ("html", False), ("drop before", False)] * FULL,
+)
 def test_an_unknown_outcome_is_looked_at_and_decided(
     shop: Path, cloud: StandIn, tmp_path: Path, kind: str, happened: bool
 ) -> None:
