@@ -13,29 +13,27 @@ Where an answer is missing, the database is looked at, never written to again.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import sqlite3
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, RunbookError, TargetError
-from runbook.files import write_durably
+from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetError
 from runbook.hazards.d1 import D1Facts, probe_d1
 from runbook.hazards.find import find_all
 from runbook.hazards.found import as_hazards
-from runbook.names import quote_value
 from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
-from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
+from runbook.script import LEDGER, Script, render
 from runbook.shape import look
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
-from runbook.targets.d1_chunks import CHUNKS, UNFINISHED, Part, digest_of, finishing_sql, parts
+from runbook.targets.d1_applying import Applying
+from runbook.targets.d1_beside import note_beside, open_copy, seen_beside
+from runbook.targets.d1_chunks import CHUNKS, UNFINISHED, finishing_sql
 from runbook.targets.d1_config import find_config
 from runbook.targets.d1_engine import Engine
 from runbook.targets.d1_file import (
@@ -45,53 +43,22 @@ from runbook.targets.d1_file import (
     file_text,
     try_out,
 )
+from runbook.targets.d1_looking import Looking
 from runbook.targets.d1_reading import LOCAL, REMOTE
 from runbook.targets.d1_replica import replicate
-from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
 from runbook.targets.d1_state import (
     check_exact,
     copy_state,
     differences,
-    open_state,
-    write_lock,
 )
 from runbook.targets.sqlite import SqliteTarget, copy_database, immutable_uri
 from runbook.targets.wrangler import Wrangler
 
 PREFIX = "d1:"
-REMOTE_PATIENCE = 45.0
-"""Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
-
-SEEN = "d1.json"
-"""Beside the backup: what else was seen of D1 when it was taken."""
 
 OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout", "chunk_rows")
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What a look at the database shows of the migration: each sign of it, or that it is absent."""
-
-    ledger: LedgerRow | None
-    noted: bool
-    objects: tuple[str, ...]
-
-    def after(self, run: str) -> bool:
-        """Whether it happened wholly, by this run."""
-        done = self.ledger is not None and self.ledger.run == run and self.noted
-        return done and set(NEW_TABLES) <= set(self.objects) and GUARD not in self.objects
-
-    @property
-    def before(self) -> bool:
-        """Whether nothing of it happened."""
-        return self.ledger is None and not self.noted and not self.objects
-
-    def __str__(self) -> str:
-        ledger = "the ledger has its row" if self.ledger else "the ledger has no row"
-        noted = "wrangler has noted it" if self.noted else "wrangler has not noted it"
-        return f"{ledger}, {noted}, and of its tables there are {', '.join(self.objects) or 'none'}"
 
 
 class D1Target:
@@ -136,6 +103,8 @@ class D1Target:
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
+        self._looking = Looking(self._wrangler)
+        self._applying = Applying(self._wrangler)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
         self._folder: Path | None = None
         self._replica: Path | None = None
@@ -154,7 +123,7 @@ class D1Target:
             f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
         )
         is_there = not self._local or self._wrangler.state_file.is_file()
-        tables = int(self._ask([query])[0][0]["n"]) if is_there else 0
+        tables = int(self._looking.ask([query])[0][0]["n"]) if is_there else 0
         if not tables:
             raise TargetError(
                 f"The {where} D1 database {self._config.name} ({id_}) has no tables; see that its "
@@ -171,14 +140,14 @@ class D1Target:
         A migration that stopped between two chunks looks finished in it, so that it can be taken
         back like one that is.
         """
-        with contextlib.closing(_open(self._fresh(finish=True))) as connection:
+        with contextlib.closing(open_copy(self._fresh(finish=True))) as connection:
             yield connection
 
     def inspect(
         self, plan: Plan, run_dir: Path
     ) -> tuple[tuple[Hazard, ...], Mapping[str, int | float | str]]:
         """Hazards of data and schema, found in a replica, and those of D1 itself."""
-        with contextlib.closing(_open(self._fresh())) as replica:
+        with contextlib.closing(open_copy(self._fresh())) as replica:
             hazards, advice = find_all(replica, plan)
             blocked = any(hazard.level == "block" for hazard in hazards)
             text = "" if blocked else file_text(render(plan, look(replica, plan), "trial"))
@@ -196,7 +165,7 @@ class D1Target:
         Raises:
             Refused: a migration in chunks has not ended, so this would not be the database before.
         """
-        if CHUNKS in self._objects():
+        if CHUNKS in self._looking.objects():
             raise Refused(
                 f"A migration in chunks of the D1 database {self._config.name} has not ended; go "
                 "on in its run folder (`runbook run`), or take it back there (`runbook rollback`)."
@@ -208,11 +177,11 @@ class D1Target:
         else:
             replica = self._fresh(progress)
         # Copied once more, so that the backup is to the byte what it restores to.
-        with contextlib.closing(_open(replica)) as source:
+        with contextlib.closing(open_copy(replica)) as source:
             copy_database(source, to, progress)
         if self._local:
             replica.unlink()
-        with contextlib.closing(_open(to)) as copy:
+        with contextlib.closing(open_copy(to)) as copy:
             (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
             ).fetchone()
@@ -224,15 +193,15 @@ class D1Target:
             "database": self._config.name,
             "bookmark": self._bookmark,
             "export": exported,
-            "applied": self._applied(),
+            "applied": self._looking.applied(),
         }
-        _note(to.parent, **seen)
+        note_beside(to.parent, **seen)
 
     def restore_by_hand(self, backup: Path) -> str:
         """Time Travel to the bookmark of the snapshot; locally, the backup as the state file."""
         if self._local:
             return f"put {backup} in the place of {self._wrangler.state_file}"
-        bookmark = _seen(backup.parent)["bookmark"]
+        bookmark = seen_beside(backup.parent)["bookmark"]
         return f"run `wrangler d1 time-travel restore {self._config.name} --bookmark={bookmark}`"
 
     @contextlib.contextmanager
@@ -242,14 +211,11 @@ class D1Target:
 
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row in D1 itself, once nobody is writing any more."""
-        return self._look(migration).ledger
+        return self._looking.look(migration).ledger
 
     def unfinished(self, migration: str) -> LedgerRow | None:
         """The row of a migration in chunks that has begun and not ended, from D1 itself."""
-        (chunks,) = self._rows_of(
-            self._settled_objects(), {CHUNKS: _ledger_sql(migration + UNFINISHED)}
-        )
-        return LedgerRow(**chunks[0]) if chunks else None
+        return self._looking.unfinished(migration)
 
     def apply(
         self,
@@ -279,28 +245,28 @@ class D1Target:
 
         begun = None
         if isinstance(script, Script):
-            begun = self._begun(script)
+            begun = self._applying.begun(script)
             if begun is None:
                 self._check_unchanged(backup)
         now = backup if isinstance(script, Script) else self._fresh(progress, finish=True)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
             copy = Path(folder) / "copy.db"
-            with contextlib.closing(_open(now)) as source:
+            with contextlib.closing(open_copy(now)) as source:
                 copy_database(source, copy)
             tried = SqliteTarget(copy).apply(prepared, backup, prove, explain, progress, wait)
             waited = time.perf_counter()
             progress("Change in D1", 0, 1)
             if isinstance(script, Script) and (self._chunk_rows or begun):
-                self._apply_chunks(script, backup, progress)
+                self._applying.apply_chunks(script, backup, self._chunk_rows, progress)
             elif isinstance(script, Script):
-                self._apply_file(script)
+                self._applying.apply_file(script)
             else:
-                self._take_back(made[-1], now, copy, backup.parent)
+                self._applying.take_back(made[-1], now, copy, backup.parent)
             applied = time.perf_counter()
             progress("Proof of what D1 holds", 0, 1)
             after = self._fresh(progress)
             if isinstance(script, Script):
-                _note(backup.parent, bookmark_after=self._bookmark)
+                note_beside(backup.parent, bookmark_after=self._bookmark)
                 self._prove_committed(after, backup, prove, tried.steps)
             elif found := differences(after, copy):
                 raise OutcomeUnknown(
@@ -317,7 +283,7 @@ class D1Target:
     def _prove_committed(
         self, after: Path, backup: Path, prove: Prove, steps: tuple[StepTaken, ...]
     ) -> None:
-        with contextlib.closing(_open(after)) as connection:
+        with contextlib.closing(open_copy(after)) as connection:
             connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
             try:
                 prove(connection, steps)
@@ -328,199 +294,6 @@ class D1Target:
                 )
                 unknown.record = error.record
                 raise unknown from error
-
-    def _take_back(self, script: Script, now: Path, copy: Path, keep_in: Path) -> None:
-        """Has D1 run the way back, and takes the migration's file out of the folder again."""
-        schema = read_schema(self._wrangler.read, self._config.migrations_table)
-        unfinished = CHUNKS in {table.name for table in schema.tables}
-        with contextlib.closing(_open(copy)) as copies:
-            copies.execute("ATTACH ? AS now", (immutable_uri(now),))
-            text = reversal_text(
-                script,
-                [table for table in schema.tables if table.name not in (CHUNKS, GUARD)],
-                copies,
-                self._config.migrations_table,
-                drop_table=_seen(keep_in)["applied"] is None,
-                first=finishing_sql(script.migration) if unfinished else (),
-            )
-        path = keep_in / "d1_rollback.sql"
-        write_durably(path, text.encode())
-        try:
-            self._wrangler.execute_file(path, f"the rollback of {script.migration}")
-        except OutcomeUnknown as error:
-            if not self._settled(script, error, undone=True):
-                raise Refused(
-                    "D1 did not run the rollback (no clear answer came, and then the migration "
-                    "was found whole); the database is as it was."
-                ) from error
-        (self._config.migrations_dir / file_name(script.migration)).unlink(missing_ok=True)
-
-    def _begun(self, script: Script) -> LedgerRow | None:
-        """The row of this very migration, if it was begun in chunks and has not ended.
-
-        Raises:
-            Refused: another run began it.
-        """
-        begun = self.unfinished(script.migration)
-        if begun is not None and (begun.run, begun.checksum) != (script.run, script.checksum):
-            raise Refused(
-                f'The run "{begun.run}" began this migration in chunks at {begun.applied_at}; go '
-                "on in that run's folder, with the version of the runbook that began it."
-            )
-        return begun
-
-    def _apply_chunks(self, script: Script, backup: Path, progress: Progress) -> None:
-        """Has D1 run each part that it has not run yet, and looks after each one that is unclear.
-
-        Raises:
-            OutcomeUnknown: it stopped on the way; the next start goes on there.
-        """
-        with contextlib.closing(_open(backup)) as before:
-            rows = self._chunk_rows
-            made = parts(script, before, rows, self._config.migrations_table) if rows else ()
-        done = self._parts_done()
-        if done and (not made or done[0]["digest"] != digest_of(made)):
-            raise OutcomeUnknown(
-                "The migration was begun in chunks of another size or by another version of the "
-                "runbook; go on with that one, or take it back with `runbook rollback`."
-            )
-        for part in made[len(done) :]:
-            doing = f"part {part.number} of {len(made)} ({part.title})"
-            progress(f"Part {part.number}: {part.title}", part.number - 1, len(made))
-            if part is made[-1]:
-                self._write_file(script)
-            try:
-                self._wrangler.execute(part.text, doing)
-            except RunbookError as error:
-                if not self._part_happened(script, part, last=part is made[-1]):
-                    raise OutcomeUnknown(
-                        f"The migration in chunks stopped before {doing} ({str(error).rstrip('.')})"
-                        "; the database is neither before nor after: call the same command again, "
-                        "which goes on there, or take it back with `runbook rollback`."
-                    ) from error
-
-    def _part_happened(self, script: Script, part: Part, last: bool) -> bool:
-        """Looks until it is certain; a part that comes late cannot happen twice anyway."""
-        deadline = time.monotonic() + (0 if self._local else REMOTE_PATIENCE)
-        while True:
-            seen = self._look(script.migration)  # waits for whoever is still at work
-            done = self._parts_done()
-            if len(done) >= part.number or (last and seen.after(script.run)):
-                return True
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(5)
-
-    def _parts_done(self) -> list[dict[str, Any]]:
-        query = f"SELECT number, digest FROM {CHUNKS} ORDER BY number"
-        return self._rows_of(self._settled_objects(), {CHUNKS: query})[0] or []
-
-    def _write_file(self, script: Script) -> Path:
-        """Writes the migration into the application's folder of migrations."""
-        path = self._config.migrations_dir / file_name(script.migration)
-        text = file_text(script)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            raise Refused(
-                f"The file {path} is not the one that would be applied; move it away; the "
-                "database was not touched."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, text.encode())
-        return path
-
-    def _apply_file(self, script: Script) -> None:
-        """Writes the migration file and has wrangler apply it; the file stays if it happened."""
-        path = self._write_file(script)
-        doing = f"the migration {path.name}"
-        try:
-            self._wrangler.migrations_apply(doing)
-        except OutcomeUnknown as error:
-            if not self._settled(script, error):
-                path.unlink(missing_ok=True)
-                raise Refused(
-                    f"D1 did not run {doing} (no clear answer came, and then nothing of it was "
-                    "found); the database is as it was."
-                ) from error
-        except RunbookError:
-            path.unlink(missing_ok=True)
-            raise
-        if not self._look(script.migration).after(script.run):
-            raise OutcomeUnknown(
-                f"wrangler applied {doing} without an error, and yet {self._look(script.migration)}"
-                "; look at the database before anything else."
-            )
-
-    def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
-        """Looks until it is certain whether the migration happened (or was undone)."""
-        deadline = time.monotonic() + (0 if self._local else REMOTE_PATIENCE)
-        while True:
-            seen = self._look(script.migration)
-            happened, not_yet = seen.after(script.run), seen.before
-            if undone:
-                happened, not_yet = not_yet, happened
-            if happened:
-                return True
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(5)
-        if not_yet:
-            return False
-        raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
-
-    def _look(self, migration: str) -> _Look:
-        """The signs of the migration in D1 itself."""
-        objects = self._settled_objects()
-        ledger, applied = self._rows_of(
-            objects,
-            {
-                LEDGER: _ledger_sql(migration),
-                self._config.migrations_table: self._applied_sql(),
-            },
-        )
-        return _Look(
-            ledger=LedgerRow(**ledger[0]) if ledger else None,
-            noted=file_name(migration) in {row["name"] for row in applied or []},
-            objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
-        )
-
-    def _settled_objects(self) -> set[str]:
-        """Names of what the schema holds, once nobody is writing any more.
-
-        Locally, a wrangler that another start left behind may still hold the lock: it is waited
-        for, so that what is seen cannot change any more.
-        """
-        if self._local:
-            with write_lock(self._wrangler.state_file, wait=30):
-                pass
-        return self._objects()
-
-    def _applied(self) -> list[str] | None:
-        """The migrations that wrangler has noted as applied; None where it has no table yet."""
-        table = self._config.migrations_table
-        (rows,) = self._rows_of(self._objects(), {table: self._applied_sql()})
-        return None if rows is None else [str(row["name"]) for row in rows]
-
-    def _applied_sql(self) -> str:
-        return f"SELECT name FROM {self._config.migrations_table} ORDER BY id"
-
-    def _objects(self) -> set[str]:
-        return {str(r["name"]) for r in self._ask(["SELECT name FROM sqlite_schema"])[0]}
-
-    def _rows_of(
-        self, objects: set[str], queries: Mapping[str, str]
-    ) -> list[list[dict[str, Any]] | None]:
-        """The rows of each query about a table; None where there is no such table."""
-        asked = [query for table, query in queries.items() if table in objects]
-        answers = iter(self._ask(asked) if asked else [])
-        return [next(answers) if table in objects else None for table in queries]
-
-    def _ask(self, queries: Sequence[str]) -> list[list[dict[str, Any]]]:
-        """Rows of simple queries: locally from the state file itself, which costs no call."""
-        if not self._local:
-            return self._wrangler.read(queries)
-        with contextlib.closing(open_state(self._wrangler.state_file)) as state:
-            state.row_factory = sqlite3.Row
-            return [[dict(row) for row in state.execute(query)] for query in queries]
 
     def _facts(self, migration: str, text: str) -> D1Facts:
         """What the probes of D1 need; an empty `text` is not tried out."""
@@ -537,7 +310,7 @@ class D1Target:
                 seconds = time.perf_counter() - began
         return D1Facts(
             name=file_name(migration),
-            applied=tuple(self._applied() or ()),
+            applied=tuple(self._looking.applied() or ()),
             files=files,
             in_the_way=file_name(migration) in files,
             transaction_words=TRANSACTION_WORDS in text,
@@ -561,7 +334,7 @@ class D1Target:
             return
         schema = read_schema(self._wrangler.read, self._config.migrations_table)
         now = self._wrangler.read([sums_sql(table) for table in schema.tables])
-        with contextlib.closing(_open(backup)) as connection:
+        with contextlib.closing(open_copy(backup)) as connection:
             for table, rows in zip(schema.tables, now, strict=True):
                 try:
                     (was,) = connection.execute(sums_sql(table)).fetchone()
@@ -569,7 +342,7 @@ class D1Target:
                     raise changed from None
                 if was != rows[0]["sums"]:
                     raise changed
-        if _seen(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
+        if seen_beside(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
             raise changed
 
     def _fresh(self, progress: Progress = no_progress, finish: bool = False) -> Path:
@@ -617,30 +390,10 @@ class D1Target:
         self._bookmark = bookmark
 
 
-def _note(folder: Path, **seen: Any) -> None:
-    """Keeps what was seen of D1 beside the backup."""
-    known = _seen(folder) if (folder / SEEN).exists() else {}
-    text = json.dumps(known | seen, indent=2, ensure_ascii=False) + "\n"
-    write_durably(folder / SEEN, text.encode())
-
-
-def _seen(folder: Path) -> dict[str, Any]:
-    """What was seen of D1 when the backup in this folder was taken, and later."""
-    seen: dict[str, Any] = json.loads((folder / SEEN).read_text(encoding="utf-8"))
-    return seen
-
-
-def _ledger_sql(migration: str) -> str:
-    return (
-        f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
-        f" WHERE migration = {quote_value(migration)}"
-    )
-
-
 def _finished(replica: Path) -> Path:
     """The replica, or a copy beside it in which a migration in chunks looks finished."""
     copy = replica.with_name("finished.db")
-    with contextlib.closing(_open(replica)) as source:
+    with contextlib.closing(open_copy(replica)) as source:
         query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
         if source.execute(query).fetchone() is None:
             return replica
@@ -653,7 +406,3 @@ def _finished(replica: Path) -> Path:
         for statement in finishing_sql(name.removesuffix(UNFINISHED)):
             connection.execute(statement)
     return copy
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)

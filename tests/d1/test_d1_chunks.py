@@ -211,7 +211,7 @@ def test_another_size_of_chunks_is_refused_on_the_way(
         with pytest.raises(OutcomeUnknown):
             migrate(first, YES)
     smaller = functools.partial(_smaller, parts)
-    monkeypatch.setattr("runbook.targets.d1.parts", smaller)
+    monkeypatch.setattr("runbook.targets.d1_applying.parts", smaller)
     with pytest.raises(OutcomeUnknown, match="chunks of another size"):
         migrate(first, YES)
 

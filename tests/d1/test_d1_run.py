@@ -17,7 +17,7 @@ from runbook.stages.preflight import preflight
 from runbook.stages.rollback import rollback
 from runbook.stages.verify import verify
 from runbook.targets import open_target, wrangler
-from runbook.targets.d1 import D1Target
+from runbook.targets.d1_applying import Applying
 from runbook.targets.d1_setup import Tool
 from tests.faults.harness import FULL
 
@@ -251,7 +251,7 @@ def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Stan
     monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
-    monkeypatch.setattr("runbook.targets.d1.REMOTE_PATIENCE", 1.0)
+    monkeypatch.setattr("runbook.targets.d1_applying.REMOTE_PATIENCE", 1.0)
     return standin
 
 
@@ -309,12 +309,12 @@ def test_half_a_migration_is_named(
     """Should a service ever run only a part of the batch, it is neither before nor after."""
     run = remote_run(shop, tmp_path / "run")
     cloud.fault("query", "drop before", match="CREATE TABLE runbook_guard")
-    original = D1Target._settled
+    original = Applying._settled
 
-    def half(self: D1Target, *arguments: object, **options: object) -> bool:
+    def half(self: Applying, *arguments: object, **options: object) -> bool:
         cloud.query("CREATE TABLE organizations (id TEXT)")
         return original(self, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(D1Target, "_settled", half)
+    monkeypatch.setattr(Applying, "_settled", half)
     with pytest.raises(OutcomeUnknown, match="of its tables there are organizations"):
         migrate(run, YES)
