@@ -142,3 +142,13 @@ def remote(app: Path, tool: Tool, standin: StandIn, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
     return Wrangler(app / "wrangler.toml", "app-db", local=False, tool=tool)
+
+
+@pytest.fixture
+def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The database of the app that a module calls its shop, as a remote one."""
+    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
+    monkeypatch.setattr("runbook.targets.d1_applying.REMOTE_PATIENCE", 1.0)
+    return standin

@@ -30,6 +30,7 @@ from runbook.targets.wrangler import Wrangler
 from tests.faults.harness import FULL
 
 from .apps import YES, ask, dump, load
+from .conftest import StandIn
 
 NAME = "0005_add_organizations_backfill"
 KILLS = 20 if FULL else 3
@@ -60,15 +61,15 @@ def shop(app: Path, tool: Tool, tmp_path: Path) -> Path:
     return app
 
 
-def prepare(app: Path, folder: Path, rows: int = 90, plan: str = PLAN) -> Run:
+def prepare(app: Path, folder: Path, rows: int = 90, where: str = "local") -> Run:
     """A run in chunks up to its snapshot."""
     options = {
         "wrangler_config": str(app / "wrangler.toml"),
-        "where": "local",
+        "where": where,
         "chunk_rows": str(rows),
     }
     path = folder.with_suffix(".toml")
-    path.write_text(plan)
+    path.write_text(PLAN)
     run = open_run("d1:app-db", run_dir=str(folder), plan=str(path), options=options)
     preflight(run)
     snapshot(run)
@@ -198,6 +199,19 @@ def test_killed_at_random_moments(shop: Path, tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert migrate(run, YES).committed
+    check_migrated(shop, run)
+
+
+@pytest.mark.slow
+def test_a_part_without_a_clear_answer_is_looked_at(
+    shop: Path, cloud: StandIn, tmp_path: Path
+) -> None:
+    """The answer to the first part is lost, and yet nothing is sent twice."""
+    run = prepare(shop, tmp_path / "run", rows=1000, where="remote")
+    cloud.fault("import", "drop after", match="ingest")
+    assert migrate(run, YES).committed
+    sent = cloud.requests("import", match="ingest")
+    assert len(sent) == len({request["text"] for request in sent})
     check_migrated(shop, run)
 
 

@@ -245,16 +245,6 @@ def test_options_are_checked(shop: Path) -> None:
         open_target("d1:app-db", {"wher": "local"})
 
 
-@pytest.fixture
-def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """The shop's database as a remote one."""
-    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
-    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
-    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
-    monkeypatch.setattr("runbook.targets.d1_applying.REMOTE_PATIENCE", 1.0)
-    return standin
-
-
 @pytest.mark.slow
 def test_remote_there_and_back(shop: Path, cloud: StandIn, tmp_path: Path) -> None:
     before = dump(shop)
