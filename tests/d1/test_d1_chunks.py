@@ -91,6 +91,7 @@ def check_migrated(app: Path, run: Run) -> None:
     assert (app / "migrations" / f"{NAME}.sql").exists()
 
 
+@pytest.mark.slow
 def test_a_stop_at_any_part_goes_on_there(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,7 +116,7 @@ def test_killed_at_random_moments(prepared: Callable[[], Run], app: Path, tmp_pa
     while kills < KILLS:
         run = prepared()
         victim = ("runbook", "wrangler", "workerd")[kills % 3]
-        was_killed = killed(app, tmp_path / "run", whole * chance.uniform(0, 0.6), victim)
+        was_killed = killed(app, tmp_path / "run", whole * chance.uniform(0, 0.4), victim)
         kills += was_killed  # some come too late to find their victim
         # Whoever opens the file next gets the transaction whole or not at all.
         deadline = time.monotonic() + 10
