@@ -204,7 +204,7 @@ def test_a_write_after_the_snapshot_stops_the_migration(shop: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE tasks SET title = title || ' ' WHERE id = 1",
+        pytest.param("UPDATE tasks SET title = title || ' ' WHERE id = 1", marks=pytest.mark.slow),
         "UPDATE audit_log SET detail = 1.0 WHERE id = (SELECT max(id) FROM audit_log)",
         "UPDATE projects SET organization_id = (SELECT max(id) FROM organizations)"
         " WHERE id = (SELECT min(id) FROM projects)",

@@ -104,7 +104,10 @@ def test_missing_rights_are_definite(remote: Wrangler, table: StandIn) -> None:
     assert rows(table) == 0
 
 
-@pytest.mark.parametrize("kind", ["drop before", "429", "500", "html"])
+@pytest.mark.parametrize(
+    "kind",
+    ["500", *(pytest.param(k, marks=pytest.mark.slow) for k in ("drop before", "429", "html"))],
+)
 def test_a_read_is_tried_again(remote: Wrangler, table: StandIn, kind: str) -> None:
     table.fault("query", kind, times=2)
     assert remote.read(["SELECT 1 AS n"]) == [[{"n": 1}]]
