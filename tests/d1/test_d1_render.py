@@ -40,7 +40,7 @@ def render(app: Path, *more: str) -> list[Path]:
     return [Path(line) for line in ended.output.splitlines()]
 
 
-@pytest.mark.parametrize("rowid", [True, False])
+@pytest.mark.parametrize("rowid", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_there_and_back_with_wrangler_alone(
     app: Path, tool: Tool, tmp_path: Path, rowid: bool
 ) -> None:

@@ -82,6 +82,7 @@ def test_an_applied_migration_without_a_clear_answer_is_unknown(
     assert rows(table) == applied == (1 if kind.endswith("after") else 0)
 
 
+@pytest.mark.slow
 def test_no_answer_in_time_is_unknown(
     app: Path, remote: Wrangler, table: StandIn, tool: Tool
 ) -> None:
