@@ -17,11 +17,11 @@ else
 	$(RUNBOOK) run --database "$(DB)" $(if $(PLAN),--plan "$(PLAN)") $(ARGS)
 endif
 
-# All tests but those of D1, the browser included where it can be had.
-test: .venv/ready browser
-	.venv/bin/python -m pytest -n auto --dist loadgroup --ignore tests/d1 $(ARGS)
+# All tests but the long ones of D1; browser and D1's engine included where they can be had.
+test: .venv/ready browser d1
+	.venv/bin/python -m pytest -n auto --dist loadgroup -m "not d1_long" $(ARGS)
 
-# The tests of D1, on the real engine; they take several minutes.
+# All tests of D1, on the real engine, for many minutes; RUNBOOK_FAULTS=full for every kill.
 test-d1: .venv/ready d1
 	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 

@@ -28,6 +28,18 @@ class Commands(click.Group):
             ctx.exit(1)
 
 
+def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a D1 database is reached."""
+    for option in (
+        click.option("--persist-to", default="", help="For D1: where the local database is kept."),
+        click.option("--remote", "where", flag_value="remote", help="For D1: at Cloudflare."),
+        click.option("--local", "where", flag_value="local", help="For D1: the local one."),
+        click.option("--wrangler-config", default="", help="For D1: else the one in this folder."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="runbook")
 def main() -> None:
@@ -43,10 +55,13 @@ def main() -> None:
 @click.option("--operator", default="", help="Who does it; left out: the account's name.")
 @click.option("--ticket", default="", help="What it is done for.")
 @click.option("--show-values", is_flag=True, help="Print personal data in the report.")
-@click.option("--wrangler-config", default="", help="For D1: left out, the one in this folder.")
-@click.option("--local", "where", flag_value="local", help="For D1: the local database.")
-@click.option("--remote", "where", flag_value="remote", help="For D1: the one at Cloudflare.")
-@click.option("--persist-to", default="", help="For D1: where the local database is kept.")
+@_d1_options
+@click.option(
+    "--chunk-rows",
+    type=click.IntRange(0),
+    default=0,
+    help="For D1: migrate in chunks of so many rows, which is not atomic; for very large ones.",
+)
 @click.option(
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
@@ -65,6 +80,7 @@ def run(
     wrangler_config: str,
     where: str | None,
     persist_to: str,
+    chunk_rows: int,
     on_failure: Literal["stop", "rollback"],
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
@@ -77,7 +93,7 @@ def run(
         run_dir=run_dir,
         operator=operator,
         ticket=ticket,
-        options=target_options(wrangler_config, where or "", persist_to),
+        options=target_options(wrangler_config, where or "", persist_to, chunk_rows),
     )
     run_stages(
         opened,
@@ -93,19 +109,32 @@ def run(
 @main.command()
 @click.option("--plan", default="", help="The plan; left out: the specification's schema.")
 @click.option("--database", default="", help="Look here for types and formats.")
-def render(plan: str, database: str) -> None:
-    """Prints the SQL that would run."""
-    from runbook.plan import read_plan
-    from runbook.script import render as render_script
-    from runbook.shape import Shape, look
-    from runbook.targets import open_target
+@click.option(
+    "--target",
+    type=click.Choice(["sqlite", "d1"]),
+    default="sqlite",
+    help="For which engine; d1: a file for wrangler.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="For D1: write all files to this folder."
+)
+@_d1_options
+def render(
+    plan: str,
+    database: str,
+    target: str,
+    out: Path | None,
+    wrangler_config: str,
+    where: str | None,
+    persist_to: str,
+) -> None:
+    """Prints the SQL that would run, or writes it as files for wrangler."""
+    from runbook.opening import target_options
+    from runbook.rendering import rendered
 
-    parsed = read_plan(Path(plan) if plan else None)
-    shape = Shape()
-    if database:
-        with open_target(database).reading() as connection:
-            shape = look(connection, parsed)
-    click.echo(render_script(parsed, shape).text, nl=False)
+    options = target_options(wrangler_config, where or "", persist_to)
+    for_d1 = target == "d1"
+    click.echo(rendered(plan, database, options=options, for_d1=for_d1, out=out), nl=False)
 
 
 @main.command()

@@ -79,6 +79,9 @@ def migrate(
     on_script(script)
     expected = LedgerRow(script.migration, run, script.checksum, "")
     began = datetime.now(UTC)
+    begun = target.unfinished(plan.migration.name)
+    if begun is not None:
+        began = min(began, _instant(begun))
     state = MigrateRecord(
         committed=False,
         ledger=None,
@@ -182,13 +185,17 @@ def _time_findings(row: LedgerRow | None, began: datetime) -> tuple[Finding, ...
     """The ledger's time must be the time of this transaction, give or take a clock's step."""
     if row is None:
         return ()
-    at = datetime.strptime(row.applied_at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    at = _instant(row)
     if began - timedelta(minutes=5) <= at <= datetime.now(UTC) + timedelta(minutes=5):
         return ()
     message = (
         f"the run's timestamp {row.applied_at} is not the time at which it ran; check the clock"
     )
     return (Finding("gate", LEDGER, "applied_at", "wrong value", 1, message),)
+
+
+def _instant(row: LedgerRow) -> datetime:
+    return datetime.strptime(row.applied_at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
 
 
 def _held() -> tuple[InvariantSeen, ...]:

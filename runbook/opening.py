@@ -62,13 +62,14 @@ def open_run(
 
 
 def target_options(
-    wrangler_config: str = "", where: str = "", persist_to: str = ""
+    wrangler_config: str = "", where: str = "", persist_to: str = "", chunk_rows: int = 0
 ) -> dict[str, str]:
     """How a D1 database is reached, with whole paths, so that every folder means the same."""
     given = {
         "wrangler_config": str(Path(wrangler_config).resolve()) if wrangler_config else "",
         "where": where,
         "persist_to": str(Path(persist_to).resolve()) if persist_to else "",
+        "chunk_rows": str(chunk_rows) if chunk_rows else "",
     }
     return {name: value for name, value in given.items() if value}
 

@@ -171,12 +171,13 @@ def restore_backup(
         Refused: the database could not be locked, or the target cannot do it; it is as it was.
         NotProven: what is there afterwards is not the backup.
     """
+    found = assess(target, plan, run, backup)
     if not isinstance(target, SqliteTarget):
         raise Refused(
-            "Only a SQLite file can be restored by the runbook; restore this database by its own "
-            f"means from {backup}."
+            f"Only a SQLite file can be restored by the runbook; {target.restore_by_hand(backup)}, "
+            f"but that would erase {found.lost_by_restore:,} rows written since, which a rollback "
+            "without --restore-backup keeps."
         )
-    found = assess(target, plan, run, backup)
     with target.reading() as connection:
         files = export_organizations(connection, exports)
     record = RollbackRecord(

@@ -16,6 +16,8 @@ from runbook.sql import SqlFile, environment, split_statements, sql_files
 LEDGER = "runbook_ledger"
 GUARD = "runbook_guard"
 NEW_TABLES = ("organizations", "organization_memberships")
+RANGE = ":range_of_u"
+"""Stands in a `Chunked` statement for the condition on the rows `u` of one chunk."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,27 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Chunked:
+    """A backfill that can be done in chunks of the rows of `table`, see `RANGE`."""
+
+    table: str
+    title: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Script:
     """The migration for one plan, shape and run.
 
     `checksum` is the SHA-256 of all statements below the ledger's row (which carries it).
+    `chunks` do what the steps of backfilling do, for targets that cannot do them at once.
     """
 
     migration: str
     run: str
     checksum: str
     steps: tuple[Step, ...]
+    chunks: tuple[Chunked, ...] = ()
 
     @property
     def text(self) -> str:
@@ -74,7 +87,20 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
 
     body = [s for step in list(steps(""))[1:] for s in step.statements]
     checksum = hashlib.sha256("\n".join(body).encode()).hexdigest()
-    return Script(plan.migration.name, run, checksum, tuple(steps(checksum)))
+    chunks = tuple(_chunks(plan, values))
+    return Script(plan.migration.name, run, checksum, tuple(steps(checksum)), chunks)
+
+
+def _chunks(plan: Plan, values: dict[str, object]) -> Iterator[Chunked]:
+    """The files of `sql/chunks`, once for the users and once for each table of resources."""
+    owners, resources = sql_files("chunks")
+    text = owners.render(**values, range=RANGE)
+    yield Chunked(plan.users.table, owners.title, split_statements(text))
+    given = values["resources"]
+    assert isinstance(given, list)
+    for resource, subject in zip(plan.resources, given, strict=True):
+        text = resources.render(**values, resource=subject, range=RANGE)
+        yield Chunked(resource.table, resources.title, split_statements(text))
 
 
 def rule(call: str, plan: Plan, shape: Shape, **values: str) -> str:
@@ -179,6 +205,12 @@ def guard_query(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, 
     """Each table that an invariant is asked of (empty: the database) with the query for it."""
     values = template_values(plan, shape)
     for name, _, query in _queries(_guard_of(file), values):
+        yield name, query
+
+
+def questions(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Each table that an invariant is asked of (empty: the database) with its own full query."""
+    for name, _, query in _queries(file, template_values(plan, shape)):
         yield name, query
 
 

@@ -49,7 +49,17 @@ D1 = definitions(
         "Many rows for one statement",
         "Cloudflare ends a query after 30 seconds of work; one that is ended is rolled back, but "
         "nothing was migrated.",
-        "Rehearse on a copy of the database at Cloudflare first.",
+        "Rehearse on a copy of the database at Cloudflare first, or migrate in chunks "
+        "(`--chunk-rows 5000`), which is not atomic.",
+    ),
+    (
+        "d1_in_chunks",
+        "warn",
+        "The migration is made in chunks, which is not atomic",
+        "Each part happens wholly or not at all, but between two of them the database is neither "
+        "before nor after; its ledger says so until the last part, and the proof comes after it.",
+        "Keep the application shut until it is finished. If it stops, call the same command again, "
+        "which goes on where it stopped, or take it back with `runbook rollback`.",
     ),
     (
         "d1_virtual_tables",

@@ -14,6 +14,9 @@ from runbook.plan import Plan
 LARGE_ROWS = 1_000_000
 """Rows of one resource table above which one statement may take more than Cloudflare allows."""
 
+LARGE_SECONDS = 10.0
+"""Seconds for the whole migration in the engine here: a third of what Cloudflare allows."""
+
 _SAFE = 2**53
 
 
@@ -28,7 +31,11 @@ class D1Facts:
     in_the_way: bool
     transaction_words: bool
     refused: str | None
+    seconds: float
+    """How long the migration took on a copy in the same engine; 0 where it was not tried."""
     remote: bool
+    chunk_rows: int
+    """Rows of one chunk; 0 where the migration is one unit."""
 
 
 def probe_d1(facts: D1Facts, replica: sqlite3.Connection, plan: Plan) -> Iterator[Found]:
@@ -51,8 +58,10 @@ def probe_d1(facts: D1Facts, replica: sqlite3.Connection, plan: Plan) -> Iterato
     for table in stored_tables(tables):
         if table.kind == "table":
             yield from _big_integers(replica, table.name, table.column_names)
-    if facts.remote:
-        yield from _large(replica, plan)
+    if facts.chunk_rows:
+        yield Found("d1_in_chunks", facts.name, facts.chunk_rows)
+    elif facts.remote:
+        yield from _large(replica, plan, facts.seconds)
 
 
 def _big_integers(
@@ -69,12 +78,13 @@ def _big_integers(
             yield Found("d1_big_integers", f"{table}.{column}", int(count))
 
 
-def _large(replica: sqlite3.Connection, plan: Plan) -> Iterator[Found]:
+def _large(replica: sqlite3.Connection, plan: Plan, seconds: float) -> Iterator[Found]:
     for resource in plan.resources:
         query = f"SELECT count(*) FROM {quote_name(resource.table)}"
         try:
             (rows,) = replica.execute(query).fetchone()
         except sqlite3.OperationalError:
             continue  # a missing table is a hazard of its own
-        if rows > LARGE_ROWS:
-            yield Found("d1_large", resource.table, rows)
+        if rows > LARGE_ROWS or seconds > LARGE_SECONDS:
+            detail = f"On a copy in the same engine the whole migration took {seconds:.0f} s here."
+            yield Found("d1_large", resource.table, rows, detail=detail)

@@ -44,8 +44,9 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
     if stage.previous is not None:
         run.log("migrate", "recovered", note="an earlier attempt did not commit")
         stage.begin_anew()
+    name = run.info.plan.migration.name
     problem = run.snapshot_problem()
-    if problem:
+    if problem and target.unfinished(name) is None:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
     backup = checked_backup(run, remedy="take a new snapshot")
     taken = run.result("snapshot", SnapshotRecord)
@@ -77,6 +78,12 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
             return committed
         if isinstance(error, RunbookError):
             raise
+        if target.unfinished(name) is not None:
+            raise OutcomeUnknown(
+                f"The migration in chunks stopped on its way ({in_short(error)}), so the database "
+                "is neither before nor after; call the same command again, which goes on, or take "
+                "it back with `runbook rollback`."
+            ) from error
         raise Refused(
             f"The migration stopped ({in_short(error)}) and everything was rolled back, so the "
             "database is as it was; remove the cause and run it again."

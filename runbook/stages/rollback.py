@@ -11,7 +11,7 @@ import dataclasses
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
 from runbook.evidence import checked_backup
 from runbook.files import write_durably
-from runbook.records import Assessment, Confirmation, RollbackRecord, from_json
+from runbook.records import Assessment, Confirmation, LedgerRow, RollbackRecord, from_json
 from runbook.reversal import assess, restore_backup, roll_back
 from runbook.run import Run, Stage
 from runbook.script import Script
@@ -33,7 +33,7 @@ def look(run: Run) -> Assessment:
     run.check_allowed("rollback")
     target = open_target(run.info.database, run.info.options)
     # Asked first: a transaction that was cut off is undone by it.
-    row = target.ledger(run.info.plan.migration.name)
+    row = _ledger(run, target)
     previous = run.record("rollback") if run.unsettled("rollback") else None
     if previous is not None and previous.result is not None:
         found = from_json(RollbackRecord, previous.result).assessment
@@ -132,6 +132,12 @@ def _rollback(
     return dataclasses.replace(record, confirmation=confirmation)
 
 
+def _ledger(run: Run, target: Target) -> LedgerRow | None:
+    """The ledger's row of a migration that happened, or has happened in part."""
+    name = run.info.plan.migration.name
+    return target.ledger(name) or target.unfinished(name)
+
+
 def _committed(stage: Stage, target: Target, *, tried: bool) -> RollbackRecord | None:
     """The record if the rollback was committed; None where the migration still stands.
 
@@ -143,7 +149,7 @@ def _committed(stage: Stage, target: Target, *, tried: bool) -> RollbackRecord |
     """
     run = stage.run
     try:
-        row = target.ledger(run.info.plan.migration.name)
+        row = _ledger(run, target)
     except RunbookError as error:
         if not tried:
             raise

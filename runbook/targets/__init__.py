@@ -83,12 +83,20 @@ class Target(Protocol):
         """Writes an exact and durable copy of the database as a SQLite file."""
         ...
 
+    def restore_by_hand(self, backup: Path) -> str:
+        """How a person puts the whole backup back, as half a sentence."""
+        ...
+
     def committed(self) -> AbstractContextManager[Path]:
         """A SQLite file that holds, while this is open, exactly what the database holds now."""
         ...
 
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row of a migration; None where it has not happened."""
+        ...
+
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """The row of a migration that was begun in parts and has not come to its end, if any."""
         ...
 
     def apply(

@@ -13,28 +13,27 @@ Where an answer is missing, the database is looked at, never written to again.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import sqlite3
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, RunbookError, TargetError
-from runbook.files import write_durably
+from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetError
 from runbook.hazards.d1 import D1Facts, probe_d1
 from runbook.hazards.find import find_all
 from runbook.hazards.found import as_hazards
-from runbook.names import quote_value
 from runbook.plan import Plan
 from runbook.records import Hazard, Identity, LedgerRow, StepTaken
-from runbook.script import GUARD, LEDGER, NEW_TABLES, Script, render
+from runbook.script import LEDGER, Script, render
 from runbook.shape import look
 from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
+from runbook.targets.d1_applying import Applying
+from runbook.targets.d1_beside import note_beside, open_copy, seen_beside
+from runbook.targets.d1_chunks import CHUNKS, UNFINISHED, finishing_sql
 from runbook.targets.d1_config import find_config
 from runbook.targets.d1_engine import Engine
 from runbook.targets.d1_file import (
@@ -44,53 +43,22 @@ from runbook.targets.d1_file import (
     file_text,
     try_out,
 )
+from runbook.targets.d1_looking import Looking
 from runbook.targets.d1_reading import LOCAL, REMOTE
 from runbook.targets.d1_replica import replicate
-from runbook.targets.d1_reversal import reversal_text
 from runbook.targets.d1_schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1_setup import Tool, find_tool
 from runbook.targets.d1_state import (
     check_exact,
     copy_state,
     differences,
-    open_state,
-    write_lock,
 )
 from runbook.targets.sqlite import SqliteTarget, copy_database, immutable_uri
 from runbook.targets.wrangler import Wrangler
 
 PREFIX = "d1:"
-REMOTE_PATIENCE = 45.0
-"""Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
 
-SEEN = "d1.json"
-"""Beside the backup: what else was seen of D1 when it was taken."""
-
-OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout")
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What a look at the database shows of the migration: each sign of it, or that it is absent."""
-
-    ledger: LedgerRow | None
-    noted: bool
-    objects: tuple[str, ...]
-
-    def after(self, run: str) -> bool:
-        """Whether it happened wholly, by this run."""
-        done = self.ledger is not None and self.ledger.run == run and self.noted
-        return done and set(NEW_TABLES) <= set(self.objects) and GUARD not in self.objects
-
-    @property
-    def before(self) -> bool:
-        """Whether nothing of it happened."""
-        return self.ledger is None and not self.noted and not self.objects
-
-    def __str__(self) -> str:
-        ledger = "the ledger has its row" if self.ledger else "the ledger has no row"
-        noted = "wrangler has noted it" if self.noted else "wrangler has not noted it"
-        return f"{ledger}, {noted}, and of its tables there are {', '.join(self.objects) or 'none'}"
+OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout", "chunk_rows")
 
 
 class D1Target:
@@ -107,7 +75,8 @@ class D1Target:
             database: `d1:` and the database's name or binding.
             options: `wrangler_config` (by default the one in the current folder), `where`
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
-                `environment` and `timeout` (seconds).
+                `environment`, `timeout` (seconds) and `chunk_rows`, with which the migration is
+                made in chunks.
             tool: which wrangler; by default the pinned one.
 
         Raises:
@@ -134,6 +103,9 @@ class D1Target:
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
+        self._looking = Looking(self._wrangler)
+        self._applying = Applying(self._wrangler)
+        self._chunk_rows = int(options.get("chunk_rows", "0"))
         self._folder: Path | None = None
         self._replica: Path | None = None
         self._bookmark = ""
@@ -151,7 +123,7 @@ class D1Target:
             f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
         )
         is_there = not self._local or self._wrangler.state_file.is_file()
-        tables = int(self._ask([query])[0][0]["n"]) if is_there else 0
+        tables = int(self._looking.ask([query])[0][0]["n"]) if is_there else 0
         if not tables:
             raise TargetError(
                 f"The {where} D1 database {self._config.name} ({id_}) has no tables; see that its "
@@ -163,20 +135,19 @@ class D1Target:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A read-only connection to an exact replica of the database as it is now."""
-        path = self._fresh()
-        connection = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
-        try:
-            connection.execute("PRAGMA query_only = ON")
+        """A connection to an exact replica of the database as it is now, which is read-only.
+
+        A migration that stopped between two chunks looks finished in it, so that it can be taken
+        back like one that is.
+        """
+        with contextlib.closing(open_copy(self._fresh(finish=True))) as connection:
             yield connection
-        finally:
-            connection.close()
 
     def inspect(
         self, plan: Plan, run_dir: Path
     ) -> tuple[tuple[Hazard, ...], Mapping[str, int | float | str]]:
         """Hazards of data and schema, found in a replica, and those of D1 itself."""
-        with self.reading() as replica:
+        with contextlib.closing(open_copy(self._fresh())) as replica:
             hazards, advice = find_all(replica, plan)
             blocked = any(hazard.level == "block" for hazard in hazards)
             text = "" if blocked else file_text(render(plan, look(replica, plan), "trial"))
@@ -190,7 +161,15 @@ class D1Target:
 
         The export is the customary backup; it loses integers above 2^53, NUL characters and
         rowids, and is left out where there are virtual tables, which it refuses.
+
+        Raises:
+            Refused: a migration in chunks has not ended, so this would not be the database before.
         """
+        if CHUNKS in self._looking.objects():
+            raise Refused(
+                f"A migration in chunks of the D1 database {self._config.name} has not ended; go "
+                "on in its run folder (`runbook run`), or take it back there (`runbook rollback`)."
+            )
         if self._local:
             replica = to.with_name("replica.tmp")
             replica.unlink(missing_ok=True)
@@ -198,11 +177,11 @@ class D1Target:
         else:
             replica = self._fresh(progress)
         # Copied once more, so that the backup is to the byte what it restores to.
-        with contextlib.closing(_open(replica)) as source:
+        with contextlib.closing(open_copy(replica)) as source:
             copy_database(source, to, progress)
         if self._local:
             replica.unlink()
-        with contextlib.closing(_open(to)) as copy:
+        with contextlib.closing(open_copy(to)) as copy:
             (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
             ).fetchone()
@@ -210,14 +189,20 @@ class D1Target:
         if not virtual:
             self._wrangler.export(to.with_name("export.sql"))
             exported = "export.sql"
-        seen = {
+        seen: dict[str, Any] = {
             "database": self._config.name,
             "bookmark": self._bookmark,
             "export": exported,
-            "applied": self._applied(),
+            "applied": self._looking.applied(),
         }
-        text = json.dumps(seen, indent=2, ensure_ascii=False) + "\n"
-        write_durably(to.with_name(SEEN), text.encode())
+        note_beside(to.parent, **seen)
+
+    def restore_by_hand(self, backup: Path) -> str:
+        """Time Travel to the bookmark of the snapshot; locally, the backup as the state file."""
+        if self._local:
+            return f"put {backup} in the place of {self._wrangler.state_file}"
+        bookmark = seen_beside(backup.parent)["bookmark"]
+        return f"run `wrangler d1 time-travel restore {self._config.name} --bookmark={bookmark}`"
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[Path]:
@@ -226,7 +211,11 @@ class D1Target:
 
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row in D1 itself, once nobody is writing any more."""
-        return self._look(migration).ledger
+        return self._looking.look(migration).ledger
+
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """The row of a migration in chunks that has begun and not ended, from D1 itself."""
+        return self._looking.unfinished(migration)
 
     def apply(
         self,
@@ -254,24 +243,30 @@ class D1Target:
             made.append(script if isinstance(script, Script) else script(connection))
             return made[-1]
 
+        begun = None
         if isinstance(script, Script):
-            self._check_unchanged(backup)
-        now = backup if isinstance(script, Script) else self._fresh(progress)
+            begun = self._applying.begun(script)
+            if begun is None:
+                self._check_unchanged(backup)
+        now = backup if isinstance(script, Script) else self._fresh(progress, finish=True)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
             copy = Path(folder) / "copy.db"
-            with contextlib.closing(_open(now)) as source:
+            with contextlib.closing(open_copy(now)) as source:
                 copy_database(source, copy)
             tried = SqliteTarget(copy).apply(prepared, backup, prove, explain, progress, wait)
             waited = time.perf_counter()
             progress("Change in D1", 0, 1)
-            if isinstance(script, Script):
-                self._apply_file(script)
+            if isinstance(script, Script) and (self._chunk_rows or begun):
+                self._applying.apply_chunks(script, backup, self._chunk_rows, progress)
+            elif isinstance(script, Script):
+                self._applying.apply_file(script)
             else:
-                self._take_back(made[-1], now, copy, backup.parent)
+                self._applying.take_back(made[-1], now, copy, backup.parent)
             applied = time.perf_counter()
             progress("Proof of what D1 holds", 0, 1)
             after = self._fresh(progress)
             if isinstance(script, Script):
+                note_beside(backup.parent, bookmark_after=self._bookmark)
                 self._prove_committed(after, backup, prove, tried.steps)
             elif found := differences(after, copy):
                 raise OutcomeUnknown(
@@ -288,7 +283,7 @@ class D1Target:
     def _prove_committed(
         self, after: Path, backup: Path, prove: Prove, steps: tuple[StepTaken, ...]
     ) -> None:
-        with contextlib.closing(_open(after)) as connection:
+        with contextlib.closing(open_copy(after)) as connection:
             connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
             try:
                 prove(connection, steps)
@@ -300,149 +295,29 @@ class D1Target:
                 unknown.record = error.record
                 raise unknown from error
 
-    def _take_back(self, script: Script, now: Path, copy: Path, keep_in: Path) -> None:
-        """Has D1 run the way back, and takes the migration's file out of the folder again."""
-        schema = read_schema(self._wrangler.read, self._config.migrations_table)
-        with contextlib.closing(_open(copy)) as copies:
-            copies.execute("ATTACH ? AS now", (immutable_uri(now),))
-            text = reversal_text(
-                script,
-                schema.tables,
-                copies,
-                self._config.migrations_table,
-                drop_table=_seen(keep_in)["applied"] is None,
-            )
-        path = keep_in / "d1_rollback.sql"
-        write_durably(path, text.encode())
-        try:
-            self._wrangler.execute_file(path, f"the rollback of {script.migration}")
-        except OutcomeUnknown as error:
-            if not self._settled(script, error, undone=True):
-                raise Refused(
-                    "D1 did not run the rollback (no clear answer came, and then the migration "
-                    "was found whole); the database is as it was."
-                ) from error
-        (self._config.migrations_dir / file_name(script.migration)).unlink(missing_ok=True)
-
-    def _apply_file(self, script: Script) -> None:
-        """Writes the migration file and has wrangler apply it; the file stays if it happened."""
-        name = file_name(script.migration)
-        path = self._config.migrations_dir / name
-        text = file_text(script)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            raise Refused(
-                f"The file {path} is not the one that would be applied; move it away; the "
-                "database was not touched."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, text.encode())
-        doing = f"the migration {name}"
-        try:
-            self._wrangler.migrations_apply(doing)
-        except OutcomeUnknown as error:
-            if not self._settled(script, error):
-                path.unlink(missing_ok=True)
-                raise Refused(
-                    f"D1 did not run {doing} (no clear answer came, and then nothing of it was "
-                    "found); the database is as it was."
-                ) from error
-        except RunbookError:
-            path.unlink(missing_ok=True)
-            raise
-        if not self._look(script.migration).after(script.run):
-            raise OutcomeUnknown(
-                f"wrangler applied {doing} without an error, and yet {self._look(script.migration)}"
-                "; look at the database before anything else."
-            )
-
-    def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
-        """Looks until it is certain whether the migration happened (or was undone)."""
-        deadline = time.monotonic() + (0 if self._local else REMOTE_PATIENCE)
-        while True:
-            seen = self._look(script.migration)
-            happened, not_yet = seen.after(script.run), seen.before
-            if undone:
-                happened, not_yet = not_yet, happened
-            if happened:
-                return True
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(5)
-        if not_yet:
-            return False
-        raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
-
-    def _look(self, migration: str) -> _Look:
-        """The signs of the migration in D1 itself.
-
-        Locally, a wrangler that another start left behind may still hold the lock: it is waited
-        for, so that what is seen cannot change any more.
-        """
-        if self._local:
-            with write_lock(self._wrangler.state_file, wait=30):
-                pass
-        objects = self._objects()
-        ledger, applied = self._rows_of(
-            objects,
-            {
-                LEDGER: f"SELECT migration, run, checksum, applied_at FROM {LEDGER}"
-                f" WHERE migration = {quote_value(migration)}",
-                self._config.migrations_table: self._applied_sql(),
-            },
-        )
-        return _Look(
-            ledger=LedgerRow(**ledger[0]) if ledger else None,
-            noted=file_name(migration) in {row["name"] for row in applied or []},
-            objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
-        )
-
-    def _applied(self) -> list[str] | None:
-        """The migrations that wrangler has noted as applied; None where it has no table yet."""
-        table = self._config.migrations_table
-        (rows,) = self._rows_of(self._objects(), {table: self._applied_sql()})
-        return None if rows is None else [str(row["name"]) for row in rows]
-
-    def _applied_sql(self) -> str:
-        return f"SELECT name FROM {self._config.migrations_table} ORDER BY id"
-
-    def _objects(self) -> set[str]:
-        return {str(r["name"]) for r in self._ask(["SELECT name FROM sqlite_schema"])[0]}
-
-    def _rows_of(
-        self, objects: set[str], queries: Mapping[str, str]
-    ) -> list[list[dict[str, Any]] | None]:
-        """The rows of each query about a table; None where there is no such table."""
-        asked = [query for table, query in queries.items() if table in objects]
-        answers = iter(self._ask(asked) if asked else [])
-        return [next(answers) if table in objects else None for table in queries]
-
-    def _ask(self, queries: Sequence[str]) -> list[list[dict[str, Any]]]:
-        """Rows of simple queries: locally from the state file itself, which costs no call."""
-        if not self._local:
-            return self._wrangler.read(queries)
-        with contextlib.closing(open_state(self._wrangler.state_file)) as state:
-            state.row_factory = sqlite3.Row
-            return [[dict(row) for row in state.execute(query)] for query in queries]
-
     def _facts(self, migration: str, text: str) -> D1Facts:
         """What the probes of D1 need; an empty `text` is not tried out."""
         folder = self._config.migrations_dir
         files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
-        refused = None
+        refused, seconds = None, 0.0
         if text:
             assert self._replica is not None
             with engine_copy(
                 self._replica, self._replica.parent, self._tool, self._wrangler.timeout
             ) as copy:
+                began = time.perf_counter()
                 refused = try_out(text, migration, copy)
+                seconds = time.perf_counter() - began
         return D1Facts(
             name=file_name(migration),
-            applied=tuple(self._applied() or ()),
+            applied=tuple(self._looking.applied() or ()),
             files=files,
             in_the_way=file_name(migration) in files,
             transaction_words=TRANSACTION_WORDS in text,
             refused=refused,
+            seconds=seconds,
             remote=not self._local,
+            chunk_rows=self._chunk_rows,
         )
 
     def _check_unchanged(self, backup: Path) -> None:
@@ -459,7 +334,7 @@ class D1Target:
             return
         schema = read_schema(self._wrangler.read, self._config.migrations_table)
         now = self._wrangler.read([sums_sql(table) for table in schema.tables])
-        with contextlib.closing(_open(backup)) as connection:
+        with contextlib.closing(open_copy(backup)) as connection:
             for table, rows in zip(schema.tables, now, strict=True):
                 try:
                     (was,) = connection.execute(sums_sql(table)).fetchone()
@@ -467,14 +342,15 @@ class D1Target:
                     raise changed from None
                 if was != rows[0]["sums"]:
                     raise changed
-        if _seen(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
+        if seen_beside(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
             raise changed
 
-    def _fresh(self, progress: Progress = no_progress) -> Path:
+    def _fresh(self, progress: Progress = no_progress, finish: bool = False) -> Path:
         """A file that holds what the database holds now, without wrangler's own table.
 
         Locally it is copied from the state file, which is exact and takes no calls; remotely it is
-        a replica, kept as long as nothing is written.
+        a replica, kept as long as nothing is written. With `finish`, a migration in chunks that
+        stopped looks finished there.
         """
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="runbook-d1-"))
@@ -487,7 +363,7 @@ class D1Target:
             to.unlink(missing_ok=True)
             self._copy_pages(to, progress)
         self._replica = to
-        return to
+        return _finished(to) if finish else to
 
     def _copy_pages(self, to: Path, progress: Progress) -> None:
         """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
@@ -514,11 +390,19 @@ class D1Target:
         self._bookmark = bookmark
 
 
-def _seen(folder: Path) -> dict[str, Any]:
-    """What was seen of D1 when the backup in this folder was taken."""
-    seen: dict[str, Any] = json.loads((folder / SEEN).read_text(encoding="utf-8"))
-    return seen
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
+def _finished(replica: Path) -> Path:
+    """The replica, or a copy beside it in which a migration in chunks looks finished."""
+    copy = replica.with_name("finished.db")
+    with contextlib.closing(open_copy(replica)) as source:
+        query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
+        if source.execute(query).fetchone() is None:
+            return replica
+        (name,) = source.execute(
+            f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
+        ).fetchone()
+        copy.unlink(missing_ok=True)
+        copy_database(source, copy)
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        for statement in finishing_sql(name.removesuffix(UNFINISHED)):
+            connection.execute(statement)
+    return copy

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import Refused
+from runbook.names import quote_value
 from runbook.script import Script
 from runbook.targets.d1_config import object_name
+from runbook.targets.d1_schema import COUNTERS
 from runbook.targets.d1_setup import Tool
 from runbook.targets.sqlite import copy_database, immutable_uri
 from runbook.targets.wrangler import Wrangler
@@ -64,6 +66,17 @@ def spaced(statement: str) -> str:
     if re.match(r"(\s|--[^\n]*\n)*CREATE\s+TRIGGER\b", statement, re.IGNORECASE):
         return statement
     return _END.sub(lambda m: "END " if m[0] == "END" else m[0], statement)
+
+
+def forget(name: str, table: str) -> list[str]:
+    """Statements that remove wrangler's note of a migration's file, and put its counter back."""
+    note = f"SELECT id FROM {table} WHERE name = {quote_value(name)}"
+    of_table = f"name = {quote_value(table)}"
+    return [
+        f"UPDATE {COUNTERS} SET seq = seq - 1 WHERE {of_table} AND seq = ({note});",
+        f"DELETE FROM {COUNTERS} WHERE {of_table} AND seq = 0;",
+        f"DELETE FROM {table} WHERE name = {quote_value(name)};",
+    ]
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from runbook.errors import TargetError
 from runbook.names import quote_name, quote_value
 from runbook.script import GUARD, Script
 from runbook.targets.d1_cells import RawText, literal
-from runbook.targets.d1_file import spaced
-from runbook.targets.d1_schema import COUNTERS, StoredTable, sums_sql
+from runbook.targets.d1_file import file_name, forget, spaced
+from runbook.targets.d1_schema import StoredTable, sums_sql
 
 STATEMENT_CHARACTERS = 8_000
 """About the length of one statement: wrangler takes time that grows with the square of it."""
@@ -39,6 +39,7 @@ def reversal_text(
     copies: sqlite3.Connection,
     migrations_table: str,
     drop_table: bool,
+    first: Sequence[str] = (),
 ) -> str:
     """The script as a file for D1, which also takes back wrangler's note of the migration.
 
@@ -49,6 +50,7 @@ def reversal_text(
             the script ran.
         migrations_table: wrangler's table of applied migrations.
         drop_table: whether that table came with the migration.
+        first: statements that go before everything else.
 
     Raises:
         TargetError: a statement needs the backup in a way that cannot be written out.
@@ -56,6 +58,7 @@ def reversal_text(
     parts = [
         f"-- {' '.join(script.migration.split())}: the way back.\n"
         "-- For Cloudflare D1, which runs this file in a transaction of its own: all or nothing.",
+        *first,
         *_guard(tables, copies),
     ]
     written: set[tuple[str, str]] = set()
@@ -76,7 +79,10 @@ def reversal_text(
             else:
                 parts.append(spaced(statement))
     parts.append("-- Take back wrangler's note, so that the migration can be applied again")
-    parts += _without_note(f"{script.migration}.sql", migrations_table, drop_table)
+    if drop_table:
+        parts.append(f"DROP TABLE IF EXISTS {migrations_table};")
+    else:
+        parts += forget(file_name(script.migration), migrations_table)
     parts.append(f"DROP TABLE {GUARD};")
     return "\n\n".join(parts) + "\n"
 
@@ -96,19 +102,6 @@ def _guard(tables: Sequence[StoredTable], copies: sqlite3.Connection) -> Iterato
             f"INSERT INTO {GUARD} (name, subject, rows)\n"
             f"SELECT 'sums', {quote_value(table.name)}, ({query}) <> {quote_value(was[0])};"
         )
-
-
-def _without_note(name: str, table: str, drop: bool) -> list[str]:
-    """Statements that remove wrangler's note of a migration, and put its counter back."""
-    if drop:
-        return [f"DROP TABLE {table};"]
-    note = f"SELECT id FROM {table} WHERE name = {quote_value(name)}"
-    of_table = f"name = {quote_value(table)}"
-    return [
-        f"UPDATE {COUNTERS} SET seq = seq - 1 WHERE {of_table} AND seq = ({note});",
-        f"DELETE FROM {COUNTERS} WHERE {of_table} AND seq = 0;",
-        f"DELETE FROM {table} WHERE name = {quote_value(name)};",
-    ]
 
 
 def _restored(copies: sqlite3.Connection, table: str, column: str) -> Iterator[str]:

@@ -107,6 +107,14 @@ class SqliteTarget:
         finally:
             connection.close()
 
+    def restore_by_hand(self, backup: Path) -> str:
+        """How a person puts the whole backup back."""
+        return f"stop the application and copy {backup} to {self.path}"
+
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """None: a file is migrated in one transaction."""
+        return None
+
     def apply(
         self,
         script: Script | Prepare,

@@ -99,7 +99,10 @@ def _database(run: Run) -> tuple[Database, str]:
     """What the ledger says, which is the truth whatever the records say."""
     try:
         target = open_target(run.info.database, run.info.options)
-        row = target.ledger(run.info.plan.migration.name)
+        name = run.info.plan.migration.name
+        row = target.ledger(name)
+        if row is None and target.unfinished(name) is not None:
+            return "unknown", "neither before nor after: a migration in chunks has not ended"
         return _told(run, row)
     except RunbookError as error:
         return "unknown", f"unknown, because it cannot be told ({error})"

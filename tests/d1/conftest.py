@@ -30,6 +30,13 @@ database_id = "{DATABASE_ID}"
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones among these tests are left to `make test-d1`."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.d1_long)
+
+
 @pytest.fixture(scope="session")
 def tool() -> Tool:
     try:
@@ -135,3 +142,13 @@ def remote(app: Path, tool: Tool, standin: StandIn, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
     return Wrangler(app / "wrangler.toml", "app-db", local=False, tool=tool)
+
+
+@pytest.fixture
+def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The database of the app that a module calls its shop, as a remote one."""
+    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
+    monkeypatch.setattr("runbook.targets.d1_applying.REMOTE_PATIENCE", 1.0)
+    return standin

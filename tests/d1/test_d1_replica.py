@@ -107,6 +107,7 @@ def test_replica_is_exact(awkward: Path, wrangler: Wrangler, tmp_path: Path) -> 
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.slow
 def test_pages_of_a_few_rows_lose_nothing(
     awkward: Path, standin: StandIn, wrangler: Wrangler, tmp_path: Path, monkeypatch: Any
 ) -> None:

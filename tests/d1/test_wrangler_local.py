@@ -84,6 +84,7 @@ def test_export_also_of_state_kept_elsewhere(app: Path, tool: Tool, tmp_path: Pa
     assert "kept" in (tmp_path / "dump.sql").read_text()
 
 
+@pytest.mark.slow
 def test_virtual_tables_cannot_be_exported(wrangler: Wrangler, tmp_path: Path) -> None:
     wrangler.execute("CREATE VIRTUAL TABLE words USING fts5 (body);", "creating words")
     with pytest.raises(TargetError, match=r"while exporting: .*[Vv]irtual"):

@@ -82,6 +82,7 @@ def test_an_applied_migration_without_a_clear_answer_is_unknown(
     assert rows(table) == applied == (1 if kind.endswith("after") else 0)
 
 
+@pytest.mark.slow
 def test_no_answer_in_time_is_unknown(
     app: Path, remote: Wrangler, table: StandIn, tool: Tool
 ) -> None:
@@ -104,7 +105,10 @@ def test_missing_rights_are_definite(remote: Wrangler, table: StandIn) -> None:
     assert rows(table) == 0
 
 
-@pytest.mark.parametrize("kind", ["drop before", "429", "500", "html"])
+@pytest.mark.parametrize(
+    "kind",
+    ["500", *(pytest.param(k, marks=pytest.mark.slow) for k in ("drop before", "429", "html"))],
+)
 def test_a_read_is_tried_again(remote: Wrangler, table: StandIn, kind: str) -> None:
     table.fault("query", kind, times=2)
     assert remote.read(["SELECT 1 AS n"]) == [[{"n": 1}]]

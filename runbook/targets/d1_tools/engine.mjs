@@ -19,11 +19,16 @@ try {
   const database = await engine.getD1Database("DATABASE");
   for await (const line of readline.createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     let answer;
-    try {
-      const statements = JSON.parse(line).map((sql) => database.prepare(sql));
-      answer = { rows: (await database.batch(statements)).map((result) => result.results) };
-    } catch (error) {
-      answer = { error: String(error.cause?.message ?? error.message) };
+    // What is not the database's own refusal is a fault of the connection between Node and the
+    // engine, seen now and then on a busy machine: a read is tried again.
+    for (let attempt = 1; attempt <= 3 && !answer?.rows; attempt += 1) {
+      try {
+        const statements = JSON.parse(line).map((sql) => database.prepare(sql));
+        answer = { rows: (await database.batch(statements)).map((result) => result.results) };
+      } catch (error) {
+        answer = { error: String(error.cause?.message ?? error.message) };
+        if (/^D1_/.test(error.message)) break;
+      }
     }
     if (!process.stdout.write(JSON.stringify(answer) + "\n")) {
       await new Promise((drained) => process.stdout.once("drain", drained));
