@@ -40,9 +40,8 @@ class TableDifference:
     removed and one added). `rowids_moved` says that equal rows were found under other rowids,
     which VACUUM does and which is no difference by itself. `counted` has the rows that changed in
     columns where changes are expected, which count as no difference; it is empty where they were
-    not asked for, or where nothing pairs the rows. `alongside` has the rows for which each further
-    condition held; None where not every row of the table now was paired by its rowid, so that the
-    conditions were not seen for all of them.
+    not asked for, or where nothing pairs the rows. `faultless` says that further
+    conditions were seen to be true of no row of the table now; False says nothing.
     """
 
     table: str
@@ -56,7 +55,7 @@ class TableDifference:
     how: How
     rowids_moved: bool = False
     counted: tuple[tuple[str, int], ...] = ()
-    alongside: tuple[int, ...] | None = None
+    faultless: bool = False
 
     @property
     def identical(self) -> bool:

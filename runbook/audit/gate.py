@@ -75,7 +75,7 @@ def prove(
     counts: Counter[tuple[str, str, str]] = Counter()
     deferred = []
     compared = 0
-    alongside: dict[str, tuple[int, ...] | None] = {}
+    right: dict[str, int] = {}
     old = {t.name.casefold(): t for t in _stored(read_tables(connection, before))}
     new = {t.name.casefold(): t for t in _stored(read_tables(connection, after))}
     for name in sorted(old.keys() & new.keys()):
@@ -85,9 +85,10 @@ def prove(
             deferred.append(old[name].name)
             continue
         compared += 1
-        rules = look.rules_of(old[name], new[name])
-        difference = look.compare(old[name], new[name], rules)
-        alongside[name] = difference.alongside if rules else None
+        faults = look.faults_of(old[name], new[name])
+        difference = look.compare(old[name], new[name], faults)
+        if difference.faultless:
+            right[name] = difference.rows_after
         findings += look.table(old[name], difference, counts)
     if all(t in new for t in (*NEW_TABLES, LEDGER)):
         findings += look.ledger(ledger, old.get(LEDGER), counts)
@@ -97,7 +98,7 @@ def prove(
         ):
             findings += look.new_table(name, file, counts)
         for resource in plan.resources:
-            findings += look.resource(resource, alongside.get(resource.table.casefold()), counts)
+            findings += look.resource(resource, right.get(resource.table.casefold()), counts)
     return Proof(dict(counts), tuple(findings), compared, tuple(deferred))
 
 
@@ -171,26 +172,25 @@ class _Look:
                 name, "", f"{kind} missing", 1, f'the {kind} "{name}" was not created'
             )
 
-    def rules_of(self, old: Table, new: Table) -> tuple[str, ...]:
-        """What must hold for each row of a resource, to be seen while its table is compared.
+    def faults_of(self, old: Table, new: Table) -> tuple[str, ...]:
+        """What must be true of no row `b` of a resource, to be seen while its table is compared.
 
-        Conditions over the row `b`: it is assigned, and for each flag of `resources_by_rule`, it
-        is wrong. Empty for other tables.
+        It has no organization, or a flag of `resources_by_rule` says that it is wrong. Empty for
+        other tables.
         """
         named = (r for r in self.plan.resources if r.table.casefold() == old.name.casefold())
         resource = next(named, None)
         columns = {c.casefold() for c in new.column_names}
         if resource is None or "organization_id" not in columns or not self.has_ledger():
             return ()
-        assigned = "b.organization_id IS NOT NULL"
-        return (assigned, *self.flags(resource, "b"))
+        return ("b.organization_id IS NULL", *self.flags(resource, "b"))
 
     def has_ledger(self) -> bool:
         """Whether the migrated database has a ledger."""
         query = f"SELECT 1 FROM {quote_name(self.after)}.sqlite_schema WHERE name = ?"
         return self.connection.execute(query, (LEDGER,)).fetchone() is not None
 
-    def compare(self, old: Table, new: Table, rules: tuple[str, ...]) -> TableDifference:
+    def compare(self, old: Table, new: Table, faults: tuple[str, ...]) -> TableDifference:
         """One table that was there before, against what it is now."""
         columns = outside_columns(self.plan, old.name, old.column_names)
         return compare_table(
@@ -201,7 +201,7 @@ class _Look:
             after=self.after,
             columns=columns,
             counted=[c for c in old.column_names if c not in columns],
-            alongside=rules,
+            faults=faults,
             samples=SAMPLES,
         )
 
@@ -272,24 +272,22 @@ class _Look:
     def resource(
         self,
         resource: Resource,
-        alongside: tuple[int, ...] | None,
+        right: int | None,
         counts: Counter[tuple[str, str, str]],
     ) -> Iterator[Finding]:
         """Every row of a resource carries its owner's organization and the run's timestamp.
 
-        `alongside` is what the comparison of the table has seen of it already, by `rules_of`.
+        `right` is the number of its rows, if the comparison of the table has shown already that
+        none of them has any of `faults_of`.
         """
-        if alongside is not None:
-            assigned, *wrong = alongside
-        else:
-            (assigned,) = self.connection.execute(
-                f"SELECT count(organization_id) FROM {quote_name(self.after)}"
-                f".{quote_name(resource.table)}"
-            ).fetchone()
-            wrong = [1]
-        counts[resource.table, "changed", "organization_id"] += assigned
-        if not any(wrong):
+        if right is not None:
+            counts[resource.table, "changed", "organization_id"] += right
             return
+        (assigned,) = self.connection.execute(
+            f"SELECT count(organization_id) FROM {quote_name(self.after)}"
+            f".{quote_name(resource.table)}"
+        ).fetchone()
+        counts[resource.table, "changed", "organization_id"] += assigned
         key = self.shape.row_keys.get(resource.table, ()) or ("rowid",)
         values = {
             "table": quote_name(resource.table),

@@ -3,11 +3,11 @@
 SELECT count(*)
 FROM {{ before }}.{{ users.table }} AS u
 {%- if scope == "users_with_resources" %}
-WHERE u.{{ users.key }} IN (
-    {%- for resource in resources %}
-    SELECT {{ resource.owner }} FROM {{ before }}.{{ resource.table }}
-    {%- if not loop.last %} UNION{% endif %}
-    {%- endfor %}
-)
-{%- if adopter is not none %} OR u.{{ users.key }} = {{ adopter }}{% endif %}
+WHERE {% for resource in resources -%}
+u.{{ users.key }} IN (SELECT {{ resource.owner }} FROM {{ before }}.{{ resource.table }})
+{%- if not loop.last %}
+   OR {% endif %}
+{%- endfor %}
+{%- if adopter is not none %}
+   OR u.{{ users.key }} = {{ adopter }}{% endif %}
 {%- endif %}

@@ -4,10 +4,11 @@
 SELECT u.{{ users.key }} AS user_key
 FROM {{ users.table }} AS u
 WHERE
-{%- if scope == "users_with_resources" %} u.{{ users.key }} IN (
-    {%- for resource in resources %}
-    SELECT {{ resource.owner }} FROM {{ resource.table }}
-    {%- if not loop.last %} UNION{% endif %}
+{%- if scope == "users_with_resources" %} (
+    {% for resource in resources -%}
+    u.{{ users.key }} IN (SELECT {{ resource.owner }} FROM {{ resource.table }})
+    {%- if not loop.last %}
+    OR {% endif %}
     {%- endfor %}
 )
   AND {%- endif %} NOT EXISTS (
