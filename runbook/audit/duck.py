@@ -26,6 +26,7 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
+                "preserve_insertion_order": "false",  # every query that needs one orders its rows
                 "memory_limit": _MEMORY,
                 "threads": min(_THREADS, os.cpu_count() or 1),
                 "temp_directory": spill,
