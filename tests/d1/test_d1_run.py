@@ -174,17 +174,27 @@ def test_hazards_of_d1(shop: Path, tmp_path: Path) -> None:
     assert ("d1_virtual_tables", "project_search") in found
 
 
-def test_more_resources_than_d1_takes_are_found_beforehand(shop: Path, tmp_path: Path) -> None:
-    """If the script does not suit D1's engine, preflight says so and nothing is changed."""
-    plan = ""
-    for n in range(6):
-        ask(shop, f"CREATE TABLE extra_{n} (id TEXT PRIMARY KEY, owner_id TEXT)")
+def test_more_resources_than_a_compound_has_terms(shop: Path, tmp_path: Path) -> None:
+    """D1 takes five terms in a UNION; the number of resources has no such limit."""
+    plan = '[[resources]]\ntable = "projects"\nowner = "owner_id"\nupdated_at = "updated_at"\n'
+    for n in range(7):
+        ask(shop, f"CREATE TABLE extra_{n} (id INTEGER PRIMARY KEY, owner_id TEXT)")
+        ask(shop, f"INSERT INTO extra_{n} (owner_id) SELECT id FROM users ORDER BY id LIMIT {n}")
         plan += f'[[resources]]\ntable = "extra_{n}"\nowner = "owner_id"\n'
+    (tmp_path / "plan.toml").write_text(plan)
+    there_and_back(shop, tmp_path / "runs", tmp_path / "plan.toml")
+
+
+def test_what_the_engine_would_refuse_is_found_beforehand(shop: Path, tmp_path: Path) -> None:
+    """If the script does not suit D1's engine, preflight says so and nothing is changed."""
+    name = "n" * 40_000  # once in CREATE TABLE, but several times in statements of the script
+    ask(shop, f"CREATE TABLE {name} (id TEXT PRIMARY KEY, owner_id TEXT)")
+    plan = f'[[resources]]\ntable = "{name}"\nowner = "owner_id"\n'
     (tmp_path / "plan.toml").write_text(plan)
     with pytest.raises(Blocked) as caught:
         preflight(start(shop, tmp_path / "run", plan=tmp_path / "plan.toml"))
     (found,) = (h for h in caught.value.record.hazards if h.code == "d1_script_refused")  # type: ignore[attr-defined]
-    assert "too many terms in compound SELECT" in found.meaning
+    assert "SQLITE_TOOBIG" in found.meaning
     assert not ask(shop, "SELECT 1 FROM sqlite_schema WHERE name = 'organizations'")
 
 
