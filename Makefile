@@ -19,7 +19,7 @@ endif
 
 # All tests but the long ones of D1; browser and D1's engine included where they can be had.
 test: .venv/ready browser d1
-	.venv/bin/python -m pytest -n auto --dist loadgroup -m "not d1_long" $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadgroup --durations 10 -m "not d1_long" $(ARGS)
 
 # All tests of D1, on the real engine, for many minutes; RUNBOOK_FAULTS=full for every kill.
 test-d1: .venv/ready d1

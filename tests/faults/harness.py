@@ -51,7 +51,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         env=options.pop("env", environment()),
-        preexec_fn=hear_interrupts,
+        preexec_fn=options.pop("preexec_fn", hear_interrupts),
         **options,
     )
 

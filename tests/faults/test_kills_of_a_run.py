@@ -69,8 +69,9 @@ def hurt(
         kill(kernels)
     if victim != "kernel":
         process.kill()
-    code, output = finish(process)
-    assert code != 0 or victim == "kernel", output
+    code, _ = finish(process)
+    if code == 0 and victim != "kernel":
+        return False  # it ended between the last look and the kill
     # The kernels of a dead driver must not live on, whatever they are doing.
     assert not wait_until_gone(kernels)
     return True
