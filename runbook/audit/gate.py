@@ -78,7 +78,8 @@ def prove(
     right: dict[str, int] = {}
     old = {t.name.casefold(): t for t in _stored(read_tables(connection, before))}
     new = {t.name.casefold(): t for t in _stored(read_tables(connection, after))}
-    for name in sorted(old.keys() & new.keys()):
+    # The plan's own tables first: the first finding is the one that people read.
+    for name in sorted(old.keys() & new.keys(), key=lambda name: (not _named(plan, name), name)):
         if name == LEDGER:
             continue
         if defer_untouched and not _named(plan, name):

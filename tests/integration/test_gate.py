@@ -236,6 +236,16 @@ def test_after_drift_a_new_snapshot_lets_the_run_go_on(sample: Path, tmp_path: P
     assert migrate.migrate(run, agreed(run)).committed
 
 
+def test_the_plans_own_table_is_named_first(sample: Path, tmp_path: Path) -> None:
+    """A renamed project is found in the search index too, which is called something else."""
+    run = until_snapshot(begin(sample, tmp_path / "run"))
+    with connected(sample) as connection:
+        connection.execute("UPDATE projects SET name = 'another' WHERE rowid = 1")
+        connection.execute("UPDATE comments SET body = 'another' WHERE rowid = 1")
+    with pytest.raises(NotProven, match=r'The proof failed before the commit: .*"projects"'):
+        migrate.migrate(run, agreed(run))
+
+
 def test_untouched_tables_may_be_compared_after_the_commit(sample: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text('[proof]\nuntouched = "after"\n')
