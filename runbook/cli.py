@@ -179,10 +179,10 @@ def status(run_dir: Path) -> None:
 def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
     """Takes the migration back, and keeps what users wrote since."""
     from runbook.headless import roll_back
-    from runbook.opening import open_run
+    from runbook.run import Run
 
     roll_back(
-        open_run(run_dir=run_dir),
+        Run.open(Path(run_dir)),
         yes=yes,
         discard_organizations=discard_organizations,
         restore=restore_backup,
@@ -234,10 +234,10 @@ def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violati
     """Watches the database, the logs and the application after the migration."""
     from runbook.monitoring.durations import read_duration
     from runbook.monitoring.watching import watch
-    from runbook.opening import open_run
+    from runbook.run import Run
 
     watch(
-        open_run(run_dir=run_dir),
+        Run.open(Path(run_dir)),
         seconds=read_duration(duration),
         every=read_duration(every),
         once=once,
@@ -251,10 +251,10 @@ def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violati
 @click.option("--run-dir", required=True, help="The run folder.")
 def maintenance(mode: str, run_dir: str) -> None:
     """Shuts the application or opens it, and proves it."""
-    from runbook.opening import open_run
+    from runbook.run import Run
     from runbook.window import steps
 
-    opened = open_run(run_dir=run_dir)
+    opened = Run.open(Path(run_dir))
     with opened.locked("run"):
         if mode == "on":
             step = steps.maintenance_on(opened, prove_again=True)
@@ -272,10 +272,10 @@ def maintenance(mode: str, run_dir: str) -> None:
 @click.option("--note", default="", help="What was seen.")
 def tick(line: int, run_dir: str, by: str, note: str) -> None:
     """Ticks a line of the checklist that the plan does not configure, by name."""
-    from runbook.opening import open_run
+    from runbook.run import Run
     from runbook.window.store import tick as tick_line
 
-    made = tick_line(open_run(run_dir=run_dir), line, by, note)
+    made = tick_line(Run.open(Path(run_dir)), line, by, note)
     click.echo(f"line {made.line}: ticked by {made.by} at {made.at}")
 
 

@@ -22,6 +22,9 @@ from runbook.records import (
     VerifyRecord,
     WindowStep,
 )
+from runbook.report.facts import read_facts
+from runbook.report.outcome import judge, proofs
+from runbook.report.text import counted
 from runbook.run import Run, file_stem
 from runbook.window import steps
 from runbook.window.back_out import back_out
@@ -348,7 +351,8 @@ def summary(run: Run, stage: str) -> str:
     if stage == "preflight":
         hazards = run.result(stage, PreflightRecord).hazards
         counts = {level: sum(h.level == level for h in hazards) for level in ("warn", "note")}
-        return f"nothing blocks; {counts['warn']} warnings, {counts['note']} notes"
+        warnings, notes = counted(counts["warn"], "warning"), counted(counts["note"], "note")
+        return f"nothing blocks; {warnings}, {notes}"
     if stage == "rehearse":
         tried = run.result(stage, RehearseRecord)
         return (
@@ -375,5 +379,11 @@ def summary(run: Run, stage: str) -> str:
             f"users wrote them, {back.discarded:,} discarded"
         )
     written = run.result(stage, ReportRecord)
-    word = "taken back" if run.finished("rollback") else f"verdict {written.verdict}"
-    return f"{word}: {run.folder / written.report}"
+    if run.finished("rollback"):
+        word = "taken back:"
+    elif written.verdict == "pass":
+        word = "verdict pass:"
+    else:  # also where nothing was committed, which "verdict fail" would not tell
+        facts = read_facts(run.folder)
+        word = judge(facts, proofs(facts)).headline
+    return f"{word} {run.folder / written.report}"
