@@ -11,10 +11,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from runbook.audit.objects import compare_objects
 from runbook.audit.objects_since import broken_object, objects_since
 from runbook.audit.reversal_proof import Before, WriteGuard, look_before, prove_rollback
 from runbook.audit.since import Written, find_written
-from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.strict import compare_table
 from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import NotProven, Refused, RunbookError
 from runbook.exports import export_organizations

@@ -47,3 +47,20 @@
 
 {#- The same instant as organizations and memberships keep it: YYYY-MM-DD HH:MM:SS. #}
 {%- macro now_specified() -%} (SELECT substr(applied_at, 1, 19) FROM runbook_ledger WHERE migration = {{ migration }}) {%- endmacro %}
+
+{#- Who needs an organization: the owners of resources, and whoever adopts those without an owner.
+    One IN for each table, because D1 takes no more than five terms in a UNION. #}
+{%- macro owns_something(key, schema="") -%}
+  {%- for resource in resources -%}
+    {{ key }} IN (SELECT {{ resource.owner }} FROM {{ schema }}{{ resource.table }})
+    {%- if not loop.last %}
+   OR {% endif %}
+  {%- endfor %}
+{%- endmacro %}
+
+{%- macro needs_organization(key, schema="") -%}
+  {{ owns_something(key, schema) }}
+  {%- if adopter is not none %}
+   OR {{ key }} = {{ adopter }}
+  {%- endif %}
+{%- endmacro %}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.objects import compare_objects
+from runbook.audit.strict import compare_table
 from runbook.audit.tables import read_tables, stored_tables
 from runbook.records import Finding, Sample
 from runbook.targets.sqlite import immutable_uri

@@ -20,8 +20,9 @@ from runbook.audit.footprint import (
     new_indexes,
     outside_columns,
 )
+from runbook.audit.objects import compare_objects
 from runbook.audit.samples import SAMPLES, sample_rows
-from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.strict import compare_table
 from runbook.audit.tables import Table, read_tables
 from runbook.errors import NotProven
 from runbook.names import quote_name, quote_value

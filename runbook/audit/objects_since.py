@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from runbook.audit.footprint import new_indexes
 from runbook.audit.gate import column_added
-from runbook.audit.strict import ObjectDifference, compare_objects
+from runbook.audit.objects import ObjectDifference, compare_objects
 from runbook.audit.tables import SchemaObject, read_objects
 from runbook.names import quote_name
 from runbook.plan import Plan

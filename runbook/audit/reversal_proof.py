@@ -17,8 +17,8 @@ from runbook.audit.footprint import is_new_table
 from runbook.audit.objects_since import expected_objects
 from runbook.audit.samples import SAMPLES, sample_rows
 from runbook.audit.since import UNTOUCHED, Written, same_columns
-from runbook.audit.strict import any_differs
 from runbook.audit.tables import SchemaObject, Table, read_objects, read_tables
+from runbook.audit.unequal import any_differs
 from runbook.names import quote_name
 from runbook.plan import Plan
 from runbook.records import Finding, Sample

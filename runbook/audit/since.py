@@ -15,8 +15,8 @@ import sqlite3
 from dataclasses import dataclass
 
 from runbook.audit.footprint import outside_columns
-from runbook.audit.strict import any_differs
 from runbook.audit.tables import Column, Table
+from runbook.audit.unequal import any_differs
 from runbook.errors import Refused
 from runbook.names import quote_name
 from runbook.plan import Plan, Resource

@@ -19,52 +19,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runbook.audit.cells import cell_sql, provide_atan2, readable
-from runbook.audit.differences import (
-    Change,
-    How,
-    RowSample,
-    TableDifference,
-    name_row,
-)
-from runbook.audit.tables import Column, SchemaObject, Table, read_objects
+from runbook.audit.differences import How, RowSample, TableDifference, name_row
+from runbook.audit.tables import Column, Table
+from runbook.audit.unequal import any_differs, any_of, differs
 from runbook.errors import BadInput
 from runbook.names import quote_name
 
-__all__ = ["ObjectDifference", "RowSample", "TableDifference", "compare_objects", "compare_table"]
-
 _COLUMNS_AT_ONCE = 500  # SQLite refuses aggregates over more than 2,000 columns
-
-
-@dataclass(frozen=True)
-class ObjectDifference:
-    """A table, index, trigger or view whose SQL text is not the same; None where it is missing."""
-
-    change: Change
-    type: str
-    name: str
-    before: str | None
-    after: str | None
-
-
-def compare_objects(
-    connection: sqlite3.Connection, before: str = "before", after: str = "main"
-) -> tuple[ObjectDifference, ...]:
-    """Compare two schemas by the SQL text of their objects, automatic indexes included."""
-    old = {(each.type, each.name): each for each in read_objects(connection, before)}
-    new = {(each.type, each.name): each for each in read_objects(connection, after)}
-    found: list[ObjectDifference] = []
-    for type_, name in sorted(old.keys() | new.keys()):
-        was, now = old.get((type_, name)), new.get((type_, name))
-        if was != now:
-            change: Change = "added" if was is None else "removed" if now is None else "changed"
-            found.append(ObjectDifference(change, type_, name, _text(was), _text(now)))
-    return tuple(found)
-
-
-def _text(item: SchemaObject | None) -> str | None:
-    if item is None:
-        return None
-    return item.sql if item.sql is not None else f"(automatic index of {item.tbl_name})"
 
 
 def compare_table(
@@ -249,7 +210,7 @@ def _pair_by_key(sides: _Sides) -> _Pairing | None:
     # The first comparison is the column's own and finds the row through the index of the key;
     # it may be loose (NOCASE, 1 = 1.0). The second is strict.
     found_by = [f"a.{quote_name(name)} = b.{quote_name(name)}" for name in key]
-    on = f"{' AND '.join(found_by)} AND ({_any_differs(_key_columns(sides))}) IS NOT TRUE"
+    on = f"{' AND '.join(found_by)} AND ({any_differs(_key_columns(sides))}) IS NOT TRUE"
     return _Pairing("key", on, key)
 
 
@@ -264,14 +225,14 @@ def _count(
     sides: _Sides, pairing: _Pairing, rows_before: int, rows_after: int
 ) -> tuple[_Counts, bool]:
     """Count pairs and differing pairs in one scan; also say whether any pair has two keys."""
-    key_moved = f"count(CASE WHEN {_any_differs(_key_columns(sides))} THEN 1 END)"
+    key_moved = f"count(CASE WHEN {any_differs(_key_columns(sides))} THEN 1 END)"
     pairs = f"{sides.source_after} AS b CROSS JOIN {sides.source_before} AS a ON {pairing.on}"
-    differs = _any_differs(sides.columns)
-    each = [f"count(CASE WHEN {_differs(*pair)} THEN 1 END)" for pair in sides.counted]
+    different_row = any_differs(sides.columns)
+    each = [f"count(CASE WHEN {differs(*pair)} THEN 1 END)" for pair in sides.counted]
     small = len(sides.columns) <= _COLUMNS_AT_ONCE
     if small and pairing.how == "rowid":
         # The usual case takes two thirds of the time if only what is right is counted.
-        wrong = _any_of([differs, *(f"({fault})" for fault in sides.faults)])
+        wrong = any_of([different_row, *(f"({fault})" for fault in sides.faults)])
         matched, *counted = sides.row(
             f"SELECT {', '.join(['count(*)', *each])} FROM {pairs} WHERE ({wrong}) IS NOT TRUE"
         )
@@ -279,15 +240,15 @@ def _count(
             faultless = bool(sides.faults)
             return _Counts(rows_before, rows_after, matched, 0, tuple(counted), faultless), False
     if small:
-        different_rows = f"count(CASE WHEN {differs} THEN 1 END)"
+        different_rows = f"count(CASE WHEN {different_row} THEN 1 END)"
         matched, different, *counted = sides.row(
             f"SELECT {', '.join(['count(*)', different_rows, *each])} FROM {pairs}"
         )
     else:  # too many columns for one aggregate, not for one condition
         (matched,) = sides.row(f"SELECT count(*) FROM {pairs}")
-        (different,) = sides.row(f"SELECT count(*) FROM {pairs} WHERE {differs}")
+        (different,) = sides.row(f"SELECT count(*) FROM {pairs} WHERE {different_row}")
         counted = [
-            sides.row(f"SELECT count(*) FROM {pairs} WHERE {_differs(*pair)}")[0]
+            sides.row(f"SELECT count(*) FROM {pairs} WHERE {differs(*pair)}")[0]
             for pair in sides.counted
         ]
     counts = _Counts(rows_before, rows_after, matched, different, tuple(counted))
@@ -305,7 +266,7 @@ def _detail(
     changed: list[tuple[Column, Column, int]] = []
     if counts.different:
         for some in _chunks(sides.columns, _COLUMNS_AT_ONCE):
-            each = ", ".join(f"count(CASE WHEN {_differs(*pair)} THEN 1 END)" for pair in some)
+            each = ", ".join(f"count(CASE WHEN {differs(*pair)} THEN 1 END)" for pair in some)
             rows = sides.row(f"SELECT {each} FROM {pairs}")
             changed += [(*pair, n) for pair, n in zip(some, rows, strict=True) if n]
     encoding = sides.encoding
@@ -325,7 +286,7 @@ def _detail(
         cells += [f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"]
         sql = (
             f"SELECT {', '.join(map(cell_sql, cells))} FROM {pairs}"
-            f" WHERE {_differs(old, new)} LIMIT {min(n, sides.samples)}"
+            f" WHERE {differs(old, new)} LIMIT {min(n, sides.samples)}"
         )
         for *key, was, now in sides.connection.execute(sql):
             named = name_row(pairing.names, key, encoding)
@@ -396,7 +357,7 @@ def _surplus(sides: _Sides, by_rowid: _Pairing | None) -> str:
         named = ", ".join(f"{cell} AS c{i}" for i, cell in enumerate(cells or ["NULL"]))
         if by_rowid is None:
             return f"SELECT {sign}1 AS n, {named} FROM {source} AS {alias}"
-        same = f"{by_rowid.on} AND ({_any_differs(sides.columns)}) IS NOT TRUE"
+        same = f"{by_rowid.on} AND ({any_differs(sides.columns)}) IS NOT TRUE"
         return (
             f"SELECT {sign}1 AS n, {named} FROM {source} AS {alias}"
             f" WHERE NOT EXISTS (SELECT 1 FROM {opposite} AS {other} WHERE {same})"
@@ -434,46 +395,6 @@ def _result(
         tuple((new.name, n) for (_, new), n in zip(sides.counted, counts.counted, strict=False)),
         counts.faultless,
     )
-
-
-def _differs(old: Column, new: Column) -> str:
-    """Return the condition that the cells of `old` in row a and `new` in row b differ.
-
-    Equal to `typeof(a) <> typeof(b) OR a IS NOT b COLLATE BINARY`, plus -0.0 against 0.0, but
-    about four times as fast. Only an integer and a real can be equal under IS and yet of two
-    storage classes, so `typeof` is not called before the difference, which is then zero, turns
-    out to be a real: (0 + 1) / 2 is 0, (0.0 + 1) / 2 is 0.5, which is true. The unary plus takes
-    the column's affinity away. A REAL column yields reals only and stores -0.0 as 0.0; a TEXT
-    column yields no numbers (https://www.sqlite.org/datatype3.html#type_affinity).
-    """
-    a, b = f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"
-    unequal = f"+{a} IS NOT +{b} COLLATE BINARY"
-    affinities = {old.affinity, new.affinity}
-    if affinities in ({"REAL"}, {"TEXT"}):
-        return unequal
-    signs = f"{a} = 0.0 COLLATE BINARY AND atan2(0.0, {a}) <> atan2(0.0, {b})"
-    exact = f"(typeof({a}) <> typeof({b}) OR ({signs}))"
-    is_real = f"({a} - {b} + 1) / 2"
-    # All numbers sort before all text: this spares texts in other columns the arithmetic.
-    is_number = "" if affinities == {"NUMERIC"} else f"+{a} < '' COLLATE BINARY AND "
-    return f"({unequal} OR ({is_number}{is_real} AND {exact}))"
-
-
-def _any_differs(columns: Sequence[tuple[Column, Column]]) -> str:
-    return _any_of([_differs(*pair) for pair in columns])
-
-
-def any_differs(columns: Iterable[tuple[Column, Column]]) -> str:
-    """Return the condition that row `a` and row `b` are not strictly the same in `columns`."""
-    return _any_differs(tuple(columns))
-
-
-def _any_of(conditions: Sequence[str]) -> str:
-    """Join with OR as a balanced tree: SQLite refuses expressions deeper than 1,000."""
-    if len(conditions) <= 1:
-        return conditions[0] if conditions else "0"
-    half = len(conditions) // 2
-    return f"({_any_of(conditions[:half])} OR {_any_of(conditions[half:])})"
 
 
 def _chunks(

@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.objects import compare_objects
+from runbook.audit.strict import compare_table
 from runbook.audit.tables import read_tables, stored_tables
 from runbook.errors import Refused, TargetError
 from runbook.names import quote_name

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.audit.strict import compare_objects, compare_table
+from runbook.audit.objects import compare_objects
+from runbook.audit.strict import compare_table
 from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import Refused
 from runbook.names import quote_name, same_name

@@ -13,11 +13,7 @@ SELECT
 FROM {{ users.table }} AS u
 WHERE {{ range }}
 {%- if scope == "users_with_resources" %} AND (
-    {%- for resource in resources %}
-    u.{{ users.key }} IN (SELECT {{ resource.owner }} FROM {{ resource.table }})
-    {%- if not loop.last %} OR{% endif %}
-    {%- endfor %}
-    {%- if adopter is not none %} OR u.{{ users.key }} = {{ adopter }}{% endif %}
+    {{ rules.needs_organization("u." ~ users.key) }}
 )
 {%- endif %};
 

@@ -12,12 +12,6 @@ SELECT
     {{ rules.now_specified() }}
 FROM {{ users.table }} AS u
 {%- if scope == "users_with_resources" %}
-WHERE {% for resource in resources -%}
-u.{{ users.key }} IN (SELECT {{ resource.owner }} FROM {{ resource.table }})
-{%- if not loop.last %}
-   OR {% endif %}
-{%- endfor %}
-{%- if adopter is not none %}
-   OR u.{{ users.key }} = {{ adopter }}{% endif %}
+WHERE {{ rules.needs_organization("u." ~ users.key) }}
 {%- endif %}
 ORDER BY u.{{ users.key }};

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from runbook.audit.strict import any_differs
+from runbook.audit.unequal import any_differs
 from runbook.errors import NotProven, Refused
 from runbook.migration import migrate
 from runbook.plan import Plan, Triggers, read_plan

@@ -25,20 +25,9 @@ from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
 from runbook.window.workflows import Tried, Workflows
 from tests.conftest import execute
-from tests.integration.windows import Direct, Site, Window, content, running_site, write_plan
+from tests.integration.windows import Direct, Site, Window, content, states, write_plan
 
 Settings = dict[str, object]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with running_site(tmp_path / "site") as site:
-        yield site
-
-
-def states(run: Run) -> tuple[str, str, str]:
-    found = window_state(run)
-    return found.database, found.code, found.maintenance
 
 
 def test_the_whole_window(site: Site) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import nbformat
 import pytest
@@ -14,24 +13,12 @@ from runbook.records import Confirmation
 from runbook.run import Run, now
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
 from runbook.window import cells
-from runbook.window.state import window_state
 from runbook.window.store import read_step, read_ticks
 from tests.conftest import execute
-from tests.integration.windows import Site, Window, content, running_site
+from tests.integration.windows import Site, Window, content, states
 from tests.notebooks import NOTEBOOKS
 
 Settings = dict[str, object]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with running_site(tmp_path / "site") as site:
-        yield site
-
-
-def states(run: Run) -> tuple[str, str, str]:
-    found = window_state(run)
-    return found.database, found.code, found.maintenance
 
 
 def counting(site: Site) -> Settings:

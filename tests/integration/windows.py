@@ -19,6 +19,7 @@ from runbook.opening import open_run
 from runbook.records import Confirmation, RehearseRecord
 from runbook.run import Run, file_stem, now
 from runbook.sample import make_sample
+from runbook.window.state import window_state
 from tests.conftest import connected, dump
 
 APPLICATION = Path(__file__).with_name("application.py")
@@ -196,3 +197,9 @@ def content(database: Path) -> str:
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     return f"{mode} {version}\n{dump(database)}"
+
+
+def states(run: Run) -> tuple[str, str, str]:
+    """State of database, code and maintenance mode."""
+    found = window_state(run)
+    return found.database, found.code, found.maintenance

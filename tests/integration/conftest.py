@@ -1,0 +1,17 @@
+"""What tests of whole runs share: an application that can be shut, changed and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.windows import Site, running_site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The example application, running over a sample database."""
+    with running_site(tmp_path / "site") as site:
+        yield site
