@@ -29,6 +29,7 @@ check: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 # JupyterLab on the notebooks, with a sample database where their parameters look for one.
 lab: .venv/ready sample/sample.db
@@ -43,7 +44,7 @@ bench: .venv/ready
 
 # Executes the notebooks on a fresh sample and keeps their outputs.
 notebooks: .venv/ready
-	.venv/bin/python -m tests.notebooks
+	.venv/bin/python -m tests.support.notebooks
 
 # Headless Chromium for the tests in tests/browser; without it they are skipped and say so.
 browser:
@@ -53,7 +54,7 @@ browser:
 
 # Node and wrangler for the tests of D1; without them they are skipped and say so.
 d1: .venv/ready
-	@.venv/bin/python -m runbook.targets.d1_setup || \
+	@.venv/bin/python -m runbook.targets.d1.install || \
 	  echo "The tests of D1 will be skipped."
 
 # requirements.txt anew, from what .venv holds.

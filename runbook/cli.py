@@ -84,8 +84,8 @@ def run(
     on_failure: Literal["stop", "rollback"],
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
-    from runbook.headless import run_stages
-    from runbook.opening import open_run, target_options
+    from runbook.headless.run_stages import run_stages
+    from runbook.stages.open_run import open_run, target_options
 
     opened = open_run(
         database,
@@ -129,8 +129,8 @@ def render(
     persist_to: str,
 ) -> None:
     """Prints the SQL that would run, or writes it as files for wrangler."""
-    from runbook.opening import target_options
-    from runbook.rendering import rendered
+    from runbook.migration.render import rendered
+    from runbook.stages.open_run import target_options
 
     options = target_options(wrangler_config, where or "", persist_to)
     for_d1 = target == "d1"
@@ -145,7 +145,7 @@ def render(
 @click.option("--messy", is_flag=True, help="Add the hard cases.")
 def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> None:
     """Makes a sample database."""
-    from runbook.sample import make_sample
+    from runbook.sample.make import make_sample
 
     made = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
     click.echo(f"{made.path}: {made.users:,} users, {made.projects:,} projects")
@@ -158,7 +158,7 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
 def status(run_dir: Path) -> None:
     """Prints the checklist as it stands."""
     from runbook.report.text_view import as_text
-    from runbook.report.view import read_view
+    from runbook.report.view_model import read_view
 
     click.echo(as_text(read_view(run_dir)))
 
@@ -178,8 +178,8 @@ def status(run_dir: Path) -> None:
 )
 def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
     """Takes the migration back, and keeps what users wrote since."""
-    from runbook.headless import roll_back
-    from runbook.run import Run
+    from runbook.headless.run_stages import roll_back
+    from runbook.run.folder import Run
 
     roll_back(
         Run.open(Path(run_dir)),
@@ -198,7 +198,7 @@ def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backu
 @click.option("--sign-with", type=click.Path(path_type=Path), help="A private SSH key.")
 def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None) -> None:
     """Seals the run folder in one file."""
-    from runbook.report.archive import seal
+    from runbook.archive.seal import seal
 
     sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
     click.echo(f"{sealed.path}: {sealed.files} files, {sealed.bytes:,} bytes")
@@ -216,8 +216,8 @@ def check(
     ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
 ) -> None:
     """Checks an archive, sealed or unpacked, and says what was altered."""
-    from runbook.report.archive import as_text
-    from runbook.report.archive import check as check_archive
+    from runbook.archive.seal import as_text
+    from runbook.archive.seal import check as check_archive
 
     result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
     click.echo(as_text(result))
@@ -232,9 +232,9 @@ def check(
 @click.option("--exit-on-violation", is_flag=True, help="End with 1 at a violated invariant.")
 def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
     """Watches the database, the logs and the application after the migration."""
-    from runbook.monitoring.durations import read_duration
-    from runbook.monitoring.watching import watch
-    from runbook.run import Run
+    from runbook.headless.watch import watch
+    from runbook.run.folder import Run
+    from runbook.window.durations import read_duration
 
     watch(
         Run.open(Path(run_dir)),
@@ -251,7 +251,7 @@ def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violati
 @click.option("--run-dir", required=True, help="The run folder.")
 def maintenance(mode: str, run_dir: str) -> None:
     """Shuts the application or opens it, and proves it."""
-    from runbook.run import Run
+    from runbook.run.folder import Run
     from runbook.window import steps
 
     opened = Run.open(Path(run_dir))
@@ -272,7 +272,7 @@ def maintenance(mode: str, run_dir: str) -> None:
 @click.option("--note", default="", help="What was seen.")
 def tick(line: int, run_dir: str, by: str, note: str) -> None:
     """Ticks a line of the checklist that the plan does not configure, by name."""
-    from runbook.run import Run
+    from runbook.run.folder import Run
     from runbook.window.store import tick as tick_line
 
     made = tick_line(Run.open(Path(run_dir)), line, by, note)
@@ -285,7 +285,7 @@ def tick(line: int, run_dir: str, by: str, note: str) -> None:
 @click.option("--run-dir", default="", help="Enter the count in this run's checklist.")
 def scan(path: Path, plan: str, run_dir: str) -> None:
     """Finds queries in an application's source that still go by the owner."""
-    from runbook.window.source import scan_source
+    from runbook.window.source_scan import scan_source
 
     click.echo(scan_source(path, plan=plan, run_dir=run_dir), nl=False)
 

@@ -1,22 +1,21 @@
-"""Work that takes long: a bar in JupyterLab or a terminal, few lines in a log.
+"""How work that takes long says how far it is.
 
 A kernel without a person has no place for a bar. It writes lines into the run's log, and the
-present state into a small file, which `watched` shows as a bar in the terminal of `runbook run`.
+present state into a small file, which `headless/progress_bar.py` shows in the terminal.
 """
 
 from __future__ import annotations
 
 import contextlib
-import html
 import json
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
 
-from runbook.report.text import duration
+from runbook.wording import duration
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is in all."""
 
 LOG_EVERY = 10.0
 """Seconds between two lines in a log."""
@@ -28,78 +27,8 @@ NOW = ".progress.tmp"
 """The file in the run folder with the present state."""
 
 
-class Bar:
-    """A bar in a terminal, for whatever is being done; call it as a `Progress`."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._what = ""
-        self._bar: Any = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` is done of `what`."""
-        if what != self._what:
-            from tqdm import tqdm
-
-            self.close()
-            self._what = what
-            self._bar = tqdm(
-                desc=f"    {what}",
-                total=total,
-                mininterval=STATE_EVERY,
-                leave=False,
-                unit=unit(what, total),
-                unit_scale=total > 10_000,
-                file=self._stream,
-            )
-        if not self._bar.update(done - self._bar.n):  # it drew nothing: too soon after the last
-            self._bar.refresh()
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-        self._what, self._bar = "", None
-
-
-class Page:
-    """A bar in a notebook's page; call it as a `Progress`.
-
-    It is HTML that is replaced, and no widget, so that a saved notebook holds nothing which needs
-    a kernel to be seen, and nothing at all once the work is done.
-    """
-
-    def __init__(self) -> None:
-        self._what = ""
-        self._since = self._drawn = 0.0
-        self._handle: Any = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` is done of `what`."""
-        present = time.monotonic()
-        if what != self._what:
-            self._what, self._since = what, present
-        elif present - self._drawn < STATE_EVERY:
-            return
-        self._drawn = present
-        text = sentence(what, done, total, remaining(present - self._since, done, total))
-        self._draw(
-            f'<progress max="{max(total, 1)}" value="{done}" style="width:20em"></progress> '
-            f"{html.escape(text)}"
-        )
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self._handle is not None:
-            self._draw("")
-
-    def _draw(self, text: str) -> None:
-        from IPython.display import HTML, display
-
-        if self._handle is None:
-            self._handle = display(HTML(text), display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._handle.update(HTML(text))  # type: ignore[no-untyped-call]
+def no_progress(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 class Lines:
@@ -142,39 +71,6 @@ class Lines:
             part = self._state.with_name(f".new{NOW}")
             part.write_text(json.dumps([what, done, total]))
             part.replace(self._state)
-
-
-@contextlib.contextmanager
-def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
-    """Shows, while the context is open, what a kernel writes about its progress in `folder`.
-
-    In a terminal it is a bar; anywhere else a line in `LOG_EVERY` seconds.
-    """
-    stream = to or sys.stderr
-    state, ended = folder / NOW, threading.Event()
-    state.unlink(missing_ok=True)
-    bar = Bar(stream) if stream.isatty() else None
-    lines = Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
-
-    def watch() -> None:
-        seen: object = None
-        while not ended.wait(STATE_EVERY):
-            with contextlib.suppress(OSError, ValueError):
-                found = json.loads(state.read_text())
-                if found != seen:
-                    (bar or lines)(*found)
-                    seen = found
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        if bar is not None:
-            bar.close()
-        state.unlink(missing_ok=True)
 
 
 def unit(what: str, total: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.sample import make_sample
+from runbook.sample.make import make_sample
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLIC = ROOT.parent / "shared" / "data"

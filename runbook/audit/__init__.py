@@ -1,1 +1,1 @@
-"""The proof: exact snapshots, strict comparison, and three independent witnesses."""
+"""The proof: snapshots, the gate, three witnesses, digests."""

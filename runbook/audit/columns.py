@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from runbook.audit.cells import CODECS, encode
-from runbook.audit.differences import name_row
 from runbook.audit.parquet import Snapshot, SnapshotTable
 from runbook.errors import TargetError
-from runbook.names import same_name
+from runbook.sqlite.cells import CODECS, encode
+from runbook.sqlite.difference import name_row
+from runbook.sqlite.quoting import same_name
 
 Positions = npt.NDArray[np.signedinteger[Any]]
 Truths = npt.NDArray[np.bool_]

@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.errors import BadInput
 
 _ROWS_AT_ONCE = 262_144

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runbook.audit.differences import TableDifference
-from runbook.audit.footprint import outside_columns
-from runbook.plan import Plan
-from runbook.records import Finding, Sample, Witness
+from runbook.plan.plan import Plan
+from runbook.run.findings import Finding, Sample, Witness
+from runbook.script.footprint import outside_columns
+from runbook.sqlite.difference import TableDifference
 
 DRIFT = (
     "it is not part of the migration, so somebody wrote between the snapshot and now; make sure "

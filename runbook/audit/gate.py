@@ -11,26 +11,27 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from runbook import timestamps
-from runbook.audit.differences import TableDifference
 from runbook.audit.findings import DRIFT, outside_findings
-from runbook.audit.footprint import (
+from runbook.audit.samples import SAMPLES, sample_rows
+from runbook.errors import NotProven
+from runbook.plan import timestamps
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape
+from runbook.run.findings import Finding, Sample, Witness
+from runbook.run.identity import LedgerRow
+from runbook.script.footprint import (
     expected_organizations,
     is_new_table,
     new_indexes,
     outside_columns,
 )
-from runbook.audit.objects import compare_objects
-from runbook.audit.samples import SAMPLES, sample_rows
-from runbook.audit.strict import compare_table
-from runbook.audit.tables import Table, read_tables
-from runbook.errors import NotProven
-from runbook.names import quote_name, quote_value
-from runbook.plan import Plan, Resource
-from runbook.records import Finding, LedgerRow, Sample, Witness
-from runbook.script import LEDGER, NEW_TABLES, rule, template_values
-from runbook.shape import Shape
-from runbook.sql import SqlFile, sql_file
+from runbook.script.migration import LEDGER, NEW_TABLES, rule, template_values
+from runbook.sqlite.compare_objects import compare_objects
+from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.tables import Table, read_tables
+from runbook.templates import SqlFile, sql_file
 
 
 @dataclass(frozen=True)

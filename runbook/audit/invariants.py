@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.audit.cells import CODECS, cell_sql, encode, provide_atan2
-from runbook.audit.differences import name_row
-from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import Snapshot, SnapshotTable
-from runbook.names import quote_name, same_name
-from runbook.plan import Plan
-from runbook.records import Sample
-from runbook.script import NEW_TABLES, row_key, template_values
-from runbook.shape import Shape
-from runbook.sql import SqlFile, sql_files
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.run.findings import Sample
+from runbook.script.migration import NEW_TABLES, row_key, template_values
+from runbook.sqlite.cells import CODECS, cell_sql, encode, provide_atan2
+from runbook.sqlite.difference import name_row
+from runbook.sqlite.quoting import quote_name, same_name
+from runbook.templates import SqlFile, sql_files
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runbook.audit.cells import encode
 from runbook.audit.columns import ColumnFile, Positions, combined, unequal
+from runbook.sqlite.cells import encode
 
 
 @dataclass(frozen=True)

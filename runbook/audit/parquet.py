@@ -33,10 +33,10 @@ import adbc_driver_sqlite.dbapi as adbc
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runbook.audit.cells import cell_sql
-from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import TargetError
-from runbook.names import quote_name, same_name
+from runbook.sqlite.cells import cell_sql
+from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.tables import Table, read_tables, stored_tables
 
 _BATCH_ROWS = 65_536
 _BATCH_BYTES = 16 << 20  # of encoded cells; wide rows make smaller batches

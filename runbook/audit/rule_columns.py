@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runbook.audit.columns import Alphabet, ColumnFile, combined
-from runbook.plan import Plan
-from runbook.shape import KeyClass, Shape
+from runbook.plan.plan import Plan
+from runbook.plan.shape import KeyClass, Shape
 
 _NULL = pa.scalar(None, pa.large_binary())
 _TAGS: Mapping[KeyClass, str] = {"text": "t", "integer": "i", "blob": "b"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from runbook.audit.cells import cell_sql, provide_atan2, readable
-from runbook.names import quote_name
-from runbook.records import Sample
+from runbook.run.findings import Sample
+from runbook.sqlite.cells import cell_sql, provide_atan2, readable
+from runbook.sqlite.quoting import quote_name
 
 SAMPLES = 10
 """How many offending rows are kept for people to look at."""

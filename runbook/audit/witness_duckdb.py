@@ -13,11 +13,11 @@ from pathlib import Path
 
 import duckdb
 
-from runbook.audit.cells import readable
-from runbook.audit.differences import How, RowSample, TableDifference, name_row
-from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import Snapshot, SnapshotTable
 from runbook.errors import BadInput, TargetError
+from runbook.sqlite.cells import readable
+from runbook.sqlite.difference import How, RowSample, TableDifference, name_row
 
 _NULL = {"UTF-8": b"n", "UTF-16le": b"n\0", "UTF-16be": b"\0n"}
 

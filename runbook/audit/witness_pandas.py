@@ -18,19 +18,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runbook import timestamps
-from runbook.audit.cells import readable
-from runbook.audit.coded import NULL, UNKNOWN, Coded, CodedResource, Codes
 from runbook.audit.columns import Alphabet, ColumnFile, Positions, Truths, combined, unequal
+from runbook.audit.owner_codes import NULL, UNKNOWN, Coded, CodedResource, Codes
 from runbook.audit.pairing import Pairing, differing, pair
 from runbook.audit.parquet import Snapshot
 from runbook.audit.rule_columns import UserRules, as_keys
 from runbook.errors import TargetError
-from runbook.names import same_name
-from runbook.plan import Plan, Resource
-from runbook.records import Finding, Sample
-from runbook.script import LEDGER
-from runbook.shape import Shape, adopter_value
+from runbook.plan import timestamps
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape, adopter_value
+from runbook.run.findings import Finding, Sample
+from runbook.script.migration import LEDGER
+from runbook.sqlite.cells import readable
+from runbook.sqlite.quoting import same_name
 
 _SAMPLES = 10
 

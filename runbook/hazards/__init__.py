@@ -2,8 +2,8 @@
 
 from runbook.hazards.catalogue import CATALOGUE
 from runbook.hazards.definition import Definition
-from runbook.hazards.find import advice, find_all, find_hazards
-from runbook.hazards.find_file import find_all_hazards, find_file_hazards
+from runbook.hazards.inspect import advice, find_all, find_hazards
+from runbook.hazards.inspect_file import find_all_hazards, find_file_hazards
 
 __all__ = [
     "CATALOGUE",

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbook.hazards.found import Found
-from runbook.targets.sqlite_file import beside, uri
+from runbook.hazards.sighting import Found
+from runbook.sqlite.connect import file_uri, side_file
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -25,7 +25,9 @@ def probe_lock(path: Path) -> Iterator[Found]:
     because a writer would roll it back.
     """
     try:
-        writer = sqlite3.connect(uri(path, "rw"), uri=True, isolation_level=None, timeout=0)
+        writer = sqlite3.connect(
+            file_uri(path, mode="rw"), uri=True, isolation_level=None, timeout=0
+        )
     except sqlite3.Error:
         return  # it cannot be opened for writing, which is a hazard of its own
     try:
@@ -84,7 +86,7 @@ def probe_openers(path: Path, samples: int = 10) -> Iterator[Found]:
 
 def _openers(path: Path) -> Iterator[tuple[int, str]]:
     """Process number and description of each other process with the file open; best effort."""
-    names = {str(beside(path, suffix)) for suffix in ("", "-wal", "-shm", "-journal")}
+    names = {str(side_file(path, suffix)) for suffix in ("", "-wal", "-shm", "-journal")}
     try:
         numbers = sorted(int(p.name) for p in _PROCESSES.iterdir() if p.name.isdigit())
     except OSError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from runbook.hazards.census import owners_of
 from runbook.hazards.survey import Survey
-from runbook.names import quote_name, quote_value
+from runbook.sqlite.quoting import quote_name, quote_value
 
 BANDS = (("1", 1, 1), ("2-5", 2, 5), ("6-20", 6, 20), ("21-100", 21, 100), (">100", 101, None))
 """Rows in an organization: name, least, most."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runbook.hazards.survey import Survey
-from runbook.names import quote_name
-from runbook.plan import Resource
+from runbook.plan.plan import Resource
+from runbook.sqlite.quoting import quote_name
 
 
 @contextmanager

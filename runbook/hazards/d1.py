@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from runbook.audit.tables import read_tables, stored_tables
-from runbook.hazards.found import Found
-from runbook.names import quote_name
-from runbook.plan import Plan
+from runbook.hazards.sighting import Found
+from runbook.plan.plan import Plan
+from runbook.run.identity import D1Conditions
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import read_tables, stored_tables
 
 LARGE_ROWS = 1_000_000
 """Rows of one resource table above which one statement may take more than Cloudflare allows."""
@@ -20,37 +20,21 @@ LARGE_SECONDS = 10.0
 _SAFE = 2**53
 
 
-@dataclass(frozen=True)
-class D1Facts:
-    """What was asked of wrangler and of the folder."""
-
-    name: str
-    """File name of the migration."""
-    applied: tuple[str, ...]
-    files: tuple[str, ...]
-    in_the_way: bool
-    transaction_words: bool
-    refused: str | None
-    seconds: float
-    """How long the migration took on a copy in the same engine; 0 where it was not tried."""
-    remote: bool
-    chunk_rows: int
-    """Rows of one chunk; 0 where the migration is one unit."""
-
-
-def probe_d1(facts: D1Facts, replica: sqlite3.Connection, plan: Plan) -> Iterator[Found]:
+def probe_d1(conditions: D1Conditions, replica: sqlite3.Connection, plan: Plan) -> Iterator[Found]:
     """Hazards of the migrations folder, of the script in D1, and of the data in D1."""
-    pending = tuple(f for f in facts.files if f not in facts.applied and f != facts.name)
+    pending = tuple(
+        f for f in conditions.files if f not in conditions.applied and f != conditions.name
+    )
     if pending:
         yield Found("d1_pending_migrations", "migrations", len(pending), pending[:10])
-    if facts.in_the_way:
-        yield Found("d1_file_in_the_way", facts.name)
-    if facts.name in facts.applied:
-        yield Found("d1_already_applied", facts.name)
-    if facts.transaction_words:
-        yield Found("d1_transaction_words", facts.name)
-    if facts.refused is not None:
-        yield Found("d1_script_refused", facts.name, detail=f"It says: {facts.refused}.")
+    if conditions.in_the_way:
+        yield Found("d1_file_in_the_way", conditions.name)
+    if conditions.name in conditions.applied:
+        yield Found("d1_already_applied", conditions.name)
+    if conditions.transaction_words:
+        yield Found("d1_transaction_words", conditions.name)
+    if conditions.refused is not None:
+        yield Found("d1_script_refused", conditions.name, detail=f"It says: {conditions.refused}.")
     tables = read_tables(replica)
     virtual = tuple(table.name for table in tables if table.kind == "virtual")
     if virtual:
@@ -58,10 +42,10 @@ def probe_d1(facts: D1Facts, replica: sqlite3.Connection, plan: Plan) -> Iterato
     for table in stored_tables(tables):
         if table.kind == "table":
             yield from _big_integers(replica, table.name, table.column_names)
-    if facts.chunk_rows:
-        yield Found("d1_in_chunks", facts.name, facts.chunk_rows)
-    elif facts.remote:
-        yield from _large(replica, plan, facts.seconds)
+    if conditions.chunk_rows:
+        yield Found("d1_in_chunks", conditions.name, conditions.chunk_rows)
+    elif conditions.remote:
+        yield from _large(replica, plan, conditions.seconds)
 
 
 def _big_integers(

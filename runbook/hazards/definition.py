@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.plan import Level
+from runbook.plan.plan import Level
 
 Group = Literal["data", "schema", "database", "activity", "d1"]
 

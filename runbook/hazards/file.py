@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.hazards.advice import growth
-from runbook.hazards.found import Found
-from runbook.names import quote_name
-from runbook.plan import Plan
-from runbook.targets.sqlite_file import beside
+from runbook.hazards.sighting import Found
+from runbook.plan.plan import Plan
+from runbook.sqlite.connect import side_file
+from runbook.sqlite.quoting import quote_name
 
 MOUNTS = Path("/proc/mounts")
 
@@ -55,7 +55,7 @@ def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Found]:
 def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Found]:
     """What the file's header and its pages say."""
     yield from _integrity(connection, path)
-    log = beside(path, "-wal")
+    log = side_file(path, "-wal")
     if log.exists() and log.stat().st_size:
         yield Found(
             "wal_left_behind",
@@ -79,7 +79,7 @@ def probe_disk(
 ) -> Iterator[Found]:
     """Whether the estimated need fits; the estimate is shown either way."""
     place = path.resolve()
-    size = sum(p.stat().st_size for p in (place, beside(path, "-wal")) if p.exists())
+    size = sum(p.stat().st_size for p in (place, side_file(path, "-wal")) if p.exists())
     grown = size + _growth(connection, plan)
     there = _existing(run_dir or place.parent)
     one_disk = there.stat().st_dev == place.stat().st_dev
@@ -116,7 +116,7 @@ def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Found:
 
 def hot_journal(path: Path) -> Found:
     """The hazard of a journal beside the file that a dead writer left."""
-    journal = beside(path, "-journal")
+    journal = side_file(path, "-journal")
     return Found(
         "hot_journal",
         journal.name,

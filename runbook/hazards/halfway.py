@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.hazards.found import Found
+from runbook.hazards.sighting import Found
 from runbook.hazards.survey import Survey, plain
-from runbook.names import quote_name
-from runbook.plan import Resource
-from runbook.script import index_name
+from runbook.plan.plan import Resource
+from runbook.script.migration import index_name
+from runbook.sqlite.quoting import quote_name
 
 STEPS = (
     "add organization_id",

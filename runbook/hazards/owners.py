@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from runbook.errors import PlanError
 from runbook.hazards.census import is_key, owners_of
-from runbook.hazards.found import Found
+from runbook.hazards.sighting import Found
 from runbook.hazards.survey import Survey, column_of, plain, shortened
-from runbook.names import quote_name, quote_value
-from runbook.plan import Level, Resource
-from runbook.shape import Shape, adopter_value
+from runbook.plan.plan import Level, Resource
+from runbook.plan.shape import Shape, adopter_value
+from runbook.sqlite.quoting import quote_name, quote_value
 
 
 def probe_owners(survey: Survey) -> Iterator[Found]:

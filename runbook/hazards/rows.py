@@ -7,14 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from runbook import timestamps
-from runbook.audit.tables import affinity_of
-from runbook.hazards.found import Found
 from runbook.hazards.owners import row_shown
+from runbook.hazards.sighting import Found
 from runbook.hazards.survey import Survey, column_of, plain
-from runbook.names import quote_name, quote_value
-from runbook.plan import Resource
-from runbook.shape import formats_found
+from runbook.plan import timestamps
+from runbook.plan.plan import Resource
+from runbook.plan.shape import formats_found
+from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.tables import affinity_of
 
 # Clocks differ by a little; only what lies further ahead is called the future.
 TOLERANCE = timedelta(minutes=1)

@@ -6,11 +6,11 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.hazards.found import Found
 from runbook.hazards.halfway import probe_half_done
+from runbook.hazards.sighting import Found
 from runbook.hazards.survey import Survey, column_of, plain
-from runbook.names import quote_name, quote_value
-from runbook.script import GUARD, LEDGER, NEW_TABLES, index_name
+from runbook.script.migration import GUARD, LEDGER, NEW_TABLES, index_name
+from runbook.sqlite.quoting import quote_name, quote_value
 
 NEW_COLUMN = "organization_id"
 NEW_INDEXES = ("idx_organizations_owner", "idx_organizations_type", "idx_memberships_user")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from runbook.names import quote_name
-from runbook.plan import Plan, Resource
+from runbook.plan.plan import Plan, Resource
+from runbook.sqlite.quoting import quote_name
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import sqlite3
 from collections.abc import Iterator
 
 from runbook.errors import RunbookError
-from runbook.hazards.found import Found
+from runbook.hazards.sighting import Found
 from runbook.hazards.survey import Survey, plain
-from runbook.names import quote_name
-from runbook.plan import Level, Plan, Unowned
-from runbook.script import Script, index_name, render
-from runbook.shape import Shape, Trigger, look
+from runbook.plan.plan import Level, Plan, Unowned
+from runbook.plan.shape import Shape, Trigger, look
+from runbook.script.migration import Script, index_name, render
+from runbook.sqlite.quoting import quote_name
 
 _WRITES = {
     sqlite3.SQLITE_INSERT: "INSERT",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.hazards.found import Found
+from runbook.hazards.sighting import Found
 from runbook.hazards.survey import Survey, plain
-from runbook.names import quote_name
+from runbook.sqlite.quoting import quote_name
 
 
 def probe_users(survey: Survey) -> Iterator[Found]:

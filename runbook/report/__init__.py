@@ -1,1 +1,1 @@
-"""The report and its archive: views of the records in a run folder."""
+"""Views of a run folder: HTML, JSON, JUnit, text; the database is never asked."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from runbook.records import FootprintLine, InvariantSeen, to_json
 from runbook.report.bounded import bounded
-from runbook.report.view import ReportView
+from runbook.report.view_model import ReportView
+from runbook.run.findings import InvariantSeen
+from runbook.run.json_form import to_json
+from runbook.script.footprint import FootprintLine
 
 
 def audit(view: ReportView) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from runbook.records import Finding, Hazard
-from runbook.report.text import clip, map_text
+from runbook.run.findings import Finding, Hazard
+from runbook.wording import clip, map_text
 
 MOST = 1_000
 """Findings, or hazards, that are told one by one."""

@@ -13,8 +13,8 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from runbook.report.text import clip, clock, counted, duration, number
-from runbook.report.view import ReportView
+from runbook.report.view_model import ReportView
+from runbook.wording import clip, clock, counted, duration, number
 
 Kind = Literal["solid", "hatched"]
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.monitoring.series import sum_up
-from runbook.plan import Plan
-from runbook.records import Look
-from runbook.report.facts import Facts
-from runbook.report.text import clip, counted, duration, listed, size, when
+from runbook.plan.plan import Plan
+from runbook.report.contents import Facts
+from runbook.run.window_records import Look
 from runbook.window.clock import window_clock
+from runbook.window.series import sum_up
+from runbook.wording import clip, counted, duration, listed, size, when
 
 State = Literal["done", "failed", "not done", "not configured"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from runbook.report import text
+from runbook import wording as text
 from runbook.report.charts import charts
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
-from runbook.report.view import ReportView, window
+from runbook.report.view_model import ReportView, window
 
 MOST_BYTES = 1_000_000
 """No report is longer, whatever the database holds."""

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from runbook.records import Finding, FootprintLine
 from runbook.report.bounded import bounded
-from runbook.report.text import visible
-from runbook.report.view import ReportView
+from runbook.report.view_model import ReportView
+from runbook.run.findings import Finding
+from runbook.script.footprint import FootprintLine
+from runbook.wording import visible
 
 
 @dataclass(frozen=True)

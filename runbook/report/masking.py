@@ -16,9 +16,9 @@ import dataclasses
 import re
 from typing import TypeVar
 
-from runbook.plan import Command, Health, Maintenance, Plan, Window
-from runbook.records import Finding, Sample
-from runbook.report.text import map_text
+from runbook.plan.plan import Command, Health, Maintenance, Plan, Window
+from runbook.run.findings import Finding, Sample
+from runbook.wording import map_text
 
 T = TypeVar("T")
 

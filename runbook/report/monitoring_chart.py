@@ -7,9 +7,9 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from runbook.records import Look
 from runbook.report.charts import _rect, _svg, _text
-from runbook.report.text import clock, counted, number, when
+from runbook.run.window_records import Look
+from runbook.wording import clock, counted, number, when
 
 _LEFT, _RIGHT, _ROW = 190, 88, 40
 _MOST = 240  # marks in a row; looks that fall into one mark are put together, the worst decides

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook import errors
-from runbook.report.facts import Facts, StageSeen
-from runbook.report.text import counted, duration, listed, number, when
+from runbook.report.contents import Facts, StageSeen
+from runbook.wording import counted, duration, listed, number, when
 
 Verdict = Literal["pass", "fail"]
 Code = Literal[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbook.report.view import ReportView
+from runbook.report.view_model import ReportView
 
 _MARKS = {"done": "[x]", "failed": "[!]", "not done": "[ ]", "not configured": "[-]"}
 

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 from runbook.files import write_durably
-from runbook.records import ReportRecord
 from runbook.report.audit_json import audit
 from runbook.report.html import html
 from runbook.report.junit import junit
-from runbook.report.view import read_view
+from runbook.report.view_model import read_view
+from runbook.run.records import ReportRecord
 
 
 def write_report(run_dir: Path, *, show_values: bool = False) -> ReportRecord:

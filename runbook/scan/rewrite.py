@@ -9,16 +9,16 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
 
+from runbook.resources import resource_folder
 from runbook.scan.queries import ORGANIZATION, ByOwner, Judgement
 from runbook.scan.result import ResourceNames
 from runbook.scan.statements import MARK, Statement, restored
 
-_TEMPLATE = Path(__file__).resolve().parents[2] / "sql" / "queries" / "organization_of_user.sql"
+_TEMPLATE = resource_folder("sql") / "queries" / "organization_of_user.sql"
 
 NO_OWNER = "bind the user's key as :user_id"
 _TWICE = "the user's key is bound once more, for the new value"

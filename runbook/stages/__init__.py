@@ -1,1 +1,1 @@
-"""The stages, one module for each notebook and named like it."""
+"""One module for each notebook, named like it: opens the run, does its work, records it."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
-from runbook.evidence import checked_backup
 from runbook.files import write_durably
-from runbook.migration import found_again
-from runbook.migration import migrate as migrate_target
-from runbook.records import Confirmation, MigrateRecord, SnapshotRecord
-from runbook.run import Run, Stage
-from runbook.script import Script
-from runbook.stage import in_short
-from runbook.targets import Progress, Target, no_progress, open_target
+from runbook.migration.migrate import found_again
+from runbook.migration.migrate import migrate as migrate_target
+from runbook.progress import Progress, no_progress
+from runbook.run.folder import Run, Stage
+from runbook.run.records import Confirmation, MigrateRecord, SnapshotRecord
+from runbook.run.stage import in_short
+from runbook.script.migration import Script
+from runbook.stages.backup import checked_backup
+from runbook.targets.open_target import open_target
+from runbook.targets.protocol import Target
 
 
 def migrate(
@@ -31,14 +33,15 @@ def migrate(
         OutcomeUnknown: the ledger holds another run's row.
     """
     return run.perform(
-        "migrate", MigrateRecord, lambda stage: _migrate(stage, confirmation, progress)
+        "migrate", MigrateRecord, lambda stage: _migrate(run, stage, confirmation, progress)
     )
 
 
-def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> MigrateRecord:
-    run = stage.run
+def _migrate(
+    run: Run, stage: Stage, confirmation: Confirmation, progress: Progress
+) -> MigrateRecord:
     target = open_target(run.info.database, run.info.options)
-    already = _committed(stage, target, tried=stage.previous is not None)
+    already = _committed(run, stage, target, tried=stage.previous is not None)
     if already is not None:
         return already
     if stage.previous is not None:
@@ -68,7 +71,7 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
             progress=progress,
         )
     except BaseException as error:
-        committed = _committed(stage, target, tried=True)
+        committed = _committed(run, stage, target, tried=True)
         if committed is not None and isinstance(error, NotProven | Refused):
             raise OutcomeUnknown(
                 f"The migration was refused and yet the ledger holds it ({error}); look at the "
@@ -91,7 +94,7 @@ def _migrate(stage: Stage, confirmation: Confirmation, progress: Progress) -> Mi
     return dataclasses.replace(record, confirmation=confirmation)
 
 
-def _committed(stage: Stage, target: Target, *, tried: bool) -> MigrateRecord | None:
+def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> MigrateRecord | None:
     """The record if the ledger says that this run has committed; None if nothing has happened.
 
     `tried` says that there was an attempt, so that an unreadable ledger leaves a question open.
@@ -99,7 +102,6 @@ def _committed(stage: Stage, target: Target, *, tried: bool) -> MigrateRecord | 
     Raises:
         OutcomeUnknown: the ledger cannot be read, or holds what this run cannot vouch for.
     """
-    run = stage.run
     try:
         row = target.ledger(run.info.plan.migration.name)
     except RunbookError as error:

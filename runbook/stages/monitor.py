@@ -12,15 +12,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from runbook.errors import Violated
-from runbook.monitoring.logs import remembered_logs
-from runbook.monitoring.series import append, describe, read_series, sum_up
-from runbook.monitoring.watch import RolledBack, Watcher
-from runbook.records import Look, MonitorRecord
-from runbook.run import Run, Stage, now
-from runbook.shape import Shape
-from runbook.shape import look as look_at_shape
-from runbook.targets import open_target
-from runbook.targets.sqlite import immutable_uri
+from runbook.plan.shape import Shape
+from runbook.plan.shape import look as look_at_shape
+from runbook.run.folder import Run, Stage, now
+from runbook.run.window_records import Look, MonitorRecord
+from runbook.sqlite.connect import immutable_uri
+from runbook.targets.open_target import open_target
+from runbook.window.logs import remembered_logs
+from runbook.window.series import append, describe, read_series, sum_up
+from runbook.window.watch import RolledBack, Watcher
 
 DAY = 86_400.0
 
@@ -59,17 +59,18 @@ def monitor(
         run.check_allowed("monitor")
         series = list(read_series(run.folder))
         began = series[0].at if series else now()
-        stage = Stage(run, "monitor", run.next_order(), began, time.perf_counter())
+        stage = run.stage("monitor", began)
         stage.write("started", sum_up(series, seconds) if series else None)
         run.log("monitor", "started", looks=len(series))
         try:
-            return _watch(stage, series, seconds, every, once, exit_on_violation, tell)
+            return _watch(run, stage, series, seconds, every, once, exit_on_violation, tell)
         except Violated as error:
             stage.failed(error)
             raise
 
 
 def _watch(
+    run: Run,
     stage: Stage,
     series: list[Look],
     seconds: float,
@@ -78,7 +79,6 @@ def _watch(
     exit_on_violation: bool,
     tell: Tell,
 ) -> MonitorRecord:
-    run = stage.run
     watcher = Watcher(
         open_target(run.info.database, run.info.options),
         run.info.plan,
@@ -93,7 +93,7 @@ def _watch(
         try:
             look = watcher.look()
         except RolledBack:
-            return _rolled_back(stage, series, seconds)
+            return _rolled_back(run, stage, series, seconds)
         append(run.folder, look)
         series.append(look)
         tell(look)
@@ -114,7 +114,7 @@ def _watch(
             return record
 
 
-def _rolled_back(stage: Stage, series: list[Look], seconds: float) -> MonitorRecord:
+def _rolled_back(run: Run, stage: Stage, series: list[Look], seconds: float) -> MonitorRecord:
     """The end of a monitoring whose migration was taken back."""
     if not series:
         raise Violated(
@@ -123,7 +123,7 @@ def _rolled_back(stage: Stage, series: list[Look], seconds: float) -> MonitorRec
         )
     record = sum_up(series, seconds, "by a rollback")
     stage.write("finished", record)
-    stage.run.log("monitor", "finished", ended=record.ended)
+    run.log("monitor", "finished", ended=record.ended)
     return record
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from runbook.audit.footprint import declare
+import contextlib
+import sqlite3
+from pathlib import Path
+
 from runbook.errors import Blocked
-from runbook.records import PreflightRecord
-from runbook.run import Run, Stage
-from runbook.shape import look
-from runbook.targets import Progress, no_progress, open_target
+from runbook.hazards.d1 import probe_d1
+from runbook.hazards.inspect import Advice, find_all
+from runbook.hazards.inspect_file import find_all_hazards
+from runbook.hazards.sighting import as_hazards, worst_first
+from runbook.plan.plan import Plan
+from runbook.plan.shape import look
+from runbook.progress import Progress, no_progress
+from runbook.run.findings import Hazard
+from runbook.run.folder import Run
+from runbook.run.records import PreflightRecord
+from runbook.script.footprint import declare
+from runbook.sqlite.connect import immutable_uri
+from runbook.targets.open_target import open_target
+from runbook.targets.protocol import Target
 
 
 def preflight(
@@ -19,16 +32,15 @@ def preflight(
         Blocked: at least one hazard of level `block`; the error's `record` holds them all.
     """
     return run.perform(
-        "preflight", PreflightRecord, lambda stage: _preflight(stage, progress), again=again
+        "preflight", PreflightRecord, lambda _: _preflight(run, progress), again=again
     )
 
 
-def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
-    run = stage.run
+def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
     progress("Hazards", 0, 2)
-    hazards, advice = target.inspect(plan, run.folder)
+    hazards, advice = inspect_target(target, plan, run.folder)
     record = PreflightRecord(hazards, (), advice)
     if not record.blocked:
         progress("Prediction", 1, 2)
@@ -49,3 +61,26 @@ def _preflight(stage: Stage, progress: Progress) -> PreflightRecord:
         error.record = record
         raise error
     return record
+
+
+def inspect_target(target: Target, plan: Plan, folder: Path) -> tuple[tuple[Hazard, ...], Advice]:
+    """Every hazard of the database as a whole and of its data and schema, and the advice.
+
+    Args:
+        target: the database, which is only read.
+        plan: what is to be migrated.
+        folder: the run folder, whose disk has to have room.
+    """
+    if target.file is not None:
+        return find_all_hazards(target.file, plan, folder)
+    with (
+        target.committed() as file,
+        contextlib.closing(
+            sqlite3.connect(immutable_uri(file), uri=True, isolation_level=None)
+        ) as replica,
+    ):
+        hazards, advice = find_all(replica, plan)
+        blocked = any(hazard.level == "block" for hazard in hazards)
+        conditions = target.conditions(plan, None if blocked else replica)
+        own = as_hazards(probe_d1(conditions, replica, plan), plan) if conditions else ()
+    return worst_first((*hazards, *own)), advice

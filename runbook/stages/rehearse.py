@@ -6,15 +6,17 @@ import shutil
 import time
 from pathlib import Path
 
-from runbook.audit.capture import capture, digests
-from runbook.audit.equal import differences
-from runbook.audit.verification import verify
+from runbook.audit.compare_database import differences
+from runbook.audit.snapshot import capture, digests
+from runbook.audit.verify import verify
 from runbook.errors import NotProven
-from runbook.migration import look_at_backup, migrate
-from runbook.records import Finding, RehearseRecord
-from runbook.reversal import roll_back
-from runbook.run import Run, Stage
-from runbook.targets import Progress, no_progress, open_target
+from runbook.migration.migrate import look_at_backup, migrate
+from runbook.migration.rollback import roll_back
+from runbook.progress import Progress, no_progress
+from runbook.run.findings import Finding
+from runbook.run.folder import Run
+from runbook.run.records import RehearseRecord
+from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 
 
@@ -34,16 +36,16 @@ def rehearse(
         Refused: there is no room for the copy.
     """
     return run.perform(
-        "rehearse", RehearseRecord, lambda stage: _rehearse(stage, keep, progress), again=again
+        "rehearse", RehearseRecord, lambda _: _rehearse(run, keep, progress), again=again
     )
 
 
-def _rehearse(stage: Stage, keep: bool, progress: Progress) -> RehearseRecord:
-    folder = stage.run.folder / "rehearsal"
+def _rehearse(run: Run, keep: bool, progress: Progress) -> RehearseRecord:
+    folder = run.folder / "rehearsal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
-        return _on_a_copy(stage.run, folder, progress)
+        return _on_a_copy(run, folder, progress)
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from runbook.records import ReportRecord
 from runbook.report.write import write_report
-from runbook.run import Run
+from runbook.run.folder import Run
+from runbook.run.records import ReportRecord
 
 
 def report(run: Run, *, show_values: bool = False) -> ReportRecord:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import dataclasses
 
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
-from runbook.evidence import checked_backup
 from runbook.files import write_durably
-from runbook.records import Assessment, Confirmation, LedgerRow, RollbackRecord, from_json
-from runbook.reversal import assess, restore_backup, roll_back
-from runbook.run import Run, Stage
-from runbook.script import Script
-from runbook.stage import in_short
-from runbook.targets import Progress, Target, no_progress, open_target
+from runbook.migration.rollback import assess, restore_backup, roll_back
+from runbook.progress import Progress, no_progress
+from runbook.run.folder import Run, Stage
+from runbook.run.identity import LedgerRow
+from runbook.run.json_form import from_json
+from runbook.run.records import Assessment, Confirmation, RollbackRecord
+from runbook.run.stage import in_short
+from runbook.script.migration import Script
+from runbook.stages.backup import checked_backup
+from runbook.targets.open_target import open_target
+from runbook.targets.protocol import Target
 
 
 def look(run: Run) -> Assessment:
@@ -68,21 +72,21 @@ def rollback(
     """
 
     def work(stage: Stage) -> RollbackRecord:
-        return _rollback(stage, confirmation, discard_organizations, restore, progress)
+        return _rollback(run, stage, confirmation, discard_organizations, restore, progress)
 
     return run.perform("rollback", RollbackRecord, work)
 
 
 def _rollback(
+    run: Run,
     stage: Stage,
     confirmation: Confirmation,
     discard_organizations: bool,
     restore: bool,
     progress: Progress,
 ) -> RollbackRecord:
-    run = stage.run
     target = open_target(run.info.database, run.info.options)
-    already = _committed(stage, target, tried=stage.previous is not None)
+    already = _committed(run, stage, target, tried=stage.previous is not None)
     if already is not None:
         return already
     if stage.previous is not None:
@@ -115,7 +119,7 @@ def _rollback(
                 progress=progress,
             )
     except BaseException as error:
-        committed = _committed(stage, target, tried=True)
+        committed = _committed(run, stage, target, tried=True)
         if committed is not None and isinstance(error, NotProven | Refused):
             raise OutcomeUnknown(
                 f"The rollback was refused and yet the ledger does not hold the migration any more "
@@ -138,7 +142,7 @@ def _ledger(run: Run, target: Target) -> LedgerRow | None:
     return target.ledger(name) or target.unfinished(name)
 
 
-def _committed(stage: Stage, target: Target, *, tried: bool) -> RollbackRecord | None:
+def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> RollbackRecord | None:
     """The record if the rollback was committed; None where the migration still stands.
 
     `tried` says that there was an attempt, so that an unreadable ledger leaves a question open.
@@ -147,7 +151,6 @@ def _committed(stage: Stage, target: Target, *, tried: bool) -> RollbackRecord |
         NotAllowedNow: there is nothing to roll back.
         OutcomeUnknown: the ledger cannot be read, or contradicts the records.
     """
-    run = stage.run
     try:
         row = _ledger(run, target)
     except RunbookError as error:

@@ -8,14 +8,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runbook.audit.capture import capture, digests
+from runbook.audit.snapshot import capture, digests
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import sha256
-from runbook.migration import look_at_backup
-from runbook.records import Backup, SnapshotRecord
-from runbook.run import Run, Stage
-from runbook.targets import Progress, no_progress, open_target
-from runbook.targets.sqlite import copy_database, immutable_uri
+from runbook.migration.migrate import look_at_backup
+from runbook.progress import Progress, no_progress
+from runbook.run.folder import Run
+from runbook.run.records import Backup, SnapshotRecord
+from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.copy import copy_database
+from runbook.targets.open_target import open_target
 
 
 def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False) -> SnapshotRecord:
@@ -27,14 +29,13 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
     return run.perform(
         "snapshot",
         SnapshotRecord,
-        lambda stage: _snapshot(stage, progress),
+        lambda _: _snapshot(run, progress),
         again=again,
         guard=lambda: _check_not_migrated(run),
     )
 
 
-def _snapshot(stage: Stage, progress: Progress) -> SnapshotRecord:
-    run = stage.run
+def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
     path = run.backup

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from runbook.audit.capture import check_capture
-from runbook.audit.verification import verify as ask_witnesses
+from runbook.audit.snapshot import check_capture
+from runbook.audit.verify import verify as ask_witnesses
 from runbook.errors import OutcomeUnknown
-from runbook.evidence import checked_backup
-from runbook.migration import look_at_backup
-from runbook.records import MigrateRecord, SnapshotRecord, VerifyRecord
-from runbook.run import Run, Stage
-from runbook.targets import Progress, no_progress, open_target
+from runbook.migration.migrate import look_at_backup
+from runbook.progress import Progress, no_progress
+from runbook.run.folder import Run
+from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
+from runbook.stages.backup import checked_backup
+from runbook.targets.open_target import open_target
 
 
 def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -> VerifyRecord:
@@ -20,11 +21,10 @@ def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -
         RunFolderError: the backup or a file of the snapshot is missing or was altered.
         Refused, TargetError: the database cannot be read.
     """
-    return run.perform("verify", VerifyRecord, lambda stage: _verify(stage, progress), again=again)
+    return run.perform("verify", VerifyRecord, lambda _: _verify(run, progress), again=again)
 
 
-def _verify(stage: Stage, progress: Progress) -> VerifyRecord:
-    run = stage.run
+def _verify(run: Run, progress: Progress) -> VerifyRecord:
     plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
     migrated = run.result("migrate", MigrateRecord)

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
-import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import Refused, RunbookError, TargetError
-from runbook.files import sync_folder
-from runbook.hazards import find_all_hazards
-from runbook.plan import Plan
-from runbook.records import Hazard, Identity, LedgerRow, StepTaken
-from runbook.script import LEDGER, Script
-from runbook.targets import Applied, Capabilities, Explain, Prepare, Progress, Prove, no_progress
-from runbook.targets.sqlite_file import CutOff, open_readonly
+from runbook.plan.plan import Plan
+from runbook.progress import Progress, no_progress
+from runbook.run.findings import StepTaken
+from runbook.run.identity import Identity, LedgerRow
+from runbook.script.migration import LEDGER, Script
+from runbook.sqlite.connect import CACHE_KIBIBYTES, CutOff, file_uri, immutable_uri, open_readonly
+from runbook.sqlite.copy import PAGES_AT_ONCE, copy_database
+from runbook.targets.protocol import Applied, Explain, Prepare, Prove
 
-PAGES_AT_ONCE = 4096
-CACHE_KIBIBYTES = 131072
 TURN_SECONDS = 0.25
 
 
 class SqliteTarget:
     """A database in one SQLite file (with its WAL or journal beside it)."""
 
-    capabilities = Capabilities(proof_before_commit=True)
+    proof_before_commit = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def file(self) -> Path:
+        """The file itself."""
+        return self.path
 
     def identity(self) -> Identity:
         """Which file this is; opening it proves that it is a database."""
@@ -52,11 +54,8 @@ class SqliteTarget:
         finally:
             connection.close()
 
-    def inspect(
-        self, plan: Plan, run_dir: Path
-    ) -> tuple[tuple[Hazard, ...], Mapping[str, int | float | str]]:
-        """Hazards of the file (journal, locks, permissions, disk) and of what is in it."""
-        return find_all_hazards(self.path, plan, run_dir)
+    def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> None:
+        """None: there is no service around a file."""
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:
         """Copies the database with SQLite's backup API, which keeps rowids and the WAL's rows.
@@ -239,40 +238,6 @@ class SqliteTarget:
             taken.append(StepTaken(step.name, step.title, rows, seconds))
         progress("Proof", len(script.steps), len(script.steps))
         return tuple(taken)
-
-
-def copy_database(source: sqlite3.Connection, to: Path, progress: Progress = no_progress) -> None:
-    """Copies a database to the new file `to` with the backup API, durably."""
-    handle = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    os.close(handle)
-    destination = sqlite3.connect(to)
-    try:
-        destination.execute("PRAGMA synchronous = OFF")  # one fsync at the end does it
-        source.backup(
-            destination,
-            pages=PAGES_AT_ONCE,
-            progress=lambda _, left, total: progress("Backup", total - left, total),
-            sleep=0.05,
-        )
-    finally:
-        destination.close()
-    handle = os.open(to, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    sync_folder(to.parent)
-
-
-def file_uri(path: Path, **options: str) -> str:
-    """SQLite's URI of a file; the path may hold any character."""
-    query = urllib.parse.urlencode(options)
-    return f"file:{urllib.parse.quote(str(path.resolve()))}?{query}"
-
-
-def immutable_uri(path: Path) -> str:
-    """URI of a file that nobody changes: read without locks, and no side files appear."""
-    return file_uri(path, mode="ro", immutable="1")
 
 
 def read_ledger(connection: sqlite3.Connection, migration: str) -> LedgerRow | None:

@@ -1,1 +1,1 @@
-"""The maintenance window: the application shut, deployed, tried and opened, with evidence."""
+"""The application around the migration: shut, deployed, tried, opened, watched."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runbook.errors import WindowFailed
-from runbook.records import Confirmation, RollbackRecord
-from runbook.run import Run, now
+from runbook.run.folder import Run
+from runbook.run.records import RollbackRecord
 from runbook.window import steps
 from runbook.window.state import window_state
 
 Say = Callable[[str], object]
 
 
-def back_out(run: Run, roll_back: Callable[[], object] | None = None, say: Say = print) -> None:
+def back_out(run: Run, roll_back: Callable[[], object], say: Say = print) -> None:
     """Leaves the database as before and the application open, or stops at what does not let it.
 
     Nothing is opened over a database or code that it does not fit: where the state is not known,
@@ -21,7 +21,7 @@ def back_out(run: Run, roll_back: Callable[[], object] | None = None, say: Say =
 
     Args:
         run: the run whose window failed.
-        roll_back: runs the stage rollback; left out: it is called directly.
+        roll_back: runs the stage rollback.
         say: prints a line.
 
     Raises:
@@ -38,10 +38,7 @@ def back_out(run: Run, roll_back: Callable[[], object] | None = None, say: Say =
         if state.maintenance == "unknown":
             # Opening it may have gone half way; nobody should write while it is rolled back.
             steps.maintenance_on(run)
-        if roll_back is None:
-            _roll_back(run)
-        else:
-            roll_back()
+        roll_back()
         record = run.result("rollback", RollbackRecord)
         if not record.done or record.findings:
             raise WindowFailed(
@@ -61,9 +58,3 @@ def back_out(run: Run, roll_back: Callable[[], object] | None = None, say: Say =
         say(
             f"  {'open':<10} {steps.summary(steps.maintenance_off(run, again=True, old_code=True))}"
         )
-
-
-def _roll_back(run: Run) -> None:
-    from runbook.stages.rollback import rollback
-
-    rollback(run, Confirmation(run.info.operator or "unknown", now(), "--on-failure rollback"))

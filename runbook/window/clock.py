@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbook.records import MigrateRecord, RehearseRecord, WindowStep
+from runbook.run.records import MigrateRecord, RehearseRecord
+from runbook.run.window_records import WindowStep
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from runbook.plan import Command
+from runbook.plan.plan import Command
 
 KEPT = 8_192
 """Bytes of output that are kept: a quarter from the beginning, the rest from the end."""

@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from runbook.audit.tables import Table
-from runbook.names import quote_name, same_name
+from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.tables import Table
 
 ATTEMPTS = 6
 """Kinds of new values that are tried, until the table's constraints let one pass."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook.errors import RunbookError
-from runbook.records import LedgerRow, MigrateRecord, RollbackRecord, VerifyRecord
-from runbook.run import Run
-from runbook.targets import open_target
+from runbook.run.folder import Run
+from runbook.run.identity import LedgerRow
+from runbook.run.records import MigrateRecord, RollbackRecord, VerifyRecord
+from runbook.targets.open_target import open_target
 from runbook.window.commands import show_command
 from runbook.window.store import configured, read_step
 

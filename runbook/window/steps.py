@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 
 from runbook.errors import NotAllowedNow, WindowFailed
-from runbook.migration import look_at_backup
-from runbook.plan import Command, Health, Maintenance
-from runbook.records import Answer, MigrateRecord, WindowStep
-from runbook.report.text import counted, duration
-from runbook.run import Run, now
-from runbook.targets import open_target
+from runbook.migration.migrate import look_at_backup
+from runbook.plan.plan import Command, Health, Maintenance
+from runbook.run.folder import Run, now
+from runbook.run.records import MigrateRecord
+from runbook.run.window_records import Answer, WindowStep
+from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.commands import Ran, run_command, show_command
 from runbook.window.quiet import wait_until_quiet
@@ -24,6 +24,7 @@ from runbook.window.state import maintenance_state
 from runbook.window.store import LINES, read_step, write_step
 from runbook.window.web import Answers, ask_until_gone, ask_until_well, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
+from runbook.wording import counted, duration
 
 
 def maintenance_on(run: Run, *, prove_again: bool = False) -> WindowStep:
@@ -143,7 +144,7 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
     Raises:
         WindowFailed: the command failed, or the application does not answer as it should.
     """
-    from runbook.monitoring.logs import remember_logs
+    from runbook.window.logs import remember_logs
 
     window = run.info.plan.window
     known = read_step(run.folder, "maintenance_off")

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from runbook.errors import BadInput, NotAllowedNow
 from runbook.files import read_json, write_json
-from runbook.plan import Plan
-from runbook.records import ScanSeen, Tick, WindowStep, from_json, to_json
-from runbook.run import Run, now
+from runbook.plan.plan import Plan
+from runbook.run.folder import Run, now
+from runbook.run.json_form import from_json, to_json
+from runbook.run.window_records import ScanSeen, Tick, WindowStep
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runbook.plan import Health, Maintenance
-from runbook.records import Answer
+from runbook.plan.plan import Health, Maintenance
+from runbook.run.window_records import Answer
 from runbook.window.commands import mask_secrets
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.audit.objects import compare_objects
-from runbook.audit.strict import compare_table
-from runbook.audit.tables import Table, read_tables, stored_tables
 from runbook.errors import Refused
-from runbook.names import quote_name, same_name
-from runbook.plan import Plan, Resource
-from runbook.report.text import counted
-from runbook.script import template_values
-from runbook.shape import Shape
-from runbook.sql import sql_file
-from runbook.targets.sqlite import file_uri
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape
+from runbook.script.migration import template_values
+from runbook.sqlite.compare_objects import compare_objects
+from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.connect import file_uri
+from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.tables import Table, read_tables, stored_tables
+from runbook.templates import sql_file
 from runbook.window.rows import CannotMake, NewRow, Value, make_row
+from runbook.wording import counted
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from runbook.sample import make_sample
+from runbook.sample.make import make_sample
 from tests.benchmarks.figures import Sample, missed, summed, table, write
 from tests.benchmarks.work import NEEDS, WORK
 

@@ -20,10 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from runbook.migration import migrate
-from runbook.plan import Plan
-from runbook.reversal import roll_back
-from runbook.sample import make_sample
+from runbook.migration.migrate import migrate
+from runbook.migration.rollback import roll_back
+from runbook.plan.plan import Plan
+from runbook.sample.make import make_sample
 from runbook.targets.sqlite import SqliteTarget
 
 USERS_PER_ROW = 5

@@ -15,17 +15,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runbook import migration
-from runbook.audit import verification
-from runbook.audit.capture import capture, digests, read_capture
+from runbook.audit import verify as verification
+from runbook.audit.snapshot import capture, digests, read_capture
 from runbook.audit.witness_pandas import recompute
-from runbook.confirm import confirm
-from runbook.opening import open_run
-from runbook.records import MigrateRecord, SnapshotRecord
-from runbook.run import Run
-from runbook.sql import split_statements
+from runbook.migration import migrate as migration
+from runbook.run.folder import Run
+from runbook.run.records import MigrateRecord, SnapshotRecord
 from runbook.stages import migrate, preflight, report, snapshot, verify
-from runbook.targets import open_target
+from runbook.stages.confirm import confirm
+from runbook.stages.open_run import open_run
+from runbook.targets.open_target import open_target
+from runbook.templates import split_statements
 from tests.benchmarks.usage import Usage, used
 
 Parts = dict[str, dict[str, float]]

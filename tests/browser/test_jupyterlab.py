@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from runbook.sample import make_sample
-from tests.notebooks import ROOT, stage_folder
+from runbook.sample.make import make_sample
+from tests.support.notebooks import ROOT, stage_folder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import Page, expect  # noqa: E402
 
-from tests.browser.lab import Lab, Notebook, jupyterlab, without_outputs  # noqa: E402
+from tests.support.lab import Lab, Notebook, jupyterlab, without_outputs  # noqa: E402
 
 SCREENS = ROOT / "build" / "screens"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

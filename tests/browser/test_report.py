@@ -12,7 +12,7 @@ import pytest
 
 from runbook.report.write import write_report
 from tests.conftest import ROOT
-from tests.unit import report_factory as factory
+from tests.support import report_factory as factory
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

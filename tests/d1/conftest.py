@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from runbook.errors import TargetError
-from runbook.targets.d1_setup import Tool, find_tool
-from runbook.targets.wrangler import Wrangler
+from runbook.targets.d1.install import Tool, find_tool
+from runbook.targets.d1.wrangler import Wrangler
 
 HERE = Path(__file__).parent
 DATABASE_ID = "0f0f0f0f-1111-4222-8333-444444444444"
@@ -150,5 +150,5 @@ def cloud(shop: Path, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Stan
     monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
-    monkeypatch.setattr("runbook.targets.d1_applying.REMOTE_PATIENCE", 1.0)
+    monkeypatch.setattr("runbook.targets.d1.apply.REMOTE_PATIENCE", 1.0)
     return standin

@@ -15,21 +15,21 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import OutcomeUnknown, Refused
-from runbook.opening import open_run
-from runbook.run import Run
-from runbook.sample import make_sample
+from runbook.run.folder import Run
+from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
+from runbook.stages.open_run import open_run
 from runbook.stages.preflight import preflight
 from runbook.stages.rollback import rollback
 from runbook.stages.snapshot import snapshot
 from runbook.stages.verify import verify
-from runbook.targets import open_target
-from runbook.targets.d1_chunks import CHUNKS, parts
-from runbook.targets.d1_setup import Tool
-from runbook.targets.wrangler import Wrangler
-from tests.faults.harness import FULL
+from runbook.targets.d1.chunks import CHUNKS, parts
+from runbook.targets.d1.install import Tool
+from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.open_target import open_target
+from tests.support.d1_apps import YES, ask, dump, load
+from tests.support.faults.harness import FULL
 
-from .apps import YES, ask, dump, load
 from .conftest import StandIn
 
 NAME = "0005_add_organizations_backfill"
@@ -183,9 +183,9 @@ def test_killed_at_random_moments(shop: Path, tmp_path: Path) -> None:
     run = prepare(shop, tmp_path / "run", rows=20)
     script = f"""
         from pathlib import Path
-        from runbook.run import Run
+        from runbook.run.folder import Run
         from runbook.stages.migrate import migrate
-        from tests.d1.apps import YES
+        from tests.support.d1_apps import YES
         migrate(Run.open(Path({str(run.folder)!r})), YES)
     """
     chance = random.Random(7)
@@ -226,7 +226,7 @@ def test_another_size_of_chunks_is_refused_on_the_way(
         with pytest.raises(OutcomeUnknown):
             migrate(first, YES)
     smaller = functools.partial(_smaller, parts)
-    monkeypatch.setattr("runbook.targets.d1_applying.parts", smaller)
+    monkeypatch.setattr("runbook.targets.d1.apply.parts", smaller)
     with pytest.raises(OutcomeUnknown, match="chunks of another size"):
         migrate(first, YES)
 

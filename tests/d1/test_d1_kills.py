@@ -15,15 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from runbook.run import Run
-from runbook.sample import make_sample
+from runbook.run.folder import Run
+from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
 from runbook.stages.snapshot import snapshot
 from runbook.stages.verify import verify
-from runbook.targets.d1_setup import Tool
-from tests.faults.harness import FULL, children, kill
-
-from .apps import YES, ask, load, prepare
+from runbook.targets.d1.install import Tool
+from tests.support.d1_apps import YES, ask, load, prepare
+from tests.support.faults.harness import FULL, children, kill
 
 KILLS = 40 if FULL else 6
 """How many, one third each of the runbook, wrangler and its engine; 40 take about ten minutes."""
@@ -55,9 +54,9 @@ def killed(app: Path, folder: Path, delay: float, victim: str) -> bool:
     """
     script = f"""
         from pathlib import Path
-        from runbook.run import Run
+        from runbook.run.folder import Run
         from runbook.stages.migrate import migrate
-        from tests.d1.apps import YES
+        from tests.support.d1_apps import YES
         migrate(Run.open(Path({str(folder)!r})), YES)
     """
     process = subprocess.Popen(

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from runbook.names import quote_name
-from runbook.sample import make_sample
+from runbook.sample.make import make_sample
+from runbook.sqlite.quoting import quote_name
 from runbook.stages.migrate import migrate
 from runbook.stages.verify import verify
-from runbook.targets.d1_setup import Tool
-from runbook.targets.wrangler import Wrangler
-from tests.matrix import add_columns, changes
-
-from .apps import YES, load, prepare, state_of
+from runbook.targets.d1.install import Tool
+from runbook.targets.d1.wrangler import Wrangler
+from tests.support.d1_apps import YES, load, prepare, state_of
+from tests.support.matrix import add_columns, changes
 
 WANTED = changes("UTF-8")
 

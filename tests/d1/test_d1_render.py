@@ -10,12 +10,11 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import Refused
-from runbook.sample import make_sample
-from runbook.targets.d1_setup import Tool
-from runbook.targets.wrangler import Wrangler
-from runbook.targets.wrangler_output import results_in
-
-from .apps import ask, dump, load
+from runbook.sample.make import make_sample
+from runbook.targets.d1.install import Tool
+from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler_output import results_in
+from tests.support.d1_apps import ask, dump, load
 
 NAME = "0005_add_organizations_backfill"
 

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbook.errors import TargetError
-from runbook.targets import d1_pages, d1_reading
-from runbook.targets.d1_cells import RawText, decode_line, line_sql, literal
-from runbook.targets.d1_reading import LOCAL, Pace
-from runbook.targets.d1_replica import replicate
-from runbook.targets.d1_state import check_exact, copy_state, differences
-from runbook.targets.wrangler import Wrangler
+from runbook.targets.d1 import pages as d1_pages
+from runbook.targets.d1 import read_rows as d1_reading
+from runbook.targets.d1.cells import RawText, decode_line, line_sql, literal
+from runbook.targets.d1.read_rows import LOCAL, Pace
+from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.state_file import check_exact, copy_state, differences
+from runbook.targets.d1.wrangler import Wrangler
 
 from .conftest import StandIn
 

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import Blocked, OutcomeUnknown, Refused, RunbookError
-from runbook.run import Run
-from runbook.sample import make_sample
+from runbook.run.folder import Run
+from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
 from runbook.stages.preflight import preflight
 from runbook.stages.rollback import rollback
 from runbook.stages.verify import verify
-from runbook.targets import open_target, wrangler
-from runbook.targets.d1_applying import Applying
-from runbook.targets.d1_setup import Tool
-from tests.faults.harness import FULL
+from runbook.targets.d1 import wrangler
+from runbook.targets.d1.apply import Applying
+from runbook.targets.d1.install import Tool
+from runbook.targets.open_target import open_target
+from tests.support.d1_apps import YES, ask, complete, dump, load, prepare, start
+from tests.support.faults.harness import FULL
 
-from .apps import YES, ask, complete, dump, load, prepare, start
 from .conftest import TOKEN, StandIn
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

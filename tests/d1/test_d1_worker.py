@@ -16,15 +16,14 @@ from typing import Any
 import httpx
 import pytest
 
-from runbook.records import VerifyRecord
-from runbook.run import Run
-from runbook.sample import make_sample
+from runbook.run.folder import Run
+from runbook.run.records import VerifyRecord
+from runbook.sample.make import make_sample
 from runbook.stages.rollback import rollback
 from runbook.stages.verify import verify
-from runbook.targets.d1_setup import Tool
-from runbook.targets.wrangler import Wrangler
-
-from .apps import YES, ask, complete, dump, load
+from runbook.targets.d1.install import Tool
+from runbook.targets.d1.wrangler import Wrangler
+from tests.support.d1_apps import YES, ask, complete, dump, load
 
 INVARIANT_OF = {
     "projects without organization": "resources_without_organization",

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import OutcomeUnknown, Refused, TargetError
-from runbook.targets.d1_config import object_name
-from runbook.targets.d1_setup import Tool
-from runbook.targets.d1_state import write_lock
-from runbook.targets.wrangler import Wrangler
+from runbook.targets.d1.config import object_name
+from runbook.targets.d1.install import Tool
+from runbook.targets.d1.state_file import write_lock
+from runbook.targets.d1.wrangler import Wrangler
 
 from .conftest import CONFIG, TOKEN
 
@@ -131,8 +131,8 @@ def test_everything_dies_with_the_runbook(app: Path, tool: Tool, wrangler: Wrang
     """Killed without a chance to clean up, the runbook leaves no workerd that goes on writing."""
     script = f"""
         from pathlib import Path
-        from runbook.targets.d1_setup import Tool
-        from runbook.targets.wrangler import Wrangler
+        from runbook.targets.d1.install import Tool
+        from runbook.targets.d1.wrangler import Wrangler
         tool = Tool(Path({str(tool.node)!r}), Path({str(tool.script)!r}), "")
         wrangler = Wrangler(Path({str(app / "wrangler.toml")!r}), "app-db", local=True, tool=tool)
         wrangler.execute({LONG_WRITE.format(rows=20_000_000)!r}, "making slow")

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import OutcomeUnknown, Refused, TargetError
-from runbook.targets import wrangler as module
-from runbook.targets.d1_reading import REMOTE
-from runbook.targets.d1_replica import replicate
-from runbook.targets.d1_setup import Tool
-from runbook.targets.d1_state import copy_state, differences
-from runbook.targets.wrangler import Wrangler
+from runbook.targets.d1 import wrangler as module
+from runbook.targets.d1.install import Tool
+from runbook.targets.d1.read_rows import REMOTE
+from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.state_file import copy_state, differences
+from runbook.targets.d1.wrangler import Wrangler
 
 from .conftest import CONFIG, TOKEN, StandIn
 

@@ -12,11 +12,12 @@ import pytest
 
 from runbook.errors import NotAllowedNow, Refused, RunFolderError
 from runbook.files import write_sealed
-from runbook.records import MigrateRecord, to_json
-from runbook.run import Run
+from runbook.run.folder import Run
+from runbook.run.json_form import to_json
+from runbook.run.records import MigrateRecord
 from runbook.stages import migrate, preflight, report, snapshot, verify
-from tests.faults.harness import call, environment, ledger, make_database, state
-from tests.integration.runs import agreed, begin, until_snapshot
+from tests.support.faults.harness import call, environment, ledger, make_database, state
+from tests.support.runs import agreed, begin, until_snapshot
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_order_does_not_depend_on_the_clock(database: Path, tmp_path: Path) -> N
 def test_an_interrupted_commit_is_found_again_after_days(database: Path, tmp_path: Path) -> None:
     run = until_snapshot(begin(database, tmp_path / "run"))
     env = {**environment(), "RUNBOOK_ACCIDENT": "kill@finished"}
-    assert call("tests.faults.work", str(run.folder), "migrate", env=env)[0] == -9
+    assert call("tests.support.faults.work", str(run.folder), "migrate", env=env)[0] == -9
     assert len(ledger(database)) == 1
     shift(run, "snapshot", timedelta(days=-3))
     assert migrate.migrate(run, agreed(run)).committed
@@ -93,7 +94,7 @@ def test_an_interrupted_commit_is_found_again_after_days(database: Path, tmp_pat
 def test_a_killed_attempt_needs_a_fresh_snapshot_after_days(database: Path, tmp_path: Path) -> None:
     run = until_snapshot(begin(database, tmp_path / "run"))
     env = {**environment(), "RUNBOOK_ACCIDENT": "kill@after proven"}
-    assert call("tests.faults.work", str(run.folder), "migrate", env=env)[0] == -9
+    assert call("tests.support.faults.work", str(run.folder), "migrate", env=env)[0] == -9
     shift(run, "snapshot", timedelta(days=-3))
     with pytest.raises(NotAllowedNow, match="take a new one"):
         migrate.migrate(run, agreed(run))

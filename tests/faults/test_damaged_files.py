@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotAllowedNow, RunbookError, RunFolderError
-from runbook.executed import keep_notebook
-from runbook.headless import _is_done
-from runbook.run import Run
+from runbook.headless.run_stages import _is_done
+from runbook.run.folder import Run
+from runbook.run.notebooks import keep_notebook
 from runbook.stages import migrate, report, rollback, snapshot, verify
-from tests.faults.harness import make_database, state
-from tests.integration.runs import agreed, begin, to_the_end, until_migrated, until_snapshot
+from tests.support.faults.harness import make_database, state
+from tests.support.runs import agreed, begin, to_the_end, until_migrated, until_snapshot
 
 
 def delete(path: Path) -> None:

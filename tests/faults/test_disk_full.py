@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.run import Run
-from tests.faults.harness import call, environment, ledger, make_database, state
-from tests.integration.runs import begin, until_snapshot
+from runbook.run.folder import Run
+from tests.support.faults.harness import call, environment, ledger, make_database, state
+from tests.support.runs import begin, until_snapshot
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 def hurt(folder: Path, accident: str, *stages: str) -> tuple[int, str]:
     """Exit code and sentence of stages in a process in which the accident happens."""
     env = {**environment(), "RUNBOOK_ACCIDENT": accident}
-    code, output = call("tests.faults.work", str(folder), *stages, env=env)
+    code, output = call("tests.support.faults.work", str(folder), *stages, env=env)
     said = [line for line in output.splitlines() if line != "ready" and "done" not in line]
     assert len(said) == 1, output
     return code, said[0]
@@ -60,7 +60,7 @@ def test_snapshot(moment: str, tmp_path: Path) -> None:
     before = database.read_bytes()
     with small_disk(tmp_path / "disk", 8_000) as disk:
         run = begin(database, disk / "run")
-        assert call("tests.faults.work", str(run.folder), "preflight")[0] == 0
+        assert call("tests.support.faults.work", str(run.folder), "preflight")[0] == 0
         code, said = hurt(run.folder, f"fill@{moment}", "snapshot")
         assert code == 2
         assert "No space left on device" in said
@@ -69,7 +69,7 @@ def test_snapshot(moment: str, tmp_path: Path) -> None:
         assert not run.finished("snapshot")
         assert database.read_bytes() == before
         make_room(run.folder)
-        code, output = call("tests.faults.work", str(run.folder), "snapshot", "migrate")
+        code, output = call("tests.support.faults.work", str(run.folder), "snapshot", "migrate")
         assert code == 0, output
 
 
@@ -78,10 +78,10 @@ def test_backup_does_not_fit(tmp_path: Path) -> None:
     before = database.read_bytes()
     with small_disk(tmp_path / "disk", 600) as disk:
         run = begin(database, tmp_path / "run")
-        assert call("tests.faults.work", str(run.folder), "preflight")[0] == 0
+        assert call("tests.support.faults.work", str(run.folder), "preflight")[0] == 0
         (run.folder / "backup").rmdir()
         (run.folder / "backup").symlink_to(disk)
-        code, output = call("tests.faults.work", str(run.folder), "snapshot")
+        code, output = call("tests.support.faults.work", str(run.folder), "snapshot")
         assert code == 1
         assert "disk is full" in output
         assert str(run.backup) in output
@@ -94,22 +94,22 @@ def test_file_too_large(tmp_path: Path) -> None:
     database = make_database(tmp_path / "app.db", "delete")
     before = database.read_bytes()
     run = begin(database, tmp_path / "run")
-    assert call("tests.faults.work", str(run.folder), "preflight")[0] == 0
+    assert call("tests.support.faults.work", str(run.folder), "preflight")[0] == 0
 
     limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (400_000, 400_000))
-    code, output = call("tests.faults.work", str(run.folder), "snapshot", preexec_fn=limit)
+    code, output = call("tests.support.faults.work", str(run.folder), "snapshot", preexec_fn=limit)
     assert code in (1, 2), output
     assert output.count("\n") == 2, output
     assert "Traceback" not in output
     assert not run.backup.exists()
-    assert call("tests.faults.work", str(run.folder), "snapshot")[0] == 0
+    assert call("tests.support.faults.work", str(run.folder), "snapshot")[0] == 0
     size = len(before) + 20_000
     limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
-    code, output = call("tests.faults.work", str(run.folder), "migrate", preexec_fn=limit)
+    code, output = call("tests.support.faults.work", str(run.folder), "migrate", preexec_fn=limit)
     assert code == 1, output
     assert "rolled back" in output
     assert database.read_bytes() == before
-    code, output = call("tests.faults.work", str(run.folder), "snapshot", "migrate")
+    code, output = call("tests.support.faults.work", str(run.folder), "snapshot", "migrate")
     assert code == 0, output
 
 
@@ -121,7 +121,7 @@ def test_the_database_cannot_grow(tmp_path: Path) -> None:
         before = state(database)
         with (disk / "other").open("wb") as other:
             other.write(b"x" * (shutil.disk_usage(disk).free - 40_000))
-        code, output = call("tests.faults.work", str(folder), "migrate")
+        code, output = call("tests.support.faults.work", str(folder), "migrate")
         assert code == 1, output
         assert "disk is full" in output
         assert "rolled back" in output
@@ -146,7 +146,7 @@ def test_migrate_without_room_for_its_record(moment: str, tmp_path: Path) -> Non
         whole_records(folder)
         make_room(folder)
         again = ["migrate"] if moment == "finished" else ["snapshot", "migrate"]
-        code, output = call("tests.faults.work", str(folder), *again)
+        code, output = call("tests.support.faults.work", str(folder), *again)
         assert code == 0, output
         assert len(ledger(database)) == 1
 
@@ -156,7 +156,7 @@ def test_report(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8_000) as disk:
         folder = disk / "run"
         until_snapshot(begin(database, folder))
-        assert call("tests.faults.work", str(folder), "migrate", "verify")[0] == 0
+        assert call("tests.support.faults.work", str(folder), "migrate", "verify")[0] == 0
         before = state(database)
         code, said = hurt(folder, "fill@after started", "report")
         assert code == 2
@@ -165,4 +165,4 @@ def test_report(tmp_path: Path) -> None:
         whole_records(folder)
         assert state(database) == before
         make_room(folder)
-        assert call("tests.faults.work", str(folder), "report")[0] == 0
+        assert call("tests.support.faults.work", str(folder), "report")[0] == 0

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook.records import SnapshotRecord
+from runbook.run.records import SnapshotRecord
 from tests.conftest import ROOT
-from tests.faults.harness import environment, finish, make_database
-from tests.integration.runs import agreed, begin, until_migrated
+from tests.support.faults.harness import environment, finish, make_database
+from tests.support.runs import agreed, begin, until_migrated
 
 
 def test_fsync_of_file_folder_and_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_the_system_calls(journal: str, tmp_path: Path) -> None:
     run = begin(database, tmp_path / "run")
     trace = tmp_path / "trace"
     calls = "trace=fsync,fdatasync,write,pwrite64,ftruncate"
-    work = [sys.executable, "-m", "tests.faults.work", str(run.folder)]
+    work = [sys.executable, "-m", "tests.support.faults.work", str(run.folder)]
     work += ["preflight", "snapshot", "migrate"]
     process = subprocess.Popen(
         ["strace", "-f", "-y", "-e", calls, "-o", str(trace), *work],

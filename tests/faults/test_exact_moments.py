@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotAllowedNow
-from runbook.records import MigrateRecord
-from runbook.run import Run
+from runbook.run.folder import Run
+from runbook.run.records import MigrateRecord
 from runbook.stages import snapshot
 from tests.conftest import execute
-from tests.faults.harness import (
+from tests.support.faults.harness import (
     Reference,
     call,
     environment,
@@ -22,13 +22,13 @@ from tests.faults.harness import (
     state,
     timeless,
 )
-from tests.integration.runs import begin, until_snapshot
+from tests.support.runs import begin, until_snapshot
 
 
 def hurt(folder: Path, accident: str, *stages: str) -> tuple[int, str]:
     """The stages in a process in which the accident happens."""
     env = {**environment(), "RUNBOOK_ACCIDENT": accident}
-    return call("tests.faults.work", str(folder), *stages, env=env)
+    return call("tests.support.faults.work", str(folder), *stages, env=env)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_killed_at(moment: str, prepared: tuple[Path, Path, Reference], tmp_path
         assert bool(ledger(photo)) == (happened == (stage == "migrate"))
         if not ledger(photo):
             assert state(photo) == reference.before
-        code, output = call("tests.faults.work", str(folder), stage)
+        code, output = call("tests.support.faults.work", str(folder), stage)
         assert (code, output) == (0, f"ready\ndone {stage}\n")
         if stage == "migrate":
             reference.after = timeless(database)
@@ -69,7 +69,7 @@ def test_killed_twice_after_the_commit(prepared: tuple[Path, Path, Reference]) -
     _, folder, _ = prepared
     for _ in range(2):
         assert hurt(folder, "kill@finished", "migrate")[0] == -9
-    code, output = call("tests.faults.work", str(folder), "migrate", "verify", "report")
+    code, output = call("tests.support.faults.work", str(folder), "migrate", "verify", "report")
     assert code == 0, output
     assert Run.open(folder).result("migrate", MigrateRecord).proof == "before commit"
     assert json.loads((folder / "audit.json").read_text())["verdict"] == "pass"
@@ -89,7 +89,7 @@ def test_interrupted_in_the_transaction(
     assert state(database) == reference.before
     assert database.read_bytes() == before
     # The snapshot is older than a migration that failed, so it is taken anew.
-    code, output = call("tests.faults.work", str(folder), "snapshot", "migrate", "verify")
+    code, output = call("tests.support.faults.work", str(folder), "snapshot", "migrate", "verify")
     assert code == 0, output
 
 
@@ -97,7 +97,7 @@ def test_interrupted_after_the_commit(prepared: tuple[Path, Path, Reference]) ->
     database, folder, _ = prepared
     code, _ = hurt(folder, "interrupt@finished", "migrate")
     assert len(ledger(database)) == 1
-    code, output = call("tests.faults.work", str(folder), "migrate", "verify")
+    code, output = call("tests.support.faults.work", str(folder), "migrate", "verify")
     assert code == 0, output
 
 
@@ -105,17 +105,17 @@ def test_a_lost_record_is_found_again_through_the_ledger(
     prepared: tuple[Path, Path, Reference],
 ) -> None:
     database, folder, _ = prepared
-    assert call("tests.faults.work", str(folder), "migrate")[0] == 0
+    assert call("tests.support.faults.work", str(folder), "migrate")[0] == 0
     (folder / "stages" / "04_migrate.json").unlink()
     with pytest.raises(NotAllowedNow, match="no snapshot from before it; run migrate"):
         snapshot.snapshot(Run.open(folder), again=True)
-    code, output = call("tests.faults.work", str(folder), "migrate", "verify", "report")
+    code, output = call("tests.support.faults.work", str(folder), "migrate", "verify", "report")
     assert code == 0, output
     record = Run.open(folder).result("migrate", MigrateRecord)
     assert record.proof == "after commit"
     assert "its record was lost" in record.note
     assert len(ledger(database)) == 1
-    assert call("tests.faults.work", str(folder), "rollback")[0] == 0
+    assert call("tests.support.faults.work", str(folder), "rollback")[0] == 0
 
 
 def test_a_run_of_the_same_name_is_another_run(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_run_of_the_same_name_is_another_run(tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "run", tmp_path / "b" / "run"
     for folder in (first, second):
         until_snapshot(begin(database, folder))
-    assert call("tests.faults.work", str(first), "migrate")[0] == 0
-    code, output = call("tests.faults.work", str(second), "migrate")
+    assert call("tests.support.faults.work", str(first), "migrate")[0] == 0
+    code, output = call("tests.support.faults.work", str(second), "migrate")
     assert code == 3
     assert "already migrated this database" in output
 
@@ -133,6 +133,6 @@ def test_an_altered_ledger_is_not_believed(prepared: tuple[Path, Path, Reference
     database, folder, _ = prepared
     assert hurt(folder, "kill@finished", "migrate")[0] == -9
     execute(database, "UPDATE runbook_ledger SET checksum = 'x'")
-    code, output = call("tests.faults.work", str(folder), "migrate")
+    code, output = call("tests.support.faults.work", str(folder), "migrate")
     assert code == 3
     assert "other SQL" in output

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.lock import held
-from tests.faults.harness import (
+from runbook.run.lock import held
+from tests.faults.test_other_processes import another
+from tests.support.faults.harness import (
     call,
     environment,
     finish,
@@ -31,8 +32,7 @@ from tests.faults.harness import (
     state,
     wait_until_gone,
 )
-from tests.faults.test_other_processes import another
-from tests.integration.runs import begin, until_snapshot
+from tests.support.runs import begin, until_snapshot
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import (
+from tests.support.faults.harness import (
     FULL,
     SEED,
     Reference,
@@ -25,7 +25,7 @@ from tests.faults.harness import (
     state,
     timeless,
 )
-from tests.integration.runs import begin, until_snapshot
+from tests.support.runs import begin, until_snapshot
 
 ROUNDS = 60 if FULL else 8
 """Each kills the migration once and the rollback once."""
@@ -41,7 +41,7 @@ class Stage:
     def begin(self, stage: str) -> subprocess.Popen[str]:
         """A process at the beginning of the stage, which tells of each step."""
         env = {**environment(), "RUNBOOK_TELL": "1"}
-        process = start("tests.faults.work", str(self.folder), stage, env=env)
+        process = start("tests.support.faults.work", str(self.folder), stage, env=env)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         return process
@@ -74,7 +74,7 @@ class Stage:
 
     def finished(self, stage: str) -> None:
         """Calls a stage again, which must come to its end."""
-        code, output = call("tests.faults.work", str(self.folder), stage)
+        code, output = call("tests.support.faults.work", str(self.folder), stage)
         assert code == 0, output
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import (
+from tests.support.faults.harness import (
     FULL,
     SEED,
     Reference,

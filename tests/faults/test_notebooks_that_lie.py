@@ -9,10 +9,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from runbook.driver import NOTEBOOKS
-from runbook.run import Run
-from tests.faults.harness import call, make_database
-from tests.integration.runs import begin, to_the_end
+from runbook.run.folder import Run
+from runbook.run.notebooks import NOTEBOOKS
+from tests.support.faults.harness import call, make_database
+from tests.support.runs import begin, to_the_end
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def lie(folder: Path, source: str) -> Path:
 
 def tried(run: Run, stage: str, notebooks: Path = NOTEBOOKS) -> str:
     """What the driver says, in a process of its own, of a stage."""
-    code, output = call("tests.faults.drive", str(run.folder), stage, str(notebooks), "3")
+    code, output = call("tests.support.faults.drive", str(run.folder), stage, str(notebooks), "3")
     assert code == 0, output
     return output
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotProven, Refused
-from runbook.records import MigrateRecord
+from runbook.run.records import MigrateRecord
 from runbook.stages import migrate, preflight, snapshot, verify
-from tests.faults.harness import finish, make_database, start, state
-from tests.integration.runs import agreed, begin, until_snapshot
+from tests.support.faults.harness import finish, make_database, start, state
+from tests.support.runs import agreed, begin, until_snapshot
 
 
 @contextlib.contextmanager
 def another(database: Path, deed: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
     """Another process that has begun its deed."""
-    process = start("tests.faults.other", str(database), deed, str(seconds))
+    process = start("tests.support.faults.other", str(database), deed, str(seconds))
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.windows import Site, running_site
+from tests.support.windows import Site, running_site
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from runbook.cli import main
-from runbook.run import Run
-from runbook.sample import make_sample
-from tests.integration.runs import begin, to_the_end
+from runbook.run.folder import Run
+from runbook.sample.make import make_sample
+from tests.support.runs import begin, to_the_end
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from runbook.audit.differences import RowSample, TableDifference
-from runbook.audit.objects import ObjectDifference, compare_objects
 from runbook.audit.parquet import write_snapshot
-from runbook.audit.strict import compare_table
-from runbook.audit.tables import read_tables, stored_tables
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
+from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
+from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.difference import RowSample, TableDifference
+from runbook.sqlite.tables import read_tables, stored_tables
 
 Witnesses = Callable[..., dict[str, TableDifference]]
 

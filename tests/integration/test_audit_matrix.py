@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from runbook.audit.digest import digest_table
-from runbook.audit.duck import open_duckdb
+from runbook.audit.duckdb_session import open_duckdb
 from runbook.audit.parquet import write_snapshot
-from runbook.audit.strict import TableDifference, compare_table
-from runbook.audit.tables import read_tables
 from runbook.audit.witness_duckdb import diff_snapshots
-from tests.matrix import CellChange, add_columns, changes, plant
+from runbook.sqlite.compare_table import TableDifference, compare_table
+from runbook.sqlite.tables import read_tables
+from tests.support.matrix import CellChange, add_columns, changes, plant
 
 SHAPES = {
     "integer key": "CREATE TABLE t (id INTEGER PRIMARY KEY)",

@@ -15,13 +15,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from runbook.audit.differences import TableDifference
 from runbook.audit.digest import digest_table
 from runbook.audit.parquet import write_snapshot
-from runbook.audit.strict import compare_table
-from runbook.audit.tables import Table, read_tables
 from runbook.audit.witness_duckdb import diff_snapshots
-from runbook.names import quote_name
+from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import Table, read_tables
 
 VALUES = st.one_of(
     st.none(),

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from runbook.audit import parquet
-from runbook.audit.cells import decode
 from runbook.audit.digest import digest_table
-from runbook.audit.duck import open_duckdb, read_parquet
+from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import rowid_column, write_snapshot
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
+from runbook.sqlite.cells import decode
 
 ODD = ["", "a.b", 'q"q', "__ROWID__", "select", "Ünï", "e\u0301", "c0", "*", "a\nb"]
 

@@ -85,7 +85,7 @@ def test_plans_that_cannot_be_meant(sample: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_folder_of_another_database(sample: Path, tmp_path: Path) -> None:
-    from tests.integration.runs import begin
+    from tests.support.runs import begin
 
     begin(sample, tmp_path / "run")
     other = tmp_path / "other.db"
@@ -103,7 +103,7 @@ def test_a_folder_that_is_no_run_folder(sample: Path, tmp_path: Path) -> None:
 
 
 def test_another_plan_than_the_run_knows(sample: Path, tmp_path: Path) -> None:
-    from tests.integration.runs import begin
+    from tests.support.runs import begin
 
     begin(sample, tmp_path / "run")
     plan = tmp_path / "plan.toml"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.benchmarks.figures import missed, summed
 from tests.benchmarks.work import STAGES, WORK
-from tests.notebooks import ROOT, environment
+from tests.support.notebooks import ROOT, environment
 
 
 def called(*arguments: str) -> str:

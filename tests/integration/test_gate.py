@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotProven
-from runbook.records import MigrateRecord, VerifyRecord
-from runbook.run import Run
+from runbook.run.folder import Run
+from runbook.run.records import MigrateRecord, VerifyRecord
 from runbook.stages import migrate, snapshot, verify
 from tests.conftest import connected, dump, execute
-from tests.integration.runs import agreed, begin, until_migrated, until_snapshot
-from tests.matrix import add_columns, changes, plant
+from tests.support.matrix import add_columns, changes, plant
+from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 TABLES = ("projects", "notes")
 """A table that the plan names, and one that it does not."""
@@ -171,7 +171,7 @@ def test_a_planted_fault_in_the_script(
     planted: tuple[str, str],
     finding: tuple[str, str],
 ) -> None:
-    from runbook.sql import SqlFile
+    from runbook.templates import SqlFile
 
     honest = SqlFile.render
 

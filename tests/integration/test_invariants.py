@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.plan import Organizations, Plan, Resource, Unowned
-from runbook.sql import sql_files
-from tests.integration.witnessed import Migrated, broken, migrate, witnesses
+from runbook.plan.plan import Organizations, Plan, Resource, Unowned
+from runbook.templates import sql_files
+from tests.support.witnessed import Migrated, broken, migrate, witnesses
 
 SCHEMA = """
 CREATE TABLE users (id {type} PRIMARY KEY, email TEXT);

@@ -17,21 +17,21 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, Violated
-from runbook.monitoring.series import append, describe, read_series, sum_up
-from runbook.monitoring.watch import Watcher
-from runbook.plan import Monitor
-from runbook.records import Answer, Look, MonitorRecord
+from runbook.plan.plan import Monitor
+from runbook.plan.shape import look as look_at_shape
 from runbook.report.checklist import checklist
-from runbook.report.facts import read_facts
+from runbook.report.contents import read_facts
 from runbook.report.write import write_report
-from runbook.run import Run
-from runbook.shape import look as look_at_shape
+from runbook.run.folder import Run
+from runbook.run.window_records import Answer, Look, MonitorRecord
 from runbook.stages import rollback
 from runbook.stages.monitor import monitor
-from runbook.targets import open_target
+from runbook.targets.open_target import open_target
+from runbook.window.series import append, describe, read_series, sum_up
+from runbook.window.watch import Watcher
 from tests.conftest import connected, execute
-from tests.integration.runs import agreed, begin, until_migrated
-from tests.unit.report_page import Page
+from tests.support.report_page import Page
+from tests.support.runs import agreed, begin, until_migrated
 
 WRITER = """
 import json, sqlite3, sys, time
@@ -128,7 +128,7 @@ def test_a_query_that_takes_too_long_lets_go_and_is_not_taken_as_an_answer(
 def test_a_locked_database_is_no_evidence_that_all_is_well(
     migrated: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runbook.monitoring.watch._PATIENCE", 0.1)
+    monkeypatch.setattr("runbook.window.watch._PATIENCE", 0.1)
     with connected(Path(migrated.info.database)) as connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("BEGIN EXCLUSIVE")

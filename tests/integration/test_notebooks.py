@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.notebooks import NOTEBOOKS, ROOT, environment, stage_folder
+from tests.support.notebooks import NOTEBOOKS, ROOT, environment, stage_folder
 
 SANITIZE = ROOT / "tests" / "nbval.cfg"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runs import begin, to_the_end
-from tests.notebooks import NOTEBOOKS, environment
+from tests.support.notebooks import NOTEBOOKS, environment
+from tests.support.runs import begin, to_the_end
 
 
 def papermill(

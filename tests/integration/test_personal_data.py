@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from runbook.report.write import write_report
-from runbook.run import Run
+from runbook.run.folder import Run
 from tests.conftest import execute
-from tests.integration.runs import begin, until_migrated, until_snapshot
-from tests.notebooks import NOTEBOOKS, environment
+from tests.support.notebooks import NOTEBOOKS, environment
+from tests.support.runs import begin, until_migrated, until_snapshot
 
 EMAIL, NAME = "grace.hopper@example.org", "Rear Admiral Hopper"
 PLANTED = (

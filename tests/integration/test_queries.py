@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runbook.plan import Plan, Resource
-from runbook.script import template_values
-from runbook.sql import sql_file
-from tests.integration.witnessed import Migrated, broken, connect, execute, migrate
+from runbook.plan.plan import Plan, Resource
+from runbook.script.migration import template_values
+from runbook.templates import sql_file
+from tests.support.witnessed import Migrated, broken, connect, execute, migrate
 
 PLAN = Plan(resources=(Resource("projects", "owner_id", "updated_at"), Resource("notes", "owner")))
 SCHEMA = """

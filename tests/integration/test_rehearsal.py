@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from runbook.audit.equal import differences
+from runbook.audit.compare_database import differences
 from runbook.errors import RunbookError
-from runbook.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
-from runbook.run import Run
-from runbook.sample import make_sample
+from runbook.run.folder import Run
+from runbook.run.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
+from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rehearse, snapshot, verify
 from tests.conftest import PLANS, connected
-from tests.integration.runs import agreed, begin
 from tests.integration.test_shapes import KEYS, PLAN, TIMES, make
-from tests.notebooks import environment
+from tests.support.notebooks import environment
+from tests.support.runs import agreed, begin
 
 Before = tuple[str, int, str]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from runbook.audit.unequal import any_differs
 from runbook.errors import NotProven, Refused
-from runbook.migration import migrate
-from runbook.plan import Plan, Triggers, read_plan
-from runbook.records import Assessment, RollbackRecord
-from runbook.reversal import assess, restore_backup, roll_back
-from runbook.sql import sql_files
+from runbook.migration.migrate import migrate
+from runbook.migration.rollback import assess, restore_backup, roll_back
+from runbook.plan.plan import Plan, Triggers, read_plan
+from runbook.run.records import Assessment, RollbackRecord
+from runbook.sqlite.inequality import any_differs
 from runbook.targets.sqlite import SqliteTarget
+from runbook.templates import sql_files
 from tests.conftest import PLANS, connected, dump, execute
 
 EARLIER = "2020-01-01 00:00:00"
@@ -472,7 +472,7 @@ def test_a_fault_in_the_script_is_caught_before_the_commit(
     )
     files = [dataclasses.replace(f, body=f.body.replace(old, new)) for f in sql_files("rollback")]
     assert [f.body for f in files] != [f.body for f in sql_files("rollback")]
-    monkeypatch.setattr("runbook.reversal_script.sql_files", lambda folder: files)
+    monkeypatch.setattr("runbook.script.rollback.sql_files", lambda folder: files)
     now = dump(migrated.path)
     with pytest.raises(NotProven) as caught:
         migrated.back()
@@ -493,7 +493,7 @@ def test_a_wrong_judgement_of_what_was_written_is_caught_too(
     now = dump(migrated.path)
     right = any_differs
     for wrong in (lambda columns: "0", lambda columns: f"({right(columns)} OR b.rowid = 5)"):
-        monkeypatch.setattr("runbook.audit.since.any_differs", wrong)
+        monkeypatch.setattr("runbook.audit.later_writes.any_differs", wrong)
         with pytest.raises(NotProven):
             migrated.back()
         assert dump(migrated.path) == now

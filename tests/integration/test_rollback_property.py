@@ -12,12 +12,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from runbook.audit.since import instant
-from runbook.audit.tables import read_objects, read_tables
-from runbook.migration import look_at_backup, migrate
-from runbook.names import quote_name
-from runbook.plan import Plan, Proof, Resource, Unowned, Users
-from runbook.reversal import assess, roll_back
+from runbook.audit.later_writes import instant
+from runbook.migration.migrate import look_at_backup, migrate
+from runbook.migration.rollback import assess, roll_back
+from runbook.plan.plan import Plan, Proof, Resource, Unowned, Users
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import read_objects, read_tables
 from runbook.targets.sqlite import SqliteTarget
 
 VALUES = st.one_of(

@@ -10,12 +10,12 @@ import pytest
 
 from runbook.errors import NotAllowedNow, OutcomeUnknown, Refused, RunFolderError
 from runbook.files import read_sealed, write_sealed
-from runbook.records import RollbackRecord
-from runbook.run import Run
+from runbook.run.folder import Run
+from runbook.run.records import RollbackRecord
 from runbook.stages import migrate, rollback, verify
 from tests.conftest import dump, execute
-from tests.integration.runs import agreed, begin, until_migrated, until_snapshot
 from tests.integration.test_rollback import NEW_ORGANIZATION
+from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 
 class Killed(BaseException):
@@ -94,7 +94,7 @@ def test_a_migration_killed_before_its_commit_leaves_nothing_to_roll_back(
         raise Killed
 
     monkeypatch.setattr("runbook.stages.migrate.migrate_target", killed)
-    monkeypatch.setattr("runbook.run.Stage.failed", lambda *_: None)
+    monkeypatch.setattr("runbook.run.folder.Stage.failed", lambda *_: None)
     with pytest.raises(Refused, match="everything was rolled back"):
         migrate.migrate(run, agreed(run))
     monkeypatch.undo()
@@ -129,8 +129,8 @@ def test_a_rollback_killed_before_its_commit_is_done_anew(
         self.write("proven", record)  # type: ignore[attr-defined]
         raise Killed
 
-    monkeypatch.setattr("runbook.run.Stage.proven", killed)
-    monkeypatch.setattr("runbook.run.Stage.failed", lambda *_: None)
+    monkeypatch.setattr("runbook.run.folder.Stage.proven", killed)
+    monkeypatch.setattr("runbook.run.folder.Stage.failed", lambda *_: None)
     with pytest.raises(Refused, match="the migration still stands"):
         back(migrated)
     monkeypatch.undo()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runbook.audit.equal import differences
-from runbook.records import VerifyRecord
+from runbook.audit.compare_database import differences
+from runbook.run.records import VerifyRecord
 from runbook.stages import rollback, verify
 from tests.conftest import connected
-from tests.integration.runs import agreed, begin, until_migrated
+from tests.support.runs import agreed, begin, until_migrated
 
 PLAN = """
 [users]

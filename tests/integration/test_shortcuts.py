@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runbook.audit import invariants
 from tests.integration.test_invariants import KEYS, PLAN, SCHEMA
-from tests.integration.witnessed import Migrated, migrate
+from tests.support.witnessed import Migrated, migrate
 
 USERS = st.sampled_from(["u1", "u2", "u3", "u4", "ghost"])
 ORGANIZATION = st.one_of(

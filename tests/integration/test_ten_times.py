@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.migration import migrate
-from runbook.plan import Plan
-from runbook.sample import make_sample
+from runbook.migration.migrate import migrate
+from runbook.plan.plan import Plan
+from runbook.sample.make import make_sample
 from runbook.targets.sqlite import SqliteTarget
 from tests.conftest import connected
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotAllowedNow, NotProven, RunFolderError
-from runbook.lock import held
-from runbook.opening import open_run
-from runbook.rules import ALLOWED, STAGES
-from runbook.run import Run
-from runbook.sample import make_sample
+from runbook.run.folder import Run
+from runbook.run.lock import held
+from runbook.run.rules import ALLOWED, STAGES
+from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
+from runbook.stages.open_run import open_run
 from tests.conftest import dump, execute
-from tests.integration.runs import agreed, begin, until_migrated, until_snapshot
+from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 Call = Callable[[Run], object]
 CALLS: dict[str, Call] = {
@@ -142,7 +142,7 @@ def test_one_stage_at_a_time(
 ) -> None:
     run = until_snapshot(begin(database, tmp_path / "run"))
     before = dump(database)
-    monkeypatch.setattr("runbook.run.ORPHAN_SECONDS", 0.3)
+    monkeypatch.setattr("runbook.run.folder.ORPHAN_SECONDS", 0.3)
     with (
         held(run.folder, "stage"),
         pytest.raises(NotAllowedNow, match=r"Another process is working in .* after 0.3 s"),

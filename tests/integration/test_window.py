@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, NotConfirmed, NotProven, Refused, WindowFailed
-from runbook.headless import roll_back
+from runbook.headless.run_stages import roll_back
 from runbook.report.checklist import checklist
-from runbook.report.facts import read_facts
-from runbook.run import Run
+from runbook.report.contents import read_facts
+from runbook.run.folder import Run
 from runbook.stages.monitor import monitor
 from runbook.window import steps
 from runbook.window.back_out import back_out
@@ -25,7 +25,7 @@ from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
 from runbook.window.workflows import Tried, Workflows
 from tests.conftest import execute
-from tests.integration.windows import Direct, Site, Window, content, states, write_plan
+from tests.support.windows import Direct, Site, Window, content, states, write_plan
 
 Settings = dict[str, object]
 
@@ -364,7 +364,7 @@ def test_a_rollback_by_hand_says_how_to_open(site: Site) -> None:
     assert f"runbook maintenance off --run-dir {window.run.folder}" in window.text
     assert site.get()[0] == 503
     window.said.clear()
-    back_out(window.run, say=window.said.append)
+    back_out(window.run, lambda: None, say=window.said.append)
     roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
     assert "not over" not in window.text
     assert site.get() == (200, "welcome")
@@ -389,7 +389,7 @@ def test_an_unknown_database_is_left_alone(site: Site) -> None:
 
 
 def test_a_person_who_does_not_agree_shuts_nobody_out(site: Site) -> None:
-    from runbook.headless import run_stages
+    from runbook.headless.run_stages import run_stages
 
     window = Window.of(site, site.settings())
     with pytest.raises(NotConfirmed):
@@ -412,7 +412,7 @@ def test_killed_while_shutting_is_not_taken_for_open(site: Site) -> None:
     }
     window = Window.of(site, settings)
     steps_run = (
-        "from pathlib import Path; from runbook.run import Run; from runbook.window import steps;"
+        "from pathlib import Path; from runbook.run.folder import Run; from runbook.window import steps;"
         f"steps.maintenance_on(Run.open(Path({str(window.run.folder)!r})))"
     )
     process = subprocess.run([sys.executable, "-c", steps_run], cwd=Path.cwd(), timeout=60)

@@ -9,14 +9,14 @@ import pytest
 from nbclient import NotebookClient
 
 from runbook.errors import NotAllowedNow, NotProven, RunbookError, WindowFailed
-from runbook.records import Confirmation
-from runbook.run import Run, now
+from runbook.notebook import window as cells
+from runbook.run.folder import Run, now
+from runbook.run.records import Confirmation
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
-from runbook.window import cells
 from runbook.window.store import read_step, read_ticks
 from tests.conftest import execute
-from tests.integration.windows import Site, Window, content, states
-from tests.notebooks import NOTEBOOKS
+from tests.support.notebooks import NOTEBOOKS
+from tests.support.windows import Site, Window, content, states
 
 Settings = dict[str, object]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.plan import Organizations, Plan, Resource, Unowned, Users
-from runbook.timestamps import FORMATS, SPECIFIED
-from tests.integration.witnessed import (
+from runbook.plan.plan import Organizations, Plan, Resource, Unowned, Users
+from runbook.plan.timestamps import FORMATS, SPECIFIED
+from tests.support.witnessed import (
     PLAN,
     ROWS,
     SCHEMA,

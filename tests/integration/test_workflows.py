@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from runbook.migration import look_at_backup
-from runbook.run import Run
+from runbook.migration.migrate import look_at_backup
+from runbook.run.folder import Run
 from runbook.window import workflows
 from runbook.window.steps import workflows as workflows_step
 from runbook.window.workflows import Workflows, try_workflows
 from tests.conftest import PLANS, connected, execute
-from tests.integration.runs import begin, until_migrated
+from tests.support.runs import begin, until_migrated
 
 ACTIONS = ["create", "read", "update", "delete"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runbook.cli import main
-from runbook.plan import Plan
-from runbook.run import STAGES
+from runbook.plan.plan import Plan
+from runbook.run.folder import STAGES
 from tests.conftest import ROOT
 
 PAGES = {p: p.read_text() for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}

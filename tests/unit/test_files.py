@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import read_sealed, write_sealed
-from runbook.lock import held
-from tests.integration.runs import begin
+from runbook.run.lock import held
+from tests.support.runs import begin
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runbook.hazards import find_hazards
-from runbook.plan import Plan
-from runbook.records import Hazard
+from runbook.plan.plan import Plan
+from runbook.run.findings import Hazard
 
 SCHEMA = """
 CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT, name TEXT);

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.hazards import find_hazards
-from runbook.plan import Plan, Resource, Unowned, Users
-from runbook.timestamps import FORMATS, classify_sql, matches_sql, write
+from runbook.plan.plan import Plan, Resource, Unowned, Users
+from runbook.plan.timestamps import FORMATS, classify_sql, matches_sql, write
 
 from .conftest import ROWS, SCHEMA, Plant, look, run_sql
 

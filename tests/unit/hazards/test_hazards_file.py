@@ -19,9 +19,9 @@ import pytest
 from runbook.errors import TargetError
 from runbook.hazards import file as file_probes
 from runbook.hazards import find_all_hazards, find_file_hazards
-from runbook.plan import Plan
-from runbook.records import Hazard
-from runbook.targets.sqlite_file import CutOff, Locked, open_readonly
+from runbook.plan.plan import Plan
+from runbook.run.findings import Hazard
+from runbook.sqlite.connect import CutOff, Locked, open_readonly
 
 from .conftest import run_sql
 

@@ -14,9 +14,9 @@ from runbook import hazards
 from runbook.errors import PlanError
 from runbook.hazards import CATALOGUE, advice, find_hazards
 from runbook.hazards.docs import PAGE, page
-from runbook.plan import Organizations, Plan, Resource, Unowned, Users
-from runbook.script import render
-from runbook.shape import look as look_at_shape
+from runbook.plan.plan import Organizations, Plan, Resource, Unowned, Users
+from runbook.plan.shape import look as look_at_shape
+from runbook.script.migration import render
 
 from .conftest import Plant, run_sql
 

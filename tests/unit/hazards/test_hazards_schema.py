@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from runbook.hazards import find_hazards
-from runbook.hazards.found import check_levels
-from runbook.plan import Plan, Resource, Triggers, Users
-from runbook.script import render
-from runbook.shape import look as look_at_shape
+from runbook.hazards.sighting import check_levels
+from runbook.plan.plan import Plan, Resource, Triggers, Users
+from runbook.plan.shape import look as look_at_shape
+from runbook.script.migration import render
 
 from .conftest import SCHEMA, Plant, look, run_sql
 

@@ -8,12 +8,13 @@ import sqlite3
 import pytest
 
 from runbook.hazards import d1
-from runbook.hazards.d1 import D1Facts, probe_d1
-from runbook.plan import parse_plan
+from runbook.hazards.d1 import probe_d1
+from runbook.plan.plan import parse_plan
+from runbook.run.identity import D1Conditions
 
 
 def found(*, remote: bool = True, chunk_rows: int = 0, seconds: float = 1.0) -> dict[str, int]:
-    facts = D1Facts(
+    facts = D1Conditions(
         name="0005.sql",
         applied=(),
         files=(),

@@ -1,0 +1,1 @@
+"""Sealed archives of run folders, and what was altered in one."""

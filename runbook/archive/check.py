@@ -1,0 +1,358 @@
+"""Check an archive, or a bag that was unpacked from one, and say what was altered.
+
+Nothing is unpacked to disk except the few small tag files, files are read in pieces, and a
+damaged or hostile container gives a result, never a traceback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+import struct
+import tempfile
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from runbook.archive import bag
+from runbook.archive.signature import can_verify, signature_path, verify
+from runbook.errors import BadInput
+
+PIECE = 1 << 20  # bytes read at once
+_TAG_LIMIT = 16 << 20  # a manifest of 100,000 files has about 12 MB
+_DEFLATE_LIMIT = 1032  # no deflate stream expands further (zlib's technical details)
+
+# what zipfile raises when bytes are not what it expects
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    OSError,
+    LookupError,
+)
+
+What = Literal["altered", "missing", "added", "damaged", "refused"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One file that is not as it was sealed.
+
+    `path` is relative to the bag, or the archive's own name. `what`: "altered" (other bytes),
+    "missing", "added", "damaged" (cannot be read), "refused" (unsafe to unpack, or signed by
+    someone who is not allowed). `detail` says more.
+    """
+
+    path: str
+    what: What
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Whether everything is as it was sealed; `ok` is true only if there are no problems."""
+
+    ok: bool
+    problems: tuple[Problem, ...]
+    signature: str
+    archive: str = ""
+    files: int = 0
+
+
+def check(
+    archive: Path, *, allowed_signers: Path | None = None, identity: str | None = None
+) -> CheckResult:
+    """Check every byte of a sealed file, or every file of an unpacked bag.
+
+    With `allowed_signers`, a signature by one of them (by `identity`, if given) is required.
+    Raises BadInput if there is nothing to check, or if signers cannot be checked.
+    """
+    can_verify(allowed_signers, identity)
+    if archive.is_dir():
+        if allowed_signers is not None:
+            raise BadInput(
+                f"The signature is of the sealed file, and {archive} is a folder; "
+                "check the file instead."
+            )
+        problems, files = _check_folder(archive)
+        signature = "not checked: it is of the sealed file, not of an unpacked folder"
+        return CheckResult(not problems, tuple(problems), signature, archive.name, files)
+
+    try:
+        sealed = _seal_holds(archive)
+    except OSError as error:
+        raise BadInput(f"{archive} cannot be read ({error.strerror}); check the path.") from error
+    problems, files = _check_zip(archive)
+    if not sealed:
+        about = (
+            "its bytes are not the sealed ones"
+            if problems
+            else "its contents match the manifests, but other bytes (seal, headers, padding) differ"
+        )
+        problems.insert(0, Problem(archive.name, "altered", about))
+
+    beside = signature_path(archive)
+    signed = verify(archive, beside, allowed_signers=allowed_signers, identity=identity)
+    if signed.state == "bad":
+        problems.append(Problem(beside.name, "altered", signed.text))
+    elif signed.state == "refused":
+        problems.append(Problem(beside.name, "refused", signed.text))
+    elif signed.state == "none" and allowed_signers is not None:
+        problems.append(Problem(beside.name, "missing", "a signature was asked for"))
+    return CheckResult(not problems, tuple(problems), signed.text, archive.name, files)
+
+
+def as_text(result: CheckResult, *, most: int = 50) -> str:
+    """The result for a terminal: one line a problem, at most `most` of them."""
+    name = _plain(result.archive) or "archive"
+    if result.ok:
+        lines = [f"{name}: intact, {result.files} files, nothing altered, missing or added"]
+    else:
+        count = len(result.problems)
+        lines = [f"{name}: NOT as it was sealed, {count} problem{'s' if count != 1 else ''}"]
+    for problem in result.problems[:most]:
+        detail = f" ({_plain(problem.detail)})" if problem.detail else ""
+        lines.append(f"  {problem.what:8} {_plain(problem.path)}{detail}")
+    if len(result.problems) > most:
+        lines.append(f"  and {len(result.problems) - most} more")
+    lines.append(f"signature: {_plain(result.signature)}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """No control characters: a hostile file name must not steer the terminal."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def _seal_holds(archive: Path) -> bool:
+    """Whether the file ends in a seal that fits all bytes before it."""
+    with archive.open("rb") as f:
+        body = os.fstat(f.fileno()).st_size - bag.SEAL_BYTES
+        if body < 0:
+            return False
+        actual = digest_of(f, body)
+        return bag.sealed_digest(f.read(bag.SEAL_BYTES + 1)) == actual.hexdigest()
+
+
+def digest_of(file: IO[bytes], count: int | None = None) -> hashlib._Hash:
+    """SHA-256 of the next `count` bytes of a file, or of all that are left."""
+    sha = hashlib.sha256()
+    while count is None or count > 0:
+        piece = file.read(PIECE if count is None else min(PIECE, count))
+        if not piece:
+            break
+        sha.update(piece)
+        if count is not None:
+            count -= len(piece)
+    return sha
+
+
+def _check_zip(archive: Path) -> tuple[list[Problem], int]:
+    try:
+        with zipfile.ZipFile(archive) as container:
+            return _check_members(container, archive.name)
+    except _UNREADABLE as error:
+        return [Problem(archive.name, "damaged", f"not a readable ZIP file: {error}")], 0
+
+
+def _check_members(container: zipfile.ZipFile, archive: str) -> tuple[list[Problem], int]:
+    members = container.infolist()
+    tops = Counter(m.filename.split("/")[0] for m in members)
+    top = tops.most_common(1)[0][0] + "/" if tops else "/"
+    problems: list[Problem] = []
+    found: dict[str, str | None] = {}
+    tags: dict[str, bytes] = {}
+    overlapping = _overlapping(members, container.start_dir)
+    for member in members:
+        if member.filename == top and member.file_size == 0:
+            continue  # the bag's own folder, there to carry its mode
+        name = member.filename.removeprefix(top)
+        refusal = _refusal(member, overlapping, payload=name.startswith(bag.PAYLOAD))
+        if refusal:
+            problems.append(Problem(member.filename, "refused", refusal))
+            found.setdefault(name, None)
+        elif not member.filename.startswith(top):
+            problems.append(Problem(member.filename, "added", "outside the folder of the bag"))
+        elif name in found:
+            problems.append(Problem(name, "refused", "there are two files of this name"))
+        else:
+            found[name] = None
+            try:
+                with container.open(member) as content:
+                    if not name.startswith(bag.PAYLOAD):
+                        tags[name] = content.read()
+                        found[name] = hashlib.sha256(tags[name]).hexdigest()
+                    else:
+                        found[name] = digest_of(content).hexdigest()
+            except _UNREADABLE as error:
+                what: What = "altered" if "CRC" in str(error) else "damaged"
+                problems.append(Problem(name, what, str(error)))
+    problems += _compare(found, tags)
+    if not problems:
+        problems += _bagit_objects(archive, tags)
+    return problems, len(found)
+
+
+def _overlapping(members: list[zipfile.ZipInfo], end: int) -> set[int]:
+    """Offsets of members that share bytes: a small file that unpacks to a huge one."""
+    bad = set()
+    ordered = sorted(members, key=lambda m: m.header_offset)
+    ends = [m.header_offset for m in ordered[1:]] + [end]
+    for member, limit in zip(ordered, ends, strict=True):
+        # a local header has 30 bytes and the name at least
+        if member.header_offset + 30 + member.compress_size > limit:
+            bad.add(member.header_offset)
+    return bad
+
+
+def _refusal(member: zipfile.ZipInfo, overlapping: set[int], *, payload: bool) -> str | None:
+    """Why this member is not even read; None if it may be."""
+    # orig_filename: zipfile cuts a name at a NUL character
+    if member.orig_filename != member.filename:
+        return "its name is ambiguous"
+    if unsafe := bag.why_unsafe(member.filename):
+        return f"its name {unsafe}"
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if member.create_system != 3 or kind != stat.S_IFREG:
+        return "it is not a regular file"
+    if member.flag_bits & 0x1:
+        return "it is encrypted"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "it is compressed in an unknown way"
+    if member.header_offset in overlapping:
+        return "it overlaps another file"
+    if member.file_size > _DEFLATE_LIMIT * max(member.compress_size, 1):
+        return "its size is impossible"
+    if not payload and member.file_size > _TAG_LIMIT:
+        return "it is too large for a tag file"
+    return None
+
+
+def _check_folder(folder: Path) -> tuple[list[Problem], int]:
+    if not any((folder / name).exists() for name in bag.REQUIRED):
+        raise BadInput(f"{folder} is not an unpacked archive; give the sealed file or such a one.")
+    problems: list[Problem] = []
+    found: dict[str, str | None] = {}
+    tags: dict[str, bytes] = {}
+    for name, entry in sorted(walk(folder)):
+        if not entry.is_file(follow_symlinks=False):
+            problems.append(Problem(name, "refused", "it is not a regular file"))
+            continue
+        found[name] = None
+        try:
+            with Path(entry.path).open("rb") as content:
+                found[name] = digest_of(content).hexdigest()
+                if not name.startswith(bag.PAYLOAD):
+                    if content.tell() > _TAG_LIMIT:
+                        problems.append(Problem(name, "refused", "too large for a tag file"))
+                        continue
+                    content.seek(0)
+                    tags[name] = content.read()
+        except OSError as error:
+            problems.append(Problem(name, "damaged", error.strerror or str(error)))
+    problems += _compare(found, tags)
+    if not problems:
+        problems += _bagit_objects(folder.name, tags, folder)
+    return problems, len(found)
+
+
+def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything below a folder that is not a folder: path with slashes, and entry.
+
+    Links are not followed.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from walk(Path(entry.path), f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name, entry
+
+
+def _compare(found: Mapping[str, str | None], tags: Mapping[str, bytes]) -> list[Problem]:
+    """The files that are there, with their digests, against what the manifests say.
+
+    A digest of None: there, but not read, and reported already.
+    """
+    problems = [Problem(name, "missing") for name in bag.REQUIRED if name not in found]
+    listed: dict[str, str] = {bag.TAG_MANIFEST: ""}  # it lists the others, nothing lists it
+    manifest_altered = False
+    for manifest in (bag.TAG_MANIFEST, bag.MANIFEST):
+        payload = manifest == bag.MANIFEST
+        if manifest not in tags:  # then nothing is known of what it lists
+            listed |= {n: "" for n in found if n.startswith(bag.PAYLOAD) == payload}
+            continue
+        says = bag.parse_manifest(tags[manifest])
+        in_place = {n for n in says.digests if n.startswith(bag.PAYLOAD) == payload}
+        if not says.exact or len(in_place) < len(says.digests):
+            problems.append(Problem(manifest, "altered", "it is not in the form it was written"))
+            manifest_altered |= payload
+        doubt = ", which is itself altered" if payload and manifest_altered else ""
+        for name in sorted(in_place):
+            listed[name] = says.digests[name]
+            if name not in found:
+                if name not in bag.REQUIRED:
+                    problems.append(Problem(name, "missing", f"listed in {manifest}{doubt}"))
+            elif found[name] not in (None, says.digests[name]):
+                problems.append(Problem(name, "altered", f"differs from {manifest}{doubt}"))
+                manifest_altered |= name == bag.MANIFEST
+    unlisted = (n for n in sorted(found) if found[n] is not None and n not in listed)
+    problems += [Problem(name, "added", "in no manifest") for name in unlisted]
+    return list({(p.path, p.what): p for p in reversed(problems)}.values())[::-1]
+
+
+def _bagit_objects(
+    archive: str, tags: Mapping[str, bytes], folder: Path | None = None
+) -> list[Problem]:
+    """A second opinion by the `bagit` package on a bag that seems right.
+
+    It parses tag files and manifests with code that is not ours; for a folder, it also looks
+    for all files.
+    """
+    import bagit  # 0.15 s, and only archives need it
+
+    with _quiet(), tempfile.TemporaryDirectory() as scratch:
+        for name in bag.REQUIRED:
+            Path(scratch, name).write_bytes(tags[name])
+        try:
+            entries: dict[str, dict[str, Any]] = bagit.Bag(scratch).entries
+            if folder is not None:
+                bagit.Bag(str(folder)).validate(completeness_only=True)
+        except (bagit.BagError, ValueError, OSError) as error:
+            return [Problem(archive, "damaged", f"the bagit package objects: {error}")]
+    ours = {
+        name: {"sha256": digest}
+        for manifest in (bag.MANIFEST, bag.TAG_MANIFEST)
+        for name, digest in bag.parse_manifest(tags[manifest]).digests.items()
+    }
+    if entries == ours:
+        return []
+    return [Problem(archive, "damaged", "the bagit package reads the manifests otherwise")]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep bagit's log off the terminal, and its use of what newer Pythons deprecate."""
+    logger = logging.getLogger("bagit")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.disabled = before

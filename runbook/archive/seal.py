@@ -1,0 +1,325 @@
+"""Seal a run folder: one ZIP file with a BagIt bag in it, which `check` proves intact.
+
+ZIP, because every system opens it without installing anything and one file can be read from
+the middle of gigabytes. The run folder is only read. The same folder gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+from runbook import __version__
+from runbook.archive import bag
+from runbook.archive.check import PIECE, CheckResult, Problem, as_text, check, digest_of, walk
+from runbook.archive.signature import sign, signature_path
+from runbook.errors import BadInput, RunbookError, RunFolderError
+
+__all__ = ["CheckResult", "Problem", "Sealed", "as_text", "check", "seal"]
+
+BULKY = ("backup/", "snapshots/")
+_SKIPPED = (".lock", ".tmp")
+_COMPRESSED = (".parquet", ".png", ".jpg", ".jpeg", ".webp", ".gz", ".zst", ".xz", ".bz2", ".zip")
+_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)  # ZIP knows no earlier time
+_LATEST = datetime(2107, 12, 31, tzinfo=UTC)  # and no later one
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A sealed archive: SHA-256 of the whole file, its bytes, the run's files in it."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    files: int
+    signature: Path | None
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """By which a file that changes while it is read gives itself away."""
+
+    size: int
+    modified_ns: int
+    inode: int
+
+
+def seal(
+    run_dir: Path, out: Path | None = None, *, bulky: bool = True, sign_with: Path | None = None
+) -> Sealed:
+    """Seal a run folder into one file (default: `<run>.zip` beside it), and check it.
+
+    Without `bulky`, backup and snapshots are left out, but their SHA-256s and sizes are kept.
+    `sign_with`: an SSH key for a detached signature beside the file. Nothing appears under its
+    final name before it is complete, and nothing is overwritten. Raises RunFolderError if the
+    folder is missing, no run folder, in use, or changing; BadInput if the output, or the key,
+    cannot be used.
+    """
+    run_dir = _run_folder(run_dir)
+    out = _output(run_dir, out)
+    if sign_with is not None and signature_path(out).exists():
+        raise BadInput(f"{signature_path(out)} already exists; move it away, or name another file.")
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_not_in_use(run_dir))
+            scratch = stack.enter_context(_scratch(out))
+            stamps = _stamps(run_dir)
+            with scratch.open("r+b") as f:
+                files = _write(run_dir, stamps, f, bulky=bulky)
+                sha256 = _write_seal(f)
+                size = f.tell()
+            if _stamps(run_dir) != stamps:
+                raise RunFolderError(
+                    f"{run_dir} changed while it was being sealed; wait until nothing uses it."
+                )
+            result = check(scratch)
+            if not result.ok:
+                first = result.problems[0]
+                raise RunbookError(
+                    f"The new archive of {run_dir} does not check ({first.path}: {first.what}, "
+                    f"{first.detail}); look at the disk, and seal again."
+                )
+            signature = None
+            if sign_with is not None:
+                signature = signature_path(out)
+                armored = sign(scratch, sign_with)
+                beside = stack.enter_context(_scratch(signature))
+                beside.write_bytes(armored)
+                _publish(beside, signature)
+            # last: where the archive is, all of it is
+            try:
+                _publish(scratch, out)
+            except OSError:
+                if signature is not None:
+                    signature.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise BadInput(f"{error.filename2 or out} already exists; name another file.") from error
+    except OSError as error:
+        where = error.filename or out
+        raise BadInput(
+            f"Sealing {run_dir} failed at {where} ({error.strerror}); mend that, and seal again."
+        ) from error
+    return Sealed(out, sha256, size, files, signature)
+
+
+def _run_folder(run_dir: Path) -> Path:
+    folder = run_dir.resolve()
+    if not folder.is_dir():
+        raise RunFolderError(f"The run folder {run_dir} does not exist; check the path.")
+    if not (folder / "run.json").is_file():
+        raise RunFolderError(f"{run_dir} is not a run folder (it has no run.json); check the path.")
+    if unsafe := bag.why_unsafe(folder.name):
+        raise RunFolderError(f"The run folder's name {folder.name!r} {unsafe}; rename it.")
+    return folder
+
+
+def _output(run_dir: Path, out: Path | None) -> Path:
+    out = run_dir.with_name(run_dir.name + ".zip") if out is None else out.absolute()
+    if not out.parent.is_dir():
+        raise BadInput(f"The folder {out.parent} does not exist; make it, or name another file.")
+    if out.parent.resolve().is_relative_to(run_dir):
+        raise BadInput(f"The archive {out} would lie in the run folder itself; name another file.")
+    if os.path.lexists(out):
+        raise BadInput(f"{out} already exists; move it away, or name another file.")
+    return out
+
+
+@contextmanager
+def _not_in_use(run_dir: Path) -> Iterator[None]:
+    """Hold every lock file below the run folder, shared; refuse if someone holds it alone."""
+    with ExitStack() as stack:
+        for name, entry in walk(run_dir):
+            if name.endswith(".lock") and entry.is_file(follow_symlinks=False):
+                lock = stack.enter_context(Path(entry.path).open("rb"))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise RunFolderError(
+                        f"{run_dir} is in use ({name} is held); wait until that run has ended."
+                    ) from None
+        yield
+
+
+@contextmanager
+def _scratch(final: Path) -> Iterator[Path]:
+    """An empty file beside the final one, readable by its owner alone; gone afterwards."""
+    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _publish(scratch: Path, final: Path) -> None:
+    """Give a finished file its name, at once and durably; FileExistsError if it is taken."""
+    _flush(scratch)
+    try:
+        os.link(scratch, final)  # unlike a rename, this never replaces
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, "exists", str(scratch), None, str(final)) from None
+        scratch.rename(final)
+    _flush(final.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _stamps(run_dir: Path) -> dict[str, _Stamp]:
+    """The files to be sealed, by their path in the run folder, in order."""
+    stamps = {}
+    for name, entry in sorted(walk(run_dir), key=lambda pair: pair[0]):
+        if name.endswith(_SKIPPED):
+            continue
+        if unsafe := bag.why_unsafe(bag.PAYLOAD + name):
+            raise RunFolderError(f"The name of {name!r} in {run_dir} {unsafe}; rename that file.")
+        status = entry.stat(follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise RunFolderError(
+                f"{name} in {run_dir} is a link or no regular file; put the file itself there."
+            )
+        stamps[name] = _Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+    return stamps
+
+
+def _write(run_dir: Path, stamps: Mapping[str, _Stamp], file: IO[bytes], *, bulky: bool) -> int:
+    """Write the bag as a ZIP; the number of the run's files in it. Digests are of what is written.
+
+    The seal's place is kept with a digest of zeros.
+    """
+    created = _read_json(run_dir / "run.json").get("created_at")
+    writer = _Writer(file, run_dir.name, _zip_time(created))
+    payload: dict[str, str] = {}
+    apart: dict[str, tuple[str, int]] = {}
+    octets = 0
+    with writer.container:
+        for name, stamp in stamps.items():
+            with (run_dir / name).open("rb") as source:
+                if name.startswith(BULKY) and not bulky:
+                    apart[name] = digest_of(source).hexdigest(), stamp.size
+                    continue
+                payload[bag.PAYLOAD + name] = writer.add(bag.PAYLOAD + name, source, stamp.size)
+                octets += stamp.size
+        tags = {
+            bag.BAGIT: bag.BAGIT_TXT,
+            bag.BAG_INFO: bag.tag_file(
+                [
+                    ("External-Identifier", run_dir.name),
+                    ("External-Description", "Run folder of a database migration by runbook"),
+                    ("Run-Created", created if isinstance(created, str) else "unknown"),
+                    ("Verdict", _verdict(run_dir)),
+                    ("Left-Out", f"see {bag.LEFT_OUT}" if apart else "nothing"),
+                    ("Payload-Oxum", f"{octets}.{len(payload)}"),
+                    ("Bag-Software-Agent", f"runbook {__version__}, bagit {version('bagit')}"),
+                ]
+            ),
+            bag.MANIFEST: bag.manifest(payload),
+        }
+        if apart:
+            tags[bag.LEFT_OUT] = bag.left_out(apart)
+        digests = {name: hashlib.sha256(tag).hexdigest() for name, tag in tags.items()}
+        for name, tag in (tags | {bag.TAG_MANIFEST: bag.manifest(digests)}).items():
+            writer.add_bytes(name, tag)
+        writer.container.comment = bag.seal_line("0" * 64)
+    return len(payload)
+
+
+class _Writer:
+    """A ZIP whose members all have one time and are readable by their owner alone."""
+
+    def __init__(
+        self, file: IO[bytes], top: str, time: tuple[int, int, int, int, int, int]
+    ) -> None:
+        self.container = zipfile.ZipFile(file, "w")
+        self._top = top
+        self._time = time
+        folder = self._info("", stat.S_IFDIR | 0o700)
+        folder.external_attr |= 0x10  # the same for Windows
+        self.container.writestr(folder, b"")
+
+    def _info(self, name: str, mode: int) -> zipfile.ZipInfo:
+        info = zipfile.ZipInfo(f"{self._top}/{name}", self._time)
+        info.create_system = 3  # Unix, so that the mode counts
+        info.external_attr = mode << 16
+        return info
+
+    def add(self, name: str, source: IO[bytes], size: int) -> str:
+        """Copy a file into the container; the SHA-256 of what was written."""
+        info = self._info(name, stat.S_IFREG | 0o600)
+        if not name.endswith(_COMPRESSED):
+            info.compress_type = zipfile.ZIP_DEFLATED
+        info.file_size = size  # by which zipfile chooses ZIP64
+        sha = hashlib.sha256()
+        with self.container.open(info, "w") as target:
+            # no more than `size`: a log that grows must not write for ever
+            while size > 0 and (piece := source.read(min(PIECE, size))):
+                sha.update(piece)
+                target.write(piece)
+                size -= len(piece)
+        return sha.hexdigest()
+
+    def add_bytes(self, name: str, content: bytes) -> None:
+        """Add a small file."""
+        info = self._info(name, stat.S_IFREG | 0o600)
+        self.container.writestr(info, content, compress_type=zipfile.ZIP_DEFLATED)
+
+
+def _write_seal(file: IO[bytes]) -> str:
+    """Replace the zeros by the digest of all before them; the SHA-256 of the whole file."""
+    body = file.seek(-bag.SEAL_BYTES, os.SEEK_END)
+    file.seek(0)
+    sha = digest_of(file, body)
+    line = bag.seal_line(sha.hexdigest())
+    file.seek(body)
+    file.write(line)
+    sha.update(line)
+    return sha.hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    """A JSON object, or an empty one: a damaged record is no reason not to keep the evidence."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        value = json.loads(path.read_bytes())
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _verdict(run_dir: Path) -> str:
+    verdict = _read_json(run_dir / "audit.json").get("verdict")
+    return verdict if verdict in ("pass", "fail") else "unknown"
+
+
+def _zip_time(created: object) -> tuple[int, int, int, int, int, int]:
+    """When the run was created, UTC: the one time of all members, so that bytes repeat."""
+    moment = _EARLIEST
+    if isinstance(created, str):
+        with contextlib.suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(created)
+            # without a zone: UTC, not this machine's zone, so that bytes repeat anywhere
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    t = min(max(moment, _EARLIEST), _LATEST)
+    return t.year, t.month, t.day, t.hour, t.minute, t.second

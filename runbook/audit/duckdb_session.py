@@ -1,0 +1,45 @@
+"""DuckDB as the audit uses it: offline, bounded in memory, spilling beside the snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from runbook.sqlite.quoting import quote_value
+
+_MEMORY = "3GB"
+_THREADS = 4
+
+
+@contextlib.contextmanager
+def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory DuckDB that spills into `folder`; it never fetches an extension."""
+    spill = tempfile.mkdtemp(prefix=".duckdb-", dir=folder)
+    try:
+        connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "preserve_insertion_order": "false",  # every query that needs one orders its rows
+                "memory_limit": _MEMORY,
+                "threads": min(_THREADS, os.cpu_count() or 1),
+                "temp_directory": spill,
+            }
+        )
+        with contextlib.closing(connection):
+            connection.execute("SET enable_progress_bar = false")
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def read_parquet(file: Path) -> str:
+    """Return the table function that reads exactly this file, whatever its path looks like."""
+    literal = "".join(f"[{c}]" if c in "*?[" else c for c in str(file))
+    return f"read_parquet({quote_value(literal)})"

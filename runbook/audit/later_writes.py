@@ -1,0 +1,256 @@
+"""What was written to a resource table since the migration, row by row, without keeping the rest.
+
+Rows of which nothing was written are many and are only counted; the others go into a TEMP table
+(`Written.table`) with every value, so that a later look can tell whether they stayed as they were.
+
+A row is untouched if every value outside the footprint equals the backup's, strictly, and it still
+carries the migration's own instant and the organization that the migration gave it. It is looked
+for under its rowid first, which is fast, and then under its declared key, because rowids move when
+a database is dumped and loaded, and in some cases by VACUUM.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from runbook.errors import Refused
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape
+from runbook.run.records import TableSince
+from runbook.script.footprint import outside_columns
+from runbook.script.migration import rule, template_values
+from runbook.sqlite.inequality import any_differs
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import Column, Table
+
+UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The rows of one resource that are not under their rowid as the migration left them.
+
+    `table` is the TEMP table: `row` their rowid now (or a running number), `origin` their rowid in
+    the backup where it is another, `what` one of `inserted`, `edited`, `stamped` (nothing but
+    `updated_at` was written), `moved` (nothing but the organization) and `untouched`, and every
+    column of the resource under its own name. The names of the first three are made free of those.
+    """
+
+    resource: Resource
+    old: Table
+    table: str
+    row: str
+    origin: str
+    what: str
+    rows: int
+    since: TableSince
+
+    @property
+    def source(self) -> str:
+        """The TEMP table as statements name it."""
+        return f"temp.{quote_name(self.table)}"
+
+    @property
+    def moved(self) -> bool:
+        """Whether an untouched row was found under another rowid."""
+        return self.rows > self.since.edited + self.since.inserted
+
+    def same_row(self, kept: str, row: str) -> str:
+        """The condition that `kept`, of the TEMP table, is the row `row` of the resource."""
+        if self.old.rowid is not None:
+            return f"{kept}.{quote_name(self.row)} = {row}.{quote_name(self.old.rowid)}"
+        # The plus keeps the column's affinity and collation out of it, and the index usable.
+        keys = (quote_name(k) for k in self.old.key)
+        return " AND ".join(f"{kept}.{k} = +{row}.{k} COLLATE BINARY" for k in keys)
+
+    def counterpart(self, old: str, row: str) -> str:
+        """The condition that `old`, of the backup, has the rowid (or the key) of `row`."""
+        names = (self.old.rowid,) if self.old.rowid is not None else self.old.key
+        return " AND ".join(f"{old}.{quote_name(n)} = {row}.{quote_name(n)}" for n in names)
+
+
+def find_written(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, resource: Resource, old: Table
+) -> Written:
+    """Finds what was written since to `resource`, whose table in the backup is `old`.
+
+    The migrated database is `main` and its backup is attached as `before`; the ledger still holds
+    the migration's row.
+
+    Raises:
+        Refused: the rows cannot be told apart, because columns hide the rowid and there is no key.
+    """
+    if old.rowid is None and not old.without_rowid:
+        raise Refused(
+            f'The rows of "{old.name}" cannot be told apart: columns named rowid, _rowid_ and oid '
+            "hide the rowid; restore the backup instead."
+        )
+    taken = {c.casefold() for c in (*old.column_names, "organization_id")}
+    row, origin, what = (_free(name, taken) for name in ("row", "origin", "what"))
+    number = next(i for i, r in enumerate(plan.resources) if r == resource)
+    table = f"runbook_written_{number}"
+    temp = f"temp.{quote_name(table)}"
+    data = [quote_name(c) for c in (*old.column_names, "organization_id")]
+    columns = ", ".join(data)
+    connection.execute(f"DROP TABLE IF EXISTS {temp}")
+    # No declared types: without affinity every value is kept exactly as it is.
+    connection.execute(
+        f"CREATE TEMP TABLE {quote_name(table)} ({quote_name(row)} INTEGER PRIMARY KEY,"
+        f" {quote_name(origin)}, {quote_name(what)}, {columns})"
+    )
+    written = Written(resource, old, table, row, origin, what, 0, TableSince(old.name, 0))
+    test, values = _what_sql(connection, plan, shape, resource, old)
+    main, before = (f"{schema}.{quote_name(old.name)}" for schema in ("main", "before"))
+    missing = f"a.{quote_name(old.rowid or old.key[0])} IS NULL"
+    number_of = f"b.{quote_name(old.rowid)}" if old.rowid else "NULL"
+    values_now = ", ".join(f"+b.{name}" for name in data)
+    connection.execute(
+        f"INSERT INTO {temp} SELECT * FROM (SELECT {number_of}, NULL,"
+        f" CASE WHEN {missing} THEN 'inserted' ELSE {test} END AS found, {values_now}"
+        f" FROM {main} AS b LEFT JOIN {before} AS a ON {written.counterpart('a', 'b')})"
+        f" WHERE found <> '{UNTOUCHED}'",
+        values,
+    )
+    if old.rowid is None:
+        keys = ", ".join(quote_name(k) for k in old.key)
+        connection.execute(f"CREATE INDEX temp.{quote_name(table + '_key')} ON {table} ({keys})")
+    elif old.key and not old.stable_rowid:
+        _find_by_key(connection, written, before, test, values)
+    return _counted(connection, written, main, before, values)
+
+
+def _find_by_key(
+    connection: sqlite3.Connection,
+    written: Written,
+    before: str,
+    test: str,
+    values: dict[str, str | int],
+) -> None:
+    """Rows that are not the same as what stands under their rowid are looked for by their key."""
+    old, rowid = written.old, written.old.rowid
+    assert rowid is not None
+    whole = " AND ".join(f"{quote_name(k)} IS NOT NULL" for k in old.key)
+    what, origin = quote_name(written.what), quote_name(written.origin)
+    connection.execute(f"UPDATE {written.source} SET {what} = 'inserted' WHERE {whole}")
+    by_key = " AND ".join(f"a.{quote_name(k)} = b.{quote_name(k)}" for k in old.key)
+    connection.execute(
+        f"UPDATE {written.source} AS b SET {origin} = a.{quote_name(rowid)}, {what} = {test}"
+        f" FROM {before} AS a WHERE {by_key}",
+        values,
+    )
+
+
+def _what_sql(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, resource: Resource, old: Table
+) -> tuple[str, dict[str, str | int]]:
+    """What became of row `b` that was row `a`, as an SQL expression, and the values it binds."""
+    outside = set(outside_columns(plan, old.name, old.column_names))
+    # What is generated from other columns says nothing that they do not say.
+    others = [(c, c) for c in old.columns if c.name in outside and c.generated == "no"]
+    tests = [f"WHEN {any_differs(others)} THEN 'edited'"]
+    values: dict[str, str | int] = {}
+    if resource.updated_at:
+        tests.append(f"WHEN {_stamped(resource)} THEN 'stamped'")
+        values["instant"] = instant(connection, plan, shape, resource)
+    organization = _organization(plan, shape, resource)
+    tests.append(f"WHEN b.organization_id IS NOT {organization} COLLATE BINARY THEN 'moved'")
+    return f"CASE {' '.join(tests)} ELSE '{UNTOUCHED}' END", values
+
+
+def instant(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, resource: Resource
+) -> str | int:
+    """The migration's own instant as it was written into the resource's `updated_at`."""
+    values = template_values(plan, shape)
+    resources = values["resources"]
+    assert isinstance(resources, list)
+    now = next(r["now"] for r in resources if r["plain"] == resource.table)
+    sql = f"SELECT {now} FROM main.runbook_ledger WHERE migration = {values['migration']}"
+    found: str | int = connection.execute(sql).fetchone()[0]
+    return found
+
+
+def _stamped(resource: Resource) -> str:
+    assert resource.updated_at
+    value = f"b.{quote_name(resource.updated_at)}"
+    return f"+{value} IS NOT :instant COLLATE BINARY OR typeof({value}) <> typeof(:instant)"
+
+
+def _organization(plan: Plan, shape: Shape, resource: Resource) -> str:
+    """The organization that the migration gave to the row that was `a`."""
+    owner = f"a.{quote_name(resource.owner)}"
+    own = f"({_organization_id(owner, plan, shape)})"
+    adopter = template_values(plan, shape)["adopter"]
+    if adopter is None:
+        return own
+    users, key = quote_name(plan.users.table), quote_name(plan.users.key)
+    owned = f"EXISTS (SELECT 1 FROM before.{users} AS u WHERE u.{key} = {owner})"
+    return f"(CASE WHEN {owned} THEN {own} ELSE {_organization_id(str(adopter), plan, shape)} END)"
+
+
+def _organization_id(key: str, plan: Plan, shape: Shape) -> str:
+    return rule(f'organization_id("{_jinja(key)}")', plan, shape)
+
+
+def _jinja(text: str) -> str:
+    """The text inside a string literal of Jinja."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _counted(
+    connection: sqlite3.Connection,
+    written: Written,
+    main: str,
+    before: str,
+    values: dict[str, str | int],
+) -> Written:
+    """`written` with its counts."""
+    what = quote_name(written.what)
+    of = dict(
+        connection.execute(f"SELECT {what}, count(*) FROM {written.source} GROUP BY 1").fetchall()
+    )
+    rows, rows_before = (
+        int(connection.execute(f"SELECT count(*) FROM {t}").fetchone()[0]) for t in (main, before)
+    )
+    updated_at = written.resource.updated_at
+    undated = 0
+    if updated_at:
+        undated = connection.execute(
+            f"SELECT count(*) FROM {written.source} AS b"
+            f" WHERE {what} = 'edited' AND NOT ({_stamped(written.resource)})",
+            values,
+        ).fetchone()[0]
+    inserted = of.get("inserted", 0)
+    edited = sum(of.get(w, 0) for w in ("edited", "stamped", "moved"))
+    since = TableSince(
+        table=written.old.name,
+        rows=rows,
+        edited=edited,
+        inserted=inserted,
+        deleted=rows_before - (rows - inserted),
+        restored=rows - inserted - edited if updated_at else 0,
+        moved=of.get("moved", 0),
+        undated=undated,
+    )
+    return Written(
+        written.resource,
+        written.old,
+        written.table,
+        written.row,
+        written.origin,
+        written.what,
+        sum(of.values()),
+        since,
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name = "_" + name
+    return name
+
+
+def same_columns(table: Table) -> tuple[tuple[Column, Column], ...]:
+    """Every column of a table, paired with itself."""
+    return tuple((c, c) for c in table.columns)

@@ -1,0 +1,1 @@
+"""The notebooks executed unattended: order, Papermill, kernels, watching."""

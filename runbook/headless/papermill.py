@@ -1,0 +1,159 @@
+"""Runs notebooks headless with Papermill, each in a kernel that was started beforehand.
+
+Papermill's own status is no evidence: a dead kernel leaves every cell "completed". A stage has
+succeeded when its record says *finished*, and not otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runbook.errors import RunFolderError
+from runbook.files import private
+from runbook.headless.fork_server import warm_up
+from runbook.headless.progress_bar import watched
+from runbook.run.check import check_finished
+from runbook.run.folder import Run, StageRecord, file_stem
+from runbook.run.notebooks import NOTEBOOKS, keep_notebook
+
+if TYPE_CHECKING:
+    from runbook.headless.kernels import Kernels
+
+CELL_SECONDS: int | None = None
+"""A cell may take as long as it likes: a migration's time depends on the database alone."""
+
+INTERRUPT_SECONDS = 30.0
+"""How long an interrupted stage may take to roll back before its kernel is killed."""
+
+
+@contextlib.contextmanager
+def kernels(log: Path) -> Iterator[Kernels]:
+    """Kernels for the time of the context; what they print goes to the file `log`."""
+    warm_up()  # while this process imports what a driver needs
+    # nbformat checks notebooks with jsonschema, which would build a grammar of IRIs (1.6 s) that no
+    # notebook needs; without that package it does without.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from runbook.headless.kernels import Kernels
+
+    pool = Kernels(log)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernels) -> None:
+    """Executes the notebook of `stage` into the run folder and checks its record.
+
+    Raises:
+        RunbookError: what the stage recorded as its failure, of the class that it had there, or
+            that it left no finished record at all.
+        KeyboardInterrupt: after the stage was interrupted too and has let go of the run folder.
+    """
+    name = f"{file_stem(stage)}.ipynb"
+    earlier = None if _stands(run, stage) else _record(run, stage)
+    manager = pool.take()
+    problem: Exception | None = None
+    with tempfile.TemporaryDirectory(
+        dir=run.folder / "notebooks", prefix=".", suffix=".tmp", ignore_cleanup_errors=True
+    ) as scratch:
+        executed = Path(scratch) / name
+        try:
+            with private(), watched(run.folder):
+                _papermill(NOTEBOOKS / name, executed, parameters, manager)
+        except KeyboardInterrupt:
+            _interrupt(run, manager)
+            raise
+        except Exception as error:  # whatever it says, the record decides
+            problem = error
+            run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
+        finally:
+            pool.end(manager)
+        _keep(run, executed)
+    check_finished(run, stage, earlier=earlier, problem=problem)
+
+
+class Notebooks:
+    """Executes stages as notebooks; another executor may call the stages directly."""
+
+    def __init__(self, pool: Kernels) -> None:
+        self._pool = pool
+
+    def prepare(self) -> None:
+        """Starts what the next stage will need, and does not wait for it."""
+        self._pool.start()
+
+    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        """As for the function `execute`."""
+        execute(run, stage, parameters, self._pool)
+
+
+def _record(run: Run, stage: str) -> StageRecord | None:
+    """The stage's record; None also where it is damaged, for then it is written anew."""
+    try:
+        return run.record(stage)
+    except RunFolderError:
+        return None
+
+
+def _stands(run: Run, stage: str) -> bool:
+    """Whether the stage will show the result that it has already."""
+    try:
+        return stage != "report" and run.finished(stage)
+    except RunFolderError:
+        return False
+
+
+def _interrupt(run: Run, manager: Any) -> None:
+    """Interrupts the kernel, which rolls back and records it, and waits until it has done so."""
+    from nbclient.util import run_sync
+
+    # The interrupted event loop would tell of tasks that nobody waits for any more.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    with contextlib.suppress(Exception):
+        run_sync(manager.interrupt_kernel)()
+        with run.locked(wait=INTERRUPT_SECONDS, say=lambda line: None):
+            pass
+
+
+def _keep(run: Run, executed: Path) -> None:
+    """Keeps what was executed, also of a failure."""
+    if not executed.exists():
+        return
+    try:
+        keep_notebook(run.folder, executed.name, executed.read_bytes())
+    except OSError as error:
+        run.log("notebook", "lost", error=f"{executed.name}: {error}")
+
+
+def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
+    import papermill
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class StartedKernel(NBClientEngine):  # type: ignore[misc]
+        """Papermill's own engine, but for the kernel, which is already there."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+            PapermillNotebookClient(nb_man, km=manager, timeout=CELL_SECONDS).execute()
+
+    papermill_engines.register("runbook", StartedKernel)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):
+        papermill.execute_notebook(
+            source,
+            output,
+            parameters=dict(parameters),
+            engine_name="runbook",
+            kernel_name=manager.kernel_name,
+            progress_bar=False,
+            log_output=False,
+        )

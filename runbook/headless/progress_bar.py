@@ -1,0 +1,80 @@
+"""Progress in the terminal of a headless run, read from what its kernel writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from runbook.progress import NOW, STATE_EVERY, Lines, sentence, unit
+
+
+class Bar:
+    """A bar in a terminal, for whatever is being done; call it as a `Progress`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._what = ""
+        self._bar: Any = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Shows that `done` of `total` is done of `what`."""
+        if what != self._what:
+            from tqdm import tqdm
+
+            self.close()
+            self._what = what
+            self._bar = tqdm(
+                desc=f"    {what}",
+                total=total,
+                mininterval=STATE_EVERY,
+                leave=False,
+                unit=unit(what, total),
+                unit_scale=total > 10_000,
+                file=self._stream,
+            )
+        if not self._bar.update(done - self._bar.n):  # it drew nothing: too soon after the last
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+        self._what, self._bar = "", None
+
+
+@contextlib.contextmanager
+def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
+    """Shows, while the context is open, what a kernel writes about its progress in `folder`.
+
+    In a terminal it is a bar; anywhere else a line in `LOG_EVERY` seconds.
+    """
+    stream = to or sys.stderr
+    state, ended = folder / NOW, threading.Event()
+    state.unlink(missing_ok=True)
+    bar = Bar(stream) if stream.isatty() else None
+    lines = Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
+
+    def watch() -> None:
+        seen: object = None
+        while not ended.wait(STATE_EVERY):
+            with contextlib.suppress(OSError, ValueError):
+                found = json.loads(state.read_text())
+                if found != seen:
+                    (bar or lines)(*found)
+                    seen = found
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if bar is not None:
+            bar.close()
+        state.unlink(missing_ok=True)

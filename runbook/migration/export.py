@@ -1,0 +1,120 @@
+"""Organizations and memberships as files, before a rollback takes them out of the database.
+
+Each table is written twice: as Parquet in the tagged cells of the snapshots, which loses nothing,
+and as CSV for people and spreadsheets (NULL is an empty field, a BLOB is its hexadecimal digits).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from runbook.audit.parquet import rowid_column
+from runbook.errors import Refused
+from runbook.files import sync_file, sync_folder
+from runbook.script.migration import NEW_TABLES
+from runbook.sqlite.cells import cell_sql, decode, provide_atan2
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import Table, read_tables
+
+_ROWS_AT_ONCE = 20_000
+_END = 2**31 - 1  # further than any cell
+
+
+def export_organizations(connection: sqlite3.Connection, folder: Path) -> tuple[Path, ...]:
+    """Writes `organizations` and `organization_memberships` of `main` into `folder`, durably.
+
+    A table that is not there any more is left out. Older files of the same names are replaced.
+
+    Raises:
+        Refused: the folder cannot be written.
+    """
+    provide_atan2(connection)
+    written: list[Path] = []
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for table in read_tables(connection):
+            if table.kind == "table" and table.name.casefold() in NEW_TABLES:
+                written += _export(connection, table, folder)
+        sync_folder(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise Refused(
+            f"Organizations and memberships cannot be exported to {folder} ({error.strerror}); "
+            "make room or make the folder writable, and try again; nothing was changed."
+        ) from error
+    return tuple(written)
+
+
+def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Iterator[Path]:
+    names = table.column_names
+    parquet, text = (folder / f"{table.name}.{suffix}" for suffix in ("parquet", "csv"))
+    parts = [path.with_name(f".{path.name}.part") for path in (parquet, text)]
+    fields = [pa.field(name, pa.binary(), nullable=False) for name in names]
+    if table.rowid is not None:
+        fields.insert(0, pa.field(rowid_column(names), pa.int64(), nullable=False))
+    exact = pa.schema(fields)
+    readable = pa.schema([pa.field(name, pa.string()) for name in names])
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    try:
+        with (
+            pq.ParquetWriter(
+                parts[0],
+                exact,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            ) as writer,
+            pyarrow.csv.CSVWriter(parts[1], readable) as lines,
+        ):
+            for arrays in _batches(connection, table):
+                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=exact))
+                texts = [_texts(a, encoding) for a in arrays[-len(names) :]]
+                lines.write_batch(pa.RecordBatch.from_arrays(texts, schema=readable))
+        for part, path in zip(parts, (parquet, text), strict=True):
+            sync_file(part)
+            part.replace(path)
+            yield path
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _batches(connection: sqlite3.Connection, table: Table) -> Iterator[list[pa.Array]]:
+    """Some rows at a time, in the order of the table: the rowid if there is one, and the cells."""
+    rowid = [] if table.rowid is None else [quote_name(table.rowid)]
+    cells = [cell_sql(quote_name(name)) for name in table.column_names]
+    types = [pa.int64() for _ in rowid] + [pa.binary() for _ in cells]
+    cursor = connection.execute(
+        f"SELECT {', '.join([*rowid, *cells])} FROM main.{quote_name(table.name)}"
+    )
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        columns = zip(*rows, strict=True)
+        yield [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+
+
+def _texts(cells: pa.Array, encoding: str) -> pa.Array:
+    """The cells without their tags, as text; NULL stays NULL."""
+    if encoding == "UTF-8":
+        # In UTF-8 the tag is one byte, so all cells are cut at once.
+        values = pc.if_else(pc.equal(cells, b"n"), None, pc.binary_slice(cells, 1, _END))
+        with contextlib.suppress(pa.ArrowInvalid):  # text that is not valid UTF-8
+            return values.cast(pa.string())
+    return pa.array([_text(cell, encoding) for cell in cells.to_pylist()], pa.string())
+
+
+def _text(cell: bytes, encoding: str) -> str | None:
+    value = decode(cell, encoding)
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    return str(value).encode("utf-8", "backslashreplace").decode()

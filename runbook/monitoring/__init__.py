@@ -1,1 +1,0 @@
-"""Watching the migrated database and the application for a day."""

@@ -1,0 +1,33 @@
+"""What a cell calls: `from runbook import notebook as nb`; stages, tables, steps of the window."""
+
+from runbook.notebook import tables, window, window_tables
+from runbook.notebook.stages import (
+    assess,
+    begin,
+    go_on,
+    migrate,
+    monitor,
+    preflight,
+    rehearse,
+    report,
+    rollback,
+    snapshot,
+    verify,
+)
+
+__all__ = [
+    "assess",
+    "begin",
+    "go_on",
+    "migrate",
+    "monitor",
+    "preflight",
+    "rehearse",
+    "report",
+    "rollback",
+    "snapshot",
+    "tables",
+    "verify",
+    "window",
+    "window_tables",
+]

@@ -1,0 +1,329 @@
+"""What the notebooks call: stages that show what they found even when they refuse.
+
+A notebook is three moves: do, show, go on. The call returns the stage's record also where the
+stage refused, so that its tables can be looked at; `go_on` then stops the notebook.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from runbook.errors import NotProven, RunbookError, Violated
+from runbook.notebook.display import fold_errors, say, shell
+from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
+from runbook.notebook.progress_bar import Page
+from runbook.notebook.window import still_shut, tell_where_all_stands
+from runbook.progress import NOW, Lines, Progress
+from runbook.run.check import check_finished
+from runbook.run.folder import STAGES, Run, file_stem
+from runbook.run.notebooks import NOTEBOOKS
+from runbook.run.records import (
+    Assessment,
+    Confirmation,
+    MigrateRecord,
+    PreflightRecord,
+    RehearseRecord,
+    ReportRecord,
+    RollbackRecord,
+    SnapshotRecord,
+    VerifyRecord,
+)
+from runbook.run.window_records import MonitorRecord
+from runbook.stages import confirm as confirmation
+from runbook.stages.open_run import open_run
+from runbook.window.state import maintenance_state
+from runbook.wording import when
+
+__all__ = [
+    "assess",
+    "begin",
+    "go_on",
+    "migrate",
+    "monitor",
+    "preflight",
+    "rehearse",
+    "report",
+    "rollback",
+    "snapshot",
+    "verify",
+]
+
+T = TypeVar("T")
+
+
+def begin(
+    database: str = "", plan: str = "", run_dir: str = "", operator: str = "", ticket: str = ""
+) -> Run:
+    """The run that the notebook's parameters name; begun if it does not exist.
+
+    Raises:
+        BadInput: Papermill was given a parameter that the notebook does not have, or one of the
+            wrong type, or what it names cannot be used.
+    """
+    here = shell()
+    if here is not None:
+        fold_errors(here)
+        check_names(here.user_ns.get("In", []))
+    given: dict[str, object] = {
+        "database": database,
+        "plan": plan,
+        "run_dir": run_dir,
+        "operator": operator,
+        "ticket": ticket,
+    }
+    texts = {name: as_text(name, value) for name, value in given.items()}
+    for name, value in given.items():
+        if looks_changed(value):
+            say(
+                f"The parameter `{name}` arrived as the number {value}; "
+                f"give it as `-r {name} ...` to keep it as it was typed."
+            )
+    return open_run(
+        texts["database"],
+        plan=texts["plan"],
+        run_dir=texts["run_dir"],
+        operator=texts["operator"],
+        ticket=texts["ticket"],
+    )
+
+
+def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
+    """Every hazard that can be known beforehand; changes nothing."""
+    from runbook.stages import preflight as stage
+
+    _tell_if_done(run, "preflight", again)
+    with _progress(run, "preflight") as progress:
+        return _shown(lambda: stage.preflight(run, progress=progress, again=again), PreflightRecord)
+
+
+def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRecord:
+    """The whole migration and the way back, on a copy."""
+    from runbook.stages import rehearse as stage
+
+    _tell_if_done(run, "rehearse", again)
+    with _progress(run, "rehearse") as progress:
+        return stage.rehearse(run, keep=keep, progress=progress, again=again)
+
+
+def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
+    """Backup, restored once to try it, and exact Parquet of every table."""
+    from runbook.stages import snapshot as stage
+
+    _tell_if_done(run, "snapshot", again)
+    with _progress(run, "snapshot") as progress:
+        return stage.snapshot(run, progress=progress, again=again)
+
+
+def migrate(
+    run: Run, *, confirm: str = "", how: str = "notebook", window: bool = True
+) -> MigrateRecord:
+    """Migrates, proves and commits; `confirm` is the database's name, or a person is asked.
+
+    With `window`, maintenance mode is proven once more before the database is changed.
+    """
+    from runbook.stages import migrate as stage
+
+    if run.finished("migrate"):
+        _tell_if_done(run, "migrate")
+        return run.result("migrate", MigrateRecord)
+    run.check_allowed("migrate")  # before anybody is asked in vain
+    agreed = _agreed(run, confirm, how)
+    still_shut(run, window=window)
+    with _progress(run, "migrate") as progress:
+        return _shown(lambda: stage.migrate(run, agreed, progress=progress), MigrateRecord)
+
+
+def verify(run: Run, *, again: bool = False) -> VerifyRecord:
+    """Three witnesses over the committed database."""
+    from runbook.stages import verify as stage
+
+    _tell_if_done(run, "verify", again)
+    with _progress(run, "verify") as progress:
+        return stage.verify(run, progress=progress, again=again)
+
+
+def report(run: Run, *, show_values: bool = False) -> ReportRecord:
+    """Writes the report from the run folder alone."""
+    from runbook.stages import report as stage
+
+    return stage.report(run, show_values=as_truth("show_values", show_values))
+
+
+def monitor(
+    run: Run,
+    *,
+    watch_for: str = "24h",
+    every: str = "5m",
+    exit_on_violation: bool = False,
+) -> MonitorRecord:
+    """Watches database, logs and application; interrupted, it goes on where it stopped."""
+    from runbook.stages import monitor as stage
+    from runbook.window.durations import read_duration
+    from runbook.window.series import describe
+
+    _tell_if_done(run, "monitor")
+    return _shown(
+        lambda: stage.monitor(
+            run,
+            seconds=read_duration(watch_for),
+            every=read_duration(every),
+            exit_on_violation=exit_on_violation,
+            tell=lambda look: None if look.well else print(f"{look.at}  {describe(look)}"),
+        ),
+        MonitorRecord,
+    )
+
+
+def assess(run: Run) -> Assessment:
+    """What a rollback would restore, keep and discard; changes nothing."""
+    from runbook.stages import rollback as stage
+
+    return stage.look(run)
+
+
+def rollback(
+    run: Run,
+    *,
+    confirm: str = "",
+    how: str = "notebook",
+    discard_organizations: bool = False,
+    restore: bool = False,
+) -> RollbackRecord:
+    """Takes the migration back, proves it and commits; or puts the whole backup back."""
+    from runbook.stages import rollback as stage
+
+    discard = as_truth("discard_organizations", discard_organizations)
+    whole = as_truth("restore", restore)
+    if run.finished("rollback"):
+        _tell_if_done(run, "rollback")
+        return run.result("rollback", RollbackRecord)
+    run.check_allowed("rollback")  # before anybody is asked in vain
+    agreed = _agreed(run, confirm, how)
+    with _progress(run, "rollback") as progress:
+        return _shown(
+            lambda: stage.rollback(
+                run,
+                agreed,
+                discard_organizations=discard,
+                restore=whole,
+                progress=progress,
+            ),
+            RollbackRecord,
+        )
+
+
+def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
+    """The confirmation that was given as a parameter, or is asked of the person who is there."""
+    name, typed = run.info.identity.name, as_text("confirm", confirm)
+    if _person_is_there() and typed != name:
+        typed = ""  # perhaps the sample's name, which the notebook came with: ask
+    return confirmation.confirm(
+        name,
+        run.result("preflight", PreflightRecord).hazards,
+        operator=run.info.operator,
+        typed=typed,
+        how=as_text("how", how),
+        ask=input if _person_is_there() else None,
+    )
+
+
+def go_on(run: Run, stage: str) -> Any:
+    """Stops the notebook if the stage refused; otherwise says what to do next.
+
+    Raises:
+        RunbookError: what the stage recorded.
+    """
+    from IPython.display import Markdown
+
+    try:
+        check_finished(run, stage)
+    except RunbookError as error:
+        tell_where_all_stands(run, error)
+        raise
+    if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
+        raise Violated("The monitoring saw that not all was well; look at the series above.")
+    if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
+        findings = run.result("verify", VerifyRecord).findings
+        raise NotProven(
+            f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
+            "whether to roll back (08_rollback)."
+        )
+    shut = " The application is still shut." if maintenance_state(run) == "on" else ""
+    return Markdown(f"**Done.**{shut} {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
+
+
+def _next(run: Run, stage: str) -> str:
+    """One line that says what to do after a finished `stage`, with links."""
+    if stage == "report":
+        page = os.path.relpath(run.folder / run.result("report", ReportRecord).report)
+        if run.finished("rollback"):
+            return f"Read [the report]({page}); the migration was taken back."
+        if not run.finished("migrate"):
+            return f"Read [the report]({page})."
+        watch = f"watch the database: {_link('monitor')}; " if _exists("monitor") else ""
+        return (
+            f"Read [the report]({page}). Then {watch}"
+            f"or, if that must be, take the migration back: {_link('rollback')}."
+        ).replace("Then or", "Or")
+    if stage == "monitor":
+        return f"Write the report again: {_link('report')}."
+    if stage == "rollback":
+        return f"Write the report again: {_link('report')}. To migrate again, begin a new run."
+    return f"Next: {_link(STAGES[STAGES.index(stage) + 1])}"
+
+
+def _link(stage: str) -> str:
+    return f"[{file_stem(stage)}]({file_stem(stage)}.ipynb)"
+
+
+def _exists(stage: str) -> bool:
+    return (NOTEBOOKS / f"{file_stem(stage)}.ipynb").exists()
+
+
+def _shown(call: Callable[[], T], cls: type[T]) -> T:
+    """The stage's record; where it refused with one, that record instead of the error."""
+    try:
+        return call()
+    except RunbookError as error:
+        if isinstance(error.record, cls):
+            return error.record
+        raise
+
+
+def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
+    """Says that an earlier result is shown, where the stage is finished and is not repeated."""
+    record = run.record(stage)
+    if again or record is None or not run.finished(stage):
+        return
+    once = stage in ("migrate", "monitor", "rollback")
+    repeat = "" if once else f" `nb.{stage}(run, again=True)` repeats it."
+    back = run.record("rollback")
+    if stage != "rollback" and back is not None and run.finished("rollback"):
+        repeat = f" The migration was taken back at {when(back.finished_at)}."
+    say(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
+
+
+@contextlib.contextmanager
+def _progress(run: Run, stage: str) -> Iterator[Progress]:
+    """Where progress is shown: as a bar to a person, otherwise as lines in the log."""
+    shown = (
+        Page()
+        if _person_is_there()
+        else Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
+    )
+    try:
+        yield shown
+    except RunbookError as error:
+        tell_where_all_stands(run, error)
+        raise
+    finally:
+        shown.close()
+
+
+def _person_is_there() -> bool:
+    """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
+    kernel = getattr(shell(), "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))

@@ -1,0 +1,301 @@
+"""Pandas frames of the records, for the notebooks: readable columns, nothing to compute.
+
+Each is a pure view of a record. A frame without rows keeps its columns and says that nothing was
+found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runbook.notebook.parameters import as_truth
+from runbook.notebook.table import Table, shown, table
+from runbook.report.checklist import ChecklistLine
+from runbook.report.masking import mask_emails, mask_finding
+from runbook.report.view_model import read_view
+from runbook.run.findings import Finding, Hazard, InvariantSeen, StepTaken, TableDigest
+from runbook.run.folder import Run
+from runbook.run.records import (
+    Assessment,
+    Backup,
+    MigrateRecord,
+    RehearseRecord,
+    ReportRecord,
+    RollbackRecord,
+    VerifyRecord,
+)
+from runbook.script.footprint import FootprintLine
+from runbook.wording import size
+
+T = TypeVar("T")
+
+WITNESSES = ("gate", "sqlite", "duckdb", "pandas")
+
+MOST_SAMPLES = 3
+"""Samples of one hazard; the record and the report have up to ten."""
+
+
+def run(run: Run) -> Table:
+    """Which database this run is about, and who runs it."""
+    about = run.info
+    return _pairs(
+        {
+            "database": _from_here(about.identity.place),
+            "kind": about.identity.kind,
+            "size": _bytes(about.identity.bytes),
+            "run folder": _from_here(str(run.folder)),
+            "ticket": about.ticket or "none",
+        }
+    )
+
+
+def hazards(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """One row for each hazard, the blocking ones first; e-mails are masked unless `show_values`."""
+    return table(
+        ("level", "hazard", "where", "count", "samples", "what it means"),
+        (
+            (h.level, h.title, _from_here(h.subject), h.count, _first(h.samples), h.meaning)
+            for h in _maskable(found, show_values)
+        ),
+        nothing="No hazard was found.",
+    )
+
+
+def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """What to do about each hazard about which something is to be done."""
+    return table(
+        ("hazard", "where", "what to do"),
+        (
+            (f"{h.level}: {h.title}", _from_here(h.subject), h.remedy)
+            for h in _maskable(found, show_values)
+            if h.remedy and not h.remedy.startswith("Nothing")
+        ),
+        nothing="Nothing has to be done.",
+    )
+
+
+def footprint(lines: Iterable[FootprintLine]) -> Table:
+    """What may change: rows predicted, and rows that each witness saw."""
+    rows = list(lines)
+    witnesses = [w for w in WITNESSES if any(w in line.seen for line in rows)]
+    # Beside several witnesses there is no room to say why; 01_preflight has said it.
+    explained = len(witnesses) < 2
+    return table(
+        ("table", "change", "column", "predicted", *witnesses, "allowed", *["why"][:explained]),
+        (
+            (
+                line.table,
+                line.change,
+                line.column,
+                line.predicted,
+                *(line.seen.get(w) for w in witnesses),
+                line.allowed,
+                *[line.rule][:explained],
+            )
+            for line in rows
+        ),
+        nothing="Not known: a hazard blocks the run, or it was stopped before this.",
+    )
+
+
+def advice(found: Mapping[str, int | float | str]) -> Table:
+    """What only the data can tell."""
+    return _pairs(
+        {
+            name.replace("_", " ").replace(".", " "): (
+                _bytes(value) if name.endswith("_bytes") and isinstance(value, int) else value
+            )
+            for name, value in found.items()
+        }
+    )
+
+
+def steps(taken: Iterable[StepTaken]) -> Table:
+    """The steps in order, with rows written and seconds."""
+    return table(
+        ("step", "rows written", "seconds"),
+        ((s.title, s.rows, s.seconds) for s in taken),
+        nothing="No step was run.",
+    )
+
+
+def rehearsal(record: RehearseRecord) -> Table:
+    """How long the real migration will take, and what the rehearsal showed."""
+    return _pairs(
+        {
+            "write lock will be held": _seconds(record.locked_seconds),
+            "database grows by": _bytes(record.bytes_after - record.bytes_before),
+            "taken back, equal to before": record.rolled_back_equal,
+        }
+    )
+
+
+def backup(taken: Backup) -> Table:
+    """The backup, and that it was restored once."""
+    return _pairs(
+        {
+            "file": taken.file,
+            "size": _bytes(taken.bytes),
+            "SHA-256": taken.sha256,
+            "restored once, equal to the byte": taken.restored_equal,
+            "tables in it": taken.tables_compared,
+        }
+    )
+
+
+def digests(found: Iterable[TableDigest]) -> Table:
+    """The digests of every table; the column `outside` must recur after the migration."""
+    return table(
+        ("table", "rows", "all columns", "outside the footprint"),
+        ((d.table, d.rows, d.all_columns, d.outside) for d in found),
+    )
+
+
+def migration(record: MigrateRecord) -> Table:
+    """Whether it was committed, when, and how long the write lock was held."""
+    return _pairs(
+        {
+            "committed": record.committed,
+            "run's timestamp (UTC)": record.ledger.applied_at if record.ledger else "none",
+            "proven": record.proof,
+            "waited for the write lock": _seconds(record.waited_seconds),
+            "proof took": _seconds(record.gate_seconds),
+            "write lock held": _seconds(record.locked_seconds),
+            **({"note": record.note} if record.note else {}),
+        }
+    )
+
+
+def assessment(found: Assessment) -> Table:
+    """What a rollback does to each table, and what a full restore of the backup would lose."""
+    return table(
+        ("table", "restored", "kept: edited", "kept: inserted", "kept: deleted", "lost by restore"),
+        (
+            (t.table, t.restored, t.edited, t.inserted, t.deleted, t.written)
+            for t in (*found.resources, *found.others)
+        ),
+    )
+
+
+def discarded(found: Assessment) -> Table:
+    """The two tables that go: how many rows there are, and how many people made since."""
+    return table(
+        ("table", "rows", "not made by the migration"),
+        (
+            ("organizations", found.organizations, found.organizations_since),
+            ("organization_memberships", found.memberships, found.memberships_since),
+        ),
+    )
+
+
+def rollback(record: RollbackRecord) -> Table:
+    """What the rollback did."""
+    return _pairs(
+        {
+            "taken back": record.done,
+            "rows restored": record.restored,
+            "rows kept as users wrote them": record.kept,
+            "rows discarded": record.discarded,
+            "exported first": "\n".join(record.exported),
+            "proven": record.proof,
+            **({"note": record.note} if record.note else {}),
+        }
+    )
+
+
+def invariants(found: Iterable[InvariantSeen]) -> Table:
+    """Violating rows by witness; all zero is what is wanted."""
+    rows = list(found)
+    witnesses = [w for w in WITNESSES if any(w in i.violations for i in rows)]
+    return table(
+        ("invariant", *witnesses, "holds"),
+        ((i.title, *(i.violations.get(w) for w in witnesses), i.holds) for i in rows),
+    )
+
+
+def findings(found: Iterable[Finding], *, show_values: bool = False) -> Table:
+    """One row for each finding; e-mail addresses are masked unless `show_values`."""
+    return table(
+        ("witness", "table", "column", "change", "rows", "finding"),
+        (
+            (f.witness, f.table, f.column, f.change, f.rows, f.message)
+            for f in _maskable(found, show_values)
+        ),
+    )
+
+
+def differences(run: Run, found: Iterable[Finding], *, show_values: bool = False) -> Table:
+    """The offending rows that were kept, before and after side by side, to be filtered.
+
+    They are masked as in the report unless `show_values`, because notebooks are archived, too.
+    """
+    shown = list(found)
+    if not as_truth("show_values", show_values):
+        shown = [mask_finding(f, run.info.plan) for f in shown]
+    return table(
+        ("witness", "table", "change", "row", "column", "before", "after"),
+        (
+            (f.witness, f.table, f.change, s.key, s.column or f.column, s.before, s.after)
+            for f in shown
+            for s in f.samples
+        ),
+    )
+
+
+def checklist(run: Run) -> Table:
+    """The eight lines of the specification, with the evidence for each."""
+    lines: Sequence[ChecklistLine] = read_view(run.folder).checklist
+    return table(
+        ("line", "action", "state", "evidence"),
+        ((line.number, line.action, line.state, "\n".join(line.evidence)) for line in lines),
+    )
+
+
+def verdict(record: VerifyRecord) -> Table:
+    """The verdict, and what it stands on."""
+    held = sum(i.holds for i in record.invariants)
+    return _pairs(
+        {
+            "verdict": record.verdict,
+            "invariants that hold": f"{held} of {len(record.invariants)}",
+            "tables compared": len(record.digests),
+            "findings": len(record.findings),
+        }
+    )
+
+
+def report(run: Run, record: ReportRecord) -> Table:
+    """Where the report is, and what it says."""
+    return _pairs(
+        {"verdict": record.verdict, "report": _from_here(str(run.folder / record.report))}
+    )
+
+
+def _maskable(found: Iterable[T], show_values: bool) -> Iterable[T]:
+    """The records, with e-mail addresses masked unless `show_values`."""
+    return found if as_truth("show_values", show_values) else map(mask_emails, found)
+
+
+def _first(samples: Sequence[str]) -> str:
+    """The first samples, and whether there are more; the column `count` says how many."""
+    return ", ".join(samples[:MOST_SAMPLES]) + ", \u2026" * (len(samples) > MOST_SAMPLES)
+
+
+def _from_here(place: str) -> str:
+    """A path as seen from the notebook's folder, where it is one."""
+    return os.path.relpath(place) if Path(place).exists() else place
+
+
+def _bytes(count: int) -> str:
+    return size(count) if abs(count) < 1000 else f"{size(count)} ({count:,} bytes)"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.3f} s"
+
+
+def _pairs(values: Mapping[str, Any]) -> Table:
+    return table(("what", "value"), ((name, shown(value)) for name, value in values.items()))

@@ -1,0 +1,1 @@
+"""What is to move, and how the database looks: plan, shape, timestamps."""

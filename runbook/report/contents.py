@@ -1,0 +1,316 @@
+"""What a run folder says, read once: the stage records, and how far each stage came.
+
+The folder may be of a run that stopped anywhere, so everything but `run.json` may be missing; a
+record that is damaged is noted and otherwise treated as missing. The database is never opened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from runbook.errors import RunFolderError
+from runbook.files import read_sealed
+from runbook.plan.plan import Plan
+from runbook.report.masking import mask_emails, mask_finding, without_commands
+from runbook.run.findings import Finding, InvariantSeen, StepTaken
+from runbook.run.identity import Identity
+from runbook.run.json_form import from_json
+from runbook.run.notebooks import altered_notebooks
+from runbook.run.records import (
+    MigrateRecord,
+    PreflightRecord,
+    RehearseRecord,
+    RollbackRecord,
+    SnapshotRecord,
+    VerifyRecord,
+)
+from runbook.run.window_records import Look, ScanSeen, Tick, WindowStep
+from runbook.script.footprint import FootprintLine
+from runbook.window.series import read_series
+from runbook.window.store import STEPS, read_scan, read_step, read_ticks
+from runbook.wording import map_text, visible
+
+T = TypeVar("T")
+Status = Literal["not run", "started", "proven", "finished", "failed", "damaged"]
+
+STAGES: tuple[tuple[str, str], ...] = (
+    ("preflight", "Preflight"),
+    ("rehearse", "Rehearsal"),
+    ("snapshot", "Snapshot"),
+    ("migrate", "Migration"),
+    ("verify", "Verification"),
+    ("report", "Report"),
+    ("monitor", "Monitoring"),
+    ("rollback", "Rollback"),
+)
+"""Name and title of every stage, in the order of their files' numbers."""
+
+
+@dataclass(frozen=True)
+class StageSeen:
+    """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error."""
+
+    number: int
+    name: str
+    title: str
+    status: Status = "not run"
+    started_at: str = ""
+    finished_at: str = ""
+    seconds: float = 0.0
+    error_type: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class ExecutedSql:
+    """One file of SQL as it was executed."""
+
+    name: str
+    sha256: str
+    bytes: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that is known about a run from its folder."""
+
+    folder: str
+    run: str
+    created_at: str
+    database: str
+    identity: Identity
+    plan: Plan | None
+    operator: str
+    ticket: str
+    versions: Mapping[str, str]
+    sql: Mapping[str, str]
+    stages: Mapping[str, StageSeen]
+    preflight: PreflightRecord | None = None
+    rehearse: RehearseRecord | None = None
+    snapshot: SnapshotRecord | None = None
+    migrate: MigrateRecord | None = None
+    verify: VerifyRecord | None = None
+    rollback: RollbackRecord | None = None
+    monitor: Mapping[str, Any] = field(default_factory=dict)
+    looks: tuple[Look, ...] = ()
+    window: Mapping[str, WindowStep] = field(default_factory=dict)
+    ticks: Mapping[int, Tick] = field(default_factory=dict)
+    scan: ScanSeen | None = None
+    executed: tuple[ExecutedSql, ...] = ()
+    damage: tuple[str, ...] = ()
+    values_shown: bool = False
+
+    @property
+    def steps(self) -> tuple[StepTaken, ...]:
+        """The steps of the migration."""
+        return self.migrate.steps if self.migrate else ()
+
+    @property
+    def footprint(self) -> tuple[FootprintLine, ...]:
+        """The footprint, each line with what every witness saw, the gate included."""
+        records = (self.preflight, self.migrate, self.verify)
+        lines: dict[tuple[str, str, str, str], FootprintLine] = {}
+        for record in records:
+            for line in record.footprint if record else ():
+                key = (line.table, line.change, line.column, line.rule)
+                earlier = lines[key].seen if key in lines else {}
+                lines[key] = dataclasses.replace(line, seen={**earlier, **line.seen})
+        return tuple(lines.values())
+
+    @property
+    def invariants(self) -> tuple[InvariantSeen, ...]:
+        """The invariants, each with the violations that every witness counted, gate included."""
+        seen: dict[str, InvariantSeen] = {}
+        for record in (self.migrate, self.verify):
+            for invariant in record.invariants if record else ():
+                earlier = seen[invariant.name].violations if invariant.name in seen else {}
+                counts = {**earlier, **invariant.violations}
+                seen[invariant.name] = dataclasses.replace(invariant, violations=counts)
+        return tuple(seen.values())
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of the migration, the verification and the rollback."""
+        records = (self.migrate, self.verify, self.rollback)
+        return tuple(finding for record in records if record for finding in record.findings)
+
+
+def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
+    """The facts in the run folder; personal data is masked unless `show_values`.
+
+    Raises:
+        RunFolderError: there is no run in this folder, or its `run.json` is damaged.
+    """
+    if not (run_dir / "run.json").exists():
+        raise RunFolderError(
+            f"{run_dir} is not a run folder (it holds no run.json); check --run-dir."
+        )
+    info = map_text(read_sealed(run_dir / "run.json"), visible)
+    damage: list[str] = []
+
+    def record(cls: type[T], data: object, what: str) -> T | None:
+        try:
+            return from_json(cls, data)
+        except RunFolderError as error:
+            damage.append(f"{what}: {error}")
+            return None
+
+    stages: dict[str, StageSeen] = {}
+    results: dict[str, Any] = {}
+    for number, (name, title) in enumerate(STAGES, start=1):
+        file = f"{number:02d}_{name}.json"
+        stages[name], results[name] = _stage(number, name, title, run_dir / "stages" / file, damage)
+
+    def result(cls: type[T], name: str) -> T | None:
+        if results[name] is None:
+            return None
+        found = record(cls, results[name], f"stages/{stages[name].number:02d}_{name}.json")
+        if found is None:
+            stages[name] = dataclasses.replace(stages[name], status="damaged")
+        return found
+
+    identity = record(Identity, info.get("identity", {}), "run.json")
+    plan = record(Plan, info["plan"], "run.json") if "plan" in info else None
+    facts = Facts(
+        folder=visible(run_dir.resolve().name),
+        run=str(info.get("run", "")),
+        created_at=str(info.get("created_at", "")),
+        database=str(info.get("database", "")),
+        identity=identity or Identity("unknown", str(info.get("database", "")), ""),
+        plan=plan and without_commands(plan),
+        operator=str(info.get("operator", "")),
+        ticket=str(info.get("ticket", "")),
+        versions=_texts(info.get("versions")),
+        sql=_texts(info.get("sql")),
+        stages=stages,
+        preflight=result(PreflightRecord, "preflight"),
+        rehearse=result(RehearseRecord, "rehearse"),
+        snapshot=result(SnapshotRecord, "snapshot"),
+        migrate=result(MigrateRecord, "migrate"),
+        verify=result(VerifyRecord, "verify"),
+        rollback=result(RollbackRecord, "rollback"),
+        monitor=results["monitor"] or {},
+        looks=map_text(read_series(run_dir), visible),
+        **_window(run_dir, damage),
+        executed=_executed(run_dir / "sql"),
+        damage=(*damage, *altered_notebooks(run_dir)),
+        values_shown=show_values,
+    )
+    return facts if show_values else _masked(facts)
+
+
+def _stage(
+    number: int, name: str, title: str, path: Path, damage: list[str]
+) -> tuple[StageSeen, dict[str, Any] | None]:
+    """How far the stage came, and its result as JSON."""
+    if not path.exists():
+        return StageSeen(number, name, title), None
+    try:
+        data = map_text(read_sealed(path), visible)
+        error = data.get("error") or {}
+        status = data["status"]
+        if status not in ("started", "proven", "finished", "failed"):
+            raise ValueError(status)
+        seen = StageSeen(
+            number,
+            name,
+            title,
+            status=status,
+            started_at=str(data.get("started_at") or ""),
+            finished_at=str(data.get("finished_at") or ""),
+            seconds=float(data.get("seconds") or 0),
+            error_type=str(error.get("type", "")),
+            error=str(error.get("message", "")),
+            exit_code=int(error.get("exit_code", 0)),
+        )
+        result = data.get("result")
+        if result is not None and not isinstance(result, dict):
+            raise ValueError("result")
+    except (RunFolderError, KeyError, ValueError, TypeError, AttributeError):
+        damage.append(f"stages/{path.name} is damaged and tells nothing")
+        return StageSeen(number, name, title, status="damaged"), None
+    return seen, result
+
+
+def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
+    """What the maintenance window left: its steps by name, ticks by line, and the scan."""
+    window: dict[str, WindowStep] = {}
+    for name in STEPS:
+        try:
+            step = read_step(run_dir, name)
+        except RunFolderError as error:
+            damage.append(f"window/{name}: {error}")
+            continue
+        if step is not None:
+            window[name] = map_text(step, visible)
+    ticks: tuple[Tick, ...] = ()
+    scan: ScanSeen | None = None
+    try:
+        ticks, scan = read_ticks(run_dir), read_scan(run_dir)
+    except RunFolderError as error:
+        damage.append(f"window: {error}")
+    return {
+        "window": window,
+        "ticks": {tick.line: map_text(tick, visible) for tick in ticks},
+        "scan": scan and map_text(scan, visible),
+    }
+
+
+def _texts(data: object) -> dict[str, str]:
+    return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}
+
+
+def _executed(folder: Path) -> tuple[ExecutedSql, ...]:
+    """The SQL files of the run, with the checksum of their exact bytes."""
+    files = []
+    for path in sorted(folder.glob("*.sql")) if folder.is_dir() else ():
+        content = path.read_bytes()
+        text = visible(content.decode("utf-8", "backslashreplace"))
+        digest = hashlib.sha256(content).hexdigest()
+        files.append(ExecutedSql(visible(path.name), digest, len(content), text))
+    return tuple(files)
+
+
+def _masked(facts: Facts) -> Facts:
+    """The facts with personal data masked; who acted, where and with what stays readable."""
+    plan = facts.plan
+
+    def findings(record: T) -> T:
+        kept = tuple(mask_finding(f, plan) for f in record.findings)  # type: ignore[attr-defined]
+        return dataclasses.replace(mask_emails(record), findings=kept)  # type: ignore[type-var]
+
+    migrate = facts.migrate and dataclasses.replace(
+        findings(facts.migrate), confirmation=facts.migrate.confirmation
+    )
+    preflight = facts.preflight and dataclasses.replace(
+        mask_emails(facts.preflight),
+        hazards=tuple(
+            dataclasses.replace(mask_emails(h), accepted_by=h.accepted_by)
+            for h in facts.preflight.hazards
+        ),
+    )
+    return dataclasses.replace(
+        facts,
+        plan=mask_emails(plan),
+        stages=mask_emails(dict(facts.stages)),
+        preflight=preflight,
+        rehearse=mask_emails(facts.rehearse),
+        snapshot=mask_emails(facts.snapshot),
+        migrate=migrate,
+        verify=facts.verify and findings(facts.verify),
+        rollback=facts.rollback and findings(facts.rollback),
+        monitor=mask_emails(dict(facts.monitor)),
+        looks=mask_emails(facts.looks),
+        window={
+            name: dataclasses.replace(mask_emails(step), by=step.by)
+            for name, step in facts.window.items()
+        },
+        executed=tuple(dataclasses.replace(e, text=mask_emails(e.text)) for e in facts.executed),
+    )

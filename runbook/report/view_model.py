@@ -1,0 +1,285 @@
+"""The report before it is rendered: what every view of a run (page, JSON, JUnit) is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from runbook.report.checklist import ChecklistLine, checklist
+from runbook.report.contents import Facts, StageSeen, Status, read_facts
+from runbook.report.outcome import Outcome, Proof, command, judge, proofs
+from runbook.run.findings import Hazard, StepTaken, TableDigest
+from runbook.script.footprint import FootprintLine
+from runbook.wording import duration, moment, when
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One stage on the timeline, in seconds; `locked` lies at the end of the stage.
+
+    `pause` is the time since the stage before it ended; `at` the position on a clock that stands
+    still during pauses.
+    """
+
+    stage: StageSeen
+    at: float
+    seconds: float
+    pause: float
+    locked: float = 0.0
+
+
+@dataclass(frozen=True)
+class StepCompared:
+    """One step as it was rehearsed and as it ran; None where it did not run."""
+
+    name: str
+    title: str
+    rehearsed: StepTaken | None
+    real: StepTaken | None
+
+
+@dataclass(frozen=True)
+class TableSeen:
+    """One table before and after; digests are empty and rows None where it did not exist.
+
+    `outside_equal` compares the digests of everything outside the footprint; `as_rehearsed` those
+    of the rehearsal's outcome with the real one's (but for the timestamp). None: not known.
+    """
+
+    table: str
+    rows_before: int | None
+    rows_after: int | None
+    before: str
+    after: str
+    outside_equal: bool | None
+    as_rehearsed: bool | None
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Number of tables of which rehearsal and reality were compared, and were equal."""
+
+    compared: int
+    equal: int
+
+
+@dataclass(frozen=True)
+class HazardSeen:
+    """A hazard and what was done about it."""
+
+    hazard: Hazard
+    done: str
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """Everything that a report shows, in plain values."""
+
+    facts: Facts
+    outcome: Outcome
+    proofs: tuple[Proof, ...]
+    checklist: tuple[ChecklistLine, ...]
+    timeline: tuple[Lane, ...]
+    hazards: tuple[HazardSeen, ...]
+    steps: tuple[StepCompared, ...]
+    tables: tuple[TableSeen, ...]
+    footprint: tuple[FootprintLine, ...]
+
+    @property
+    def seen_by(self) -> frozenset[str]:
+        """Who counted rows for the footprint."""
+        return frozenset(who for line in self.footprint for who in line.seen)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Who was asked for violating rows."""
+        return frozenset(who for i in self.facts.invariants for who in i.violations)
+
+    @property
+    def foretold(self) -> Foretold:
+        """How many tables came out exactly as the rehearsal said."""
+        known = [t.as_rehearsed for t in self.tables if t.as_rehearsed is not None]
+        return Foretold(len(known), sum(known))
+
+    @property
+    def rollback_command(self) -> str:
+        """What to type to take the migration back."""
+        return command("runbook rollback", self.facts)
+
+    @property
+    def unanswered(self) -> Mapping[tuple[str, str], int]:
+        """Questions of the monitoring that had no answer, why, and at how many looks."""
+        return Counter(
+            (question, why)
+            for look in self.facts.looks
+            for question, why in look.unanswered.items()
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Working time of all stages but monitoring, in seconds."""
+        return sum(lane.seconds for lane in self.timeline)
+
+
+def read_view(run_dir: Path, *, show_values: bool = False) -> ReportView:
+    """The view of the run in `run_dir`, which may have stopped anywhere.
+
+    Reads the run folder only, never the database. Personal data is masked unless `show_values`.
+
+    Raises:
+        RunFolderError: there is no run in this folder, or its `run.json` is damaged.
+    """
+    return view_of(read_facts(run_dir, show_values=show_values))
+
+
+def view_of(facts: Facts) -> ReportView:
+    """The view of facts that were read already."""
+    made = proofs(facts)
+    return ReportView(
+        facts=facts,
+        outcome=judge(facts, made),
+        proofs=made,
+        checklist=checklist(facts),
+        timeline=timeline(facts),
+        hazards=hazards(facts),
+        steps=steps(facts),
+        tables=tables(facts),
+        footprint=facts.footprint,
+    )
+
+
+def timeline(facts: Facts) -> tuple[Lane, ...]:
+    """The stages in the order in which they began, without monitoring, which takes a day."""
+    locked = {"migrate": facts.migrate, "rollback": facts.rollback}
+    began = [s for s in facts.stages.values() if s.started_at and s.name != "monitor"]
+    began += window_steps(facts)
+    lanes: list[Lane] = []
+    at, ended = 0.0, None
+    for stage in sorted(began, key=lambda s: s.started_at):
+        start, end = moment(stage.started_at), moment(stage.finished_at)
+        pause = max((start - ended).total_seconds(), 0.0) if start and ended else 0.0
+        record = locked.get(stage.name)
+        seconds = max(stage.seconds, 0.0)
+        held = min(max(record.locked_seconds, 0.0), seconds) if record else 0.0
+        lanes.append(Lane(stage, at, seconds, pause, held))
+        at += seconds
+        ended = end or ended
+    return tuple(lanes)
+
+
+WINDOW_TITLES = {
+    "maintenance_on": "Maintenance on",
+    "deploy": "Deployment",
+    "health": "Health",
+    "workflows": "Workflows",
+    "smoke": "Smoke test",
+    "maintenance_off": "Maintenance off",
+    "undeploy": "Old code put back",
+}
+"""What the steps of the window are called in reports and notebooks."""
+
+
+def window_steps(facts: Facts) -> list[StageSeen]:
+    """The steps of the maintenance window, as they stand on the timeline among the stages."""
+    seen = []
+    for name, step in facts.window.items():
+        at = moment(step.at)
+        if step.status == "not configured" or at is None:
+            continue
+        ended = "" if step.status == "started" else iso(at + timedelta(seconds=step.seconds))
+        status: Status = "finished" if step.status in ("done", "not done") else "failed"
+        seen.append(
+            StageSeen(
+                number=0,
+                name=name,
+                title=WINDOW_TITLES.get(name, name),
+                status="started" if step.status == "started" else status,
+                started_at=step.at,
+                finished_at=ended,
+                seconds=step.seconds,
+                error=step.error,
+            )
+        )
+    return seen
+
+
+def iso(at: datetime) -> str:
+    """An instant as the records write it."""
+    return at.isoformat(timespec="milliseconds")
+
+
+def hazards(facts: Facts) -> tuple[HazardSeen, ...]:
+    """The hazards, the gravest first, each with what was done about it."""
+    found = facts.preflight.hazards if facts.preflight else ()
+    order = {"block": 0, "warn": 1, "note": 2}
+    return tuple(
+        HazardSeen(h, _done_about(h, facts)) for h in sorted(found, key=lambda h: order[h.level])
+    )
+
+
+def _done_about(hazard: Hazard, facts: Facts) -> str:
+    if hazard.level == "block":
+        return "Stopped the run."
+    if hazard.level == "note":
+        return "For information."
+    if hazard.accepted_by:
+        return f"Accepted by {hazard.accepted_by}, {when(hazard.accepted_at)}."
+    confirmation = facts.migrate.confirmation if facts.migrate else None
+    if confirmation and hazard.code in confirmation.warnings:
+        by = confirmation.by or "nobody named"
+        return f"Accepted by {by} ({confirmation.how}), {when(confirmation.at)}."
+    return "Not accepted by anybody."
+
+
+def steps(facts: Facts) -> tuple[StepCompared, ...]:
+    """The steps of the migration beside those of the rehearsal."""
+    rehearsed = {s.name: s for s in facts.rehearse.steps} if facts.rehearse else {}
+    real = {s.name: s for s in facts.steps}
+    names = [*rehearsed, *(name for name in real if name not in rehearsed)]
+    return tuple(
+        StepCompared(
+            name, (real.get(name) or rehearsed[name]).title, rehearsed.get(name), real.get(name)
+        )
+        for name in names
+    )
+
+
+def tables(facts: Facts) -> tuple[TableSeen, ...]:
+    """Every table that existed before or exists after, with rows and digests."""
+    before = _digests(facts.snapshot.digests if facts.snapshot else ())
+    after = _digests(facts.verify.digests if facts.verify else ())
+    rehearsed = _digests(facts.rehearse.digests if facts.rehearse else ())
+    rows_before = {name: d.rows for name, d in before.items()}
+    rows_after = {name: d.rows for name, d in after.items()}
+    if facts.verify:
+        rows_before |= facts.verify.rows_before
+        rows_after |= facts.verify.rows_after
+    names = dict.fromkeys([*rows_before, *rows_after])
+    return tuple(
+        TableSeen(
+            name,
+            rows_before.get(name),
+            rows_after.get(name),
+            before[name].all_columns if name in before else "",
+            after[name].all_columns if name in after else "",
+            before[name].outside == after[name].outside
+            if name in before and name in after
+            else None,
+            rehearsed[name].timeless == after[name].timeless
+            if name in rehearsed and name in after and rehearsed[name].timeless
+            else None,
+        )
+        for name in names
+    )
+
+
+def _digests(digests: tuple[TableDigest, ...]) -> dict[str, TableDigest]:
+    return {d.table: d for d in digests}
+
+
+def window(view: ReportView) -> str:
+    """The working time of the run, for people."""
+    return duration(view.seconds) if view.timeline else "nothing ran"

@@ -1,0 +1,1 @@
+"""The run folder: records, the stages allowed next, lock, versions."""

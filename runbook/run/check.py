@@ -1,0 +1,39 @@
+"""Whether a stage has succeeded, which its record alone decides."""
+
+from __future__ import annotations
+
+from runbook.errors import RunbookError, named
+from runbook.run.folder import Run
+from runbook.run.stage import StageRecord
+
+
+def check_finished(
+    run: Run,
+    stage: str,
+    *,
+    earlier: StageRecord | None = None,
+    problem: Exception | None = None,
+) -> None:
+    """Raises unless the stage's record says that it is finished.
+
+    Args:
+        run: the run.
+        stage: the stage.
+        earlier: a record from before this attempt, which says nothing about it.
+        problem: what Papermill said.
+    """
+    record = run.record(stage)
+    if record == earlier:
+        record = None
+    if record is not None and record.status == "finished":
+        return
+    if record is not None and record.status == "failed" and record.error is not None:
+        raise named(record.error["type"])(record.error["message"])
+    if named(getattr(problem, "ename", "")) is not RunbookError:
+        # The stage refused before it could record anything, such as in a folder that is full.
+        raise named(problem.ename)(problem.evalue)  # type: ignore[union-attr]
+    said = f" ({type(problem).__name__})" if problem is not None else ""
+    raise RunbookError(
+        f"The stage {stage} left no finished record{said}, so it counts as not done; call the same "
+        "command again, which finds out what is true and goes on."
+    )

@@ -1,0 +1,389 @@
+"""One migration of one database: its folder, its stage records, and what may happen next.
+
+A stage's record is written *started* before the stage touches anything and *finished* last, both
+atomically. Whatever is killed in between, the next start finds a record that says how far it got;
+whether the migration itself happened is not asked of a record but of the ledger in the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from runbook.errors import NotAllowedNow, RunFolderError
+from runbook.files import private, read_sealed, sync_folder, write_sealed
+from runbook.plan.plan import Plan
+from runbook.run.identity import Identity
+from runbook.run.json_form import from_json, to_json
+from runbook.run.lock import ORPHAN_SECONDS, held
+from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
+from runbook.run.stage import Stage, StageRecord, explained, now
+from runbook.run.versions import sql_checksums, versions
+
+__all__ = ["STAGES", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The file `run.json`: what is migrated, by whom, with which software and which SQL.
+
+    `run` is the folder's name and a random number: the ledger knows the run by it, and folders of
+    one name may lie in different places.
+    """
+
+    run: str
+    created_at: str
+    database: str
+    identity: Identity
+    plan: Plan
+    operator: str
+    ticket: str
+    versions: dict[str, str]
+    sql: dict[str, str]
+    options: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+_FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
+
+
+class Run:
+    """An open run folder. Use `Run.create` or `Run.open`, never the constructor."""
+
+    def __init__(self, folder: Path, info: RunInfo) -> None:
+        self.folder = folder
+        self.info = info
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        database: str,
+        identity: Identity,
+        plan: Plan,
+        operator: str = "",
+        ticket: str = "",
+        options: dict[str, str] | None = None,
+    ) -> Run:
+        """A new run folder, readable by its owner alone.
+
+        Raises:
+            RunFolderError: the folder cannot be made or holds something else.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+            with held(folder, "run"):
+                # A call that was killed here may have left some of the folders, all empty.
+                strangers = [
+                    p.name
+                    for p in folder.iterdir()
+                    if not p.name.startswith(".")
+                    and (p.name not in _FOLDERS or not p.is_dir() or any(p.iterdir()))
+                ]
+                if strangers:
+                    raise RunFolderError(
+                        f"The folder {folder} is not empty and is no run folder (it holds "
+                        f"{strangers[0]}); name a new folder with --run-dir."
+                    )
+                for name in _FOLDERS:
+                    (folder / name).mkdir(mode=0o700, exist_ok=True)
+                info = RunInfo(
+                    run=f"{folder.resolve().name}-{secrets.token_hex(4)}",
+                    created_at=now(),
+                    database=database,
+                    identity=identity,
+                    plan=plan,
+                    operator=operator,
+                    ticket=ticket,
+                    versions=versions(),
+                    sql=sql_checksums(),
+                    options=options or {},
+                )
+                write_sealed(folder / "run.json", to_json(info))
+            sync_folder(folder.resolve().parent)
+        except OSError as error:
+            raise RunFolderError(
+                f"The run folder {folder} cannot be written ({error.strerror}); choose another "
+                "with --run-dir."
+            ) from error
+        return cls(folder, info)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """The run in an existing folder.
+
+        Raises:
+            RunFolderError: there is no run in it, or its `run.json` is damaged.
+        """
+        if not (folder / "run.json").exists():
+            raise RunFolderError(
+                f"{folder} is not a run folder (it holds no run.json); check --run-dir."
+            )
+        return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
+
+    @property
+    def backup(self) -> Path:
+        """The restorable copy of the database, from before the migration."""
+        return self.folder / "backup" / "backup.db"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of what a rollback takes out of the database."""
+        return self.folder / "exports"
+
+    @property
+    def before(self) -> Path:
+        """Folder of the capture from before the migration."""
+        return self.folder / "snapshots" / "before"
+
+    @property
+    def after(self) -> Path:
+        """Folder of the capture from after the migration."""
+        return self.folder / "snapshots" / "after"
+
+    # -- records -----------------------------------------------------------------------------
+
+    def record_path(self, stage: str) -> Path:
+        """Where the stage's record stands, for example `stages/04_migrate.json`."""
+        return self.folder / "stages" / f"{file_stem(stage)}.json"
+
+    def record(self, stage: str) -> StageRecord | None:
+        """The stage's record; None where the stage never began.
+
+        Raises:
+            RunFolderError: the record is damaged, or is that of another run.
+        """
+        path = self.record_path(stage)
+        if not path.exists():
+            return None
+        record = from_json(StageRecord, read_sealed(path))
+        if (record.run, record.stage) != (self.info.run, stage):
+            raise RunFolderError(
+                f"{path} is the record of the stage {record.stage} in the run {record.run}, not of "
+                f"{stage} in {self.info.run}; put the right one back."
+            )
+        return record
+
+    def finished(self, stage: str) -> bool:
+        """Whether the stage is finished and its result still stands.
+
+        Raises:
+            RunFolderError: its record is damaged.
+        """
+        record = self.record(stage)
+        return record is not None and record.status == "finished" and not self._stale(stage)
+
+    def unsettled(self, stage: str) -> bool:
+        """Whether the stage was begun and its record does not tell whether it happened."""
+        try:
+            record = self.record(stage)
+        except RunFolderError:
+            return True
+        return record is not None and (
+            record.status in ("started", "proven")
+            or (record.error is not None and record.error.get("exit_code") == 3)
+        )
+
+    def result(self, stage: str, cls: type[T]) -> T:
+        """The result of a finished stage.
+
+        Raises:
+            NotAllowedNow: the stage is not finished.
+            RunFolderError: its record is damaged.
+        """
+        record = self.record(stage)
+        if record is None or record.status != "finished" or record.result is None:
+            raise NotAllowedNow(
+                f"The stage {stage} is not finished in {self.folder}; {self.may_say()}."
+            )
+        return from_json(cls, record.result)
+
+    # -- stages ------------------------------------------------------------------------------
+
+    def perform(
+        self,
+        stage: str,
+        cls: type[T],
+        work: Callable[[Stage], T],
+        *,
+        again: bool = False,
+        guard: Callable[[], None] = lambda: None,
+    ) -> T:
+        """Runs `work` as `stage` and records it; a finished stage gives its result instead.
+
+        A record of this very stage that is damaged counts as missing: the stage finds out what is
+        true, and writes it anew.
+
+        Args:
+            stage: one of `STAGES`.
+            cls: the class of the stage's result.
+            work: what the stage does; it is handed the open `Stage`.
+            again: run it even if it is finished (where the table of rules allows it).
+            guard: raises if the stage must not even begin; an earlier record then stays.
+
+        Raises:
+            NotAllowedNow: the rules forbid the stage now, or another process works here.
+            RunFolderError: a record that the stage relies on is damaged, or the folder is full.
+            RunbookError: whatever `work` raises; it is recorded first.
+        """
+        with self.locked(wait=ORPHAN_SECONDS), private():
+            previous = None
+            try:
+                if self.finished(stage) and not again:
+                    return self.result(stage, cls)
+                previous = self.record(stage)
+            except RunFolderError as error:
+                self.log(stage, "damaged", note=str(error))
+            self.check_allowed(stage)
+            guard()
+            self._sweep()
+            open_stage = self.stage(stage, now())
+            open_stage.begin(previous, unsettled=self.unsettled(stage))
+            self.log(stage, "started")
+            try:
+                result = work(open_stage)
+            except BaseException as error:
+                in_words = explained(stage, self.folder, error)
+                open_stage.failed(in_words)
+                if in_words is error:
+                    raise
+                raise in_words from error
+            open_stage.write("finished", result)
+            self.log(stage, "finished")
+            return result
+
+    def check_allowed(self, stage: str) -> None:
+        """Raises NotAllowedNow unless the rules allow `stage` now."""
+        reason = self.forbidden(stage)
+        if reason:
+            raise NotAllowedNow(f"The stage {stage} may not run now: {reason}; {self.may_say()}.")
+
+    def forbidden(self, stage: str) -> str:
+        """Why `stage` may not run now; an empty text where it may.
+
+        Raises:
+            RunFolderError: a record that decides it is damaged.
+        """
+        rule = ALLOWED[stage]
+        for barrier in rule.never_after:
+            if self.unsettled(barrier):
+                return (
+                    f"{barrier} was begun and its record does not say whether it happened, so run "
+                    f"{barrier} again, which finds out"
+                )
+            if self.finished(barrier):
+                return f"{barrier} is already done"
+        for needed in rule.after:
+            if not self.finished(needed):
+                return self._stale(needed) or f"{needed} is not finished"
+        for needed in rule.begun:
+            if not (self.unsettled(needed) or self.finished(needed)):
+                return f"{needed} is not finished"
+        # Where the migration may have happened already, its stage first asks the ledger.
+        if stage == "migrate" and not self.unsettled("migrate") and not self.finished("migrate"):
+            rehearsal = self.record("rehearse")
+            if rehearsal is not None and rehearsal.status == "failed":
+                return "the rehearsal failed, so this would fail too"
+            return self.snapshot_problem()
+        return ""
+
+    def may_say(self) -> str:
+        """The stages that may run now, as words."""
+        may = []
+        for stage in STAGES:
+            with contextlib.suppress(RunFolderError):  # named when somebody relies on it
+                if not self.forbidden(stage) and not self.finished(stage):
+                    may.append(stage)
+        return f"allowed now: {', '.join(may)}" if may else "nothing is left to do"
+
+    def snapshot_problem(self) -> str:
+        """Why the snapshot cannot be used at this time of day; an empty text where it can."""
+        record = self.record("snapshot")
+        if record is None or not record.finished_at:
+            return "snapshot is not finished"
+        age = datetime.now(UTC) - datetime.fromisoformat(record.finished_at)
+        if age > SNAPSHOT_VALID:
+            return f"the snapshot is from {record.finished_at}, so take a new one"
+        if age < -CLOCK_STEP:
+            return (
+                f"the snapshot is from the future ({record.finished_at}), so check the clock, and "
+                "if it is right now, begin a new run folder"
+            )
+        return ""
+
+    def _stale(self, stage: str) -> str:
+        """Why the result of a finished stage does not stand any more.
+
+        A snapshot does not outlive a day, nor a failed migration, after which what it was compared
+        with has moved. It is needed as it is once the migration has happened, or may have.
+        """
+        if stage != "snapshot" or self.unsettled("migrate"):
+            return ""
+        snapshot, migrate = self.record("snapshot"), self.record("migrate")
+        if snapshot is None or (migrate is not None and migrate.status == "finished"):
+            return ""
+        if migrate is not None and migrate.order > snapshot.order:
+            return "the snapshot is from before a migration that failed, so take a new one"
+        problem = self.snapshot_problem()
+        return problem if problem.endswith("take a new one") else ""
+
+    def stage(self, name: str, started_at: str) -> Stage:
+        """The stage `name` at work, whose record nobody has written yet."""
+        clock = time.perf_counter()
+        path = self.record_path(name)
+        return Stage(path, self.info.run, self.log, name, self._next_order(), started_at, clock)
+
+    def _next_order(self) -> int:
+        """The number of the stage that begins now, counted from 1."""
+        orders = [0]
+        for stage in STAGES:
+            with contextlib.suppress(RunFolderError):
+                record = self.record(stage)
+                orders.append(record.order if record else 0)
+        return max(orders) + 1
+
+    def _sweep(self) -> None:
+        """Removes what a kill left of files that were being written."""
+        for folder in (self.folder, self.folder / "stages", self.folder / "sql"):
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+
+    def locked(
+        self,
+        name: str = "stage",
+        *,
+        wait: float = 0.0,
+        say: Callable[[str], object] | None = None,
+    ) -> AbstractContextManager[None]:
+        """Holds the folder's lock `name` (see `runbook.run.lock.held`)."""
+        options = {} if say is None else {"say": say}
+        return held(self.folder, name, wait=wait, **options)
+
+    def log(self, stage: str, event: str, **details: object) -> None:
+        """Appends one line to `log.jsonl`; the records decide, so a full disk stops nothing here.
+
+        A line that a kill tore stays alone on its line.
+        """
+        line = json.dumps({"at": now(), "stage": stage, "event": event, **details})
+        with (
+            contextlib.suppress(OSError),
+            private(),
+            (self.folder / "log.jsonl").open("a+b", buffering=0) as file,
+        ):
+            torn = (
+                file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+            )
+            file.write(b"\n" * bool(torn) + line.encode() + b"\n")

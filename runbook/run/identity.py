@@ -1,0 +1,45 @@
+"""Which database a run belongs to, and the row that its migration leaves there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which database it is: `kind` is `sqlite` or `d1`; `place` a path or an account's name."""
+
+    kind: str
+    name: str
+    place: str
+    bytes: int = 0
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """The row that the migration leaves in the target, in its own transaction."""
+
+    migration: str
+    run: str
+    checksum: str
+    applied_at: str
+
+
+@dataclass(frozen=True)
+class D1Conditions:
+    """What wrangler and the folder of migrations say of a D1 database."""
+
+    name: str
+    """File name of the migration."""
+    applied: tuple[str, ...]
+    files: tuple[str, ...]
+    in_the_way: bool
+    transaction_words: bool
+    refused: str | None
+    seconds: float
+    """How long the migration took on a copy in the same engine; 0 where it was not tried."""
+    remote: bool
+    chunk_rows: int
+    """Rows of one chunk; 0 where the migration is one unit."""

@@ -1,0 +1,154 @@
+"""A stage at work and its record: *started* before it touches anything, *finished* last."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from runbook.errors import OutcomeUnknown, Refused, RunbookError, RunFolderError
+from runbook.files import write_sealed
+from runbook.run.json_form import from_json, to_json
+
+T = TypeVar("T")
+Status = Literal["started", "proven", "finished", "failed"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """The file `stages/NN_<stage>.json`; `result` is the stage's own record as JSON.
+
+    `order` counts the stages of a run as they began: clocks may be set back in between.
+    """
+
+    run: str
+    stage: str
+    order: int
+    status: Status
+    started_at: str
+    finished_at: str = ""
+    seconds: float = 0.0
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+
+class Log(Protocol):
+    """Appends one line to the log of the run."""
+
+    def __call__(self, stage: str, event: str, **details: object) -> None:
+        """Writes that `event` happened in `stage`."""
+        ...
+
+
+@dataclass
+class Stage:
+    """A stage while it runs: where it keeps what it must not lose.
+
+    `path` is its record's file, `run` the name of the run as the ledger knows it.
+    """
+
+    path: Path
+    run: str
+    log: Log
+    name: str
+    order: int
+    started_at: str
+    clock: float
+    previous: StageRecord | None = None
+    """What the record said before, where it does not tell whether the stage happened."""
+    _proof: Any = None
+
+    def begin(self, previous: StageRecord | None, *, unsettled: bool) -> None:
+        """Writes the record as *started*, with the proof of an earlier attempt if there is one.
+
+        That proof is all that is left of a commit without a record, so it is kept until the ledger
+        was asked.
+        """
+        if unsettled and previous is not None:
+            self.previous = previous
+            self._proof = previous.result
+        self.write("started", self._proof)
+
+    def write(self, status: Status, result: object, error: dict[str, Any] | None = None) -> None:
+        """Writes the stage's record, atomically and durably."""
+        record = StageRecord(
+            run=self.run,
+            stage=self.name,
+            order=self.order,
+            status=status,
+            started_at=self.started_at,
+            finished_at=now() if status in ("finished", "failed") else "",
+            seconds=round(time.perf_counter() - self.clock, 3),
+            result=None if result is None else to_json(result),
+            error=error,
+        )
+        try:
+            write_sealed(self.path, to_json(record))
+        except OSError as problem:
+            ended = "ended well, but its record" if status == "finished" else "stops: its record"
+            raise RunFolderError(
+                f"The stage {self.name} {ended} cannot be written to {self.path.parent} "
+                f"({problem.strerror}); make room or make the folder writable, and run it again."
+            ) from problem
+
+    def proven(self, result: object) -> None:
+        """Keeps the proof before the commit, so that a kill between the two loses nothing."""
+        self._proof = result
+        self.write("proven", result)
+
+    def begin_anew(self) -> None:
+        """Forgets what an earlier attempt has proven: the ledger says that it did not commit."""
+        self._proof = None
+        self.write("started", None)
+
+    def proof(self, cls: type[T]) -> T | None:
+        """What this attempt, or an earlier one that did not come to its end, has proven."""
+        if self._proof is None or isinstance(self._proof, cls):
+            return self._proof
+        return from_json(cls, self._proof)
+
+    def failed(self, error: BaseException) -> None:
+        """Records a failure; a folder that cannot be written must not hide the reason."""
+        about = {
+            "type": type(error).__name__,
+            "message": str(error) or type(error).__name__,
+            "exit_code": getattr(error, "exit_code", 1) if isinstance(error, RunbookError) else 1,
+        }
+        result = getattr(error, "record", None)
+        if result is None and isinstance(error, OutcomeUnknown):
+            result = self._proof
+        with contextlib.suppress(RunbookError, OSError):
+            self.write("failed", result, about)
+            self.log(self.name, "failed", error=about["message"])
+
+
+def in_short(error: BaseException) -> str:
+    """The error in half a sentence."""
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
+def explained(stage: str, folder: Path, error: BaseException) -> BaseException:
+    """The error as one sentence where it is the system's or the operator's, otherwise itself."""
+    if isinstance(error, KeyboardInterrupt):
+        return Refused(
+            f"The stage {stage} was interrupted, and has left the database as it was; run it again "
+            "when you are ready."
+        )
+    if isinstance(error, OSError):
+        return RunFolderError(
+            f"The stage {stage} cannot write to {folder} ({in_short(error)}); make room or "
+            "correct its permissions, and run it again; the database was not touched."
+        )
+    return error
+
+
+def now() -> str:
+    """The present instant in UTC, ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""A sample database to try everything on."""

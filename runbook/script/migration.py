@@ -1,0 +1,247 @@
+"""Renders `sql/` for a plan and a shape, as named steps of single statements."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runbook.plan import timestamps
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape, adopter_value
+from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.templates import SqlFile, environment, split_statements, sql_files
+
+LEDGER = "runbook_ledger"
+GUARD = "runbook_guard"
+NEW_TABLES = ("organizations", "organization_memberships")
+RANGE = ":range_of_u"
+"""Stands in a `Chunked` statement for the condition on the rows `u` of one chunk."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step of the migration: its statements in order, each complete."""
+
+    name: str
+    title: str
+    why: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """A backfill that can be done in chunks of the rows of `table`, see `RANGE`."""
+
+    table: str
+    title: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Script:
+    """The migration for one plan, shape and run.
+
+    `checksum` is the SHA-256 of all statements below the ledger's row (which carries it).
+    `chunks` do what the steps of backfilling do, for targets that cannot do them at once.
+    """
+
+    migration: str
+    run: str
+    checksum: str
+    steps: tuple[Step, ...]
+    chunks: tuple[Chunked, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The script as one file that ends all or nothing under `sqlite3 -bail`."""
+        parts = [
+            f"-- {_comment(self.migration)}: user-owned rows become organization-owned.\n"
+            "-- All or nothing: sqlite3 -bail app.db < this_file.sql\n"
+            f"-- Needs SQLite 3.39 or newer. Checksum {self.checksum}.\n\n"
+            "BEGIN IMMEDIATE;"
+        ]
+        for number, step in enumerate(self.steps):
+            why = textwrap.fill(
+                step.why, 96, initial_indent="-- ", subsequent_indent="-- ", break_long_words=False
+            )
+            parts.append(f"-- Step {number}: {step.title}\n{why}")
+            parts.extend(step.statements)
+        return "\n\n".join([*parts, "COMMIT;"]) + "\n"
+
+
+def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
+    """The migration script for `plan`, in a database of this `shape`, entered under `run`.
+
+    Raises:
+        PlanError: the adopter cannot be a key of the users table.
+    """
+    values = template_values(plan, shape)
+    values |= {"run": quote_value(run), "invariants": _guarded(), "guards": list(_guards(values))}
+
+    def steps(checksum: str) -> Iterator[Step]:
+        for file in sql_files("migrate"):
+            text = file.render(**values, checksum=quote_value(checksum))
+            yield Step(file.name[3:], file.title, file.why, split_statements(text))
+
+    body = [s for step in list(steps(""))[1:] for s in step.statements]
+    checksum = hashlib.sha256("\n".join(body).encode()).hexdigest()
+    chunks = tuple(_chunks(plan, values))
+    return Script(plan.migration.name, run, checksum, tuple(steps(checksum)), chunks)
+
+
+def _chunks(plan: Plan, values: dict[str, object]) -> Iterator[Chunked]:
+    """The files of `sql/chunks`, once for the users and once for each table of resources."""
+    owners, resources = sql_files("chunks")
+    text = owners.render(**values, range=RANGE)
+    yield Chunked(plan.users.table, owners.title, split_statements(text))
+    given = values["resources"]
+    assert isinstance(given, list)
+    for resource, subject in zip(plan.resources, given, strict=True):
+        text = resources.render(**values, resource=subject, range=RANGE)
+        yield Chunked(resource.table, resources.title, split_statements(text))
+
+
+def rule(call: str, plan: Plan, shape: Shape, **values: str) -> str:
+    """One macro of `sql/rules.sql` as SQL, as in `rule("slug(key)", plan, shape, key="u.id")`."""
+    source = '{% import "rules.sql" as rules with context %}{{ rules.' + call + " }}"
+    return (
+        environment().from_string(source).render(**template_values(plan, shape), **values).strip()
+    )
+
+
+def template_values(
+    plan: Plan,
+    shape: Shape,
+    *,
+    literal: Callable[[str | int | bytes], str] = quote_value,
+    rows_before: Callable[[str], str] | None = None,
+) -> dict[str, object]:
+    """What every template may use; names are quoted and values are literals already.
+
+    `literal` writes the values that are compared with columns, and `rows_before` the number of
+    rows that a table had; another engine than the migrated database gives its own.
+    """
+    rows_before = rows_before or _rows_before
+    adopter = adopter_value(plan, shape)
+    users = {
+        "table": quote_name(plan.users.table),
+        "key": quote_name(plan.users.key),
+        "email": quote_name(plan.users.email) if plan.users.email else None,
+    }
+    adopter_literal = None if adopter is None else literal(adopter)
+    suspended = shape.triggers if plan.triggers.policy == "suspend" else ()
+    return {
+        "migration": quote_value(plan.migration.name),
+        "key_type": shape.key_type,
+        "key_class": shape.key_class,
+        "encoding": shape.encoding,
+        "scope": plan.organizations.scope,
+        "users": users,
+        "adopter": adopter_literal,
+        "resources": [_resource(r, plan, shape, users, adopter_literal) for r in plan.resources],
+        "tables": [
+            {
+                "plain": t,
+                "name": quote_name(t),
+                "text": quote_value(t),
+                "before": rows_before(t),
+            }
+            for t in (plan.users.table, *(r.table for r in plan.resources))
+        ],
+        "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
+        "text": literal,
+    }
+
+
+def row_key(resource: Resource, shape: Shape) -> tuple[str, ...]:
+    """The columns that tell the resource's rows apart for a reader, unquoted."""
+    return shape.row_keys.get(resource.table, ()) or ("rowid",)
+
+
+def index_name(resource: Resource) -> str:
+    """Name of the index on the resource's `organization_id`, unquoted."""
+    return f"idx_{resource.table}_org"
+
+
+def _resource(
+    resource: Resource,
+    plan: Plan,
+    shape: Shape,
+    users: dict[str, str | None],
+    adopter: str | None,
+) -> dict[str, object]:
+    owner = quote_name(resource.owner)
+
+    def owned(column: str) -> str:
+        return f"EXISTS (SELECT 1 FROM {users['table']} AS u WHERE u.{users['key']} = {column})"
+
+    table = quote_name(resource.table)
+    keys = row_key(resource, shape)
+    return {
+        "plain": resource.table,
+        "table": table,
+        "text": quote_value(resource.table),
+        "owner": owner,
+        "updated_at": quote_name(resource.updated_at) if resource.updated_at else None,
+        "now": timestamps.write_sql(shape.format_of(resource), "applied_at"),
+        "index": quote_name(index_name(resource)),
+        "row": ", ".join(f"r.{quote_name(k)}" for k in keys),
+        "owned": owned(f"{table}.{owner}"),
+        "belongs_to": f"r.{owner}"
+        if adopter is None
+        else f"CASE WHEN {owned(f'r.{owner}')} THEN r.{owner} ELSE {adopter} END",
+    }
+
+
+def _rows_before(table: str) -> str:
+    return (
+        f"(SELECT rows FROM {GUARD} WHERE name = 'rows before' AND subject = {quote_value(table)})"
+    )
+
+
+def guard_query(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Each table that an invariant is asked of (empty: the database) with the query for it."""
+    values = template_values(plan, shape)
+    for name, _, query in _queries(_guard_of(file), values):
+        yield name, query
+
+
+def questions(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Each table that an invariant is asked of (empty: the database) with its own full query."""
+    for name, _, query in _queries(file, template_values(plan, shape)):
+        yield name, query
+
+
+def _guarded() -> list[SqlFile]:
+    return [f for f in sql_files("invariants") if f.when == "before commit"]
+
+
+def _guards(values: dict[str, object]) -> Iterator[dict[str, object]]:
+    """One guard for each invariant and each table that it is asked of."""
+    for file in _guarded():
+        for _, subject, query in _queries(_guard_of(file), values):
+            yield {"name": file.name, "subject": subject, "query": query}
+
+
+def _guard_of(file: SqlFile) -> SqlFile:
+    """The quicker form of an invariant that `sql/guards` has for use inside the migration."""
+    return next((g for g in sql_files("guards") if g.name == file.name), file)
+
+
+def _queries(file: SqlFile, values: dict[str, object]) -> Iterator[tuple[str, str, str]]:
+    """Name and literal of each subject of an invariant, and its query."""
+    if not file.for_each:
+        yield "", "''", file.render(**values).strip()
+        return
+    subjects = values[f"{file.for_each}s"]
+    assert isinstance(subjects, list)
+    for subject in subjects:
+        query = file.render(**values, **{file.for_each: subject}).strip()
+        yield str(subject["plain"]), str(subject["text"]), query
+
+
+def _comment(text: str) -> str:
+    """A name that cannot end the comment that it stands in."""
+    return " ".join(text.split())

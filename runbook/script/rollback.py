@@ -1,0 +1,83 @@
+"""Renders `sql/rollback/`: the way back for one migrated database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape, Trigger
+from runbook.script.footprint import outside_columns
+from runbook.script.migration import Script, Step, template_values
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import Table
+from runbook.templates import split_statements, sql_files
+
+
+def render_rollback(
+    plan: Plan,
+    shape: Shape,
+    tables: Iterable[Table],
+    *,
+    run: str = "by hand",
+    suspended: Iterable[Trigger] = (),
+    drop_ledger: bool = True,
+    moved: Collection[str] = (),
+    broken: str = "",
+) -> Script:
+    """The script that takes the migration back, with the backup attached as `before`.
+
+    Args:
+        plan: what was migrated.
+        shape: the database's shape as it was before.
+        tables: the resource tables as the backup holds them.
+        run: the run that migrated.
+        suspended: triggers that restoring would fire.
+        drop_ledger: whether the ledger's table came with the migration and holds nothing else.
+        moved: resource tables in which some rows have another rowid than in the backup.
+        broken: what SQLite says of a view or trigger that is broken, if one is.
+    """
+    by_name = {t.name.casefold(): t for t in tables}
+    values = template_values(plan, shape)
+    given = values["resources"]
+    assert isinstance(given, list)
+    values |= {
+        "resources": [
+            {**known, **_pairing(resource, plan, by_name[resource.table.casefold()], moved)}
+            for known, resource in zip(given, plan.resources, strict=True)
+        ],
+        "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
+        "drop_ledger": drop_ledger,
+        "broken": " ".join(broken.split()).replace(";", ","),
+    }
+    steps = tuple(
+        Step(f.name[3:], f.title, f.why, split_statements(f.render(**values)))
+        for f in sql_files("rollback")
+    )
+    body = "\n".join(s for step in steps for s in step.statements)
+    return Script(plan.migration.name, run, hashlib.sha256(body.encode()).hexdigest(), steps)
+
+
+def _pairing(
+    resource: Resource, plan: Plan, table: Table, moved: Collection[str]
+) -> dict[str, Any]:
+    """How row `r` finds itself in the backup as `b`, and what must be equal in both.
+
+    The rowid is the fast way. Where rowids have moved, the declared key finds the other rows.
+    """
+    by_key = " AND ".join(f"b.{quote_name(k)} = r.{quote_name(k)}" for k in table.key)
+    pairs = [by_key]
+    if table.rowid is not None:
+        pairs = [f"b.{quote_name(table.rowid)} = r.{quote_name(table.rowid)}"]
+        if resource.table in moved:
+            pairs.append(by_key)
+    outside = outside_columns(plan, table.name, table.column_names)
+    return {
+        "pairs": pairs,
+        "others": [
+            {"name": quote_name(c.name), "text_only": c.affinity == "TEXT"}
+            for c in table.columns
+            if c.name in outside and c.generated == "no"
+        ],
+    }

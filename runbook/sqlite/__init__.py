@@ -1,0 +1,1 @@
+"""SQLite files, nothing of migrating: connections, quoting, tables, cells, strict comparison."""

@@ -1,0 +1,54 @@
+"""Who agrees that the database is changed, and to which warnings.
+
+The database's name has to be typed: a question that one can answer with Enter is no question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runbook.errors import NotConfirmed
+from runbook.run.findings import Hazard
+from runbook.run.folder import now
+from runbook.run.records import Confirmation
+
+Ask = Callable[[str], str]
+
+
+def confirm(
+    name: str,
+    warnings: Iterable[Hazard],
+    *,
+    operator: str,
+    typed: str = "",
+    how: str = "parameter",
+    ask: Ask | None = None,
+) -> Confirmation:
+    """The confirmation that the database `name` may be changed.
+
+    Args:
+        name: what has to be typed.
+        warnings: hazards of level `warn`, which are accepted together with the change.
+        operator: who is asked.
+        typed: what was typed already, as an option or parameter.
+        how: where it was typed.
+        ask: asks a person who is there; None where nobody is.
+
+    Raises:
+        NotConfirmed: the name was not typed.
+    """
+    found = [h for h in warnings if h.level == "warn"]
+    if not typed and ask is not None:
+        listed = "".join(f"\n  warning: {h.title} ({h.subject}: {h.count:,})" for h in found)
+        question = f"{listed}\nThis changes the database {name}. Type its name to go on: "
+        try:
+            typed = ask(question).strip()
+        except EOFError:  # the terminal was closed, or Ctrl-D
+            typed = ""
+    if typed != name:
+        reason = f'"{typed}" was typed' if typed else "nobody was there to be asked"
+        raise NotConfirmed(
+            f"The database {name} was not changed, because {reason}; type its name when "
+            "asked, or pass it beforehand (the parameter confirm, or --yes)."
+        )
+    return Confirmation(operator or "unknown", now(), how, tuple(h.code for h in found))

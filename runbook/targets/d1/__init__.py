@@ -1,0 +1,1 @@
+"""A Cloudflare D1 database as a target, reached through wrangler."""

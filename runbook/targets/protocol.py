@@ -1,0 +1,118 @@
+"""What every database that can be migrated can do.
+
+A target knows how to reach its database, and nothing of stages or hazards.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runbook.plan.plan import Plan
+from runbook.progress import Progress, no_progress
+from runbook.run.findings import StepTaken
+from runbook.run.identity import D1Conditions, Identity, LedgerRow
+from runbook.script.migration import Script, Step
+
+
+@dataclass(frozen=True)
+class Applied:
+    """How a script ran: its steps, and seconds of waiting, proving and holding the write lock."""
+
+    steps: tuple[StepTaken, ...]
+    waited_seconds: float
+    gate_seconds: float
+    locked_seconds: float
+
+
+Prove = Callable[[sqlite3.Connection, tuple[StepTaken, ...]], None]
+"""Compares `main` with the attached backup `before`; raises to have everything rolled back."""
+
+Prepare = Callable[[sqlite3.Connection], Script]
+"""Looks inside the transaction, before the first step, and makes the script of what it finds."""
+
+Explain = Callable[[sqlite3.Connection, Step, sqlite3.Error], Exception | None]
+"""Names the reason of a failed statement while the transaction is still open; None: not known."""
+
+
+class Target(Protocol):
+    """A database that can be migrated."""
+
+    proof_before_commit: bool
+    """Whether a transaction stays open while the database is compared with its backup."""
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file that others may have open, too; None where it is reached otherwise."""
+        ...
+
+    def identity(self) -> Identity:
+        """Which database this is.
+
+        Raises:
+            TargetError: it cannot be reached or is no database.
+        """
+        ...
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A read-only connection to the database as it is now, or to an exact replica of it."""
+        ...
+
+    def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> D1Conditions | None:
+        """What the service around the database says of the migration; None for a file.
+
+        Args:
+            plan: what is to be migrated.
+            trial: an exact replica, for whose shape the script is tried in the service's own
+                engine; None where something blocks already.
+        """
+        ...
+
+    def backup(self, to: Path, progress: Progress = no_progress) -> None:
+        """Writes an exact and durable copy of the database as a SQLite file."""
+        ...
+
+    def restore_by_hand(self, backup: Path) -> str:
+        """How a person puts the whole backup back, as half a sentence."""
+        ...
+
+    def committed(self) -> AbstractContextManager[Path]:
+        """A SQLite file that holds, while this is open, exactly what the database holds now."""
+        ...
+
+    def ledger(self, migration: str) -> LedgerRow | None:
+        """The ledger's row of a migration; None where it has not happened."""
+        ...
+
+    def unfinished(self, migration: str) -> LedgerRow | None:
+        """The row of a migration that was begun in parts and has not come to its end, if any."""
+        ...
+
+    def apply(
+        self,
+        script: Script | Prepare,
+        backup: Path,
+        prove: Prove,
+        explain: Explain,
+        progress: Progress = no_progress,
+        wait: float = 30.0,
+    ) -> Applied:
+        """Runs the script and commits it if `prove` finds nothing; otherwise rolls it back.
+
+        Args:
+            script: the steps to run, in one transaction, or what makes them inside it.
+            backup: the copy with which `prove` compares.
+            prove: called after the last step and before the commit (see `proof_before_commit`).
+            explain: called when a statement fails.
+            progress: told of each step.
+            wait: seconds to wait for the write lock.
+
+        Raises:
+            Refused: the lock was not to be had, or the disk is full; nothing has changed.
+            OutcomeUnknown: whether it committed cannot be known from here.
+        """
+        ...

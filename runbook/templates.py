@@ -1,0 +1,102 @@
+"""The files of `sql/`: found, read, and rendered with Jinja.
+
+A template sees only SQL: names that are already quoted and literals that are already escaped, so
+that nothing it can write is ever a raw value.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from runbook.resources import resource_folder
+
+FOLDER = resource_folder("sql")
+
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns|given): (.*)\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """One file of `sql/`: its name without suffix, its head, and the template below the head."""
+
+    name: str
+    title: str
+    why: str
+    for_each: str
+    when: str
+    columns: tuple[str, ...]
+    given: tuple[str, ...]
+    body: str
+
+    def render(self, **values: object) -> str:
+        """The SQL for these values; a name that is missing is an error, never an empty text."""
+        return _template(self.body).render(**values).strip() + "\n"
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The Jinja environment over `sql/`. Nothing is escaped: names and literals come quoted."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=False,
+        lstrip_blocks=False,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+@functools.cache
+def _template(body: str) -> jinja2.Template:
+    """A template, compiled once: a run renders most of them several times."""
+    return environment().from_string(body)
+
+
+@functools.cache
+def sql_files(folder: str) -> tuple[SqlFile, ...]:
+    """The files in `sql/<folder>`, by name."""
+    return tuple(_read(path) for path in sorted((FOLDER / folder).glob("*.sql")))
+
+
+def sql_file(name: str) -> SqlFile:
+    """One file, for example `queries/before_by_owner`."""
+    return _read(FOLDER / f"{name}.sql")
+
+
+def _read(path: Path) -> SqlFile:
+    text = path.read_text(encoding="utf-8")
+    head = dict(_HEAD.findall(text))
+    return SqlFile(
+        name=path.stem,
+        title=head.get("title", ""),
+        why=head.get("why", ""),
+        for_each=head.get("for each", ""),
+        when=head.get("when", ""),
+        columns=tuple(filter(None, head.get("columns", "").split(", "))),
+        given=tuple(filter(None, head.get("given", "").split(", "))),
+        body=_HEAD.sub("", text),
+    )
+
+
+def split_statements(text: str) -> tuple[str, ...]:
+    """The statements of an SQL text, each with the comments above it and its semicolon.
+
+    Knows strings, comments and trigger bodies, because SQLite itself is asked where a
+    statement is complete.
+    """
+    statements: list[str] = []
+    pending = ""
+    for piece in re.split(r"(?<=;)", text):
+        pending += piece
+        if sqlite3.complete_statement(pending):
+            statements.append(pending.strip())
+            pending = ""
+    if pending.strip() and re.sub(r"--[^\n]*", "", pending).strip():
+        raise ValueError(f"unfinished SQL statement: {pending.strip()[:60]}")
+    return tuple(statements)

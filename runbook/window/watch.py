@@ -1,0 +1,164 @@
+"""One look at the migrated database and its application.
+
+Reading must never keep a writer waiting for long. In WAL mode readers keep nobody waiting, so a
+query may take its time. With a rollback journal a reader does: there each query has a small
+budget of its own, lets go of its lock in between, and is given up when the budget is spent; it
+then counts as not answered, never as holding.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runbook.audit.samples import sample_rows
+from runbook.errors import TargetError
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.run.folder import now
+from runbook.run.window_records import LogPosition, Look
+from runbook.script.migration import guard_query
+from runbook.targets.protocol import Target
+from runbook.targets.sqlite import read_ledger
+from runbook.templates import SqlFile, sql_files
+from runbook.window.logs import NewLines, read_new_lines
+from runbook.window.web import ask
+
+LASTING = (
+    "organizations_without_owner_membership",
+    "owner_memberships_without_owner_role",
+    "references_to_nothing",
+    "resources_of_missing_organization",
+    "users_with_several_personal_organizations",
+    "users_without_organization",
+)
+"""The invariants that hold for as long as the application lives. The others are about the
+migration alone: once there are new teams and rows, they need not hold any more. Resources without
+an organization are counted for each table by themselves."""
+
+WITHOUT = "resources_without_organization"
+
+_BETWEEN_QUERIES = 0.02
+_PATIENCE = 5.0
+_OPERATIONS = 2_000  # of SQLite's machine between two looks at the clock: about 0.1 ms
+
+
+class RolledBack(Exception):
+    """The ledger no longer holds the migration."""
+
+
+@dataclass
+class Watcher:
+    """Looks at one database again and again; remembers nothing between looks but the logs."""
+
+    target: Target
+    plan: Plan
+    shape: Shape
+    run: str
+    logs: tuple[LogPosition, ...] = ()
+    every: float = 0.0
+    _budget: float = field(default=0.0, init=False)
+
+    def look(self) -> Look:
+        """One look.
+
+        Raises:
+            RolledBack: the migration is not there any more.
+        """
+        began = time.monotonic()
+        at = now()
+        seen = _Seen()
+        try:
+            with self.target.reading() as connection:
+                self._ask(connection, seen)
+        except (TargetError, sqlite3.Error) as error:
+            seen.unanswered["database"] = str(error)
+        lines = self._log_lines()
+        page = self.plan.window.health
+        health = None if page is None else ask(page, limit=min(page.timeout, 10.0))
+        return Look(
+            at=at,
+            seconds=round(time.monotonic() - began, 3),
+            violations=seen.violations,
+            unanswered=seen.unanswered,
+            without_organization=seen.without,
+            samples=tuple(seen.samples[:10]),
+            log_lines=lines.matching,
+            log_samples=lines.samples,
+            health=health,
+            longest_read=round(seen.longest, 4),
+            every=self.every,
+            logs=lines.positions,
+        )
+
+    def _log_lines(self) -> NewLines:
+        monitor = self.plan.monitor
+        found = read_new_lines(monitor.logs, monitor.pattern, self.logs)
+        self.logs = found.positions
+        return found
+
+    def _ask(self, connection: sqlite3.Connection, seen: _Seen) -> None:
+        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+        monitor = self.plan.monitor
+        self._budget = (
+            monitor.query_seconds
+            if mode == "wal"
+            else min(monitor.query_seconds, monitor.blocking_seconds)
+        )
+        # A writer in the middle of its commit is waited for, so that a look is rarely in vain.
+        connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
+        row = read_ledger(connection, self.plan.migration.name)
+        if row is None or row.run != self.run:
+            raise RolledBack
+        for file in _files():
+            for table, query in guard_query(file, self.plan, self.shape):
+                rows = self._count(connection, file, table, query, seen)
+                if file.name == WITHOUT:
+                    if rows is not None:
+                        seen.without[table] = rows
+                elif rows is not None:
+                    seen.violations[file.name] = seen.violations.get(file.name, 0) + rows
+                time.sleep(_BETWEEN_QUERIES)
+
+    def _count(
+        self, connection: sqlite3.Connection, file: SqlFile, table: str, query: str, seen: _Seen
+    ) -> int | None:
+        """Violating rows; None where there was no answer in time."""
+        what = f"{file.name} in {table}" if table else file.name
+        began = time.monotonic()
+        until = began + self._budget
+        connection.set_progress_handler(lambda: time.monotonic() > until, _OPERATIONS)
+        try:
+            (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
+            if rows and len(seen.samples) < 10:
+                shown = sample_rows(connection, query)
+                seen.samples += [f"{file.name}: {table} {s.key}".strip() for s in shown]
+        except sqlite3.OperationalError as error:
+            if "interrupted" in str(error):
+                seen.unanswered[what] = f"not within {self._budget:g} s"
+            else:
+                seen.unanswered[what] = str(error)
+            return None
+        finally:
+            connection.set_progress_handler(None, 0)
+            seen.longest = max(seen.longest, time.monotonic() - began)
+        return int(rows)
+
+
+@dataclass
+class _Seen:
+    violations: dict[str, int] = field(default_factory=dict)
+    without: dict[str, int] = field(default_factory=dict)
+    unanswered: dict[str, str] = field(default_factory=dict)
+    samples: list[str] = field(default_factory=list)
+    longest: float = 0.0
+
+
+def _files() -> Iterator[SqlFile]:
+    """First the rows without an organization: old code leaves them, and an index finds them."""
+    files = {file.name: file for file in sql_files("invariants")}
+    yield files[WITHOUT]
+    for name in LASTING:
+        yield files[name]

@@ -1,0 +1,59 @@
+"""Executes the notebooks on a fresh sample and keeps their outputs: `make notebooks`.
+
+Like nbval, it runs them in a copy of the folders that their parameters point to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from runbook.sample.make import make_sample
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def stage_folder(folder: Path) -> Path:
+    """`folder` laid out like the project: the notebooks, and the sample beside them."""
+    copied = folder / "notebooks"
+    shutil.copytree(NOTEBOOKS, copied, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    make_sample(folder / "sample" / "sample.db")
+    return copied
+
+
+def environment() -> dict[str, str]:
+    """The environment in which kernels find this very package."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), inherited]))}
+
+
+def main() -> None:
+    """Runs every notebook in order and copies it back with its outputs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copied = stage_folder(Path(scratch))
+        for notebook in sorted(copied.glob("*.ipynb")):
+            command = ["-m", "jupyter", "execute", "--inplace", notebook.name]
+            subprocess.run([sys.executable, *command], cwd=copied, env=environment(), check=True)
+            tidy(notebook)
+            shutil.copy(notebook, NOTEBOOKS / notebook.name)
+            print(notebook.name)
+
+
+def tidy(path: Path) -> None:
+    """Takes out what changes with every execution and says nothing."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""What the tests of the maintenance window share: the application, its plan, direct stages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runbook.headless.run_stages import run_stages
+from runbook.run.folder import Run, file_stem, now
+from runbook.run.notebooks import keep_notebook
+from runbook.run.records import Confirmation, RehearseRecord
+from runbook.sample.make import make_sample
+from runbook.stages.open_run import open_run
+from runbook.window.state import window_state
+from tests.conftest import connected, dump
+
+APPLICATION = Path(__file__).with_name("application.py")
+
+
+@dataclass
+class Site:
+    """The application, running, and the files that command it."""
+
+    folder: Path
+    database: Path
+    url: str
+
+    @property
+    def maintenance(self) -> Path:
+        return self.folder / "maintenance"
+
+    @property
+    def code(self) -> Path:
+        return self.folder / "code"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def get(self, path: str = "/") -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def post(self, **form: str) -> int:
+        data = urllib.parse.urlencode(form).encode()
+        try:
+            with urllib.request.urlopen(self.url + "/projects", data, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    def settings(self) -> dict[str, object]:
+        """The plan's settings for this application, to be changed by a test."""
+        return {
+            "window": {"quiet_seconds": 0.3},
+            "window.maintenance_on": {"command": ["touch", str(self.maintenance)]},
+            "window.maintenance_off": {"command": ["rm", "-f", str(self.maintenance)]},
+            "window.deploy": {"shell": f"echo new > '{self.code}'"},
+            "window.undeploy": {"shell": f"echo old > '{self.code}'"},
+            "window.smoke": {"command": ["grep", "-q", "new", str(self.code)]},
+            "window.maintenance": {
+                "url": self.url + "/",
+                "status": 503,
+                "text": "maintenance",
+                "timeout": 1.0,
+                "every": 0.1,
+            },
+            "window.health": {
+                "url": self.url + "/health",
+                "text": "well",
+                "timeout": 1.5,
+                "every": 0.1,
+            },
+            "monitor": {"logs": [str(self.log)]},
+        }
+
+
+@contextlib.contextmanager
+def running_site(folder: Path) -> Iterator[Site]:
+    """The application over a sample database, in a process of its own."""
+    folder.mkdir(parents=True)
+    database = folder / "app.db"
+    make_sample(database, users=20, projects=60)
+    (folder / "code").write_text("old")
+    (folder / "log").touch()
+    process = subprocess.Popen([sys.executable, str(APPLICATION), str(folder), str(database)])
+    try:
+        while not (folder / "port").exists():
+            assert process.poll() is None, "the application did not start"
+            time.sleep(0.02)
+        yield Site(folder, database, f"http://127.0.0.1:{(folder / 'port').read_text()}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def write_plan(path: Path, settings: Mapping[str, object]) -> Path:
+    """A plan in TOML of sections with settings; JSON's texts, numbers and lists are TOML's."""
+    lines = []
+    for section, values in settings.items():
+        if values is None:
+            continue
+        assert isinstance(values, dict)
+        lines.append(f"[{section}]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@dataclass
+class Direct:
+    """Calls the stages directly; `before` and `after` are called around a stage of that name."""
+
+    before: dict[str, Callable[[Run], object]] = field(default_factory=dict)
+    after: dict[str, Callable[[Run], object]] = field(default_factory=dict)
+    rehearse: bool = False
+
+    def prepare(self) -> None:
+        """Nothing has to be started."""
+
+    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        from runbook.stages import migrate, preflight, report, rollback, snapshot, verify
+        from runbook.stages import rehearse as rehearsal
+
+        self.before.get(stage, lambda run: None)(run)
+        agreed = Confirmation("tester", now(), str(parameters.get("how", "test")))
+        if stage == "preflight":
+            preflight.preflight(run)
+        elif stage == "rehearse" and self.rehearse:
+            rehearsal.rehearse(run)
+        elif stage == "rehearse":
+            nothing = RehearseRecord((), (), (), True, 0.0, 0.0, 0, 0)
+            run.perform("rehearse", RehearseRecord, lambda stage: nothing)
+        elif stage == "snapshot":
+            snapshot.snapshot(run)
+        elif stage == "migrate":
+            assert run.finished("migrate") or parameters["confirm"] == run.info.identity.name
+            migrate.migrate(run, agreed)
+        elif stage == "verify":
+            verify.verify(run)
+        elif stage == "report":
+            report.report(run)
+        elif stage == "rollback":
+            rollback.rollback(run, agreed)
+        else:
+            raise AssertionError(stage)
+        keep_notebook(run.folder, f"{file_stem(stage)}.ipynb", b"{}")
+        self.after.get(stage, lambda run: None)(run)
+
+
+@dataclass
+class Window:
+    """A run of the application's window, and what it said."""
+
+    run: Run
+    said: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, site: Site, settings: Mapping[str, object], name: str = "run") -> Window:
+        plan = write_plan(site.folder / f"{name}.toml", settings)
+        folder = site.folder / name
+        return cls(
+            open_run(str(site.database), plan=str(plan), run_dir=str(folder), operator="tester")
+        )
+
+    def go(self, executor: Direct | None = None, on_failure: str = "stop", **more: object) -> None:
+        run_stages(
+            self.run,
+            yes=True,
+            say=self.said.append,
+            executor=executor or Direct(),
+            on_failure=on_failure,  # type: ignore[arg-type]
+            **more,  # type: ignore[arg-type]
+        )
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.said)
+
+
+def content(database: Path) -> str:
+    """Everything in the database as text, the schema included, and its journal mode."""
+    with connected(database) as connection:
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return f"{mode} {version}\n{dump(database)}"
+
+
+def states(run: Run) -> tuple[str, str, str]:
+    """State of database, code and maintenance mode."""
+    found = window_state(run)
+    return found.database, found.code, found.maintenance

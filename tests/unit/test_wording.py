@@ -1,0 +1,61 @@
+"""Numbers, times and texts as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from runbook.wording import clip, counted, duration, listed, size, visible, when
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0.000 s"),
+        (0.0004, "< 0.001 s"),
+        (0.0005, "0.001 s"),
+        (0.412, "0.41 s"),
+        (9.96, "10.0 s"),
+        (125, "2 min 05 s"),
+        (3599.7, "1 h"),
+        (86_400, "24 h"),
+        (5_430, "1 h 30 min"),
+    ],
+)
+def test_durations(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (1, "1 byte"),
+        (512, "512 bytes"),
+        (4_200, "4.20 kB"),
+        (999_600, "1.00 MB"),
+        (10**15, "1000.0 TB"),
+    ],
+)
+def test_sizes(count: int, told: str) -> None:
+    assert size(count) == told
+
+
+def test_words() -> None:
+    assert counted(1, "row") == "1 row"
+    assert counted(2_000, "row") == "2,000 rows"
+    assert listed([]) == ""
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
+    assert clip("abcdef", 3) == "abc… (6 characters)"
+    assert clip("abc", 3) == "abc"
+
+
+def test_instants() -> None:
+    assert when("2026-11-22T18:17:00+01:00") == "22 November 2026, 17:17:00 UTC"
+    assert when("2026-11-22 17:17:00.123") == "22 November 2026, 17:17:00 UTC"
+    assert when("yesterday") == "yesterday"
+
+
+def test_what_cannot_be_seen_is_spelled_out() -> None:
+    assert visible("a\x00\x1b[31m\u202eb\ud800\r") == r"a\x00\x1b[31m\u202eb\ud800\x0d"
+    assert visible("Zoë 東京 \U0001f600\n\t") == "Zoë 東京 \U0001f600\n\t"
