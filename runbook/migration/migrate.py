@@ -18,10 +18,10 @@ from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, look
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import Finding, InvariantSeen, StepTaken
+from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord
-from runbook.script.footprint import FootprintLine, declare, with_seen
+from runbook.script.footprint import FootprintLine, declare, with_counts
 from runbook.script.migration import LEDGER, Script, Step, guard_query, render
 from runbook.sqlite.connect import immutable_uri
 from runbook.targets.protocol import Target
@@ -91,7 +91,7 @@ def migrate(
         locked_seconds=0,
     )
 
-    def check(connection: sqlite3.Connection, steps: tuple[StepTaken, ...]) -> None:
+    def check(connection: sqlite3.Connection, steps: tuple[StepResult, ...]) -> None:
         nonlocal state
         proof = prove(
             connection,
@@ -107,7 +107,7 @@ def migrate(
             state,
             ledger=row,
             steps=steps,
-            footprint=with_seen(footprint, "gate", _complete(proof, footprint)),
+            footprint=with_counts(footprint, "gate", _complete(proof, footprint)),
             findings=findings,
             invariants=_held(),
             proven_after_commit=proof.deferred,
@@ -195,10 +195,10 @@ def _instant(row: LedgerRow) -> datetime:
     return datetime.strptime(row.applied_at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
 
 
-def _held() -> tuple[InvariantSeen, ...]:
+def _held() -> tuple[InvariantResult, ...]:
     """The guarded invariants, all of which held: a violated one would have stopped the script."""
     return tuple(
-        InvariantSeen(f.name, f.title, f.why, {"gate": 0})
+        InvariantResult(f.name, f.title, f.why, {"gate": 0})
         for f in sql_files("invariants")
         if f.when == "before commit"
     )

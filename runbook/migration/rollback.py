@@ -19,7 +19,7 @@ from runbook.migration.export import export_organizations
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, fired_triggers, look
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import Finding, StepTaken
+from runbook.run.findings import Finding, StepResult
 from runbook.run.records import Assessment, RollbackRecord, TableSince
 from runbook.script.migration import LEDGER, NEW_TABLES, Script, Step, template_values
 from runbook.script.rollback import render_rollback
@@ -125,7 +125,7 @@ def roll_back(
         connection.set_authorizer(guard)
         return script
 
-    def check(connection: sqlite3.Connection, steps: tuple[StepTaken, ...]) -> None:
+    def check(connection: sqlite3.Connection, steps: tuple[StepResult, ...]) -> None:
         nonlocal state
         connection.set_authorizer(None)
         assert before is not None

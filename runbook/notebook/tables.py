@@ -16,7 +16,7 @@ from runbook.notebook.table import Table, shown, table
 from runbook.report.checklist import ChecklistLine
 from runbook.report.masking import mask_emails, mask_finding
 from runbook.report.view_model import read_view
-from runbook.run.findings import Finding, Hazard, InvariantSeen, StepTaken, TableDigest
+from runbook.run.findings import Finding, Hazard, InvariantResult, StepResult, TableDigest
 from runbook.run.folder import Run
 from runbook.run.records import (
     Assessment,
@@ -80,7 +80,7 @@ def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
 def footprint(lines: Iterable[FootprintLine]) -> Table:
     """What may change: rows predicted, and rows that each witness saw."""
     rows = list(lines)
-    witnesses = [w for w in WITNESSES if any(w in line.seen for line in rows)]
+    witnesses = [w for w in WITNESSES if any(w in line.counts for line in rows)]
     # Beside several witnesses there is no room to say why; 01_preflight has said it.
     explained = len(witnesses) < 2
     return table(
@@ -91,7 +91,7 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
                 line.change,
                 line.column,
                 line.predicted,
-                *(line.seen.get(w) for w in witnesses),
+                *(line.counts.get(w) for w in witnesses),
                 line.allowed,
                 *[line.rule][:explained],
             )
@@ -113,7 +113,7 @@ def advice(found: Mapping[str, int | float | str]) -> Table:
     )
 
 
-def steps(taken: Iterable[StepTaken]) -> Table:
+def steps(taken: Iterable[StepResult]) -> Table:
     """The steps in order, with rows written and seconds."""
     return table(
         ("step", "rows written", "seconds"),
@@ -206,7 +206,7 @@ def rollback(record: RollbackRecord) -> Table:
     )
 
 
-def invariants(found: Iterable[InvariantSeen]) -> Table:
+def invariants(found: Iterable[InvariantResult]) -> Table:
     """Violating rows by witness; all zero is what is wanted."""
     rows = list(found)
     witnesses = [w for w in WITNESSES if any(w in i.violations for i in rows)]

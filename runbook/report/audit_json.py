@@ -7,7 +7,7 @@ from typing import Any
 
 from runbook.report.bounded import bounded
 from runbook.report.view_model import ReportView
-from runbook.run.findings import InvariantSeen
+from runbook.run.findings import InvariantResult
 from runbook.run.json_form import to_json
 from runbook.script.footprint import FootprintLine
 
@@ -66,7 +66,7 @@ def audit(view: ReportView) -> dict[str, Any]:
     }
 
 
-def _invariant(invariant: InvariantSeen) -> dict[str, Any]:
+def _invariant(invariant: InvariantResult) -> dict[str, Any]:
     """Violations by the witnesses after the commit; what the gate saw stands beside them."""
     after = {who: rows for who, rows in invariant.violations.items() if who != "gate"}
     return {
@@ -84,7 +84,7 @@ def _line(line: FootprintLine) -> dict[str, Any]:
 
     The most, because a difference that only one of them saw must not disappear from a sum.
     """
-    after = {who: rows for who, rows in line.seen.items() if who != "gate"} or line.seen
+    after = {who: rows for who, rows in line.counts.items() if who != "gate"} or line.counts
     return {
         "table": line.table,
         "change": line.change,
@@ -93,5 +93,5 @@ def _line(line: FootprintLine) -> dict[str, Any]:
         "allowed": line.allowed,
         "rule": line.rule,
         "predicted": line.predicted,
-        "seen": dict(line.seen),
+        "seen": dict(line.counts),
     }

@@ -17,7 +17,7 @@ from runbook.errors import RunFolderError
 from runbook.files import read_sealed
 from runbook.plan.plan import Plan
 from runbook.report.masking import mask_emails, mask_finding, without_commands
-from runbook.run.findings import Finding, InvariantSeen, StepTaken
+from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
 from runbook.run.notebooks import altered_notebooks
@@ -108,7 +108,7 @@ class Facts:
     values_shown: bool = False
 
     @property
-    def steps(self) -> tuple[StepTaken, ...]:
+    def steps(self) -> tuple[StepResult, ...]:
         """The steps of the migration."""
         return self.migrate.steps if self.migrate else ()
 
@@ -120,14 +120,14 @@ class Facts:
         for record in records:
             for line in record.footprint if record else ():
                 key = (line.table, line.change, line.column, line.rule)
-                earlier = lines[key].seen if key in lines else {}
-                lines[key] = dataclasses.replace(line, seen={**earlier, **line.seen})
+                earlier = lines[key].counts if key in lines else {}
+                lines[key] = dataclasses.replace(line, counts={**earlier, **line.counts})
         return tuple(lines.values())
 
     @property
-    def invariants(self) -> tuple[InvariantSeen, ...]:
+    def invariants(self) -> tuple[InvariantResult, ...]:
         """The invariants, each with the violations that every witness counted, gate included."""
-        seen: dict[str, InvariantSeen] = {}
+        seen: dict[str, InvariantResult] = {}
         for record in (self.migrate, self.verify):
             for invariant in record.invariants if record else ():
                 earlier = seen[invariant.name].violations if invariant.name in seen else {}

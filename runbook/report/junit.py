@@ -102,11 +102,11 @@ def _verdict(view: ReportView) -> Iterable[_Case]:
 
 def _line(line: FootprintLine) -> _Case:
     name = f"{line.table}: {line.change}" + (f" {line.column}" if line.column else "")
-    details = f"{line.rule}; predicted {line.predicted}, seen {_counts(line.seen)}"
+    details = f"{line.rule}; predicted {line.predicted}, seen {_counts(line.counts)}"
     if not line.allowed:
-        return _Case(name, f"not allowed: {_counts(line.seen)}", details)
-    if len(set(line.seen.values())) > 1:
-        return _Case(name, f"the witnesses disagree: {_counts(line.seen)}", details)
+        return _Case(name, f"not allowed: {_counts(line.counts)}", details)
+    if len(set(line.counts.values())) > 1:
+        return _Case(name, f"the witnesses disagree: {_counts(line.counts)}", details)
     return _Case(name, details=details)
 
 

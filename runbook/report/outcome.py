@@ -131,7 +131,7 @@ def witnesses_proof(facts: Facts) -> Proof:
     if facts.verify is None:
         return Proof(name, None, "Not asked: the run did not come that far.")
     counts = [
-        *((_line_name(line.table, line.column), line.seen) for line in facts.footprint),
+        *((_line_name(line.table, line.column), line.counts) for line in facts.footprint),
         *((i.title, i.violations) for i in facts.invariants),
     ]
     several = [(what, seen) for what, seen in counts if len(seen) > 1]

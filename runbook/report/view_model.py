@@ -11,7 +11,7 @@ from pathlib import Path
 from runbook.report.checklist import ChecklistLine, checklist
 from runbook.report.contents import Facts, StageSeen, Status, read_facts
 from runbook.report.outcome import Outcome, Proof, command, judge, proofs
-from runbook.run.findings import Hazard, StepTaken, TableDigest
+from runbook.run.findings import Hazard, StepResult, TableDigest
 from runbook.script.footprint import FootprintLine
 from runbook.wording import duration, moment, when
 
@@ -37,8 +37,8 @@ class StepCompared:
 
     name: str
     title: str
-    rehearsed: StepTaken | None
-    real: StepTaken | None
+    rehearsed: StepResult | None
+    real: StepResult | None
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class ReportView:
     @property
     def seen_by(self) -> frozenset[str]:
         """Who counted rows for the footprint."""
-        return frozenset(who for line in self.footprint for who in line.seen)
+        return frozenset(who for line in self.footprint for who in line.counts)
 
     @property
     def asked(self) -> frozenset[str]:

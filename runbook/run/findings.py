@@ -42,7 +42,7 @@ class Hazard:
 
 
 @dataclass(frozen=True)
-class StepTaken:
+class StepResult:
     """One step of the migration as it ran; `rows` written by its INSERTs and UPDATEs."""
 
     name: str
@@ -65,7 +65,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class InvariantSeen:
+class InvariantResult:
     """One invariant and the number of violating rows that each witness found."""
 
     name: str

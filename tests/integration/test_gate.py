@@ -210,7 +210,7 @@ def test_what_the_plan_lets_a_trigger_write_is_none(sample: Path, tmp_path: Path
     record = verify.verify(run)
     assert record.verdict == "pass", record.findings
     (line,) = [f for f in record.footprint if f.table == "log"]
-    assert set(line.seen.values()) == {1000}
+    assert set(line.counts.values()) == {1000}
 
 
 def test_a_suspended_trigger_does_not_fire_and_is_there_again(sample: Path, tmp_path: Path) -> None:

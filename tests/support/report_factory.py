@@ -12,7 +12,7 @@ from typing import Any
 from runbook.files import write_sealed
 from runbook.plan.plan import Migration, Plan, Resource, Triggers, Unowned, Users
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Hazard, InvariantSeen, Sample, StepTaken, TableDigest
+from runbook.run.findings import Finding, Hazard, InvariantResult, Sample, StepResult, TableDigest
 from runbook.run.identity import Identity, LedgerRow
 from runbook.run.json_form import to_json
 from runbook.run.records import (
@@ -167,7 +167,7 @@ class RunFolder:
 
     def rehearse(self) -> None:
         record = RehearseRecord(
-            steps=tuple(StepTaken(n, t, r, s * 1.15) for n, t, r, s in sql_steps()),
+            steps=tuple(StepResult(n, t, r, s * 1.15) for n, t, r, s in sql_steps()),
             footprint=footprint("gate"),
             digests=digests_after(),
             rolled_back_equal=True,
@@ -258,15 +258,15 @@ def footprint(*witnesses: str) -> tuple[FootprintLine, ...]:
             column,
             rule,
             predicted,
-            seen=dict.fromkeys(witnesses, predicted) if predicted is not None else {},
+            counts=dict.fromkeys(witnesses, predicted) if predicted is not None else {},
         )
         for table, change, column, rule, predicted in lines
     )
 
 
-def invariants(*witnesses: str, guarded: bool = False) -> tuple[InvariantSeen, ...]:
+def invariants(*witnesses: str, guarded: bool = False) -> tuple[InvariantResult, ...]:
     return tuple(
-        InvariantSeen(f.name, f.title, f.why, dict.fromkeys(witnesses, 0))
+        InvariantResult(f.name, f.title, f.why, dict.fromkeys(witnesses, 0))
         for f in sql_files("invariants")
         if not guarded or f.when == "before commit"
     )
@@ -305,7 +305,7 @@ def migrated() -> MigrateRecord:
             digest("script"),
             "2026-11-22 17:18:46.391",
         ),
-        steps=tuple(StepTaken(n, t, r, s) for n, t, r, s in sql_steps()),
+        steps=tuple(StepResult(n, t, r, s) for n, t, r, s in sql_steps()),
         footprint=footprint("gate"),
         findings=(),
         invariants=invariants("gate", guarded=True),
@@ -417,7 +417,7 @@ def rolled_back(folder: Path, change: Rename = str) -> Path:
         kept=12,
         discarded=1,
         findings=(),
-        steps=(StepTaken("restore_resources", "Restore the original values", PROJECTS, 0.05),),
+        steps=(StepResult("restore_resources", "Restore the original values", PROJECTS, 0.05),),
         locked_seconds=0.31,
         exported=("rollback/organizations.jsonl",),
     )
@@ -429,7 +429,7 @@ def rolled_back(folder: Path, change: Rename = str) -> Path:
 def disagreeing(folder: Path, change: Rename = str) -> Path:
     """pandas counted one row less than the others, in a footprint and in an invariant."""
     lines = list(footprint("sqlite", "duckdb", "pandas"))
-    lines[5] = dataclasses.replace(lines[5], seen={**lines[5].seen, "pandas": PROJECTS - 1})
+    lines[5] = dataclasses.replace(lines[5], counts={**lines[5].counts, "pandas": PROJECTS - 1})
     asked = list(invariants("sqlite", "duckdb", "pandas"))
     asked[0] = dataclasses.replace(asked[0], violations={"sqlite": 0, "duckdb": 0, "pandas": 1})
     finding = Finding(

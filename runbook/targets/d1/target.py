@@ -26,7 +26,7 @@ from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetE
 from runbook.plan.plan import Plan
 from runbook.plan.shape import look
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepTaken
+from runbook.run.findings import StepResult
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import LEDGER, Script, render
 from runbook.sqlite.connect import immutable_uri
@@ -275,7 +275,7 @@ class D1Target:
         )
 
     def _prove_committed(
-        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepTaken, ...]
+        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepResult, ...]
     ) -> None:
         with contextlib.closing(open_copy(after)) as connection:
             connection.execute("ATTACH ? AS before", (immutable_uri(backup),))

@@ -48,7 +48,7 @@ def huge(folder: Path, value: str = "<&\"'>" * 400) -> Path:
         )
         for table in tables
     )
-    lines = tuple(FootprintLine(t, "changed", value, value, 9, seen={"gate": 9}) for t in tables)
+    lines = tuple(FootprintLine(t, "changed", value, value, 9, counts={"gate": 9}) for t in tables)
     run.migrate(findings=findings, footprint=lines)
     digests = tuple(TableDigest(t, 10**9, digest(t), digest(t), digest(t)) for t in tables)
     rows = dict.fromkeys(tables, 10**9)
