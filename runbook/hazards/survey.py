@@ -1,4 +1,4 @@
-"""What the probes look at: the schema read once, and an empty copy of it to try things on."""
+"""What the probes inspect: the schema read once, and an empty copy of it to try things on."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ class Survey:
 
     def has(self, table: str, *columns: str | None) -> bool:
         """Whether the table is a real one and has these columns (None counts as there)."""
-        found = self.table(table)
+        present = self.table(table)
         return (
-            found is not None
-            and found.kind == "table"
-            and all(c is None or found.column(c) is not None for c in columns)
+            present is not None
+            and present.kind == "table"
+            and all(c is None or present.column(c) is not None for c in columns)
         )
 
     @property
     def has_users(self) -> bool:
-        """Whether users can be looked at: table and key are there."""
+        """Whether users can be inspected: table and key are there."""
         return self.has(self.plan.users.table, self.plan.users.key)
 
     @property
@@ -104,8 +104,8 @@ class Survey:
 
     def show(self, sql: str, *values: object) -> tuple[str, ...]:
         """The first column of the first few rows, as short text."""
-        found = self.connection.execute(f"{sql} LIMIT ?", (*values, self.samples))
-        return tuple(shortened(str(row[0])) for row in found)
+        rows = self.connection.execute(f"{sql} LIMIT ?", (*values, self.samples))
+        return tuple(shortened(str(row[0])) for row in rows)
 
     @cached_property
     def clone(self) -> sqlite3.Connection:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runbook.errors import Blocked
 from runbook.hazards.d1 import probe_d1
-from runbook.hazards.inspect import Advice, find_all
-from runbook.hazards.inspect_file import find_all_hazards
+from runbook.hazards.inspect import Advice, inspect_database
+from runbook.hazards.inspect_file import inspect_file
 from runbook.hazards.sighting import as_hazards, worst_first
 from runbook.plan.plan import Plan
 from runbook.plan.shape import look
@@ -72,14 +72,14 @@ def inspect_target(target: Target, plan: Plan, folder: Path) -> tuple[tuple[Haza
         folder: the run folder, whose disk has to have room.
     """
     if target.file is not None:
-        return find_all_hazards(target.file, plan, folder)
+        return inspect_file(target.file, plan, folder)
     with (
         target.committed() as file,
         contextlib.closing(
             sqlite3.connect(immutable_uri(file), uri=True, isolation_level=None)
         ) as replica,
     ):
-        hazards, advice = find_all(replica, plan)
+        hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)
         conditions = target.conditions(plan, None if blocked else replica)
         own = as_hazards(probe_d1(conditions, replica, plan), plan) if conditions else ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards import find_hazards
+from runbook.hazards import inspect_database
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 
@@ -66,6 +66,6 @@ def run_sql(path: Path, sql: str) -> None:
 def look(path: Path, plan: Plan | None = None) -> Found:
     found: Found = {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        for hazard in find_hazards(connection, plan or Plan()):
+        for hazard in inspect_database(connection, plan or Plan())[0]:
             found.setdefault(hazard.code, []).append(hazard)
     return found

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.hazards import find_hazards
+from runbook.hazards import inspect_database
 from runbook.plan.plan import Plan, Resource, Unowned, Users
 from runbook.plan.timestamps import FORMATS, classify_sql, matches_sql, write
 
@@ -370,7 +370,7 @@ def test_each_row_falls_into_one_kind(keys: list[object], owners: list[object]) 
         connection.executemany(
             "INSERT INTO projects VALUES (?, ?, '', NULL)", list(enumerate(owners))
         )
-        found = {h.code: h.count for h in find_hazards(connection, Plan())}
+        found = {h.code: h.count for h in inspect_database(connection, Plan())[0]}
     kinds = Counter(expected_kind(o, keys) for o in owners)
     del kinds["exact"]
     assert {code: n for code, n in found.items() if code.startswith("owners")} == dict(kinds)
@@ -395,6 +395,6 @@ def test_a_connection_set_to_query_only_is_left_so(database: Path) -> None:
     run_sql(database, "UPDATE projects SET owner_id = 'ghost' WHERE id = 'p1'")
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA query_only = ON")
-        assert [h.code for h in find_hazards(connection, Plan())] == ["owners_dangling"]
+        assert [h.code for h in inspect_database(connection, Plan())[0]] == ["owners_dangling"]
         assert connection.execute("PRAGMA query_only").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone() == (0,)

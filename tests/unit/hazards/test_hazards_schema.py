@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards import find_hazards
+from runbook.hazards import inspect_database
 from runbook.hazards.sighting import check_levels
 from runbook.plan.plan import Plan, Resource, Triggers, Users
 from runbook.plan.shape import look as look_at_shape
@@ -237,6 +237,6 @@ def test_blocking_hazards_come_first(database: Path) -> None:
         "CREATE VIEW v AS SELECT * FROM projects;",
     )
     with closing(sqlite3.connect(database)) as connection:
-        levels = [h.level for h in find_hazards(connection, Plan())]
+        levels = [h.level for h in inspect_database(connection, Plan())[0]]
     assert levels == ["block", "warn", "note"]
     check_levels(Plan())
