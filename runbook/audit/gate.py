@@ -32,6 +32,7 @@ from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import SqlFile, sql_file
+from runbook.wording import and_more
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,11 @@ def prove(
     return Proof(dict(counts), tuple(findings), compared, tuple(deferred))
 
 
-def refuse(findings: Iterable[Finding]) -> NotProven:
+def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:
     """The error that rolls a migration back, naming the first finding and how many more."""
     first, *others = findings
-    more = f" (and {len(others)} more findings)" if others else ""
-    return NotProven(f"The proof failed before the commit: {first.message}{more}.")
+    more = and_more(len(others), "finding")
+    return NotProven(f"The proof failed before the commit: {first.message}{more}.", record=record)
 
 
 @dataclass(frozen=True)

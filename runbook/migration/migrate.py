@@ -14,7 +14,6 @@ from pathlib import Path
 
 from runbook.audit.gate import Proof, prove, refuse
 from runbook.audit.samples import sample_rows
-from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, look
 from runbook.progress import Progress, no_progress
@@ -113,7 +112,7 @@ def migrate(
             proven_after_commit=proof.deferred,
         )
         if findings:
-            raise _with_record(refuse(findings), state)
+            raise refuse(findings, state)
         on_proven(state)
 
     def explain(
@@ -124,7 +123,7 @@ def migrate(
         if finding is None:
             return None
         state = dataclasses.replace(state, findings=(finding,))
-        return _with_record(refuse([finding]), state)
+        return refuse([finding], state)
 
     applied = target.apply(script, backup, check, explain, progress, wait)
     return dataclasses.replace(
@@ -224,8 +223,3 @@ def _violated(
                 )
                 return Finding("gate", subject, "", f"invariant {name}", rows, message, samples)
     return None
-
-
-def _with_record(error: NotProven, record: MigrateRecord) -> NotProven:
-    error.record = record
-    return error

@@ -12,7 +12,7 @@ from typing import Literal
 
 from runbook import errors
 from runbook.report.contents import Facts, StageSeen
-from runbook.wording import counted, duration, listed, number, when
+from runbook.wording import and_more, counted, duration, listed, number, when
 
 Verdict = Literal["pass", "fail"]
 Code = Literal[
@@ -139,7 +139,7 @@ def witnesses_proof(facts: Facts) -> Proof:
     if torn:
         what, seen = torn[0]
         said = ", ".join(f"{WITNESSES.get(w, w)} {number(rows)}" for w, rows in seen.items())
-        more = f" (and {len(torn) - 1} more)" if len(torn) > 1 else ""
+        more = and_more(len(torn) - 1)
         return Proof(
             name, False, f"The witnesses contradict each other about {what}: {said}{more}."
         )
@@ -309,14 +309,13 @@ def _before_commit(facts: Facts) -> Outcome:
         )
     if facts.preflight and facts.preflight.blocked:
         blocks = [h for h in facts.preflight.hazards if h.level == "block"]
-        more = f" (and {len(blocks) - 1} more)" if len(blocks) > 1 else ""
         return Outcome(
             "blocked",
             "fail",
             "BLOCKED",
             f"Not migrated: {counted(len(blocks), 'hazard')} must be removed first.",
             state=untouched,
-            wrong=f"{blocks[0].title}{more}.",
+            wrong=f"{blocks[0].title}{and_more(len(blocks) - 1)}.",
             next_step="Apply the remedies below and run again.",
             command=again,
         )
@@ -355,7 +354,7 @@ def _first_finding(facts: Facts) -> str:
     findings = facts.findings
     if not findings:
         return ""
-    more = f" (and {counted(len(findings) - 1, 'more finding')})" if len(findings) > 1 else ""
+    more = and_more(len(findings) - 1, "finding")
     first = findings[0].message
     return f"{first[:1].upper()}{first[1:]}{more}."
 

@@ -21,6 +21,7 @@ from runbook.script.footprint import declare
 from runbook.sqlite.connect import immutable_uri
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
+from runbook.wording import and_more
 
 
 def preflight(
@@ -53,13 +54,11 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:
         first = blocking[0]
-        more = f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""
-        error = Blocked(
-            f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,}){more}; "
-            f"{first.remedy}"
+        raise Blocked(
+            f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,})"
+            f"{and_more(len(blocking) - 1)}; {first.remedy}",
+            record=record,
         )
-        error.record = record
-        raise error
     return record
 
 

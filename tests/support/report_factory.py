@@ -382,7 +382,7 @@ def refused_by_gate(folder: Path, change: Rename = str) -> Path:
     run.rehearse()
     run.snapshot()
     record = dataclasses.replace(migrated(), committed=False, findings=(DRIFT, LOST), ledger=None)
-    message = f"The proof failed before the commit: {DRIFT.message} (and 1 more findings)."
+    message = f"The proof failed before the commit: {DRIFT.message} (and 1 more finding)."
     run.stage("migrate", record, status="failed", error=("NotProven", message, 1), pause=95)
     run.reporting()
     return folder

@@ -282,12 +282,11 @@ class D1Target:
             try:
                 prove(connection, steps)
             except NotProven as error:
-                unknown = OutcomeUnknown(
+                raise OutcomeUnknown(
                     f"D1 committed the migration, but what it holds now is not as it should be "
-                    f"({str(error).rstrip('.')}); look at the findings, and roll it back."
-                )
-                unknown.record = error.record
-                raise unknown from error
+                    f"({str(error).rstrip('.')}); read the findings, and roll it back.",
+                    record=error.record,
+                ) from error
 
     def _conditions(self, migration: str, text: str) -> D1Conditions:
         """What the probes of D1 need; an empty `text` is not tried out."""
