@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from runbook.errors import PlanError
 from runbook.hazards.census import is_key, owners_of
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Survey, column_of, plain, shortened
+from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan.plan import Level, Resource
 from runbook.plan.shape import Shape, adopter_value
+from runbook.run.findings import Sample
+from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.fields import Field, read_field
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.templates import sql_file
 
@@ -40,13 +43,13 @@ def probe_adopter(survey: Survey) -> Iterator[Sighting]:
             return
     except (PlanError, OverflowError) as error:
         why = str(error)
-    some = survey.show(f"SELECT quote({key}) FROM main.{table} WHERE {key} IS NOT NULL")
+    some = survey.show(f"SELECT {key} FROM main.{table} WHERE {key} IS NOT NULL")
     yield Sighting(
         "adopter_missing",
         f'[unowned] adopter = "{plan.unowned.adopter}"',
         samples=some,
         remedy=f"Put the key of an existing user of {plain(plan.users.table)} there"
-        f"{', for example ' + some[0] if some else ''}.",
+        f"{', such as one of the examples' if some else ''}.",
         detail=why,
     )
 
@@ -59,12 +62,14 @@ def _null(survey: Survey, resource: Resource) -> Iterator[Sighting]:
     else:
         (nulls,) = survey.row(f"SELECT sum({owner} IS NULL) FROM {table}")
     if nulls:
-        shown = row_shown(survey, resource)
+        key = row_key(survey, resource)
         yield Sighting(
             "owners_null",
             column_of(resource, resource.owner),
             nulls,
-            survey.show(f"SELECT {shown} FROM {table} WHERE {owner} IS NULL"),
+            survey.show(
+                f"SELECT {', '.join(key)} FROM {table} WHERE {owner} IS NULL", keys=len(key)
+            ),
             _unowned_remedy(
                 survey,
                 f"SELECT * FROM {plain(resource.table)} WHERE {plain(resource.owner)} IS NULL;",
@@ -92,7 +97,13 @@ def _loose(survey: Survey, resource: Resource) -> Iterator[Sighting]:
         key=f"u.{quote_name(users.key)}",
         users=f"main.{quote_name(users.table)} AS u",
     )
-    rows = survey.rows(query, max(survey.samples, 1))
+    provide_atan2(survey.connection)
+    (encoding,) = survey.connection.execute("PRAGMA encoding").fetchone()
+    rows = survey.connection.execute(
+        f"SELECT kind, total, {cell_sql('value')}, rows, {cell_sql('key')} FROM (\n{query}\n)"
+        " WHERE place <= ? ORDER BY kind, place",
+        (max(survey.samples, 1),),
+    ).fetchall()
     for kind, code in _KINDS.items():
         mine = [row for row in rows if row[0] == kind]
         if not mine:
@@ -101,21 +112,19 @@ def _loose(survey: Survey, resource: Resource) -> Iterator[Sighting]:
             code,
             column_of(resource, resource.owner),
             int(str(mine[0][1])),
-            tuple(_shown_owner(row) for row in mine[: survey.samples]),
+            tuple(
+                Sample(
+                    (read_field(resource.owner, value, encoding),),
+                    before=(
+                        Field("rows", "integer", str(count)),
+                        *(f for f in [read_field(users.key, key, encoding)] if f.kind != "null"),
+                    ),
+                )
+                for _, _, value, count, key in mine[: survey.samples]
+            ),
             _remedy(survey, resource, code),
             level=_unowned_level(survey) if code == "owners_dangling" else None,
         )
-
-
-def _shown_owner(row: tuple[object, ...]) -> str:
-    """An owner as an SQL value, the rows that have it, and the key it resembles."""
-    _, _, value, kind, rows, key, key_kind = row
-    text = f"{shortened(str(value), 60)} ({rows} rows"
-    if key != "NULL":
-        text += f"; the key is {shortened(str(key), 60)}"
-        if kind != key_kind:
-            text += f", {key_kind} instead of {kind}"
-    return text + ")"
 
 
 def _remedy(survey: Survey, resource: Resource, code: str) -> str:
@@ -169,14 +178,12 @@ def _unowned_remedy(survey: Survey, query: str) -> str:
     )
 
 
-def row_shown(survey: Survey, resource: Resource) -> str:
-    """SQL text that names a row of the resource: its key, or its rowid."""
+def row_key(survey: Survey, resource: Resource) -> tuple[str, ...]:
+    """SQL expressions that name a row of the resource: its key, or its rowid."""
     table = survey.table(resource.table)
     assert table is not None
-    if not table.key:
-        hidden = {c.name.casefold() for c in table.columns}
-        alias = next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
-        return f"'rowid ' || {alias}" if alias else "'a row'"
-    return " || ', ' || ".join(
-        f"{quote_value(plain(c.name) + ' ')} || quote({quote_name(c.name)})" for c in table.key
-    )
+    if table.key:
+        return tuple(quote_name(c.name) for c in table.key)
+    hidden = {c.name.casefold() for c in table.columns}
+    alias = next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
+    return (f"{alias} AS rowid" if alias else "NULL AS rowid",)

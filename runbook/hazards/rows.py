@@ -7,14 +7,16 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from runbook.hazards.owners import row_shown
+from runbook.hazards.owners import row_key
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import formats_found
+from runbook.run.findings import Sample
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import affinity_of
+from runbook.wording import counted
 
 # Clocks differ by a little; only what lies further ahead is called the future.
 TOLERANCE = timedelta(minutes=1)
@@ -78,9 +80,7 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
                 "rows_not_told_apart",
                 plain(resource.table),
                 count,
-                survey.show(
-                    f"SELECT 'rowid ' || rowid FROM main.{quote_name(resource.table)} WHERE {where}"
-                ),
+                survey.show(f"SELECT rowid FROM main.{quote_name(resource.table)} WHERE {where}"),
                 f"SELECT rowid, * FROM {plain(resource.table)} WHERE {where};"
                 " -- then fill in the key",
             )
@@ -118,7 +118,7 @@ def probe_references(survey: Survey) -> Iterator[Sighting]:
                 f"{plain(table)}({columns}) to {plain(str(parent))}",
                 int(str(count)),
                 survey.show(
-                    f"SELECT coalesce('rowid ' || rowid, 'a row') {check} AND fkid = ?",
+                    f"SELECT rowid {check} AND fkid = ?",
                     table,
                     fkid,
                 ),
@@ -174,7 +174,7 @@ def _format_hazards(
     chosen = resource.updated_at_format
     column = quote_name(resource.updated_at)
     counts = sorted(formats.items(), key=lambda item: -item[1])
-    shown = tuple(f"{name} ({count} rows)" for name, count in counts)
+    shown = tuple(f"{name} ({counted(count, 'row')})" for name, count in counts)
     unknown = formats.get("unknown", 0)
     known = [name for name, _ in counts if name != "unknown"]
     if chosen:
@@ -243,10 +243,11 @@ def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:
         )
 
 
-def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[str, ...]:
+def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[Sample, ...]:
     assert resource.updated_at is not None
-    column = quote_name(resource.updated_at)
+    key = row_key(survey, resource)
     return survey.show(
-        f"SELECT {row_shown(survey, resource)} || ': ' || quote({column})"
-        f" FROM main.{quote_name(resource.table)} WHERE {where}"
+        f"SELECT {', '.join((*key, quote_name(resource.updated_at)))}"
+        f" FROM main.{quote_name(resource.table)} WHERE {where}",
+        keys=len(key),
     )

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from runbook.errors import PlanError
 from runbook.hazards.catalogue import CATALOGUE
 from runbook.plan.plan import LEVELS, Level, Plan
-from runbook.run.findings import Hazard
+from runbook.run.findings import Hazard, Sample, words_sample
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One hazard as a probe reports it: `count` in rows or objects, `samples` readable.
+    """One hazard as a probe reports it: `count` in rows or objects.
 
-    `level` is set where it is milder than the definition's; `detail` is put before its meaning.
+    `samples` are rows, or names of what is no data. `level` is set where it is milder than the
+    definition's; `detail` is put before its meaning.
     """
 
     code: str
     subject: str
     count: int = 1
-    samples: tuple[str, ...] = ()
+    samples: tuple[Sample | str, ...] = ()
     remedy: str = ""
     level: Level | None = None
     detail: str = ""
@@ -63,7 +64,7 @@ def _hazard(sighting: Sighting, plan: Plan) -> Hazard:
         title=definition.title,
         subject=sighting.subject,
         count=sighting.count,
-        samples=sighting.samples,
+        samples=tuple(words_sample(s) if isinstance(s, str) else s for s in sighting.samples),
         meaning=f"{sighting.detail} {definition.meaning}".strip(),
         remedy=sighting.remedy or definition.remedy,
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from runbook.plan.plan import Plan, Resource
+from runbook.run.findings import Sample
+from runbook.sqlite.fields import query_rows
 from runbook.sqlite.quoting import quote_name
 
 
@@ -102,10 +104,10 @@ class Survey:
         """The one row of an aggregate query, NULLs as 0."""
         return tuple(v or 0 for v in self.connection.execute(sql, values).fetchone())
 
-    def show(self, sql: str, *values: object) -> tuple[str, ...]:
-        """The first column of the first few rows, as short text."""
-        rows = self.connection.execute(f"{sql} LIMIT ?", (*values, self.samples))
-        return tuple(shortened(str(row[0])) for row in rows)
+    def show(self, sql: str, *values: object, keys: int = 1) -> tuple[Sample, ...]:
+        """The first few rows; the first `keys` columns name each, the others describe it."""
+        rows = query_rows(self.connection, sql, *values, limit=self.samples)
+        return tuple(Sample(key=row[:keys], before=row[keys:] or None) for row in rows)
 
     @cached_property
     def clone(self) -> sqlite3.Connection:
@@ -141,11 +143,6 @@ def readable_text(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.text_factory = before
-
-
-def shortened(text: str, most: int = 120) -> str:
-    """The text, cut where it is too long to be read."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _tables(connection: sqlite3.Connection) -> Iterator[Table]:

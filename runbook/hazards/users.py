@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
+from runbook.run.findings import Sample
 from runbook.sqlite.quoting import quote_name
 
 
@@ -109,7 +110,7 @@ def _doubled(survey: Survey, table: str, key: str, subject: str) -> Iterator[Sig
             "keys_doubled",
             subject,
             rows,
-            survey.show(f"SELECT quote({key}) || ' (' || count(*) || ' users)' {grouped}"),
+            survey.show(f"SELECT {key}, count(*) AS users {grouped}"),
             f"SELECT rowid, * FROM {plain(survey.plan.users.table)} WHERE"
             f" {key} IN (SELECT {key} {grouped}) ORDER BY {key};"
             " -- then keep one user of each key",
@@ -145,8 +146,9 @@ def _differ_by_case(survey: Survey, table: str, key: str, subject: str) -> Itera
             subject,
             rows,
             survey.show(
-                f"SELECT quote(min({key} COLLATE BINARY)) || ' and '"
-                f" || quote(max({key} COLLATE BINARY)) {grouped}"
+                f"SELECT min({key} COLLATE BINARY) AS {key}, max({key} COLLATE BINARY) AS {key}"
+                f" {grouped}",
+                keys=2,
             ),
             f"SELECT * FROM {plain(survey.plan.users.table)} WHERE lower({key}) IN"
             f" (SELECT lower({key}) {grouped}) ORDER BY lower({key});",
@@ -188,19 +190,17 @@ def _emails(survey: Survey, table: str) -> Iterator[Sighting]:
             "emails_doubled",
             subject,
             rows,
-            survey.show(f"SELECT quote(min({email})) || ' (' || count(*) || ' users)' {grouped}"),
+            survey.show(f"SELECT min({email}) AS {email}, count(*) AS users {grouped}"),
             f"{query} lower({email}) IN (SELECT lower({email}) {grouped}) ORDER BY lower({email});",
         )
 
 
-def _some_users(survey: Survey, where: str, *columns: str) -> tuple[str, ...]:
+def _some_users(survey: Survey, where: str, *columns: str) -> tuple[Sample, ...]:
     """A few users by key (by rowid where the key is NULL), with these columns after it."""
     users = survey.plan.users
     key = quote_name(users.key)
-    shown = f"coalesce(quote({key}), '')"
-    for column in columns:
-        shown += f" || ', {column.replace(chr(39), chr(39) * 2)} ' || quote({quote_name(column)})"
     table = survey.table(users.table)
-    if table is not None and not table.without_rowid and table.column("rowid") is None:
-        shown = f"CASE WHEN {key} IS NULL THEN 'rowid ' || rowid ELSE {shown} END"
+    by_rowid = table is not None and not table.without_rowid and table.column("rowid") is None
+    name = "rowid" if by_rowid and where == f"{key} IS NULL" else key
+    shown = ", ".join([name, *map(quote_name, columns)])
     return survey.show(f"SELECT {shown} FROM main.{quote_name(users.table)} WHERE {where}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from runbook.report.bounded import bounded
+from runbook.report.bounded import Shown, bounded
 from runbook.report.view_model import ReportView
-from runbook.run.findings import InvariantResult
+from runbook.run.findings import InvariantResult, render_sample, sample_line
 from runbook.run.json_form import to_json
 from runbook.script.footprint import FootprintLine
 
@@ -15,8 +15,8 @@ from runbook.script.footprint import FootprintLine
 def audit(view: ReportView) -> dict[str, Any]:
     """The view as plain JSON values; the keys of earlier versions stay as they are."""
     facts = view.facts
-    findings = bounded(facts.findings)
-    hazards = bounded([h.hazard for h in view.hazards])
+    findings = bounded(facts.findings, lambda sample: dataclasses.asdict(render_sample(sample)))
+    hazards = bounded([h.hazard for h in view.hazards], sample_line)
     return {
         "verdict": view.outcome.verdict,
         "outcome": dataclasses.asdict(view.outcome),
@@ -33,10 +33,10 @@ def audit(view: ReportView) -> dict[str, Any]:
         "identity": to_json(facts.identity),
         "invariants": [_invariant(i) for i in facts.invariants],
         "footprint": [_line(line) for line in view.footprint],
-        "findings": [to_json(f) | {"samples_left_out": n} for f, n in findings.items],
+        "findings": [_with_samples(shown) for shown in findings.items],
         "hazards": [
-            to_json(h) | {"samples_left_out": n, "done": seen.done}
-            for (h, n), seen in zip(hazards.items, view.hazards, strict=False)
+            _with_samples(shown) | {"done": treated.done}
+            for shown, treated in zip(hazards.items, view.hazards, strict=False)
         ],
         "left_out": {"findings": findings.left_out, "hazards": hazards.left_out},
         "checklist": [dataclasses.asdict(line) for line in view.checklist],
@@ -63,6 +63,14 @@ def audit(view: ReportView) -> dict[str, Any]:
             "damage": list(facts.damage),
         },
         "versions": dict(facts.versions),
+    }
+
+
+def _with_samples(shown: Shown[Any, Any]) -> dict[str, Any]:
+    """A finding or hazard with its samples as text, as many as there was room for."""
+    return to_json(shown.item) | {
+        "samples": list(shown.samples),
+        "samples_left_out": shown.left_out,
     }
 
 

@@ -16,7 +16,13 @@ from typing import Any, Literal, TypeVar
 from runbook.errors import RunFolderError
 from runbook.files import read_sealed
 from runbook.plan.plan import Plan
-from runbook.report.masking import mask_emails, mask_finding, without_commands
+from runbook.report.masking import (
+    mask_emails,
+    mask_finding,
+    mask_hazard,
+    mask_look,
+    without_commands,
+)
 from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
@@ -291,10 +297,7 @@ def _masked(facts: Facts) -> Facts:
     )
     preflight = facts.preflight and dataclasses.replace(
         mask_emails(facts.preflight),
-        hazards=tuple(
-            dataclasses.replace(mask_emails(h), accepted_by=h.accepted_by)
-            for h in facts.preflight.hazards
-        ),
+        hazards=tuple(mask_hazard(h, plan) for h in facts.preflight.hazards),
     )
     return dataclasses.replace(
         facts,
@@ -307,7 +310,7 @@ def _masked(facts: Facts) -> Facts:
         verify=facts.verify and findings(facts.verify),
         rollback=facts.rollback and findings(facts.rollback),
         monitor=mask_emails(dict(facts.monitor)),
-        looks=mask_emails(facts.looks),
+        looks=tuple(mask_look(look, plan) for look in facts.looks),
         window={
             name: dataclasses.replace(mask_emails(step), by=step.by)
             for name, step in facts.window.items()

@@ -14,6 +14,7 @@ from runbook.report.charts import charts
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.view_model import ReportView, window
+from runbook.run.findings import WITNESS_NAMES, render_sample, sample_line
 
 MOST_BYTES = 1_000_000
 """No report is longer, whatever the database holds."""
@@ -97,8 +98,13 @@ def _environment() -> jinja2.Environment:
         "when": text.when,
         "clip": text.clip,
         "spans": _spans,
+        "rendered": render_sample,
+        "line": sample_line,
     }
-    environment.globals["counted"] = text.counted
+    environment.globals |= {
+        "counted": text.counted,
+        "witnesses": {"gate": "Gate", **WITNESS_NAMES},
+    }
     return environment
 
 

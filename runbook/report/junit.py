@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from runbook.report.bounded import bounded
+from runbook.report.bounded import Shown, bounded
 from runbook.report.view_model import ReportView
-from runbook.run.findings import Finding
+from runbook.run.findings import Finding, Hazard, RenderedSample, render_sample, sample_line
 from runbook.script.footprint import FootprintLine
 from runbook.wording import visible
 
@@ -25,8 +25,8 @@ class _Case:
 
 def junit(view: ReportView) -> bytes:
     """The view as JUnit XML in UTF-8, well-formed whatever characters the database holds."""
-    findings = bounded(view.facts.findings)
-    hazards = bounded([h.hazard for h in view.hazards])
+    findings = bounded(view.facts.findings, render_sample)
+    hazards = bounded([h.hazard for h in view.hazards], sample_line)
     suites = {
         "verdict": list(_verdict(view)),
         "invariants": [
@@ -35,17 +35,13 @@ def junit(view: ReportView) -> bytes:
         ],
         "footprint": [_line(line) for line in view.footprint],
         "findings": [
-            *(_finding(finding, left_out) for finding, left_out in findings.items),
+            *map(_finding, findings.items),
             *_more(findings.left_out, "findings", fails=True),
         ],
         "hazards": [
             *(
-                _Case(
-                    f"{h.code}: {h.subject}",
-                    h.title if h.level == "block" else "",
-                    f"{h.level}: {h.title}\n{h.meaning}\n{h.remedy}\n{seen.done}",
-                )
-                for (h, _), seen in zip(hazards.items, view.hazards, strict=False)
+                _hazard(shown.item, treated.done)
+                for shown, treated in zip(hazards.items, view.hazards, strict=False)
             ),
             *_more(hazards.left_out, "hazards", fails=False),
         ],
@@ -110,13 +106,22 @@ def _line(line: FootprintLine) -> _Case:
     return _Case(name, details=details)
 
 
-def _finding(finding: Finding, left_out: int) -> _Case:
+def _hazard(hazard: Hazard, done: str) -> _Case:
+    return _Case(
+        f"{hazard.code}: {hazard.subject}",
+        hazard.title if hazard.level == "block" else "",
+        f"{hazard.level}: {hazard.title}\n{hazard.meaning}\n{hazard.remedy}\n{done}",
+    )
+
+
+def _finding(shown: Shown[Finding, RenderedSample]) -> _Case:
+    finding = shown.item
     place = f"{finding.table}.{finding.column}" if finding.column else finding.table
     samples = [
-        f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in finding.samples
+        f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in shown.samples
     ]
-    if left_out:
-        samples.append(f"and {left_out} more, left out")
+    if shown.left_out:
+        samples.append(f"and {shown.left_out} more, left out")
     name = f"{finding.witness}: {finding.change} {place}".strip()
     return _Case(name, finding.message, "\n".join(samples))
 
@@ -124,7 +129,7 @@ def _finding(finding: Finding, left_out: int) -> _Case:
 def _more(left_out: int, what: str, *, fails: bool) -> Iterable[_Case]:
     """One case that says how many there was no room for."""
     if left_out:
-        said = f"{left_out:,} more {what} are not told one by one"
+        said = f"{left_out:,} more {what} are not shown one by one"
         yield _Case(f"{left_out:,} more {what}", said if fails else "", said)
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from runbook import errors
 from runbook.report.contents import Facts, StageSeen
+from runbook.run.findings import WITNESS_NAMES
 from runbook.wording import and_more, counted, duration, listed, number, when
 
 Verdict = Literal["pass", "fail"]
@@ -26,9 +27,6 @@ Code = Literal[
     "not proven",
     "rolled back",
 ]
-
-WITNESSES = {"sqlite": "SQLite", "duckdb": "DuckDB", "pandas": "pandas"}
-"""The witnesses after the commit, and how they are written; the gate stands before it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def invariants_proof(facts: Facts) -> Proof:
         )
     if not seen:
         return Proof(name, False, "The verification checked no invariant at all.")
-    who = listed([n for w, n in WITNESSES.items() if any(w in i.violations for i in seen)])
+    who = listed([n for w, n in WITNESS_NAMES.items() if any(w in i.violations for i in seen)])
     guarded = sum("gate" in i.violations for i in seen)
     gate = f" {guarded} of them were checked before the commit as well." if guarded else ""
     return Proof(
@@ -138,19 +136,19 @@ def witnesses_proof(facts: Facts) -> Proof:
     torn = [(what, seen) for what, seen in several if len(set(seen.values())) > 1]
     if torn:
         what, seen = torn[0]
-        said = ", ".join(f"{WITNESSES.get(w, w)} {number(rows)}" for w, rows in seen.items())
+        said = ", ".join(f"{WITNESS_NAMES.get(w, w)} {number(rows)}" for w, rows in seen.items())
         more = and_more(len(torn) - 1)
         return Proof(
             name, False, f"The witnesses contradict each other about {what}: {said}{more}."
         )
-    silent = [n for w, n in WITNESSES.items() if not any(w in seen for _, seen in counts)]
+    silent = [n for w, n in WITNESS_NAMES.items() if not any(w in seen for _, seen in counts)]
     if silent:
         return Proof(name, False, f"{listed(silent)} gave no evidence, so the proof is incomplete.")
     return Proof(
         name,
         True,
-        f"{listed(list(WITNESSES.values()))} agree on all {len(several)} counts of rows that they "
-        "made independently of each other.",
+        f"{listed(list(WITNESS_NAMES.values()))} agree on all {len(several)} counts of rows that "
+        "they made independently of each other.",
     )
 
 

@@ -27,8 +27,6 @@ WITH odd AS MATERIALIZED (
         ELSE 3 END AS kind
     FROM odd LEFT JOIN near ON near.text = odd.text COLLATE BINARY
 )
-SELECT kind, total, quote(value), typeof(value), rows, quote(key), typeof(key) FROM (
-    SELECT *, sum(rows) OVER (PARTITION BY kind) AS total,
-           row_number() OVER (PARTITION BY kind ORDER BY rows DESC, value) AS place
-    FROM judged
-) WHERE place <= ?1 ORDER BY kind, place
+SELECT kind, sum(rows) OVER (PARTITION BY kind) AS total, value, rows, key,
+       row_number() OVER (PARTITION BY kind ORDER BY rows DESC, value) AS place
+FROM judged

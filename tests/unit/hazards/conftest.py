@@ -11,7 +11,7 @@ import pytest
 
 from runbook.hazards import inspect_database
 from runbook.plan.plan import Plan
-from runbook.run.findings import Hazard
+from runbook.run.findings import Hazard, sample_line
 
 SCHEMA = """
 CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT, name TEXT);
@@ -56,6 +56,11 @@ def plant(tmp_path: Path) -> Plant:
         return look(path, plan)
 
     return planted
+
+
+def shown(hazard: Hazard) -> tuple[str, ...]:
+    """The hazard's samples as people see them."""
+    return tuple(map(sample_line, hazard.samples))
 
 
 def run_sql(path: Path, sql: str) -> None:
