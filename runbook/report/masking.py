@@ -35,7 +35,7 @@ HIDDEN = "\u2022\u2022\u2022"
 _PLAIN = r"""[^\s'"`<>(),;:=@\[\]]+"""
 _EMAIL = re.compile(rf"""(?:"[^"\n]{{1,64}}"|{_PLAIN})@(?:\[[^\]\s]{{1,64}}\]|{_PLAIN})""")
 
-# Columns of the migration, and what `sql/invariants/` selects too: words and times, and keys.
+# Columns of the migration: words and times, and keys.
 _WORDS = frozenset(
     {
         *("rowid", "role", "type", "created_at", "updated_at", "invited_at", "accepted_at"),
@@ -79,10 +79,15 @@ class Mask:
     personal: frozenset[str]
     keys: bool = True
 
-    def sample(self, sample: Sample) -> Sample:
-        """The sample with what is personal hidden; values that differed still do."""
-        before = None if sample.before is None else self._row(sample.before)
-        after = None if sample.after is None else self._row(sample.after)
+    def sample(self, sample: Sample, *, keys_only: bool = False) -> Sample:
+        """The sample with what is personal hidden; values that differed still do.
+
+        `keys_only`: all its values are keys, whatever they are called.
+        """
+        before, after = (
+            None if row is None else self._row(row, key=keys_only)
+            for row in (sample.before, sample.after)
+        )
         if before and after and before == after and sample.before != sample.after:
             text = f"{after[-1].text}; other content"
             after = (*after[:-1], dataclasses.replace(after[-1], text=text))
@@ -124,7 +129,9 @@ def mask_of(plan: Plan | None) -> Mask:
 
 def mask_finding(finding: Finding, plan: Plan | None) -> Finding:
     """The finding with its samples masked; its key, numbers and columns of the migration stay."""
-    return mask_emails(dataclasses.replace(finding, samples=_masked(finding.samples, plan)))
+    # The queries of the invariants select keys, words of the migration, and counts.
+    samples = _masked(finding.samples, plan, keys_only=finding.change.startswith("invariant "))
+    return mask_emails(dataclasses.replace(finding, samples=samples))
 
 
 def mask_hazard(hazard: Hazard, plan: Plan | None) -> Hazard:
@@ -138,8 +145,11 @@ def mask_look(look: Look, plan: Plan | None) -> Look:
     return mask_emails(dataclasses.replace(look, samples=_masked(look.samples, plan)))
 
 
-def _masked(samples: tuple[Sample, ...], plan: Plan | None) -> tuple[Sample, ...]:
-    return tuple(map(mask_of(plan).sample, samples))
+def _masked(
+    samples: tuple[Sample, ...], plan: Plan | None, *, keys_only: bool = False
+) -> tuple[Sample, ...]:
+    mask = mask_of(plan)
+    return tuple(mask.sample(sample, keys_only=keys_only) for sample in samples)
 
 
 def _holds_address(field: Field) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotProven
+from runbook.run.findings import render_sample
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, VerifyRecord
 from runbook.stages import migrate, snapshot, verify
@@ -117,7 +118,7 @@ def test_a_changed_view(sample: Path, tmp_path: Path) -> None:
     execute(sample, "DROP VIEW project_overview", "CREATE VIEW project_overview AS SELECT 1")
     (finding,) = refused(run).findings
     assert (finding.table, finding.change) == ("project_overview", "view changed")
-    assert finding.samples[0].after == "CREATE VIEW project_overview AS SELECT 1"
+    assert render_sample(finding.samples[0]).after == "CREATE VIEW project_overview AS SELECT 1"
 
 
 @pytest.mark.parametrize(

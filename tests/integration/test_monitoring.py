@@ -172,7 +172,7 @@ def test_each_lasting_invariant_is_seen_to_break(migrated: Run, statement: str, 
     execute(Path(migrated.info.database), statement)
     look = watcher(migrated).look()
     assert look.violations[name] > 0
-    assert any(sample.startswith(name) for sample in look.samples)
+    assert any(sample.place.startswith(name) for sample in look.samples)
 
 
 def test_new_teams_and_new_rows_violate_nothing(migrated: Run) -> None:

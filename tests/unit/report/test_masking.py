@@ -97,7 +97,7 @@ def test_without_the_mask_the_first_test_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(masking, "_mask_text", str)
-    monkeypatch.setattr(masking.Mask, "sample", lambda _, sample: sample)
+    monkeypatch.setattr(masking.Mask, "sample", lambda _, sample, **options: sample)
     assert "eve@example.org" in views(personal(tmp_path / "run"), show_values=False)["report.html"]
 
 
@@ -149,6 +149,15 @@ def test_columns_of_the_migration_stay_readable() -> None:
     finding = dataclasses.replace(DRIFT, table="projects", samples=(sample,))
     assert mask_finding(finding, Plan()).samples == (sample,)
     assert shown(changed("p-1", "note", None, "org-7")).after == "••• (text, 5 characters)"
+
+
+def test_invariants_select_keys_whatever_they_call_them() -> None:
+    row = (field("owner", "u-1"), field("organization_owner", "eve@example.org"))
+    violated = dataclasses.replace(DRIFT, samples=(Sample((), before=row),))
+    hidden = "••• (text, 15 characters)"
+    for change, owner in (("invariant x", "'u-1'"), ("changed", "••• (text, 3 characters)")):
+        (sample,) = mask_finding(dataclasses.replace(violated, change=change), Plan()).samples
+        assert render_sample(sample).before == f"owner={owner}, organization_owner={hidden}"
 
 
 def test_two_different_values_of_one_length_do_not_look_equal() -> None:
