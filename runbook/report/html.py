@@ -43,7 +43,7 @@ _LIMITS = (
 
 def html(view: ReportView) -> bytes:
     """The report as one HTML page in UTF-8, under `MOST_BYTES` long."""
-    looks = view.facts.looks
+    looks = view.contents.looks
     pictures = charts(view) | {
         "monitoring_wide": monitoring_chart(looks, 960, "monitoring-960"),
         "monitoring_narrow": monitoring_chart(looks, 460, "monitoring-460"),
@@ -67,15 +67,15 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
         .get_template("report.html.j2")
         .render(
             view=view,
-            facts=view.facts,
+            contents=view.contents,
             outcome=view.outcome,
             tone=tone.get(view.outcome.code, "open"),
             pictures=pictures,
             limits=limits,
             short=short,
             style=Markup((_TEMPLATE / "report.css").read_text(encoding="utf-8")),
-            lock=lock_sentence(view.facts),
-            decided=decided_at(view.facts),
+            lock=lock_sentence(view.contents),
+            decided=decided_at(view.contents),
             window=window(view),
         )
         .encode()

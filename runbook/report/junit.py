@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -25,13 +25,13 @@ class _Case:
 
 def junit(view: ReportView) -> bytes:
     """The view as JUnit XML in UTF-8, well-formed whatever characters the database holds."""
-    findings = bounded(view.facts.findings, render_sample)
+    findings = bounded(view.contents.findings, render_sample)
     hazards = bounded([h.hazard for h in view.hazards], sample_line)
     suites = {
         "verdict": list(_verdict(view)),
         "invariants": [
             _Case(i.name, "" if i.holds else f"violated: {_counts(i.violations)}", i.title)
-            for i in view.facts.invariants
+            for i in view.contents.invariants
         ],
         "footprint": [_line(line) for line in view.footprint],
         "findings": [
@@ -46,7 +46,7 @@ def junit(view: ReportView) -> bytes:
             *_more(hazards.left_out, "hazards", fails=False),
         ],
     }
-    root = ElementTree.Element("testsuites", name=_xml(f"runbook {view.facts.run}"))
+    root = ElementTree.Element("testsuites", name=_xml(f"runbook {view.contents.run}"))
     for name, cases in suites.items():
         _suite(root, name, cases, view)
     totals = [case for cases in suites.values() for case in cases]
@@ -59,8 +59,8 @@ def junit(view: ReportView) -> bytes:
 
 def _suite(root: ElementTree.Element, name: str, cases: list[_Case], view: ReportView) -> None:
     suite = ElementTree.SubElement(root, "testsuite", name=name)
-    if view.facts.created_at:
-        suite.set("timestamp", _xml(view.facts.created_at[:19]))
+    if view.contents.created_at:
+        suite.set("timestamp", _xml(view.contents.created_at[:19]))
     _count(suite, cases)
     for case in cases:
         element = ElementTree.SubElement(
@@ -98,7 +98,7 @@ def _verdict(view: ReportView) -> Iterable[_Case]:
 
 def _line(line: FootprintLine) -> _Case:
     name = f"{line.table}: {line.change}" + (f" {line.column}" if line.column else "")
-    details = f"{line.rule}; predicted {line.predicted}, seen {_counts(line.counts)}"
+    details = f"{line.rule}; predicted {line.predicted}, counted {_counts(line.counts)}"
     if not line.allowed:
         return _Case(name, f"not allowed: {_counts(line.counts)}", details)
     if len(set(line.counts.values())) > 1:
@@ -129,13 +129,12 @@ def _finding(shown: Shown[Finding, RenderedSample]) -> _Case:
 def _more(left_out: int, what: str, *, fails: bool) -> Iterable[_Case]:
     """One case that says how many there was no room for."""
     if left_out:
-        said = f"{left_out:,} more {what} are not shown one by one"
-        yield _Case(f"{left_out:,} more {what}", said if fails else "", said)
+        note = f"{left_out:,} more {what} are not shown one by one"
+        yield _Case(f"{left_out:,} more {what}", note if fails else "", note)
 
 
-def _counts(seen: object) -> str:
-    assert hasattr(seen, "items")
-    return ", ".join(f"{who} {rows}" for who, rows in seen.items()) or "nothing"
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{who} {rows}" for who, rows in counts.items()) or "nothing"
 
 
 def _xml(text: str) -> str:

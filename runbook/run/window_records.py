@@ -54,7 +54,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class ScanSeen:
+class ScanCounts:
     """What `runbook scan` counted in the application's source: the file `window/scan.json`."""
 
     path: str
