@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
 from runbook.headless.papermill import Notebooks, kernels
-from runbook.report.contents import read_facts
+from runbook.report.contents import read_contents
 from runbook.report.outcome import judge, proofs
 from runbook.run.folder import Run, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
@@ -384,6 +384,6 @@ def summary(run: Run, stage: str) -> str:
     elif written.verdict == "pass":
         word = "verdict pass:"
     else:  # also where nothing was committed, which "verdict fail" would not tell
-        facts = read_facts(run.folder)
-        word = judge(facts, proofs(facts)).headline
+        contents = read_contents(run.folder)
+        word = judge(contents, proofs(contents)).headline
     return f"{word} {run.folder / written.report}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runbook.errors import Violated
+from runbook.run.findings import sample_line
 from runbook.run.folder import Run
 from runbook.run.window_records import Look, MonitorRecord
 from runbook.window.series import describe
@@ -29,8 +30,8 @@ def watch(
 
     def tell(look: Look) -> None:
         say(f"{look.at}  {describe(look)}")
-        for sample in (*look.samples, *look.log_samples):
-            say(f"    {sample}")
+        for line in (*map(sample_line, look.samples), *look.log_samples):
+            say(f"    {line}")
 
     record = monitor(
         run,

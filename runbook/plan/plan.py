@@ -21,6 +21,8 @@ from runbook.errors import PlanError
 from runbook.plan.timestamps import FORMATS
 
 Level = Literal["block", "warn", "note"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""The levels of hazards, the gravest first."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from runbook.run.findings import Sample
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -52,7 +54,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class ScanSeen:
+class ScanCounts:
     """What `runbook scan` counted in the application's source: the file `window/scan.json`."""
 
     path: str
@@ -87,7 +89,7 @@ class Look:
     violations: Mapping[str, int] = field(default_factory=dict)
     unanswered: Mapping[str, str] = field(default_factory=dict)
     without_organization: Mapping[str, int] = field(default_factory=dict)
-    samples: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = ()
     log_lines: int = 0
     log_samples: tuple[str, ...] = ()
     health: Answer | None = None

@@ -99,12 +99,11 @@ def _watch(
         tell(look)
         if look.violated and exit_on_violation:
             record = sum_up(series, seconds, "at a violation")
-            error = Violated(
+            raise Violated(
                 f"The monitoring saw a violation at {look.at}: {describe(look)}; find what writes "
-                "such rows (old code?), mend them, and start the monitoring again."
+                "such rows (old code?), correct them, and start the monitoring again.",
+                record=record,
             )
-            error.record = record
-            raise error
         over = _passed(series[0].at) + every / 2 >= seconds
         record = sum_up(series, seconds, "in time" if over else "")
         stage.write("finished" if over else "started", record)

@@ -11,7 +11,7 @@ from pathlib import Path
 from runbook.errors import Refused, RunbookError, TargetError
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepTaken
+from runbook.run.findings import StepResult
 from runbook.run.identity import Identity, LedgerRow
 from runbook.script.migration import LEDGER, Script
 from runbook.sqlite.connect import CACHE_KIBIBYTES, CutOff, file_uri, immutable_uri, open_readonly
@@ -221,7 +221,7 @@ class SqliteTarget:
 
     def _run(
         self, connection: sqlite3.Connection, script: Script, explain: Explain, progress: Progress
-    ) -> tuple[StepTaken, ...]:
+    ) -> tuple[StepResult, ...]:
         taken = []
         for number, step in enumerate(script.steps):
             progress(step.title, number, len(script.steps))
@@ -235,7 +235,7 @@ class SqliteTarget:
                         raise reason from error
                     raise
             seconds = round(time.perf_counter() - began, 3)
-            taken.append(StepTaken(step.name, step.title, rows, seconds))
+            taken.append(StepResult(step.name, step.title, rows, seconds))
         progress("Proof", len(script.steps), len(script.steps))
         return tuple(taken)
 

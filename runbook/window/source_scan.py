@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runbook.plan.plan import read_plan
 from runbook.run.folder import Run, now
-from runbook.run.window_records import ScanSeen
+from runbook.run.window_records import ScanCounts
 from runbook.scan import ResourceNames, as_text, scan
 from runbook.window.store import write_scan
 
@@ -29,7 +29,7 @@ def scan_source(path: Path, *, plan: str = "", run_dir: str = "") -> str:
     names = [ResourceNames(resource.table, resource.owner) for resource in known.resources]
     found = scan(path, names)
     if run is not None:
-        seen = ScanSeen(
+        seen = ScanCounts(
             path=str(path.resolve()),
             at=now(),
             files=found.files_read,

@@ -299,9 +299,8 @@ def _perform(
             work(step)
         except _Failed as failure:
             record = end(status="failed", error=failure.problem)
-            error = WindowFailed(f"{_TITLES[name]}: {failure.problem}; {failure.remedy}.")
-            error.record = record
-            raise error from None
+            message = f"{_TITLES[name]}: {failure.problem}; {failure.remedy}."
+            raise WindowFailed(message, record=record) from None
         except BaseException as problem:
             end(status="failed", error=str(problem) or type(problem).__name__)
             raise

@@ -10,7 +10,7 @@ from runbook.files import read_json, write_json
 from runbook.plan.plan import Plan
 from runbook.run.folder import Run, now
 from runbook.run.json_form import from_json, to_json
-from runbook.run.window_records import ScanSeen, Tick, WindowStep
+from runbook.run.window_records import ScanCounts, Tick, WindowStep
 
 T = TypeVar("T")
 
@@ -97,12 +97,12 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
     return made
 
 
-def read_scan(folder: Path) -> ScanSeen | None:
+def read_scan(folder: Path) -> ScanCounts | None:
     """What the scan of the application's source counted; None where none was made."""
-    return _read(folder / "window" / "scan.json", ScanSeen)
+    return _read(folder / "window" / "scan.json", ScanCounts)
 
 
-def write_scan(folder: Path, seen: ScanSeen) -> None:
+def write_scan(folder: Path, seen: ScanCounts) -> None:
     """Keeps what a scan counted; the last one counts."""
     _write(folder / "window" / "scan.json", seen)
 

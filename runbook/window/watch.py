@@ -17,6 +17,7 @@ from runbook.audit.samples import sample_rows
 from runbook.errors import TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
+from runbook.run.findings import Sample
 from runbook.run.folder import now
 from runbook.run.window_records import LogPosition, Look
 from runbook.script.migration import guard_query
@@ -133,8 +134,9 @@ class Watcher:
         try:
             (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
             if rows and len(seen.samples) < 10:
-                shown = sample_rows(connection, query)
-                seen.samples += [f"{file.name}: {table} {s.key}".strip() for s in shown]
+                place = f"{file.name}: {table}".strip()
+                some = sample_rows(connection, query)
+                seen.samples += [Sample(sample.key, place=place) for sample in some]
         except sqlite3.OperationalError as error:
             if "interrupted" in str(error):
                 seen.unanswered[what] = f"not within {self._budget:g} s"
@@ -152,7 +154,7 @@ class _Seen:
     violations: dict[str, int] = field(default_factory=dict)
     without: dict[str, int] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
-    samples: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     longest: float = 0.0
 
 

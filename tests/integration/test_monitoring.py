@@ -20,7 +20,7 @@ from runbook.errors import NotAllowedNow, Violated
 from runbook.plan.plan import Monitor
 from runbook.plan.shape import look as look_at_shape
 from runbook.report.checklist import checklist
-from runbook.report.contents import read_facts
+from runbook.report.contents import read_contents
 from runbook.report.write import write_report
 from runbook.run.folder import Run
 from runbook.run.window_records import Answer, Look, MonitorRecord
@@ -172,7 +172,7 @@ def test_each_lasting_invariant_is_seen_to_break(migrated: Run, statement: str, 
     execute(Path(migrated.info.database), statement)
     look = watcher(migrated).look()
     assert look.violations[name] > 0
-    assert any(sample.startswith(name) for sample in look.samples)
+    assert any(sample.place.startswith(name) for sample in look.samples)
 
 
 def test_new_teams_and_new_rows_violate_nothing(migrated: Run) -> None:
@@ -289,7 +289,7 @@ def seal(run: Run, series: list[Look]) -> None:
 
 def test_a_whole_day_is_done(migrated: Run) -> None:
     seal(migrated, list(day()))
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert line.state == "done"
     assert line.evidence[0].startswith("Watched for 24 h from 22 November 2026, 00:00:00 UTC")
 
@@ -298,7 +298,7 @@ def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
     series = [look for i, look in enumerate(day()) if not 100 < i < 200]
     assert sum_up(series, 86_400.0).watched_seconds == pytest.approx(86_400 - 100 * 300 + 300)
     seal(migrated, series)
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert line.state == "not done"
     assert line.evidence[-1] == "The specification asks for 24 h."
 
@@ -313,7 +313,7 @@ def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
 )
 def test_a_day_in_which_something_was_amiss_failed(migrated: Run, amiss: dict[str, object]) -> None:
     seal(migrated, [*day(), look_at(1445, **amiss)])
-    assert checklist(read_facts(migrated.folder))[7].state == "failed"
+    assert checklist(read_contents(migrated.folder))[7].state == "failed"
 
 
 def test_a_question_that_is_never_answered_is_named_everywhere(migrated: Run) -> None:
@@ -324,14 +324,14 @@ def test_a_question_that_is_never_answered_is_named_everywhere(migrated: Run) ->
     ]
     assert "not answered: references_to_nothing (not within 0.25 s)" in describe(series[0])
     seal(migrated, series)
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert "Never answered, so not known to hold: references_to_nothing" in line.evidence
     write_report(migrated.folder)
     page = Page((migrated.folder / "report.html").read_text())
     assert f"references_to_nothing {why} {len(series)} {len(series)}" in page.text
     # Answered once, it is known, and still said how often it was not.
     append(migrated.folder, look_at(1445))
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert not any("Never answered" in evidence for evidence in line.evidence)
     assert f"{len(series)} looks in which a question was not answered" in line.evidence
 

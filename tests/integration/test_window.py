@@ -16,7 +16,7 @@ from runbook.cli import main
 from runbook.errors import NotAllowedNow, NotConfirmed, NotProven, Refused, WindowFailed
 from runbook.headless.run_stages import roll_back
 from runbook.report.checklist import checklist
-from runbook.report.contents import read_facts
+from runbook.report.contents import read_contents
 from runbook.run.folder import Run
 from runbook.stages.monitor import monitor
 from runbook.window import steps
@@ -47,7 +47,7 @@ def test_the_whole_window(site: Site) -> None:
     assert (record.verdict, record.ended) == ("pass", "in time")
     executor.execute(window.run, "report", {})
 
-    lines = checklist(read_facts(window.run.folder))
+    lines = checklist(read_contents(window.run.folder))
     assert [line.state for line in lines] == ["done"] * 7 + ["not done"]
     assert lines[7].evidence[-1] == "The specification asks for 24 h."
     for line in lines:
@@ -266,7 +266,7 @@ def test_each_line_fails_once(name: str, site: Site) -> None:
         assert f"runbook run --run-dir {window.run.folder}" in block
         assert f"runbook maintenance off --run-dir {window.run.folder}" in block
         assert ("runbook rollback" in block) == (failure.states[0] == "migrated")
-        line = checklist(read_facts(window.run.folder))[failure.line - 1]
+        line = checklist(read_contents(window.run.folder))[failure.line - 1]
         assert line.state == ("failed" if failure.line > 1 else "not done")
 
         # Going on runs into the same again, and is now told to lead out.
@@ -331,7 +331,7 @@ def test_a_workflow_that_fails_is_led_out_of(
     with pytest.raises(WindowFailed, match=says) as caught:
         window.go(on_failure="rollback")
     assert caught.value.exit_code == 1
-    assert checklist(read_facts(window.run.folder))[5].state == "failed"
+    assert checklist(read_contents(window.run.folder))[5].state == "failed"
     assert content(site.database) == before
     assert states(window.run) == ("rolled back", "old", "off")
     assert site.get() == (200, "welcome")
@@ -426,7 +426,7 @@ def test_killed_while_shutting_is_not_taken_for_open(site: Site) -> None:
 def test_without_a_window_nothing_is_shown_as_done(site: Site) -> None:
     window = Window.of(site, {})
     window.go()
-    lines = checklist(read_facts(window.run.folder))
+    lines = checklist(read_contents(window.run.folder))
     assert [lines[n - 1].state for n in (2, 5, 7)] == ["not configured"] * 3
     assert lines[5].state == "done"  # workflows need no configuration
     assert "maintenance" not in window.text
@@ -440,7 +440,7 @@ def test_a_tick_has_a_name_and_a_time_and_is_not_done(site: Site) -> None:
         main, ["tick", "2", "--run-dir", folder, "--by", "Ada", "--note", "banner seen"]
     )
     assert ticked.exit_code == 0, ticked.output
-    line = checklist(read_facts(window.run.folder))[1]
+    line = checklist(read_contents(window.run.folder))[1]
     assert line.state == "not configured"
     assert line.evidence[0].startswith("Not configured; ticked by Ada, ")
     assert line.evidence[0].endswith("banner seen")
@@ -463,7 +463,7 @@ def test_scan_enters_its_count_under_line_5(site: Site, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["scan", str(source), "--run-dir", str(window.run.folder)])
     assert done.exit_code == 0, done.output
     assert "a.ts:1" in done.output
-    line = checklist(read_facts(window.run.folder))[4]
+    line = checklist(read_contents(window.run.folder))[4]
     assert "1 query still to be changed (1 certain, 0 likely)" in line.evidence[-1]
 
 
@@ -507,7 +507,7 @@ def test_old_code_after_the_window_is_noticed(site: Site) -> None:
     assert seen.exit_code == 1
     assert "projects: 1 rows without organization" in seen.output
     assert "'p-old'" in seen.output
-    assert checklist(read_facts(window.run.folder))[7].state == "failed"
+    assert checklist(read_contents(window.run.folder))[7].state == "failed"
 
 
 def test_an_interrupted_run_says_where_everything_stands(site: Site) -> None:
