@@ -40,6 +40,7 @@ def held(
     # A soft lock (where the file system has none) would outlive a kill.
     lock = FileLock(folder / f".{name}.lock", timeout=0, mode=0o600, fallback_to_soft=False)
     try:
+        folder.stat()  # filelock would create a folder that has vanished
         _acquire(lock, folder, wait, echo)
     except Timeout:
         after = f" after {wait:g} s of waiting" if wait else ""

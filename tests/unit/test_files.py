@@ -141,6 +141,12 @@ def test_a_lock_is_not_reentrant_and_its_file_is_private_and_stays(tmp_path: Pat
         assert (tmp_path / ".stage.lock").stat().st_ino == inode
 
 
+def test_a_lock_does_not_bring_a_folder_back(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="No such file"), held(tmp_path / "gone", "run"):
+        pytest.fail("there is no such folder")
+    assert not (tmp_path / "gone").exists()
+
+
 def test_files_are_private(tmp_path: Path) -> None:
     create_private(tmp_path / "a")
     write_durably(tmp_path / "b", b"1")
