@@ -119,7 +119,7 @@ def _interrupt(run: Run, manager: Any) -> None:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with contextlib.suppress(Exception):
         run_sync(manager.interrupt_kernel)()
-        with run.locked(wait=INTERRUPT_SECONDS, say=lambda line: None):
+        with run.locked(wait=INTERRUPT_SECONDS, echo=lambda line: None):
             pass
 
 

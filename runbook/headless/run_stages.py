@@ -90,7 +90,7 @@ def run_stages(
     stages = ORDER[: ORDER.index(until) + 1]
     with run.locked("run"), _executor(run, executor) as runner:
         say(f"Run {run.folder}: {run.info.identity.place}")
-        with run.locked(wait=ORPHAN_SECONDS, say=say):
+        with run.locked(wait=ORPHAN_SECONDS, echo=say):
             _tidy(run)
         if run.unsettled("rollback"):
             raise NotAllowedNow(

@@ -49,6 +49,7 @@ def wait_until_quiet(
     with reading() as connection:
         began = since = time.monotonic()
         version, commits = _version(connection, None), 0
+        # Not with tenacity: each commit restarts the quiet time, which is no retry of anything.
         while True:
             now = time.monotonic()
             if now - since >= seconds:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from runbook.errors import RunFolderError
+from runbook.files import append_line
 from runbook.run.json_form import from_json, to_json
 from runbook.run.window_records import Look, MonitorRecord
 
@@ -21,17 +21,8 @@ GAP = 2.5
 
 def append(folder: Path, look: Look) -> None:
     """Adds a look durably; a line that was cut off by a crash is ended first."""
-    line = json.dumps(to_json(look), ensure_ascii=False).encode() + b"\n"
     try:
-        handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            size = os.fstat(handle).st_size
-            if size and os.pread(handle, 1, size - 1) != b"\n":
-                line = b"\n" + line
-            os.write(handle, line)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(folder / FILE, json.dumps(to_json(look), ensure_ascii=False).encode())
     except OSError as error:
         raise RunFolderError(
             f"The series {folder / FILE} cannot be written ({error.strerror}); make room, and "

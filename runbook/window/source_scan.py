@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.plan.plan import read_plan
+from runbook.plan.read import read_plan
 from runbook.run.folder import Run, now
 from runbook.run.window_records import ScanCounts
 from runbook.scan import ResourceNames, as_text, scan

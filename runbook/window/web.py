@@ -94,23 +94,25 @@ def ask_until_gone(page: Maintenance) -> Answers:
 def _ask_until(
     page: Maintenance | Health, judge: Callable[[Answer], Answer], otherwise: str
 ) -> Answers:
+    from tenacity import Retrying, retry_if_result, stop_before_delay
+
     began = time.monotonic()
     series: list[Answer] = []
-    while True:
+
+    def question() -> Answer:
         at = time.monotonic() - began
-        left = page.timeout - at
-        answer = judge(ask(page, round(at, 3), max(min(ONE_ANSWER, left), LEAST)))
-        series.append(answer)
-        if answer.well:
-            return Answers(_thinned(series))
-        wait = max(page.every - (time.monotonic() - began - at), 0)
-        if time.monotonic() - began + wait >= page.timeout:
-            return Answers(
-                _thinned(series),
-                f"{show_address(page.url)} {otherwise} within {page.timeout:g} s "
-                f"(last: {answer.note})",
-            )
-        time.sleep(wait)
+        limit = max(min(ONE_ANSWER, page.timeout - at), LEAST)
+        series.append(judge(ask(page, round(at, 3), limit)))
+        return series[-1]
+
+    last = Retrying(
+        retry=retry_if_result(lambda answer: not answer.well),
+        stop=stop_before_delay(page.timeout),
+        wait=lambda _: max(page.every - (time.monotonic() - began - series[-1].at), 0),
+        retry_error_callback=lambda _: series[-1],
+    )(question)
+    problem = f"{show_address(page.url)} {otherwise} within {page.timeout:g} s (last: {last.note})"
+    return Answers(_thinned(series), "" if last.well else problem)
 
 
 def expected(page: Maintenance | Health) -> str:
