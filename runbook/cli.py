@@ -84,7 +84,7 @@ def run(
     on_failure: Literal["stop", "rollback"],
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
-    from runbook.headless.run_stages import run_stages
+    from runbook.headless.run_stages import Options, run_stages
     from runbook.stages.open_run import open_run, target_options
 
     opened = open_run(
@@ -97,12 +97,14 @@ def run(
     )
     run_stages(
         opened,
-        until=until,
-        yes=yes,
-        ask=_asker(),
-        say=click.echo,
-        show_values=show_values,
-        on_failure=on_failure,
+        Options(
+            until=until,
+            yes=yes,
+            ask=_asker(),
+            echo=click.echo,
+            show_values=show_values,
+            on_failure=on_failure,
+        ),
     )
 
 
@@ -178,16 +180,14 @@ def status(run_dir: Path) -> None:
 )
 def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
     """Takes the migration back, and keeps what users wrote since."""
-    from runbook.headless.run_stages import roll_back
+    from runbook.headless.run_stages import Options, roll_back
     from runbook.run.folder import Run
 
     roll_back(
         Run.open(Path(run_dir)),
-        yes=yes,
+        Options(yes=yes, ask=_asker(), echo=click.echo),
         discard_organizations=discard_organizations,
         restore=restore_backup,
-        ask=_asker(),
-        say=click.echo,
     )
 
 
@@ -257,7 +257,7 @@ def maintenance(mode: str, run_dir: str) -> None:
     opened = Run.open(Path(run_dir))
     with opened.locked("run"):
         if mode == "on":
-            step = steps.maintenance_on(opened, prove_again=True)
+            step = steps.maintenance_on(opened)
         else:
             step = steps.maintenance_off(opened, again=True)
     click.echo(f"maintenance {mode}: {steps.summary(step)}")

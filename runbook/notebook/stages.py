@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from runbook.errors import NotProven, RunbookError, Violated
-from runbook.notebook.display import fold_errors, say, shell
+from runbook.notebook.display import echo, fold_errors, shell
 from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
 from runbook.notebook.progress_bar import Page
-from runbook.notebook.window import still_shut, tell_where_all_stands
+from runbook.notebook.window import show_state, still_shut
 from runbook.progress import NOW, Lines, Progress
 from runbook.run.check import check_finished
 from runbook.run.folder import STAGES, Run, file_stem
@@ -67,17 +67,17 @@ def begin(
     if here is not None:
         fold_errors(here)
         check_names(here.user_ns.get("In", []))
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "database": database,
         "plan": plan,
         "run_dir": run_dir,
         "operator": operator,
         "ticket": ticket,
     }
-    texts = {name: as_text(name, value) for name, value in given.items()}
-    for name, value in given.items():
+    texts = {name: as_text(name, value) for name, value in values.items()}
+    for name, value in values.items():
         if looks_changed(value):
-            say(
+            echo(
                 f"The parameter `{name}` arrived as the number {value}; "
                 f"give it as `-r {name} ...` to keep it as it was typed."
             )
@@ -94,7 +94,7 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     """Every hazard that can be known beforehand; changes nothing."""
     from runbook.stages import preflight as stage
 
-    _tell_if_done(run, "preflight", again)
+    _echo_if_done(run, "preflight", again)
     with _progress(run, "preflight") as progress:
         return _shown(lambda: stage.preflight(run, progress=progress, again=again), PreflightRecord)
 
@@ -103,7 +103,7 @@ def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRe
     """The whole migration and the way back, on a copy."""
     from runbook.stages import rehearse as stage
 
-    _tell_if_done(run, "rehearse", again)
+    _echo_if_done(run, "rehearse", again)
     with _progress(run, "rehearse") as progress:
         return stage.rehearse(run, keep=keep, progress=progress, again=again)
 
@@ -112,26 +112,24 @@ def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
 
-    _tell_if_done(run, "snapshot", again)
+    _echo_if_done(run, "snapshot", again)
     with _progress(run, "snapshot") as progress:
         return stage.snapshot(run, progress=progress, again=again)
 
 
-def migrate(
-    run: Run, *, confirm: str = "", how: str = "notebook", window: bool = True
-) -> MigrateRecord:
+def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
     """Migrates, proves and commits; `confirm` is the database's name, or a person is asked.
 
-    With `window`, maintenance mode is proven once more before the database is changed.
+    Maintenance mode is proven once more before the database is changed.
     """
     from runbook.stages import migrate as stage
 
     if run.finished("migrate"):
-        _tell_if_done(run, "migrate")
+        _echo_if_done(run, "migrate")
         return run.result("migrate", MigrateRecord)
-    run.check_allowed("migrate")  # before anybody is asked in vain
+    run.check_allowed("migrate")  # before a question is asked in vain
     agreed = _agreed(run, confirm, how)
-    still_shut(run, window=window)
+    still_shut(run)
     with _progress(run, "migrate") as progress:
         return _shown(lambda: stage.migrate(run, agreed, progress=progress), MigrateRecord)
 
@@ -140,7 +138,7 @@ def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database."""
     from runbook.stages import verify as stage
 
-    _tell_if_done(run, "verify", again)
+    _echo_if_done(run, "verify", again)
     with _progress(run, "verify") as progress:
         return stage.verify(run, progress=progress, again=again)
 
@@ -164,7 +162,7 @@ def monitor(
     from runbook.window.durations import read_duration
     from runbook.window.series import describe
 
-    _tell_if_done(run, "monitor")
+    _echo_if_done(run, "monitor")
     return _shown(
         lambda: stage.monitor(
             run,
@@ -198,9 +196,9 @@ def rollback(
     discard = as_truth("discard_organizations", discard_organizations)
     whole = as_truth("restore", restore)
     if run.finished("rollback"):
-        _tell_if_done(run, "rollback")
+        _echo_if_done(run, "rollback")
         return run.result("rollback", RollbackRecord)
-    run.check_allowed("rollback")  # before anybody is asked in vain
+    run.check_allowed("rollback")  # before a question is asked in vain
     agreed = _agreed(run, confirm, how)
     with _progress(run, "rollback") as progress:
         return _shown(
@@ -241,7 +239,7 @@ def go_on(run: Run, stage: str) -> Any:
     try:
         check_finished(run, stage)
     except RunbookError as error:
-        tell_where_all_stands(run, error)
+        show_state(run, error)
         raise
     if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
         raise Violated("The monitoring saw that not all was well; look at the series above.")
@@ -293,7 +291,7 @@ def _shown(call: Callable[[], T], cls: type[T]) -> T:
         raise
 
 
-def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
+def _echo_if_done(run: Run, stage: str, again: bool = False) -> None:
     """Says that an earlier result is shown, where the stage is finished and is not repeated."""
     record = run.record(stage)
     if again or record is None or not run.finished(stage):
@@ -303,7 +301,7 @@ def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
     back = run.record("rollback")
     if stage != "rollback" and back is not None and run.finished("rollback"):
         repeat = f" The migration was taken back at {when(back.finished_at)}."
-    say(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
+    echo(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
 
 
 @contextlib.contextmanager
@@ -317,7 +315,7 @@ def _progress(run: Run, stage: str) -> Iterator[Progress]:
     try:
         yield shown
     except RunbookError as error:
-        tell_where_all_stands(run, error)
+        show_state(run, error)
         raise
     finally:
         shown.close()

@@ -7,6 +7,7 @@ because somebody may have opened the application in the meantime.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 
@@ -27,42 +28,44 @@ from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
 
 
-def maintenance_on(run: Run, *, prove_again: bool = False) -> WindowStep:
+_AGAIN = "Proven again at "
+"""How the evidence begins that a later proof has added."""
+
+
+def maintenance_on(run: Run) -> WindowStep:
     """Shuts the application and proves it: its page answers so, and the database is quiet.
 
-    With `prove_again`, a step that was done is proven once more; where the page says that the
-    application is open, it is shut again.
+    A step that was done is proven once more; where the page says that the application is open, it
+    is shut again.
 
     Raises:
         WindowFailed: the command failed, the page answers otherwise, or somebody still writes.
     """
     window = run.info.plan.window
     known = read_step(run.folder, "maintenance_on")
-    shut = known is not None and maintenance_state(run) == "on"
-    if shut and not prove_again:
-        assert known is not None
-        return known
+    shut = known if maintenance_state(run) == "on" else None
+
+    def prove_again(step: _Step, page: Maintenance) -> None:
+        step.note(f"{_AGAIN}{now()}")
+        if window.maintenance_on is None:
+            step.answers_so(page)
+        elif not step.answers_so(page, limit=3.0, required=False):
+            step.note("The application was found open, so it was shut again")
+            step.command(window.maintenance_on)
+            step.answers_so(page)
 
     def work(step: _Step) -> None:
-        if shut and window.maintenance is not None:
-            if step.answers_so(window.maintenance, limit=3.0, required=False):
-                step.say("Proven again, without running the command again")
-            elif window.maintenance_on is not None:
-                step.say("The application was found open, so it was shut again")
-                step.command(window.maintenance_on)
-                step.answers_so(window.maintenance)
-            else:
-                step.answers_so(window.maintenance)
-        elif not shut:
+        if shut is None:
             if window.maintenance_on is not None:
                 step.command(window.maintenance_on)
             if window.maintenance is not None:
                 step.answers_so(window.maintenance)
+        elif window.maintenance is not None:
+            prove_again(step, window.maintenance)
         step.is_quiet(window.quiet_seconds)
 
     configured = bool(window.maintenance_on or window.maintenance)
-    since = known.at if shut and known is not None else ""
-    return _perform(run, "maintenance_on", configured, work, at=since)
+    return _perform(run, "maintenance_on", configured, work, first=shut)
 
 
 def deploy(run: Run) -> WindowStep:
@@ -157,12 +160,12 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
             step.command(window.maintenance_off)
         if window.maintenance is not None:
             step.answered(window.maintenance, ask_until_gone(window.maintenance))
-            step.say(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
+            step.note(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
         if window.health is not None:
             well = dataclasses.replace(window.health, text="") if old_code else window.health
             step.answers_so(well)
         if window.maintenance is None and window.health is None:
-            step.say("No address is configured, so only the exit status shows it")
+            step.note("No address is configured, so only the exit status shows it")
 
     configured = bool(window.maintenance_off or window.maintenance)
     return _perform(run, "maintenance_off", configured, work)
@@ -185,7 +188,7 @@ class _Step:
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
 
-    def say(self, evidence: str) -> None:
+    def note(self, evidence: str) -> None:
         self._add(evidence=(*self.record.evidence, evidence))
 
     def command(self, command: Command) -> Ran:
@@ -203,7 +206,7 @@ class _Step:
                 f"the command `{shown}` {ran.problem}{said}",
                 "mend what it complains of, and go on with the same command",
             )
-        self.say(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
+        self.note(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
         return ran
 
     def answers_so(
@@ -215,7 +218,7 @@ class _Step:
         found = ask_until_well(page)
         self.answered(page, found, required=required)
         if not found.problem:
-            self.say(
+            self.note(
                 f"{show_address(page.url)} answered {expected(page)} after "
                 f"{duration(found.series[-1].at)} (asked {counted(len(found.series), 'time')})"
             )
@@ -232,7 +235,7 @@ class _Step:
         """Waits until nobody writes any more."""
         target = open_target(self.run.info.database, self.run.info.options)
         if not isinstance(target, SqliteTarget):
-            self.say("Whether nobody writes is not known: this database does not tell")
+            self.note("Whether nobody writes is not known: this database does not tell")
             return
         found = wait_until_quiet(target.reading, seconds)
         if not found.quiet:
@@ -241,15 +244,17 @@ class _Step:
                 f"in {found.waited:.1f} s; it must be quiet for {seconds:g} s)",
                 "stop what writes to it, and go on with the same command",
             )
-        self.say(f"The database was quiet for {found.seconds:.1f} s (data version {found.version})")
+        self.note(
+            f"The database was quiet for {found.seconds:.1f} s (data version {found.version})"
+        )
 
     def tried(self, found: Workflows, where: str) -> None:
         """What the workflows showed."""
         subjects = dict.fromkeys(t.subject for t in found.tried)
         for subject in subjects:
             mine = [t for t in found.tried if t.subject == subject]
-            self.say(f"{subject}: " + ", ".join(_result(t) for t in mine))
-        self.say(
+            self.note(f"{subject}: " + ", ".join(_result(t) for t in mine))
+        self.note(
             f"Tried {where}; then {found.tables} tables with {found.rows:,} rows were compared "
             f"strictly with what is committed: {len(found.remains)} differences"
         )
@@ -272,11 +277,22 @@ class _Step:
 
 
 def _perform(
-    run: Run, name: str, configured: bool, work: Callable[[_Step], None], *, at: str = ""
+    run: Run,
+    name: str,
+    configured: bool,
+    work: Callable[[_Step], None],
+    *,
+    first: WindowStep | None = None,
 ) -> WindowStep:
-    """Runs `work` as the step `name` and records it, whatever happens."""
-    line = LINES[name]
-    started = WindowStep(name, line, "started", at or now(), run.info.operator)
+    """Runs `work` as the step `name` and records it, whatever happens.
+
+    `first` is the record of a step that is proven anew: its time and its evidence are kept.
+    """
+    if first is None:
+        started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
+    else:
+        kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.evidence))
+        started = dataclasses.replace(first, status="started", evidence=kept)
     with run.locked("stage"):
         if not configured:
             left_out = dataclasses.replace(started, status="not configured")
