@@ -27,7 +27,6 @@ from runbook.window.web import Answers, ask_until_gone, ask_until_well, expected
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
 
-
 _AGAIN = "Proven again at "
 """How the evidence begins that a later proof has added."""
 
