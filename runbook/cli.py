@@ -1,4 +1,4 @@
-"""The `runbook` command: reads options, calls the package, prints what it says."""
+"""The `runbook` command: reads options, calls the package, prints what it returns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Commands(click.Group):
 
 
 def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how a D1 database is reached."""
+    """The options for reaching a D1 database."""
     for option in (
         click.option("--persist-to", default="", help="For D1: where the local database is kept."),
         click.option("--remote", "where", flag_value="remote", help="For D1: at Cloudflare."),
@@ -66,7 +66,7 @@ def main() -> None:
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
     default="stop",
-    help="Once it has begun: stop and say where everything stands, or roll back and open again.",
+    help="Once it has begun: stop and print the state of everything, or roll back and open again.",
 )
 def run(
     database: str,
@@ -110,7 +110,7 @@ def run(
 
 @main.command()
 @click.option("--plan", default="", help="The plan; left out: the specification's schema.")
-@click.option("--database", default="", help="Look here for types and formats.")
+@click.option("--database", default="", help="Read types and formats from it.")
 @click.option(
     "--target",
     type=click.Choice(["sqlite", "d1"]),
@@ -149,9 +149,9 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
     """Makes a sample database."""
     from runbook.sample.make import make_sample
 
-    made = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
-    click.echo(f"{made.path}: {made.users:,} users, {made.projects:,} projects")
-    for what, count in made.planted:
+    written = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
+    click.echo(f"{written.path}: {written.users:,} users, {written.projects:,} projects")
+    for what, count in written.planted:
         click.echo(f"  planted: {what} ({count})")
 
 
@@ -171,7 +171,7 @@ def status(run_dir: Path) -> None:
 @click.option(
     "--discard-organizations",
     is_flag=True,
-    help="Go on although organizations or memberships were made since; they are exported first.",
+    help="Go on although organizations or memberships were added since; they are exported first.",
 )
 @click.option(
     "--restore-backup",
@@ -215,7 +215,7 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
 def check(
     ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
 ) -> None:
-    """Checks an archive, sealed or unpacked, and says what was altered."""
+    """Checks an archive, sealed or unpacked, and lists what was altered."""
     from runbook.archive.seal import as_text
     from runbook.archive.seal import check as check_archive
 
@@ -227,23 +227,18 @@ def check(
 @main.command()
 @click.option("--run-dir", required=True, help="The run folder.")
 @click.option("--for", "duration", default="24h", help="How long to watch: 24h, 90m.")
-@click.option("--every", default="5m", help="How often to look: 5m, 30s.")
-@click.option("--once", is_flag=True, help="Look once and end, for a scheduler.")
+@click.option("--every", default="5m", help="Time between observations: 5m, 30s.")
+@click.option("--once", is_flag=True, help="Observe once and end, for a scheduler.")
 @click.option("--exit-on-violation", is_flag=True, help="End with 1 at a violated invariant.")
 def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
     """Watches the database, the logs and the application after the migration."""
     from runbook.headless.watch import watch
     from runbook.run.folder import Run
+    from runbook.stages.monitor import Watching
     from runbook.window.durations import read_duration
 
-    watch(
-        Run.open(Path(run_dir)),
-        seconds=read_duration(duration),
-        every=read_duration(every),
-        once=once,
-        exit_on_violation=exit_on_violation,
-        say=click.echo,
-    )
+    watching = Watching(read_duration(duration), read_duration(every), once, exit_on_violation)
+    watch(Run.open(Path(run_dir)), watching, click.echo)
 
 
 @main.command()
@@ -269,14 +264,14 @@ def maintenance(mode: str, run_dir: str) -> None:
 @click.argument("line", type=int)
 @click.option("--run-dir", required=True, help="The run folder.")
 @click.option("--by", required=True, help="Who vouches for it.")
-@click.option("--note", default="", help="What was seen.")
+@click.option("--note", default="", help="What was done or observed.")
 def tick(line: int, run_dir: str, by: str, note: str) -> None:
     """Ticks a line of the checklist that the plan does not configure, by name."""
     from runbook.run.folder import Run
     from runbook.window.store import tick as tick_line
 
-    made = tick_line(Run.open(Path(run_dir)), line, by, note)
-    click.echo(f"line {made.line}: ticked by {made.by} at {made.at}")
+    ticked = tick_line(Run.open(Path(run_dir)), line, by, note)
+    click.echo(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
 
 
 @main.command()
@@ -291,5 +286,5 @@ def scan(path: Path, plan: str, run_dir: str) -> None:
 
 
 def _asker() -> Callable[[str], str] | None:
-    """Asks the person at the terminal; None where nobody is there."""
+    """Asks the person at the terminal; None where there is none."""
     return (lambda text: str(input(text))) if sys.stdin.isatty() else None

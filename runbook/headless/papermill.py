@@ -132,7 +132,7 @@ def _interrupt(run: Run, manager: Any) -> None:
     """Interrupts the kernel, which rolls back and records it, and waits until it has done so."""
     from nbclient.util import run_sync
 
-    # The interrupted event loop would tell of tasks that nobody waits for any more.
+    # The interrupted event loop would report tasks that nothing waits for any more.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with contextlib.suppress(Exception):
         run_sync(manager.interrupt_kernel)()

@@ -88,8 +88,8 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
             _tidy(run)
         if run.unsettled("rollback"):
             raise NotAllowedNow(
-                "A rollback of this run was begun, and its record does not say whether it happened;"
-                f" call `runbook rollback --run-dir {run.folder}` again, which finds out."
+                "A rollback of this run was begun, and its record does not show whether it "
+                f"happened; call `runbook rollback --run-dir {run.folder}` again, which finds out."
             )
         session.run_or_lead_out(stages)
         if until == "report":
@@ -153,7 +153,7 @@ class _Session:
 
     def run_or_lead_out(self, stages: Sequence[str]) -> None:
         """Runs `stages` but the report; after a failure leads out, and writes the report."""
-        todo = [s for s in stages if s != "report" and not self._is_done(s)]
+        todo = [s for s in stages if s != "report" and not is_done(self.run, s, self.options.echo)]
         try:
             self._run(stages, todo)
         except RunbookError as error:
@@ -215,23 +215,6 @@ class _Session:
             lines.insert(at, stage_line(self.run, stage))
         for line in lines:
             self.options.echo(line)
-
-    def _is_done(self, stage: str) -> bool:
-        """Whether a stage and its notebook need not be executed again.
-
-        Raises:
-            RunFolderError: its record is damaged, and it is too late to write it anew.
-        """
-        run = self.run
-        try:
-            if not run.finished(stage) or pending_step(run, stage):
-                return False
-        except RunFolderError as error:
-            if stage != "migrate" and run.forbidden(stage):
-                raise
-            self.options.echo(f"  {stage:<10} is done again: {error}")
-            return False
-        return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
 
     def _check_verdict(self, stage: str) -> None:
         if stage == "verify" and self.run.result("verify", VerifyRecord).verdict != "pass":
@@ -331,6 +314,23 @@ class _Session:
             steps.maintenance_on(self.run)
         name = self.run.info.identity.name
         self.perform("rollback", {"confirm": name, "how": "--on-failure rollback"})
+
+
+def is_done(run: Run, stage: str, echo: Echo) -> bool:
+    """Whether a stage and its notebook need not be executed again.
+
+    Raises:
+        RunFolderError: its record is damaged, and it is too late to write it anew.
+    """
+    try:
+        if not run.finished(stage) or pending_step(run, stage):
+            return False
+    except RunFolderError as error:
+        if stage != "migrate" and run.forbidden(stage):
+            raise
+        echo(f"  {stage:<10} is done again: {error}")
+        return False
+    return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
 
 
 def _is_migrated(run: Run) -> bool:

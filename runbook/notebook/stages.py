@@ -1,7 +1,7 @@
-"""What the notebooks call: stages that show what they found even when they refuse.
+"""What the notebooks call: stages that show their result even when they refuse.
 
 A notebook is three moves: do, show, go on. The call returns the stage's record also where the
-stage refused, so that its tables can be looked at; `go_on` then stops the notebook.
+stage refused, so that its tables can be read; `go_on` then stops the notebook.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import MonitorRecord
+from runbook.run.window_records import MonitorRecord, Observation
 from runbook.stages import confirm as confirmation
 from runbook.stages.open_run import open_run
 from runbook.window.state import maintenance_state
@@ -162,17 +162,18 @@ def monitor(
     from runbook.window.durations import read_duration
     from runbook.window.series import describe
 
+    def show(observation: Observation) -> None:
+        if not observation.ok:
+            print(f"{observation.at}  {describe(observation)}")
+
     _echo_if_done(run, "monitor")
-    return _shown(
-        lambda: stage.monitor(
-            run,
-            seconds=read_duration(watch_for),
-            every=read_duration(every),
-            exit_on_violation=exit_on_violation,
-            tell=lambda look: None if look.well else print(f"{look.at}  {describe(look)}"),
-        ),
-        MonitorRecord,
+    watching = stage.Watching(
+        read_duration(watch_for),
+        read_duration(every),
+        exit_on_violation=exit_on_violation,
+        show=show,
     )
+    return _shown(lambda: stage.monitor(run, watching), MonitorRecord)
 
 
 def assess(run: Run) -> Assessment:
@@ -216,7 +217,7 @@ def rollback(
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
     """The confirmation that was given as a parameter, or is asked of the person who is there."""
     name, typed = run.info.identity.name, as_text("confirm", confirm)
-    if _person_is_there() and typed != name:
+    if _has_person() and typed != name:
         typed = ""  # perhaps the sample's name, which the notebook came with: ask
     return confirmation.confirm(
         name,
@@ -224,7 +225,7 @@ def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
         operator=run.info.operator,
         typed=typed,
         how=as_text("how", how),
-        ask=input if _person_is_there() else None,
+        ask=input if _has_person() else None,
     )
 
 
@@ -242,7 +243,7 @@ def go_on(run: Run, stage: str) -> Any:
         show_state(run, error)
         raise
     if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
-        raise Violated("The monitoring saw that not all was well; look at the series above.")
+        raise Violated("The monitoring found problems; see the series above.")
     if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
         findings = run.result("verify", VerifyRecord).findings
         raise NotProven(
@@ -292,7 +293,7 @@ def _shown(call: Callable[[], T], cls: type[T]) -> T:
 
 
 def _echo_if_done(run: Run, stage: str, again: bool = False) -> None:
-    """Says that an earlier result is shown, where the stage is finished and is not repeated."""
+    """Announces an earlier result, where the stage is finished and is not repeated."""
     record = run.record(stage)
     if again or record is None or not run.finished(stage):
         return
@@ -309,7 +310,7 @@ def _progress(run: Run, stage: str) -> Iterator[Progress]:
     """Where progress is shown: as a bar to a person, otherwise as lines in the log."""
     shown = (
         Page()
-        if _person_is_there()
+        if _has_person()
         else Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
     )
     try:
@@ -321,7 +322,7 @@ def _progress(run: Run, stage: str) -> Iterator[Progress]:
         shown.close()
 
 
-def _person_is_there() -> bool:
-    """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
+def _has_person() -> bool:
+    """Whether there is a person to answer a question: not under Papermill, nbval or a scheduler."""
     kernel = getattr(shell(), "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", False))

@@ -52,25 +52,25 @@ def run(run: Run) -> Table:
     )
 
 
-def hazards(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+def hazards(records: Iterable[Hazard], *, show_values: bool = False) -> Table:
     """One row for each hazard, the blocking ones first; e-mails are masked unless `show_values`."""
     return table(
         ("level", "hazard", "where", "count", "samples", "what it means"),
         (
             (h.level, h.title, _from_here(h.subject), h.count, _first(h.samples), h.meaning)
-            for h in _maskable(found, show_values)
+            for h in _maskable(records, show_values)
         ),
         nothing="No hazard was found.",
     )
 
 
-def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+def remedies(records: Iterable[Hazard], *, show_values: bool = False) -> Table:
     """What to do about each hazard about which something is to be done."""
     return table(
         ("hazard", "where", "what to do"),
         (
             (f"{h.level}: {h.title}", _from_here(h.subject), h.remedy)
-            for h in _maskable(found, show_values)
+            for h in _maskable(records, show_values)
             if h.remedy and not h.remedy.startswith("Nothing")
         ),
         nothing="Nothing has to be done.",
@@ -78,10 +78,10 @@ def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
 
 
 def footprint(lines: Iterable[FootprintLine]) -> Table:
-    """What may change: rows predicted, and rows that each witness saw."""
+    """What may change: rows predicted, and rows that each witness counted."""
     rows = list(lines)
     witnesses = [w for w in WITNESSES if any(w in line.seen for line in rows)]
-    # Beside several witnesses there is no room to say why; 01_preflight has said it.
+    # Beside several witnesses there is no room for the reason; 01_preflight shows it.
     explained = len(witnesses) < 2
     return table(
         ("table", "change", "column", "predicted", *witnesses, "allowed", *["why"][:explained]),
@@ -101,14 +101,14 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
     )
 
 
-def advice(found: Mapping[str, int | float | str]) -> Table:
-    """What only the data can tell."""
+def advice(values: Mapping[str, int | float | str]) -> Table:
+    """What only the data can show."""
     return _pairs(
         {
             name.replace("_", " ").replace(".", " "): (
                 _bytes(value) if name.endswith("_bytes") and isinstance(value, int) else value
             )
-            for name, value in found.items()
+            for name, value in values.items()
         }
     )
 
@@ -146,11 +146,11 @@ def backup(taken: Backup) -> Table:
     )
 
 
-def digests(found: Iterable[TableDigest]) -> Table:
+def digests(records: Iterable[TableDigest]) -> Table:
     """The digests of every table; the column `outside` must recur after the migration."""
     return table(
         ("table", "rows", "all columns", "outside the footprint"),
-        ((d.table, d.rows, d.all_columns, d.outside) for d in found),
+        ((d.table, d.rows, d.all_columns, d.outside) for d in records),
     )
 
 
@@ -169,24 +169,24 @@ def migration(record: MigrateRecord) -> Table:
     )
 
 
-def assessment(found: Assessment) -> Table:
+def assessment(ahead: Assessment) -> Table:
     """What a rollback does to each table, and what a full restore of the backup would lose."""
     return table(
         ("table", "restored", "kept: edited", "kept: inserted", "kept: deleted", "lost by restore"),
         (
             (t.table, t.restored, t.edited, t.inserted, t.deleted, t.written)
-            for t in (*found.resources, *found.others)
+            for t in (*ahead.resources, *ahead.others)
         ),
     )
 
 
-def discarded(found: Assessment) -> Table:
-    """The two tables that go: how many rows there are, and how many people made since."""
+def discarded(ahead: Assessment) -> Table:
+    """The two tables that go: how many rows there are, and how many were added since."""
     return table(
         ("table", "rows", "not made by the migration"),
         (
-            ("organizations", found.organizations, found.organizations_since),
-            ("organization_memberships", found.memberships, found.memberships_since),
+            ("organizations", ahead.organizations, ahead.organizations_since),
+            ("organization_memberships", ahead.memberships, ahead.memberships_since),
         ),
     )
 
@@ -206,9 +206,9 @@ def rollback(record: RollbackRecord) -> Table:
     )
 
 
-def invariants(found: Iterable[InvariantSeen]) -> Table:
+def invariants(records: Iterable[InvariantSeen]) -> Table:
     """Violating rows by witness; all zero is what is wanted."""
-    rows = list(found)
+    rows = list(records)
     witnesses = [w for w in WITNESSES if any(w in i.violations for i in rows)]
     return table(
         ("invariant", *witnesses, "holds"),
@@ -216,23 +216,23 @@ def invariants(found: Iterable[InvariantSeen]) -> Table:
     )
 
 
-def findings(found: Iterable[Finding], *, show_values: bool = False) -> Table:
+def findings(records: Iterable[Finding], *, show_values: bool = False) -> Table:
     """One row for each finding; e-mail addresses are masked unless `show_values`."""
     return table(
         ("witness", "table", "column", "change", "rows", "finding"),
         (
             (f.witness, f.table, f.column, f.change, f.rows, f.message)
-            for f in _maskable(found, show_values)
+            for f in _maskable(records, show_values)
         ),
     )
 
 
-def differences(run: Run, found: Iterable[Finding], *, show_values: bool = False) -> Table:
+def differences(run: Run, records: Iterable[Finding], *, show_values: bool = False) -> Table:
     """The offending rows that were kept, before and after side by side, to be filtered.
 
     They are masked as in the report unless `show_values`, because notebooks are archived, too.
     """
-    shown = list(found)
+    shown = list(records)
     if not as_truth("show_values", show_values):
         shown = [mask_finding(f, run.info.plan) for f in shown]
     return table(
@@ -274,9 +274,9 @@ def report(run: Run, record: ReportRecord) -> Table:
     )
 
 
-def _maskable(found: Iterable[T], show_values: bool) -> Iterable[T]:
+def _maskable(records: Iterable[T], show_values: bool) -> Iterable[T]:
     """The records, with e-mail addresses masked unless `show_values`."""
-    return found if as_truth("show_values", show_values) else map(mask_emails, found)
+    return records if as_truth("show_values", show_values) else map(mask_emails, records)
 
 
 def _first(samples: Sequence[str]) -> str:

@@ -149,7 +149,7 @@ def _check_order(run: Run, name: str) -> None:
         )
     if run.result("verify", VerifyRecord).verdict != "pass":
         raise NotProven(
-            "The verdict is fail, so the new code is neither deployed nor opened; look at the "
+            "The verdict is fail, so the new code is neither deployed nor opened; see the "
             "findings above and decide whether to roll back (08_rollback)."
         )
     for earlier in AFTER_VERIFY[: AFTER_VERIFY.index(name)]:

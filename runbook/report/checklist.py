@@ -13,7 +13,7 @@ from typing import Literal
 
 from runbook.plan.plan import Plan
 from runbook.report.contents import Facts
-from runbook.run.window_records import Look
+from runbook.run.window_records import Observation
 from runbook.window.clock import window_clock
 from runbook.window.series import sum_up
 from runbook.wording import clip, counted, duration, listed, size, when
@@ -207,8 +207,8 @@ def _is_planned(plan: Plan, name: str) -> bool:
     return name == "workflows" or getattr(plan.window, name) is not None
 
 
-def _never_answered(looks: Sequence[Look]) -> list[str]:
-    """The questions that had no answer at any look."""
+def _never_answered(looks: Sequence[Observation]) -> list[str]:
+    """The questions that had no answer in any observation."""
     asked = [set(look.unanswered) for look in looks]
     return sorted(set.intersection(*asked)) if asked else []
 
@@ -224,8 +224,8 @@ def _monitoring(facts: Facts) -> Judged:
     seen = sum_up(facts.looks, planned)
     evidence = [
         f"Watched for {duration(seen.watched_seconds)} from {when(seen.since)} to "
-        f"{when(seen.until)}, {counted(seen.looks, 'look')}",
-        f"{counted(seen.looks_violated, 'look')} with a violated invariant or a row without "
+        f"{when(seen.until)}, {counted(seen.observations, 'observation')}",
+        f"{counted(seen.violated, 'observation')} with a violated invariant or a row without "
         "organization",
     ]
     if seen.first_violation:
@@ -236,10 +236,10 @@ def _monitoring(facts: Facts) -> Judged:
         evidence.append("The plan names no log files.")
     asked = [look for look in facts.looks if look.health is not None]
     if asked:
-        evidence.append(f"Well {len(asked) - seen.looks_unwell:,} of {len(asked):,} times asked")
-    if seen.looks_unanswered:
+        evidence.append(f"Well {len(asked) - seen.unhealthy:,} of {len(asked):,} times asked")
+    if seen.unanswered:
         evidence.append(
-            f"{counted(seen.looks_unanswered, 'look')} in which a question was not answered"
+            f"{counted(seen.unanswered, 'observation')} in which a question was not answered"
         )
     if never := _never_answered(facts.looks):
         evidence.append(f"Never answered, so not known to hold: {listed(never)}")

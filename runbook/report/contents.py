@@ -29,7 +29,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import Look, ScanSeen, Tick, WindowStep
+from runbook.run.window_records import Observation, ScanCounts, Tick, WindowStep
 from runbook.script.footprint import FootprintLine
 from runbook.window.series import read_series
 from runbook.window.store import STEPS, read_scan, read_step, read_ticks
@@ -99,10 +99,10 @@ class Facts:
     verify: VerifyRecord | None = None
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
-    looks: tuple[Look, ...] = ()
+    looks: tuple[Observation, ...] = ()
     window: Mapping[str, WindowStep] = field(default_factory=dict)
     ticks: Mapping[int, Tick] = field(default_factory=dict)
-    scan: ScanSeen | None = None
+    scan: ScanCounts | None = None
     executed: tuple[ExecutedSql, ...] = ()
     damage: tuple[str, ...] = ()
     values_shown: bool = False
@@ -251,7 +251,7 @@ def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
         if step is not None:
             window[name] = map_text(step, visible)
     ticks: tuple[Tick, ...] = ()
-    scan: ScanSeen | None = None
+    scan: ScanCounts | None = None
     try:
         ticks, scan = read_ticks(run_dir), read_scan(run_dir)
     except RunFolderError as error:

@@ -8,13 +8,15 @@ from datetime import datetime
 from markupsafe import Markup
 
 from runbook.report.charts import _rect, _svg, _text
-from runbook.run.window_records import Look
+from runbook.run.window_records import Observation
 from runbook.wording import clock, counted, number, when
 
 _LEFT, _RIGHT, _ROW = 190, 88, 40
 _MOST = 240  # marks in a row; looks that fall into one mark are put together, the worst decides
 
-_ROWS: tuple[tuple[str, Callable[[Look], int | None], Callable[[Sequence[int]], str]], ...] = (
+_ROWS: tuple[
+    tuple[str, Callable[[Observation], int | None], Callable[[Sequence[int]], str]], ...
+] = (
     (
         "Rows without organization",
         lambda look: sum(look.without_organization.values()) if look.without_organization else None,
@@ -28,13 +30,15 @@ _ROWS: tuple[tuple[str, Callable[[Look], int | None], Callable[[Sequence[int]], 
     ("Log lines that match", lambda look: look.log_lines, lambda found: number(sum(found))),
     (
         "Health",
-        lambda look: None if look.health is None else int(not look.health.well),
+        lambda look: None if look.health is None else int(not look.health.ok),
         lambda found: f"not {counted(len(found), 'time')}",
     ),
 )
 
 
-def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "monitoring") -> Markup:
+def monitoring_chart(
+    series: Sequence[Observation], width: int = 960, name: str = "monitoring"
+) -> Markup:
     """The series as SVG; an empty text where nobody looked.
 
     A quiet mark is a look at which nothing was amiss; a red, taller one is a look at which

@@ -29,7 +29,7 @@ def reopen(run: Run) -> tuple[WindowStep, ...]:
     if state.database == "unknown":
         raise WindowFailed(
             f"The state of the database is not known ({state.database_says}), so nothing was "
-            "rolled back and the application was left as it is; a person must look."
+            "rolled back and the application was left as it is; inspect it."
         )
     if state.database == "migrated":
         raise NotAllowedNow(

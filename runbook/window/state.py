@@ -40,7 +40,7 @@ class WindowState:
 
 
 def window_state(run: Run) -> WindowState:
-    """The state as the ledger in the database and the records of the run tell it."""
+    """The state that the ledger in the database and the records of the run show."""
     database, database_says = _database(run)
     code, code_says = code_state(run)
     mode = maintenance_state(run)
@@ -48,7 +48,7 @@ def window_state(run: Run) -> WindowState:
 
 
 def maintenance_state(run: Run) -> Mode:
-    """Whether the application is shut, as far as the steps' records tell."""
+    """Whether the application is shut, as far as the steps' records show."""
     if not configured(run.info.plan, 2):
         return "not configured"
     on, off = read_step(run.folder, "maintenance_on"), read_step(run.folder, "maintenance_off")
@@ -113,7 +113,7 @@ def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, str], ...]:
     if state.database == "unknown":
         ways.append(("To find out what is true", f"runbook status --run-dir {folder}"))
     elif state.database != "rolled back":
-        ways.append(("To go on, once it is mended", f"runbook run --run-dir {folder} --yes"))
+        ways.append(("To go on, once it is corrected", f"runbook run --run-dir {folder} --yes"))
     back = []
     by_hand = state.code in ("new", "unknown") and plan.undeploy is None
     if state.database == "migrated":
@@ -144,7 +144,7 @@ def _database(run: Run) -> tuple[Database, str]:
             return "unknown", "neither before nor after: a migration in chunks has not ended"
         return _database_from(run, row)
     except RunbookError as error:
-        return "unknown", f"unknown, because it cannot be told ({error})"
+        return "unknown", f"unknown, because the ledger cannot be read ({error})"
 
 
 def _database_from(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
@@ -154,10 +154,10 @@ def _database_from(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
         if rolled_back:
             return "rolled back", "as before: migrated, rolled back, and proven against its backup"
         if run.finished("migrate") and run.result("migrate", MigrateRecord).committed:
-            return "unknown", "the record says migrated, but its ledger says not; look at it"
+            return "unknown", "the record says migrated, but the ledger does not; inspect it"
         return "before", "as before: its ledger holds no migration"
     if row.run != run.info.run:
-        return "unknown", f'migrated by another run ("{row.run}", {row.applied_at}); look at it'
+        return "unknown", f'migrated by another run ("{row.run}", {row.applied_at}); inspect it'
     verdict = "not verified yet"
     if run.finished("verify"):
         verdict = f"verdict {run.result('verify', VerifyRecord).verdict}"
@@ -165,7 +165,7 @@ def _database_from(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
 
 
 def code_state(run: Run) -> tuple[Code, str]:
-    """Which code runs, as far as the steps' records tell, and how that is known."""
+    """Which code runs, as far as the steps' records show, and how that is known."""
     deployed, undone = read_step(run.folder, "deploy"), read_step(run.folder, "undeploy")
     if deployed is None or deployed.status == "not configured":
         if run.info.plan.window.deploy is None:

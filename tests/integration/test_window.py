@@ -19,7 +19,7 @@ from runbook.headless.run_stages import Options, roll_back, run_stages
 from runbook.report.checklist import checklist
 from runbook.report.contents import read_facts
 from runbook.run.folder import Run
-from runbook.stages.monitor import monitor
+from runbook.stages.monitor import Watching, monitor
 from runbook.window import steps
 from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
@@ -43,7 +43,7 @@ def test_the_whole_window(site: Site) -> None:
     assert site.get() == (200, "welcome")
     assert site.get("/health") == (200, "well, new code")
     assert states(window.run) == ("migrated", "new", "off")
-    record = monitor(window.run, seconds=0.6, every=0.2)
+    record = monitor(window.run, Watching(0.6, 0.2))
     assert (record.verdict, record.ended) == ("pass", "in time")
     executor(window.run, "report", {"run_dir": str(window.run.folder)})
 
@@ -530,7 +530,7 @@ def test_old_code_after_the_window_is_noticed(site: Site) -> None:
     arguments = ["monitor", "--run-dir", folder, "--for", "1m", "--every", "1s"]
     seen = CliRunner().invoke(main, [*arguments, "--exit-on-violation"])
     assert seen.exit_code == 1
-    assert "projects: 1 rows without organization" in seen.output
+    assert "projects: 1 row without organization" in seen.output
     assert "'p-old'" in seen.output
     assert checklist(read_facts(window.run.folder))[7].state == "failed"
 
