@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -29,15 +30,30 @@ class Commands(click.Group):
 
 
 def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options for reaching a D1 database."""
+    """The options for reaching a D1 database; the command gets them as the one `options`."""
+
+    @functools.wraps(command)
+    def packed(
+        *,
+        wrangler_config: str,
+        where: str | None,
+        persist_to: str,
+        chunk_rows: int = 0,
+        **others: object,
+    ) -> None:
+        from runbook.stages.open_run import target_options
+
+        options = target_options(wrangler_config, where or "", persist_to, chunk_rows)
+        command(options=options, **others)
+
     for option in (
         click.option("--persist-to", default="", help="For D1: where the local database is kept."),
         click.option("--remote", "where", flag_value="remote", help="For D1: at Cloudflare."),
         click.option("--local", "where", flag_value="local", help="For D1: the local one."),
         click.option("--wrangler-config", default="", help="For D1: else the one in this folder."),
     ):
-        command = option(command)
-    return command
+        packed = option(packed)
+    return packed
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,43 +85,18 @@ def main() -> None:
     help="Once it has begun: stop and print the state of everything, or roll back and open again.",
 )
 def run(
-    database: str,
-    plan: str,
-    run_dir: str,
     until: str,
     yes: bool,
-    operator: str,
-    ticket: str,
     show_values: bool,
-    wrangler_config: str,
-    where: str | None,
-    persist_to: str,
-    chunk_rows: int,
     on_failure: Literal["stop", "rollback"],
+    **about: Any,
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
     from runbook.headless.run_stages import Options, run_stages
-    from runbook.stages.open_run import open_run, target_options
+    from runbook.stages.open_run import open_run
 
-    opened = open_run(
-        database,
-        plan=plan,
-        run_dir=run_dir,
-        operator=operator,
-        ticket=ticket,
-        options=target_options(wrangler_config, where or "", persist_to, chunk_rows),
-    )
-    run_stages(
-        opened,
-        Options(
-            until=until,
-            yes=yes,
-            ask=_asker(),
-            echo=click.echo,
-            show_values=show_values,
-            on_failure=on_failure,
-        ),
-    )
+    options = Options(until, yes, _asker(), click.echo, show_values, on_failure)
+    run_stages(open_run(**about), options)
 
 
 @main.command()
@@ -126,15 +117,11 @@ def render(
     database: str,
     target: str,
     out: Path | None,
-    wrangler_config: str,
-    where: str | None,
-    persist_to: str,
+    options: dict[str, str],
 ) -> None:
     """Prints the SQL that would run, or writes it as files for wrangler."""
     from runbook.migration.render import rendered
-    from runbook.stages.open_run import target_options
 
-    options = target_options(wrangler_config, where or "", persist_to)
     for_d1 = target == "d1"
     click.echo(rendered(plan, database, options=options, for_d1=for_d1, out=out), nl=False)
 

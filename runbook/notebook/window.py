@@ -51,48 +51,32 @@ def still_shut(run: Run) -> None:
         _perform(run, steps.maintenance_on)
 
 
-def deploy(run: Run) -> None:
-    """Runs the plan's deploy command, once.
+# Each of the following raises a RunbookError if a step before it failed, or it does itself; what
+# comes after it then stays undone, and the application shut.
 
-    Raises:
-        RunbookError: the verdict is not pass, or the command failed.
-    """
+
+def deploy(run: Run) -> None:
+    """Runs the plan's deploy command, once."""
     _after_verify(run, "deploy", steps.deploy)
 
 
 def health(run: Run) -> None:
-    """Polls the plan's health address until it is well.
-
-    Raises:
-        RunbookError: the new code is not there, or not well within the time limit.
-    """
+    """Polls the plan's health address until it answers as expected."""
     _after_verify(run, "health", steps.health)
 
 
 def workflows(run: Run) -> None:
-    """Tries the key workflows on the database, takes them back, and proves that nothing is left.
-
-    Raises:
-        RunbookError: a step before this failed, or a workflow did.
-    """
+    """Tries the key workflows on the database, takes them back, and proves that nothing is left."""
     _after_verify(run, "workflows", steps.workflows)
 
 
 def smoke(run: Run) -> None:
-    """Runs the application's own smoke test.
-
-    Raises:
-        RunbookError: a step before this failed, or the test did.
-    """
+    """Runs the application's own smoke test."""
     _after_verify(run, "smoke", steps.smoke)
 
 
 def maintenance_off(run: Run) -> None:
-    """Opens the application and proves it, if all before it is well.
-
-    Raises:
-        RunbookError: a step before this failed, so it stays shut; or it is not proven to be open.
-    """
+    """Opens the application, and proves it."""
     _after_verify(run, "maintenance_off", steps.maintenance_off)
 
 

@@ -270,7 +270,7 @@ def test_the_command_line_for_a_scheduler(migrated: Run) -> None:
     arguments = ["monitor", "--run-dir", str(migrated.folder), "--once"]
     seen = CliRunner().invoke(main, arguments)
     assert seen.exit_code == 0, seen.output
-    assert seen.output.rstrip().endswith("well")
+    assert seen.output.rstrip().endswith("  ok")
     wrong = CliRunner().invoke(main, [*arguments, "--for", "soon"])
     assert wrong.exit_code == 2
     assert "is no duration" in wrong.output
