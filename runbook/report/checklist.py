@@ -13,7 +13,7 @@ from typing import Literal
 
 from runbook.plan.plan import Plan
 from runbook.report.contents import Contents
-from runbook.run.window_records import Look
+from runbook.run.window_records import Observation
 from runbook.window.clock import window_clock
 from runbook.window.series import sum_up
 from runbook.wording import clip, counted, duration, listed, size, when
@@ -209,9 +209,9 @@ def _is_planned(plan: Plan, name: str) -> bool:
     return name == "workflows" or getattr(plan.window, name) is not None
 
 
-def _never_answered(looks: Sequence[Look]) -> list[str]:
-    """The questions that had no answer at any look."""
-    asked = [set(look.unanswered) for look in looks]
+def _never_answered(observations: Sequence[Observation]) -> list[str]:
+    """The questions that had no answer in any observation."""
+    asked = [set(each.unanswered) for each in observations]
     return sorted(set.intersection(*asked)) if asked else []
 
 
@@ -219,15 +219,15 @@ def _monitoring(contents: Contents) -> Judged:
     stage = contents.stages["monitor"]
     if stage.status == "not run":
         return "not done", ("Not watched since the migration: see `runbook monitor`.",)
-    if not contents.looks:
+    if not contents.observations:
         return "not done", (f"Watching since {when(stage.started_at)}; not looked yet.",)
     ended = str(contents.monitor.get("ended", ""))
     planned = float(contents.monitor.get("planned_seconds", 0))
-    total = sum_up(contents.looks, planned)
+    total = sum_up(contents.observations, planned)
     evidence = [
         f"Watched for {duration(total.watched_seconds)} from {when(total.since)} to "
-        f"{when(total.until)}, {counted(total.looks, 'look')}",
-        f"{counted(total.looks_violated, 'look')} with a violated invariant or a row without "
+        f"{when(total.until)}, {counted(total.observations, 'observation')}",
+        f"{counted(total.violated, 'observation')} with a violated invariant or a row without "
         "organization",
     ]
     if total.first_violation:
@@ -236,14 +236,14 @@ def _monitoring(contents: Contents) -> Judged:
         evidence.append(f"{counted(total.log_lines, 'log line')} matched")
     else:
         evidence.append("The plan names no log files.")
-    asked = [look for look in contents.looks if look.health is not None]
+    asked = [each for each in contents.observations if each.health is not None]
     if asked:
-        evidence.append(f"Well {len(asked) - total.looks_unwell:,} of {len(asked):,} times asked")
-    if total.looks_unanswered:
+        evidence.append(f"Well {len(asked) - total.unhealthy:,} of {len(asked):,} times asked")
+    if total.unanswered:
         evidence.append(
-            f"{counted(total.looks_unanswered, 'look')} in which a question was not answered"
+            f"{counted(total.unanswered, 'observation')} in which a question was not answered"
         )
-    if never := _never_answered(contents.looks):
+    if never := _never_answered(contents.observations):
         evidence.append(f"Never answered, so not known to hold: {listed(never)}")
     evidence.append(f"Longest read of the database {duration(total.longest_read)}")
     if total.verdict == "fail":

@@ -20,7 +20,7 @@ from runbook.report.masking import (
     mask_emails,
     mask_finding,
     mask_hazard,
-    mask_look,
+    mask_observation,
     without_commands,
 )
 from runbook.run.findings import Finding, InvariantResult, StepResult
@@ -35,7 +35,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import Look, ScanCounts, Tick, WindowStep
+from runbook.run.window_records import Observation, ScanCounts, Tick, WindowStep
 from runbook.script.footprint import FootprintLine
 from runbook.window.series import read_series
 from runbook.window.store import STEPS, read_scan, read_step, read_ticks
@@ -105,7 +105,7 @@ class Contents:
     verify: VerifyRecord | None = None
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
-    looks: tuple[Look, ...] = ()
+    observations: tuple[Observation, ...] = ()
     window: Mapping[str, WindowStep] = field(default_factory=dict)
     ticks: Mapping[int, Tick] = field(default_factory=dict)
     scan: ScanCounts | None = None
@@ -181,7 +181,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         verify=records.result(VerifyRecord, "verify"),
         rollback=records.result(RollbackRecord, "rollback"),
         monitor=records.results["monitor"] or {},
-        looks=map_text(read_series(run_dir), visible),
+        observations=map_text(read_series(run_dir), visible),
         **_window(run_dir, records.damage),
         scripts=_scripts(run_dir / "sql"),
         damage=(*records.damage, *altered_notebooks(run_dir)),
@@ -318,7 +318,7 @@ def _masked(contents: Contents) -> Contents:
         verify=contents.verify and with_masked_findings(contents.verify),
         rollback=contents.rollback and with_masked_findings(contents.rollback),
         monitor=mask_emails(dict(contents.monitor)),
-        looks=tuple(mask_look(look, plan) for look in contents.looks),
+        observations=tuple(mask_observation(each, plan) for each in contents.observations),
         window={
             name: dataclasses.replace(mask_emails(step), by=step.by)
             for name, step in contents.window.items()

@@ -43,10 +43,10 @@ _LIMITS = (
 
 def html(view: ReportView) -> bytes:
     """The report as one HTML page in UTF-8, under `MOST_BYTES` long."""
-    looks = view.contents.looks
+    observations = view.contents.observations
     pictures = charts(view) | {
-        "monitoring_wide": monitoring_chart(looks, 960, "monitoring-960"),
-        "monitoring_narrow": monitoring_chart(looks, 460, "monitoring-460"),
+        "monitoring_wide": monitoring_chart(observations, 960, "monitoring-960"),
+        "monitoring_narrow": monitoring_chart(observations, 460, "monitoring-460"),
     }
     page = b""
     for limits in _LIMITS:

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from runbook.plan.plan import Command, Health, Maintenance, Plan, Window
 from runbook.run.findings import Finding, Hazard, Sample
-from runbook.run.window_records import Look
+from runbook.run.window_records import Observation
 from runbook.sqlite.fields import Field, Row
 from runbook.wording import counted, map_text
 
@@ -140,9 +140,9 @@ def mask_hazard(hazard: Hazard, plan: Plan | None) -> Hazard:
     return dataclasses.replace(masked, accepted_by=hazard.accepted_by)
 
 
-def mask_look(look: Look, plan: Plan | None) -> Look:
-    """The look of the monitoring with its samples masked."""
-    return mask_emails(dataclasses.replace(look, samples=_masked(look.samples, plan)))
+def mask_observation(observation: Observation, plan: Plan | None) -> Observation:
+    """The observation of the monitoring with its samples masked."""
+    return mask_emails(dataclasses.replace(observation, samples=_masked(observation.samples, plan)))
 
 
 def _masked(

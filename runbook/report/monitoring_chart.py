@@ -8,42 +8,48 @@ from datetime import datetime
 from markupsafe import Markup
 
 from runbook.report.charts import Picture, _rect, _svg, _text
-from runbook.run.window_records import Look
+from runbook.run.window_records import Observation
 from runbook.wording import clock, counted, number, when
 
 _LEFT, _RIGHT, _ROW = 190, 88, 40
-_MOST = 240  # marks in a row; looks that fall into one mark are put together, the worst decides
+_MOST = (
+    240  # marks in a row; observations that fall into one mark are put together, the worst decides
+)
 
-_ROWS: tuple[tuple[str, Callable[[Look], int | None], Callable[[Sequence[int]], str]], ...] = (
+_ROWS: tuple[
+    tuple[str, Callable[[Observation], int | None], Callable[[Sequence[int]], str]], ...
+] = (
     (
         "Rows without organization",
-        lambda look: sum(look.without_organization.values()) if look.without_organization else None,
+        lambda each: sum(each.without_organization.values()) if each.without_organization else None,
         lambda found: counted(max(found), "row"),
     ),
     (
         "Invariants violated",
-        lambda look: sum(1 for v in look.violations.values() if v) if look.violations else None,
+        lambda each: sum(1 for v in each.violations.values() if v) if each.violations else None,
         lambda counts: number(max(counts)),
     ),
-    ("Log lines that match", lambda look: look.log_lines, lambda counts: number(sum(counts))),
+    ("Log lines that match", lambda each: each.log_lines, lambda counts: number(sum(counts))),
     (
         "Health",
-        lambda look: None if look.health is None else int(not look.health.well),
+        lambda each: None if each.health is None else int(not each.health.ok),
         lambda counts: f"not {counted(len(counts), 'time')}",
     ),
 )
 
 
-def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "monitoring") -> Markup:
+def monitoring_chart(
+    series: Sequence[Observation], width: int = 960, name: str = "monitoring"
+) -> Markup:
     """The series as SVG; an empty text where nobody looked.
 
-    A quiet mark is a look at which nothing was amiss; a red, taller one is a look at which
+    A quiet mark is an observation at which nothing was amiss; a red, taller one is one at which
     something was; no mark means that nobody looked, or that there was no answer.
     """
     if not series:
         return Markup()
     left = _LEFT if width > 500 else 104
-    times = [datetime.fromisoformat(look.at).timestamp() for look in series]
+    times = [datetime.fromisoformat(each.at).timestamp() for each in series]
     room = width - left - _RIGHT
     places = min(len(series), _MOST)
     step = room / places
@@ -69,7 +75,9 @@ def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "moni
         else:
             shown = summary(amounts)
         parts.append(_text(width, y + 16, shown, "value end"))
-        described.append(f"{title}: {shown}" + (f", in {counted(bad, 'look')}" if bad else ""))
+        described.append(
+            f"{title}: {shown}" + (f", in {counted(bad, 'observation')}" if bad else "")
+        )
         y += _ROW
     parts.append(_text(left, y + 10, when(series[0].at), "soft"))
     parts.append(
@@ -93,7 +101,7 @@ def _marks(values: Iterable[tuple[float, int | None]], places: int) -> dict[int,
     span = max(series[-1][0] - first, 1.0)
     for at, amount in series:
         if amount is not None:
-            # The nearest, so that a look which came a little late leaves no gap.
+            # The nearest, so that an observation which came a little late leaves no gap.
             place = round((at - first) / span * (places - 1))
             marks[place] = max(marks.get(place, 0), amount)
     return marks

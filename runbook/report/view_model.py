@@ -112,11 +112,11 @@ class ReportView:
 
     @property
     def unanswered(self) -> Mapping[tuple[str, str], int]:
-        """Questions of the monitoring that had no answer, why, and at how many looks."""
+        """Questions of the monitoring that had no answer, why, and in how many observations."""
         return Counter(
             (question, why)
-            for look in self.contents.looks
-            for question, why in look.unanswered.items()
+            for each in self.contents.observations
+            for question, why in each.unanswered.items()
         )
 
     @property

@@ -18,7 +18,7 @@ class Answer:
 
     at: float
     status: int
-    well: bool
+    ok: bool
     note: str = ""
 
 
@@ -77,8 +77,8 @@ class LogPosition:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look of the monitoring: a line of `monitor.jsonl`.
+class Observation:
+    """One observation of the monitoring: a line of `monitor.jsonl`.
 
     `violations` are rows by invariant, with their keys in `samples`; `unanswered` names what could
     not be asked, and why. `longest_read` is the longest read of the database, in seconds.
@@ -103,16 +103,17 @@ class Look:
         return any(self.violations.values()) or any(self.without_organization.values())
 
     @property
-    def well(self) -> bool:
-        """Whether nothing at all was amiss in this look."""
-        return not (self.violated or self.log_lines or (self.health and not self.health.well))
+    def ok(self) -> bool:
+        """Whether nothing at all was amiss in this observation."""
+        return not (self.violated or self.log_lines or (self.health and not self.health.ok))
 
 
 @dataclass(frozen=True)
 class MonitorRecord:
     """Result of `07_monitor`, summed up over the whole series.
 
-    `watched_seconds` leaves out the gaps in which nobody watched.
+    `watched_seconds` leaves out the gaps in which nothing watched. Of the `observations`, so many
+    were `violated`, left a question `unanswered`, or had an `unhealthy` answer.
     """
 
     verdict: Literal["pass", "fail"]
@@ -120,10 +121,10 @@ class MonitorRecord:
     until: str
     watched_seconds: float
     planned_seconds: float
-    looks: int
-    looks_violated: int
-    looks_unanswered: int
-    looks_unwell: int
+    observations: int
+    violated: int
+    unanswered: int
+    unhealthy: int
     log_lines: int
     first_violation: str = ""
     longest_read: float = 0.0
