@@ -16,13 +16,13 @@ from runbook.report.masking import (
     mask_emails,
     mask_finding,
     mask_hazard,
-    mask_look,
+    mask_observation,
     mask_of,
 )
 from runbook.report.write import write_report
 from runbook.run.findings import RenderedSample, Sample, render_sample, sample_line
 from runbook.run.json_form import to_json
-from runbook.run.window_records import Look
+from runbook.run.window_records import Observation
 from tests.support.report_factory import (
     DRIFT,
     LOST,
@@ -226,8 +226,8 @@ def test_samples_of_hazards_and_of_the_monitoring_are_masked() -> None:
     line = "email=••• (text, 5 characters): users=2, name=••• (text, 5 characters)"
     assert [sample_line(s) for s in masked.samples] == [line]
     assert masked.accepted_by == "ada@example.org"
-    look = Look(at="2026-11-22T17:17:00", seconds=0.1, samples=(sample,))
-    assert [sample_line(s) for s in mask_look(look, Plan()).samples] == [line]
+    look = Observation(at="2026-11-22T17:17:00", seconds=0.1, samples=(sample,))
+    assert [sample_line(s) for s in mask_observation(look, Plan()).samples] == [line]
 
 
 def test_e_mails_in_any_text() -> None:
