@@ -26,7 +26,7 @@ from runbook.files import (
     write_durably,
     write_sealed,
 )
-from runbook.run.lock import held
+from runbook.run.lock import hold_lock
 from tests.support.runs import begin
 
 JSON = st.recursive(
@@ -73,7 +73,7 @@ def test_a_record_without_its_checksum_is_none(text: str, tmp_path: Path) -> Non
 
 
 def hold(folder: Path, seconds: float, ready: Any) -> None:
-    with held(folder, "stage"):
+    with hold_lock(folder, "stage"):
         ready.set()
         time.sleep(seconds)
 
@@ -88,12 +88,12 @@ def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_pa
     said: list[str] = []
     try:
         if granted:
-            with held(tmp_path, "stage", wait=wait, echo=said.append):
+            with hold_lock(tmp_path, "stage", wait=wait, echo=said.append):
                 pass
         else:
             with (
                 pytest.raises(NotAllowedNow, match="Another process is working in"),
-                held(tmp_path, "stage", wait=wait, echo=said.append),
+                hold_lock(tmp_path, "stage", wait=wait, echo=said.append),
             ):
                 pytest.fail("two at once")
     finally:
@@ -102,7 +102,7 @@ def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_pa
 
 
 def test_two_locks_do_not_hinder_each_other(tmp_path: Path) -> None:
-    with held(tmp_path, "run"), held(tmp_path, "stage"):
+    with hold_lock(tmp_path, "run"), hold_lock(tmp_path, "stage"):
         pass
 
 
@@ -129,20 +129,20 @@ def mode(path: Path) -> int:
 
 
 def test_a_lock_is_not_reentrant_and_its_file_is_private_and_stays(tmp_path: Path) -> None:
-    with held(tmp_path, "stage"):
+    with hold_lock(tmp_path, "stage"):
         assert mode(tmp_path / ".stage.lock") == 0o600
         with (
             pytest.raises(NotAllowedNow, match=re.escape(str(tmp_path))),
-            held(tmp_path, "stage", wait=0.1, echo=lambda line: None),
+            hold_lock(tmp_path, "stage", wait=0.1, echo=lambda line: None),
         ):
             pytest.fail("two at once")
     inode = (tmp_path / ".stage.lock").stat().st_ino
-    with held(tmp_path, "stage"):
+    with hold_lock(tmp_path, "stage"):
         assert (tmp_path / ".stage.lock").stat().st_ino == inode
 
 
 def test_a_lock_does_not_bring_a_folder_back(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="No such file"), held(tmp_path / "gone", "run"):
+    with pytest.raises(RunFolderError, match="No such file"), hold_lock(tmp_path / "gone", "run"):
         pytest.fail("there is no such folder")
     assert not (tmp_path / "gone").exists()
 
