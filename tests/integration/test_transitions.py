@@ -130,7 +130,7 @@ def test_a_folder_of_something_else(stranger: str, database: Path, tmp_path: Pat
     folder = tmp_path / "run"
     (folder / stranger).parent.mkdir(parents=True)
     (folder / stranger).write_text("mine")
-    with pytest.raises(RunFolderError, match="is not empty and is no run folder"):
+    with pytest.raises(RunFolderError, match="is not empty and is not a run folder"):
         begin(database, folder)
 
 

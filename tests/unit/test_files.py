@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -72,33 +71,40 @@ def test_a_record_without_its_checksum_is_none(text: str, tmp_path: Path) -> Non
         read_sealed(path)
 
 
-def hold(folder: Path, seconds: float, ready: Any) -> None:
+def hold(folder: Path, ready: Any, over: Any) -> None:
     with hold_lock(folder, "stage"):
         ready.set()
-        time.sleep(seconds)
+        over.wait(60)
 
 
-@pytest.mark.parametrize(("wait", "granted"), [(0.0, False), (0.2, False), (20.0, True)])
+@pytest.mark.parametrize(("wait", "granted"), [(0.0, False), (0.2, False), (60.0, True)])
 def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    other = context.Process(target=hold, args=(tmp_path, 1.0, ready))
+    ready, over = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, ready, over))
     other.start()
-    assert ready.wait(30)
-    said: list[str] = []
+    assert ready.wait(60)
+    lines: list[str] = []
+
+    def echo(line: str) -> None:
+        lines.append(line)
+        if granted:
+            over.set()
+
     try:
         if granted:
-            with hold_lock(tmp_path, "stage", wait=wait, echo=said.append):
+            with hold_lock(tmp_path, "stage", wait=wait, echo=echo):
                 pass
         else:
             with (
                 pytest.raises(NotAllowedNow, match="Another process is working in"),
-                hold_lock(tmp_path, "stage", wait=wait, echo=said.append),
+                hold_lock(tmp_path, "stage", wait=wait, echo=echo),
             ):
                 pytest.fail("two at once")
     finally:
+        over.set()
         other.join()
-    assert len(said) == (1 if wait else 0)
+    assert len(lines) == (1 if wait else 0)
 
 
 def test_two_locks_do_not_hinder_each_other(tmp_path: Path) -> None:
