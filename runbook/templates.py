@@ -18,7 +18,7 @@ from runbook.resources import resource_folder
 
 FOLDER = resource_folder("sql")
 
-_HEAD = re.compile(r"^-- (title|why|for each|when|columns|given): (.*)\n", re.MULTILINE)
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns|assumes): (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SqlFile:
     for_each: str
     when: str
     columns: tuple[str, ...]
-    given: tuple[str, ...]
+    assumes: tuple[str, ...]
     body: str
 
     def render(self, **values: object) -> str:
@@ -79,7 +79,7 @@ def _read(path: Path) -> SqlFile:
         for_each=head.get("for each", ""),
         when=head.get("when", ""),
         columns=tuple(filter(None, head.get("columns", "").split(", "))),
-        given=tuple(filter(None, head.get("given", "").split(", "))),
+        assumes=tuple(filter(None, head.get("assumes", "").split(", "))),
         body=_HEAD.sub("", text),
     )
 
