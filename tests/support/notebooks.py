@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from runbook.sample.make import make_sample
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 
 
