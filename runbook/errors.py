@@ -12,6 +12,7 @@
     |   +-- PlanError            2
     |   +-- TargetError          2  the database cannot be opened or read
     |   +-- RunFolderError       2  the run folder cannot be used, or is damaged
+    |   +-- InstallationError    2  a file that the runbook brings along is missing
     +-- OutcomeUnknown           3  it may or may not have happened; a person must check
 
 The message of each is one sentence: what is wrong, with which thing, and what to do.
@@ -79,6 +80,13 @@ class TargetError(BadInput):
 
 class RunFolderError(BadInput):
     """The run folder cannot be used, belongs to another database, or is damaged."""
+
+
+class InstallationError(BadInput):
+    """A file or folder that the runbook brings along is missing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is missing: install the runbook again.")
 
 
 class OutcomeUnknown(RunbookError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jinja2
 
+from runbook.errors import InstallationError
 from runbook.resources import resource_folder
 
 FOLDER = resource_folder("sql")
@@ -70,7 +71,13 @@ def sql_file(name: str) -> SqlFile:
 
 
 def _read(path: Path) -> SqlFile:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        # Not the database's or the operator's fault, and never to be taken for it.
+        raise InstallationError(
+            f"The file 'sql/{path.relative_to(FOLDER)}' of the runbook"
+        ) from error
     head = dict(_HEAD.findall(text))
     return SqlFile(
         name=path.stem,

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from runbook.sample.make import make_sample
-from tests.support.notebooks import ROOT, stage_folder
+from tests.support.notebooks import stage_folder
+from tests.support.paths import ROOT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from runbook.run.lock import hold_lock
-from tests.faults.test_other_processes import another
 from tests.support.faults.harness import (
+    another,
     call,
     environment,
     finish,

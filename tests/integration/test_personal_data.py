@@ -10,7 +10,7 @@ import pytest
 
 from runbook.report.write import write_report
 from runbook.run.folder import Run
-from tests.conftest import execute
+from tests.support.databases import execute
 from tests.support.notebooks import NOTEBOOKS, environment
 from tests.support.runs import begin, until_migrated, until_snapshot
 

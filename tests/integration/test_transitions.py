@@ -15,7 +15,7 @@ from runbook.run.rules import ALLOWED, STAGES
 from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
 from runbook.stages.open_run import open_run
-from tests.conftest import dump, execute
+from tests.support.databases import dump, execute
 from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 Call = Callable[[Run], object]
