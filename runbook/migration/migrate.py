@@ -16,7 +16,7 @@ from runbook.audit.gate import Proof, prove, refuse
 from runbook.audit.samples import sample_rows
 from runbook.errors import NotProven
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding, InvariantSeen, StepTaken
 from runbook.run.identity import LedgerRow
@@ -35,7 +35,7 @@ def look_at_backup(backup: Path, plan: Plan) -> tuple[Shape, tuple[FootprintLine
     """Shape and footprint of the database as the backup holds it, from before the migration."""
     connection = sqlite3.connect(immutable_uri(backup), uri=True, isolation_level=None)
     try:
-        shape = look(connection, plan)
+        shape = read_shape(connection, plan)
         return shape, declare(connection, plan, shape)
     finally:
         connection.close()

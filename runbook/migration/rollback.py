@@ -17,7 +17,7 @@ from runbook.audit.rollback_gate import Before, WriteGuard, look_before, prove_r
 from runbook.errors import NotProven, Refused, RunbookError
 from runbook.migration.export import export_organizations
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, fired_triggers, look
+from runbook.plan.shape import Shape, fired_triggers, read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding, StepTaken
 from runbook.run.records import Assessment, RollbackRecord, TableSince
@@ -228,7 +228,7 @@ def _shape(backup: Path, plan: Plan) -> Shape:
     """The database's shape from before the migration."""
     connection = sqlite3.connect(immutable_uri(backup), uri=True, isolation_level=None)
     try:
-        return look(connection, plan)
+        return read_shape(connection, plan)
     finally:
         connection.close()
 

@@ -55,7 +55,7 @@ class Shape:
         )
 
 
-def look(
+def read_shape(
     connection: sqlite3.Connection, plan: Plan, schema: str = "main", *, uniform: bool = False
 ) -> Shape:
     """The shape of the database's `schema`, for the tables and columns that the plan names.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from runbook.errors import Violated
 from runbook.plan.shape import Shape
-from runbook.plan.shape import look as look_at_shape
+from runbook.plan.shape import read_shape
 from runbook.run.folder import Run, Stage, now
 from runbook.run.window_records import Look, MonitorRecord
 from runbook.sqlite.connect import immutable_uri
@@ -142,6 +142,6 @@ def _shape(run: Run) -> Shape:
     """The shape of the database from before the migration, as its backup holds it."""
     connection = sqlite3.connect(immutable_uri(run.backup), uri=True, isolation_level=None)
     try:
-        return look_at_shape(connection, run.info.plan)
+        return read_shape(connection, run.info.plan)
     finally:
         connection.close()

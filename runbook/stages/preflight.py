@@ -12,7 +12,7 @@ from runbook.hazards.inspect import Advice, find_all
 from runbook.hazards.inspect_file import find_all_hazards
 from runbook.hazards.sighting import as_hazards, worst_first
 from runbook.plan.plan import Plan
-from runbook.plan.shape import look
+from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
 from runbook.run.folder import Run
@@ -46,7 +46,7 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
         progress("Prediction", 1, 2)
         with target.reading() as connection:
             # Nothing blocks, so a column of two formats is one that the plan decides about.
-            shape = look(connection, plan, uniform=True)
+            shape = read_shape(connection, plan, uniform=True)
             footprint = declare(connection, plan, shape, organizations=int(advice["organizations"]))
             record = PreflightRecord(hazards, footprint, advice)
     progress("Done", 2, 2)

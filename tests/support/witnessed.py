@@ -13,7 +13,7 @@ from runbook.audit.invariants import Asked, ask_duckdb, ask_sqlite
 from runbook.audit.parquet import Snapshot, write_snapshot
 from runbook.audit.witness_pandas import PandasWitness, recompute
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import render
 from runbook.templates import split_statements
 
@@ -85,7 +85,7 @@ def migrate(folder: Path, *statements: str, plan: Plan = PLAN, encoding: str = "
 def migrate_file(before: Path, after: Path, plan: Plan) -> Migrated:
     shutil.copyfile(before, after)
     with contextlib.closing(connect(after)) as connection:
-        shape = look(connection, plan)
+        shape = read_shape(connection, plan)
         connection.execute("BEGIN IMMEDIATE")
         for step in render(plan, shape).steps:
             for statement in step.statements:

@@ -14,7 +14,7 @@ from typing import Any
 from runbook.errors import Refused
 from runbook.files import write_durably
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import LEDGER, Step, questions, render, template_values
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import read_tables
@@ -36,7 +36,7 @@ def d1_files(
         connection: the database before the migration; None for the specification's shape.
         table: wrangler's table of applied migrations.
     """
-    shape = look(connection, plan) if connection else Shape()
+    shape = read_shape(connection, plan) if connection else Shape()
     values = template_values(plan, shape)
     given = values["resources"]
     assert isinstance(given, list)

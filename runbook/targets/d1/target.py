@@ -24,7 +24,7 @@ from typing import Any
 
 from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetError
 from runbook.plan.plan import Plan
-from runbook.plan.shape import look
+from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import StepTaken
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
@@ -147,7 +147,7 @@ class D1Target:
 
     def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> D1Conditions:
         """What wrangler and the folder of migrations say; the script is tried on a copy."""
-        text = "" if trial is None else file_text(render(plan, look(trial, plan), "trial"))
+        text = "" if trial is None else file_text(render(plan, read_shape(trial, plan), "trial"))
         return self._conditions(plan.migration.name, text)
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:

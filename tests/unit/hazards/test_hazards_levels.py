@@ -15,7 +15,7 @@ from runbook.errors import PlanError
 from runbook.hazards import CATALOGUE, advice, find_hazards
 from runbook.hazards.docs import PAGE, page
 from runbook.plan.plan import Organizations, Plan, Resource, Unowned, Users
-from runbook.plan.shape import look as look_at_shape
+from runbook.plan.shape import read_shape
 from runbook.script.migration import render
 
 from .conftest import Plant, run_sql
@@ -71,7 +71,7 @@ def test_the_catalogue_and_the_probes_know_the_same_codes() -> None:
 def migrate(path: Path, plan: Plan) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
-    for step in render(plan, look_at_shape(connection, plan)).steps:
+    for step in render(plan, read_shape(connection, plan)).steps:
         for statement in step.statements:
             connection.execute(statement)
     return connection
