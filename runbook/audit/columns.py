@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from runbook.audit.parquet import Snapshot, SnapshotTable
+from runbook.audit.parquet import SnapshotTable
+from runbook.audit.snapshot import Capture
 from runbook.errors import TargetError
 from runbook.sqlite.cells import CODECS, encode
 from runbook.sqlite.difference import name_row
@@ -40,10 +41,10 @@ class ColumnFile:
     encoding: str
 
     @classmethod
-    def of(cls, snapshot: Snapshot, folder: Path, name: str) -> ColumnFile:
-        """The file of the table `name`; raises TargetError if the snapshot has none."""
-        table = snapshot.table(name)
-        return cls(table, folder / table.file, snapshot.encoding)
+    def of(cls, captured: Capture, name: str) -> ColumnFile:
+        """The file of the table `name`; raises TargetError if the capture has none."""
+        table = captured.table(name)
+        return cls(table, captured.path(table), captured.encoding)
 
     def has(self, column: str) -> bool:
         """Whether the table has this column, compared as SQLite compares names."""

@@ -82,7 +82,7 @@ class CodedResource:
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedTables:
     """The migrated database in codes: keys share one set of them, organizations' ids another.
 
     `organizations` has `id`, `owner` and `personal`; `memberships` has `organization`, `user` and
@@ -139,13 +139,13 @@ class Coded:
         known = readers[readers["user"] >= 0]
         pairs = _pairs(known["organization"].to_numpy(), known["user"].to_numpy())
         right = pd.Series(pairs).value_counts()
-        seen = _counted(reads, at)
+        read = _counted(reads, at)
         rightly = np.where(at >= 0, _counted(right, _pairs(at, belongs_to)), 0)
         return {
             "resources_without_organization": int((at == NULL).sum()),
             "resources_of_missing_organization": int(((at != NULL) & (place < 0)).sum()),
             "resources_of_another_owner": int(of_another.sum()),
-            "queries_disagree": int((seen == 0).sum()) + int((seen - rightly).sum()),
+            "queries_disagree": int((read == 0).sum()) + int((read - rightly).sum()),
         }
 
 

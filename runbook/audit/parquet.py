@@ -161,10 +161,10 @@ class _Readers:
         for attempt in range(_ATTEMPTS):
             # After many failures one reader has to do: it agrees with itself.
             number = self._wanted if attempt < _ATTEMPTS - 1 else 1
-            seen = _scalar(watcher, "PRAGMA data_version")
+            version = _scalar(watcher, "PRAGMA data_version")
             with contextlib.ExitStack() as opened:
                 connections = [opened.enter_context(self._open()) for _ in range(number)]
-                if number == 1 or _scalar(watcher, "PRAGMA data_version") == seen:
+                if number == 1 or _scalar(watcher, "PRAGMA data_version") == version:
                     self._stack.push(opened.pop_all())
                     break
         self.count = len(connections)

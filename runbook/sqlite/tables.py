@@ -107,6 +107,12 @@ def stored_tables(tables: Iterable[Table]) -> tuple[Table, ...]:
     return tuple(table for table in tables if table.kind in ("table", "shadow"))
 
 
+def count_rows(connection: sqlite3.Connection, table: str, schema: str = "main") -> int:
+    """Number of rows of a table."""
+    query = f"SELECT count(*) FROM {quote_name(schema)}.{quote_name(table)}"
+    return int(connection.execute(query).fetchone()[0])
+
+
 def read_objects(connection: sqlite3.Connection, schema: str = "main") -> tuple[SchemaObject, ...]:
     """Return every row of the schema table, sorted by type and name."""
     rows = connection.execute(

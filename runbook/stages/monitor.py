@@ -6,17 +6,16 @@ its own keeps two of them from watching at once. Restarted, it goes on with its 
 
 from __future__ import annotations
 
-import sqlite3
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from runbook.errors import Violated
-from runbook.plan.shape import Shape
-from runbook.plan.shape import read_shape
+from runbook.plan.shape import Shape, read_shape
 from runbook.run.folder import Run, Stage, now
 from runbook.run.window_records import Look, MonitorRecord
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import open_immutable
 from runbook.targets.open_target import open_target
 from runbook.window.logs import remembered_logs
 from runbook.window.series import append, describe, read_series, sum_up
@@ -140,8 +139,5 @@ def _passed(since: str) -> float:
 
 def _shape(run: Run) -> Shape:
     """The shape of the database from before the migration, as its backup holds it."""
-    connection = sqlite3.connect(immutable_uri(run.backup), uri=True, isolation_level=None)
-    try:
+    with contextlib.closing(open_immutable(run.backup)) as connection:
         return read_shape(connection, run.info.plan)
-    finally:
-        connection.close()

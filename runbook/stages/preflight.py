@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from pathlib import Path
 
 from runbook.errors import Blocked
@@ -18,7 +17,7 @@ from runbook.run.findings import Hazard
 from runbook.run.folder import Run
 from runbook.run.records import PreflightRecord
 from runbook.script.footprint import declare
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import open_immutable
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
@@ -75,9 +74,7 @@ def inspect_target(target: Target, plan: Plan, folder: Path) -> tuple[tuple[Haza
         return find_all_hazards(target.file, plan, folder)
     with (
         target.committed() as file,
-        contextlib.closing(
-            sqlite3.connect(immutable_uri(file), uri=True, isolation_level=None)
-        ) as replica,
+        contextlib.closing(open_immutable(file)) as replica,
     ):
         hazards, advice = find_all(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)

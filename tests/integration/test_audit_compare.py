@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.audit.parquet import write_snapshot
+from runbook.audit.snapshot import capture
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
@@ -42,14 +42,9 @@ def witnesses(tmp_path: Path) -> Witnesses:
             by_sqlite = {
                 name: compare_table(connection, old[name], new[name]) for name in old if name in new
             }
-        snapshots = [
-            write_snapshot(path, tmp_path / "snapshots" / path.stem) for path in (before, after)
-        ]
+        snapshots = [capture(path, tmp_path / "snapshots" / path.stem) for path in (before, after)]
         by_duckdb = diff_snapshots(
-            snapshots[0],
-            tmp_path / "snapshots" / "before",
-            snapshots[1],
-            tmp_path / "snapshots" / "after",
+            *snapshots,
         )
         for seen in by_duckdb:
             if seen.table in by_sqlite:
@@ -185,14 +180,14 @@ def test_a_table_on_one_side_counts_as_all_its_rows(tmp_path: Path) -> None:
     for path, table in zip(paths, ("gone", "new"), strict=True):
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"CREATE TABLE {table} (a); INSERT INTO {table} VALUES (1)")
-    a, b = (write_snapshot(path, tmp_path / path.stem) for path in paths)
-    seen = diff_snapshots(a, tmp_path / "a", b, tmp_path / "b")
+    a, b = (capture(path, tmp_path / path.stem) for path in paths)
+    seen = diff_snapshots(a, b)
     assert [(each.table, each.removed, each.added) for each in seen] == [
         ("gone", 1, 0),
         ("new", 0, 1),
     ]
     with pytest.raises(TargetError, match="UTF-16le"):
-        diff_snapshots(a, tmp_path / "a", replace(b, encoding="UTF-16le"), tmp_path / "b")
+        diff_snapshots(a, replace(b, snapshot=replace(b.snapshot, encoding="UTF-16le")))
 
 
 @pytest.fixture
@@ -270,7 +265,7 @@ def test_a_collation_of_the_application_is_not_needed(tmp_path: Path) -> None:
         seen = compare_table(connection, old, new)
         assert compare_table(connection, old, old, after="before").identical
     assert (seen.changed, seen.how) == ((("k", 1),), "rowid")
-    assert write_snapshot(after, tmp_path / "after").tables[0].rows == 2
+    assert capture(after, tmp_path / "after").tables[0].rows == 2
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def parts(
     """
     work = list(_work(script, backup, rows, migrations_table))
     digest = hashlib.sha256("\n".join(text for _, text in work).encode()).hexdigest()
-    made = []
+    cut = []
     for number, (title, text) in enumerate(work, 1):
         head = (
             f"CREATE TABLE {CHUNKS} (number INTEGER PRIMARY KEY, digest TEXT NOT NULL);\n\n"
@@ -62,13 +62,13 @@ def parts(
         )
         entry = f"INSERT INTO {CHUNKS} (number, digest) VALUES ({number}, '{digest}');"
         # The last part drops the table with everything else that only the work needed.
-        made.append(Part(number, title, f"{head}{entry}\n\n{text}\n"))
-    return tuple(made)
+        cut.append(Part(number, title, f"{head}{entry}\n\n{text}\n"))
+    return tuple(cut)
 
 
-def digest_of(made: Sequence[Part]) -> str:
+def digest_of(whole: Sequence[Part]) -> str:
     """What tells one way of cutting a migration from another."""
-    found = re.search(r"VALUES \(1, '([0-9a-f]{64})'\)", made[0].text)
+    found = re.search(r"VALUES \(1, '([0-9a-f]{64})'\)", whole[0].text)
     assert found is not None
     return found[1]
 

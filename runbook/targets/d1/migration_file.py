@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import Refused
 from runbook.script.migration import Script
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_value
 from runbook.targets.d1.config import object_name
@@ -93,11 +92,8 @@ def engine_copy(database: Path, folder: Path, tool: Tool, timeout: float) -> Ite
         objects = app / ".wrangler/state/v3/d1/miniflare-D1DatabaseObject"
         objects.mkdir(parents=True)
         state = objects / f"{object_name(_COPY_ID)}.sqlite"
-        source = sqlite3.connect(immutable_uri(database), uri=True, isolation_level=None)
-        try:
+        with contextlib.closing(open_immutable(database)) as source:
             copy_database(source, state)
-        finally:
-            source.close()
         yield Wrangler(app / "wrangler.toml", "copy", local=True, tool=tool, timeout=timeout)
 
 

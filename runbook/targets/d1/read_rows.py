@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runbook.errors import TargetError
+from runbook.progress import Progress
 from runbook.sqlite.quoting import quote_name
 from runbook.targets.d1.cells import Cell, Long, text_of
 from runbook.targets.d1.pages import (
@@ -28,9 +29,6 @@ from runbook.targets.d1.schema import Read, Schema, StoredTable, sums_sql
 
 _MOST_ROWS = 1_000_000
 _LEAST_ROWS = 1_000
-
-Told = Callable[[str, int, int], None]
-"""Told which table is read, how many of its rows have been, and how many there are."""
 
 Keep = Callable[[StoredTable, Part], None]
 """Takes rows that have been read."""
@@ -81,7 +79,9 @@ class _Reading:
         return part_sql(self.table, where, rows, answer_bytes)
 
 
-def read_rows(read: Read, schema: Schema, keep: Keep, pace: Pace, told: Told) -> dict[str, str]:
+def read_rows(
+    read: Read, schema: Schema, keep: Keep, pace: Pace, progress: Progress
+) -> dict[str, str]:
     """Hands all rows to `keep`; returns the sums that the tables had when reading began.
 
     Args:
@@ -89,7 +89,7 @@ def read_rows(read: Read, schema: Schema, keep: Keep, pace: Pace, told: Told) ->
         schema: the tables to read.
         keep: takes the rows, in this thread.
         pace: how large and how many the calls may be.
-        told: told of the progress.
+        progress: shown each table, with the rows that were read of it.
 
     Raises:
         TargetError: the database cannot be read, or was written to meanwhile.
@@ -115,7 +115,7 @@ def read_rows(read: Read, schema: Schema, keep: Keep, pace: Pace, told: Told) ->
         reading.done = reading.rows >= reading.expected
         name = reading.table.name
         total[name] += len(part.rows)
-        told(name, total[name], counts[name])
+        progress(name, total[name], counts[name])
 
     for reading, answer in zip(firsts, answers[len(tables) :], strict=True):
         reading.expected = counts[reading.table.name]

@@ -38,13 +38,13 @@ def d1_files(
     """
     shape = read_shape(connection, plan) if connection else Shape()
     values = template_values(plan, shape)
-    given = values["resources"]
-    assert isinstance(given, list)
+    resources = values["resources"]
+    assert isinstance(resources, list)
     tables = read_tables(connection) if connection else ()
     keys = {t.name: (t.rowid,) if t.rowid is not None else t.key for t in tables}
     values["resources"] = [
         {**known, **_kept(resource.table, keys.get(resource.table, ("rowid",)))}
-        for known, resource in zip(given, plan.resources, strict=True)
+        for known, resource in zip(resources, plan.resources, strict=True)
     ]
     values["drop_ledger"] = LEDGER not in {t.name for t in tables}
     values["forget"] = forget(file_name(plan.migration.name), table)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import TargetError
-from runbook.targets.d1.read_rows import Pace, Told, read_rows, written_to
+from runbook.progress import Progress, no_progress
+from runbook.targets.d1.read_rows import Pace, read_rows, written_to
 from runbook.targets.d1.schema import Read, Schema, read_schema, schema_of, schema_sql, sums_sql
 from runbook.targets.d1.write_replica import ReplicaWriter
 
@@ -50,7 +51,7 @@ def replicate(
     *,
     pace: Pace,
     leave_out: str = "",
-    told: Told = lambda _what, _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Replica:
     """Copies the database behind `read` into the new file `to`.
 
@@ -59,7 +60,7 @@ def replicate(
         to: the file to write; it must not exist. It appears only when it is complete.
         pace: how large and how many the calls may be.
         leave_out: a table that is not copied: wrangler's own, of the migrations it has applied.
-        told: told of the progress.
+        progress: shown each table, with the rows that were read of it.
 
     Raises:
         TargetError: the database was written to meanwhile, or cannot be held by this SQLite.
@@ -71,7 +72,7 @@ def replicate(
     try:
         with ReplicaWriter(partial) as writer:
             writer.create_tables(schema)
-            before = read_rows(read, schema, writer.insert, pace, told)
+            before = read_rows(read, schema, writer.insert, pace, progress)
             writer.create_rest(schema)
             _check(read, schema, leave_out, writer, before)
         partial.rename(to)
