@@ -29,7 +29,7 @@ from runbook.script.footprint import (
 from runbook.script.migration import LEDGER, NEW_TABLES
 from runbook.sqlite.compare_database import table_pairs
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
-from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, count_rows, read_objects
@@ -148,15 +148,9 @@ def _compare_table(
     connection: sqlite3.Connection, plan: Plan, rules: RuleCheck, old: Table, new: Table
 ) -> TableDifference:
     columns = outside_columns(plan, old.name, old.column_names)
-    return compare_table(
-        connection,
-        old,
-        new,
-        columns=columns,
-        counted=[c for c in old.column_names if c not in columns],
-        faults=rules.faults_of(old, new),
-        samples=SAMPLES,
-    )
+    counted = [c for c in old.column_names if c not in columns]
+    scope = Scope(columns, counted, rules.faults_of(old, new), SAMPLES)
+    return compare_table(connection, old, new, scope)
 
 
 def _objects(connection: sqlite3.Connection, plan: Plan, witness: Witness) -> Iterator[Finding]:

@@ -116,13 +116,8 @@ class RuleCheck:
     def _flags(self, resource: Resource, row: str) -> tuple[str, ...]:
         """For each column of `resources_by_rule`, the condition that it is wrong in `row`."""
         owner = f"{row}.{quote_name(resource.owner)}"
-        adopter = template_values(self.plan, self.shape)["adopter"]
-        if adopter is not None:
-            users, key = quote_name(self.plan.users.table), quote_name(self.plan.users.key)
-            owned = f"EXISTS (SELECT 1 FROM before.{users} AS u WHERE u.{key} = {owner})"
-            owner = f"CASE WHEN {owned} THEN {owner} ELSE {adopter} END"
-        organization = rule("organization_id(key)", self.plan, self.shape, key=f"({owner})")
-        assigned = f"{row}.organization_id IS NOT {organization}"
+        organization = rule("organization_of(owner, 'before.')", self.plan, self.shape, owner=owner)
+        assigned = f"{row}.organization_id IS NOT ({organization})"
         if not resource.updated_at:
             return assigned, "FALSE"
         kind = self.shape.format_of(resource)

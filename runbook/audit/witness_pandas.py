@@ -181,13 +181,13 @@ class _Witness(Migrated):
         file = self.after(table)
         column = file.named("organization_id")
         codes = Codes(ids, self.null)
-        given = codes.of_column(file, column)
-        self.known[table, "organization_id"] = codes, given
-        self.counts[table, "changed", "organization_id"] = int((given != NULL).sum())
+        assigned = codes.of_column(file, column)
+        self.known[table, "organization_id"] = codes, assigned
+        self.counts[table, "changed", "organization_id"] = int((assigned != NULL).sum())
         if pairing.before is not None and pairing.after is not None:
-            owners, given = owners[pairing.before], given[pairing.after]
+            owners, assigned = owners[pairing.before], assigned[pairing.after]
         # A row that belongs to nobody can be in no right organization.
-        wrong = np.flatnonzero((given != owners) | (owners < 0))
+        wrong = np.flatnonzero((assigned != owners) | (owners < 0))
         if len(wrong):
             first = wrong[:_SAMPLES]
             at = first if pairing.after is None else pairing.after[first]

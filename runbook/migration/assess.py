@@ -16,7 +16,7 @@ from runbook.plan.shape import Shape, read_shape
 from runbook.run.records import Assessment, TableSince
 from runbook.script.migration import LEDGER, NEW_TABLES
 from runbook.sqlite.compare_database import table_pairs
-from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.connect import attach_immutable, open_immutable
 from runbook.sqlite.tables import count_rows, read_tables
 from runbook.targets.sqlite import read_ledger
@@ -132,7 +132,7 @@ def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
         elif now is None:
             yield TableSince(name, 0, deleted=count_rows(connection, name, "before"))
         else:
-            found = compare_table(connection, old, now, samples=0)
+            found = compare_table(connection, old, now, Scope(samples=0))
             if not found.identical:
                 yield TableSince(
                     name,

@@ -202,18 +202,21 @@ def _export(connection: sqlite3.Connection, exports: Path) -> tuple[str, ...]:
     return tuple(str(file.relative_to(exports.parent)) for file in files)
 
 
-def _refuse(record: RollbackRecord, found: Assessment, discard_organizations: bool) -> None:
+def _refuse(record: RollbackRecord, assessment: Assessment, discard_organizations: bool) -> None:
     """Raises Refused if something stands in the way."""
     message = ""
-    if found.obstacles:
-        first, *others = found.obstacles
+    if assessment.obstacles:
+        first, *others = assessment.obstacles
         more = f" (and {len(others)} more obstacles)" if others else ""
         message = f"The rollback cannot be done now: {first}{more}."
-    elif (found.discarded or found.objects_discarded) and not discard_organizations:
-        extra = f", {', '.join(found.objects_discarded)}" if found.objects_discarded else ""
+    elif (assessment.discarded or assessment.objects_discarded) and not discard_organizations:
+        extra = (
+            f", {', '.join(assessment.objects_discarded)}" if assessment.objects_discarded else ""
+        )
         message = (
-            f"The migration did not make {found.organizations_since:,} of the organizations and "
-            f"{found.memberships_since:,} of the memberships as they are now{extra}, and a "
+            "The migration did not make "
+            f"{assessment.organizations_since:,} of the organizations and "
+            f"{assessment.memberships_since:,} of the memberships as they are now{extra}, and a "
             "rollback would discard them; they are exported to "
             f"{', '.join(record.exported)}, so say --discard-organizations if they may go."
         )

@@ -96,9 +96,9 @@ def _chunks(plan: Plan, values: dict[str, object]) -> Iterator[Chunked]:
     owners, resources = sql_files("chunks")
     text = owners.render(**values, range=RANGE)
     yield Chunked(plan.users.table, owners.title, split_statements(text))
-    given = values["resources"]
-    assert isinstance(given, list)
-    for resource, subject in zip(plan.resources, given, strict=True):
+    subjects = values["resources"]
+    assert isinstance(subjects, list)
+    for resource, subject in zip(plan.resources, subjects, strict=True):
         text = resources.render(**values, resource=subject, range=RANGE)
         yield Chunked(resource.table, resources.title, split_statements(text))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
-from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.quoting import fold_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
@@ -37,7 +37,7 @@ def compare_databases(
 ) -> DatabaseDifference:
     """Compares the schema `before` of a connection with its schema `after`."""
     compared = [
-        compare_table(connection, old, new, before=before, after=after, samples=samples)
+        compare_table(connection, old, new, Scope(samples=samples), (before, after))
         for old, new in table_pairs(connection, before, after)
         if old is not None and new is not None
     ]

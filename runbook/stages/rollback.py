@@ -7,6 +7,7 @@ the database, never by a record: a kill can fall between a commit and its record
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
 from runbook.files import write_durably
@@ -73,38 +74,49 @@ def rollback(
         OutcomeUnknown: the ledger contradicts the records.
     """
 
-    def work(stage: Stage) -> RollbackRecord:
-        target = open_target(run.info.database, run.info.options)
-        already = _committed(run, stage, target, tried=stage.previous is not None)
-        if already is not None:
-            return already
-        if stage.previous is not None:
-            run.log("rollback", "recovered", note="an earlier attempt did not commit")
-            stage.begin_anew()
-        job = Job(target, run.info.plan, run.info.run, checked_backup(run), progress)
+    request = _Request(confirmation, discard_organizations, restore)
+    return run.perform(
+        "rollback", RollbackRecord, lambda stage: _rollback(run, stage, request, progress)
+    )
 
-        def keep_script(script: Script) -> None:
-            write_durably(run.folder / "sql" / "rollback.sql", script.text.encode())
 
-        def keep_proof(record: RollbackRecord) -> None:
-            stage.proven(dataclasses.replace(record, confirmation=confirmation))
+@dataclass(frozen=True)
+class _Request:
+    confirmation: Confirmation
+    discard_organizations: bool
+    restore: bool
 
-        try:
-            if restore:
-                record = restore_backup(job, run.exports, on_proven=keep_proof)
-            else:
-                record = roll_back(
-                    job,
-                    run.exports,
-                    discard_organizations=discard_organizations,
-                    on_proven=keep_proof,
-                    on_script=keep_script,
-                )
-        except BaseException as error:
-            return _settled(run, stage, target, error)
-        return dataclasses.replace(record, confirmation=confirmation)
 
-    return run.perform("rollback", RollbackRecord, work)
+def _rollback(run: Run, stage: Stage, request: _Request, progress: Progress) -> RollbackRecord:
+    target = open_target(run.info.database, run.info.options)
+    already = _committed(run, stage, target, tried=stage.previous is not None)
+    if already is not None:
+        return already
+    if stage.previous is not None:
+        run.log("rollback", "recovered", note="an earlier attempt did not commit")
+        stage.begin_anew()
+    job = Job(target, run.info.plan, run.info.run, checked_backup(run), progress)
+
+    def keep_script(script: Script) -> None:
+        write_durably(run.folder / "sql" / "rollback.sql", script.text.encode())
+
+    def keep_proof(record: RollbackRecord) -> None:
+        stage.proven(dataclasses.replace(record, confirmation=request.confirmation))
+
+    try:
+        if request.restore:
+            record = restore_backup(job, run.exports, on_proven=keep_proof)
+        else:
+            record = roll_back(
+                job,
+                run.exports,
+                discard_organizations=request.discard_organizations,
+                on_proven=keep_proof,
+                on_script=keep_script,
+            )
+    except BaseException as error:
+        return _settled(run, stage, target, error)
+    return dataclasses.replace(record, confirmation=request.confirmation)
 
 
 def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> RollbackRecord:

@@ -15,7 +15,7 @@ from runbook.audit.snapshot import capture
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
-from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import RowSample, TableDifference
 from runbook.sqlite.tables import read_tables, stored_tables
 
@@ -232,12 +232,12 @@ def test_limited_columns_and_samples(attached: sqlite3.Connection) -> None:
     attached.execute("UPDATE main.t SET a = a + 1")
     attached.execute("ALTER TABLE main.t ADD COLUMN extra")
     (old,), (new,) = read_tables(attached, "before"), read_tables(attached)
-    assert compare_table(attached, old, new, columns=["id", "b"]).identical
-    seen = compare_table(attached, old, new, samples=3)
+    assert compare_table(attached, old, new, Scope(columns=["id", "b"])).identical
+    seen = compare_table(attached, old, new, Scope(samples=3))
     assert (seen.rows_changed, seen.changed, len(seen.samples)) == (50, (("a", 50),), 3)
     assert seen.samples[0] == RowSample("changed", "id=1", "a", "1", "2")
     with pytest.raises(BadInput, match="'extra'"):
-        compare_table(attached, old, new, columns=["extra"])
+        compare_table(attached, old, new, Scope(columns=["extra"]))
 
 
 def test_a_table_of_very_many_columns(attached: sqlite3.Connection) -> None:
@@ -263,7 +263,7 @@ def test_a_collation_of_the_application_is_not_needed(tmp_path: Path) -> None:
         connection.execute("ATTACH ? AS before", (str(before),))
         (old,), (new,) = read_tables(connection, "before"), read_tables(connection)
         seen = compare_table(connection, old, new)
-        assert compare_table(connection, old, old, after="before").identical
+        assert compare_table(connection, old, old, schemas=("before", "before")).identical
     assert (seen.changed, seen.how) == ((("k", 1),), "rowid")
     assert capture(after, tmp_path / "after").tables[0].rows == 2
 

@@ -13,7 +13,7 @@ from runbook.audit.digest import digest_table
 from runbook.audit.duckdb_session import open_duckdb
 from runbook.audit.snapshot import capture
 from runbook.audit.witness_duckdb import diff_snapshots
-from runbook.sqlite.compare_table import TableDifference, compare_table
+from runbook.sqlite.compare_table import Scope, TableDifference, compare_table
 from runbook.sqlite.tables import read_tables
 from tests.support.matrix import CellChange, add_columns, changes, plant
 
@@ -42,7 +42,7 @@ def compare(before: Path, after: Path, **options: object) -> TableDifference:
         (old,) = read_tables(connection, "before")
         (new,) = read_tables(connection, "main")
         connection.execute("BEGIN IMMEDIATE")
-        return compare_table(connection, old, new, **options)  # type: ignore[arg-type]
+        return compare_table(connection, old, new, Scope(**options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])

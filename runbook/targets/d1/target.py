@@ -24,7 +24,6 @@ from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetE
 from runbook.plan.plan import Plan
 from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepTaken
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import Script, render
 from runbook.sqlite.connect import attach_immutable, open_immutable
@@ -230,7 +229,6 @@ class D1Target:
             with contextlib.closing(open_immutable(now)) as source:
                 copy_database(source, copy)
             tried = SqliteTarget(copy).apply(work, backup, progress, wait)
-            proven = tried.proven
             changing = time.perf_counter()
             progress("Change in D1", 0, 1)
             if change is not None:
@@ -242,12 +240,11 @@ class D1Target:
             after = self._replicas.fresh(progress)
             if isinstance(work, Work):
                 write_notes(backup.parent, bookmark_after=self._replicas.bookmark)
-                proven = _prove_committed(work, after, backup, tried.steps)
+                tried = _prove_committed(work, after, backup, tried)
             else:
                 _check_taken_back(after, copy)
         return dataclasses.replace(
             tried,
-            proven=proven,
             waited_seconds=round(changing - began, 3),
             gate_seconds=round(time.perf_counter() - changed, 3),
             locked_seconds=round(changed - changing, 3),
@@ -316,12 +313,12 @@ class D1Target:
             raise changed
 
 
-def _prove_committed(work: Work[R], after: Path, backup: Path, steps: tuple[StepTaken, ...]) -> R:
+def _prove_committed(work: Work[R], after: Path, backup: Path, tried: Applied[R]) -> Applied[R]:
     """Proves the migration once more on a replica of what D1 holds after its commit."""
     with contextlib.closing(open_immutable(after)) as connection:
         attach_immutable(connection, backup)
         try:
-            return work.prove(connection, steps)
+            return dataclasses.replace(tried, proven=work.prove(connection, tried.steps))
         except NotProven as error:
             unknown = OutcomeUnknown(
                 f"D1 committed the migration, but what it holds now is not as it should be "
