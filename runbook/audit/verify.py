@@ -27,6 +27,7 @@ from runbook.script.migration import LEDGER, NEW_TABLES, template_values
 from runbook.sqlite.cells import encode
 from runbook.sqlite.connect import open_with_backup
 from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.quoting import quote_value
 from runbook.templates import sql_file
 
 Counts = Mapping[tuple[str, str, str], int]
@@ -190,8 +191,8 @@ def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
 def _references_to_nothing(
     connection: sqlite3.Connection, schema: str
 ) -> dict[tuple[str, str], int]:
-    query = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check(NULL, ?) GROUP BY 1, 2'
-    return {(table, parent): rows for table, parent, rows in connection.execute(query, (schema,))}
+    query = sql_file("audit/broken_references").render(schema=quote_value(schema))
+    return {(table, parent): rows for table, parent, rows in connection.execute(query)}
 
 
 def _duckdb_counts(differences: tuple[TableDifference, ...], plan: Plan, after: Capture) -> Counts:

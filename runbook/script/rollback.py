@@ -13,7 +13,7 @@ from runbook.script.footprint import outside_columns
 from runbook.script.migration import Script, Step, template_values
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table
-from runbook.templates import split_statements, sql_files
+from runbook.templates import sql_files
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
         "broken": " ".join(circumstances.broken.split()).replace(";", ","),
     }
     steps = tuple(
-        Step(f.name[3:], f.title, f.why, split_statements(f.render(**values)))
-        for f in sql_files("rollback")
+        Step(f.name[3:], f.title, f.why, f.statements(**values)) for f in sql_files("rollback")
     )
     body = "\n".join(s for step in steps for s in step.statements)
     return Script(plan.migration.name, run, hashlib.sha256(body.encode()).hexdigest(), steps)

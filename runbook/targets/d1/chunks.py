@@ -16,11 +16,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runbook.script.migration import GUARD, LEDGER, RANGE, Script
+from runbook.script.migration import RANGE, Script
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.targets.d1.cells import literal
 from runbook.targets.d1.migration_file import file_name, spaced
+from runbook.templates import sql_file
 
 CHUNKS = "runbook_chunks"
 """Name of the table with a row for each part that has happened."""
@@ -75,11 +76,8 @@ def digest_of(whole: Sequence[Part]) -> str:
 
 def finishing_sql(migration: str) -> tuple[str, ...]:
     """Statements after which a migration in chunks looks finished, wherever it stopped."""
-    return (
-        f"UPDATE {LEDGER} SET migration = {quote_value(migration)}"
-        f" WHERE migration = {quote_value(migration + UNFINISHED)};",
-        f"DROP TABLE IF EXISTS {GUARD};",
-        f"DROP TABLE {CHUNKS};",
+    return sql_file("d1/finish_chunks").statements(
+        migration=quote_value(migration), unfinished=quote_value(migration + UNFINISHED)
     )
 
 
@@ -104,13 +102,8 @@ def _work(
         yield "Index", text([statement])
     for statement in steps["verify"].statements[:-1]:
         yield "Invariant", text([statement])
-    note = (
-        f"CREATE TABLE IF NOT EXISTS {migrations_table} (\n"
-        "    id INTEGER PRIMARY KEY AUTOINCREMENT,\n    name TEXT UNIQUE,\n"
-        "    applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL\n);",
-        f"INSERT INTO {migrations_table} (name)"
-        f" VALUES ({quote_value(file_name(script.migration))});",
-    )
+    file = quote_value(file_name(script.migration))
+    note = sql_file("d1/note").statements(table=migrations_table, file=file)
     yield "Ledger", "\n\n".join([*note, *finishing_sql(script.migration)])
 
 

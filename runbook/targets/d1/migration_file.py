@@ -20,8 +20,8 @@ from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_value
 from runbook.targets.d1.config import object_name
 from runbook.targets.d1.install import Tool
-from runbook.targets.d1.schema import COUNTERS
 from runbook.targets.d1.wrangler import Wrangler
+from runbook.templates import sql_file
 
 TRANSACTION_WORDS = "BEGIN TRANSACTION"
 """Where this stands anywhere in a file, wrangler also deletes `COMMIT;`, even inside a text."""
@@ -68,15 +68,11 @@ def spaced(statement: str) -> str:
     return _END.sub(lambda m: "END " if m[0] == "END" else m[0], statement)
 
 
-def forget(name: str, table: str) -> list[str]:
+def forget(name: str, table: str) -> tuple[str, ...]:
     """Statements that remove wrangler's note of a migration's file, and put its counter back."""
-    note = f"SELECT id FROM {table} WHERE name = {quote_value(name)}"
-    of_table = f"name = {quote_value(table)}"
-    return [
-        f"UPDATE {COUNTERS} SET seq = seq - 1 WHERE {of_table} AND seq = ({note});",
-        f"DELETE FROM {COUNTERS} WHERE {of_table} AND seq = 0;",
-        f"DELETE FROM {table} WHERE name = {quote_value(name)};",
-    ]
+    return sql_file("d1/forget_note").statements(
+        table=table, text=quote_value(table), file=quote_value(name)
+    )
 
 
 @contextlib.contextmanager

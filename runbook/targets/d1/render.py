@@ -19,7 +19,7 @@ from runbook.script.migration import LEDGER, Step, questions, render, template_v
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import read_tables
 from runbook.targets.d1.migration_file import file_name, file_text, forget, spaced
-from runbook.templates import split_statements, sql_file, sql_files
+from runbook.templates import sql_file, sql_files
 
 WRANGLERS_TABLE = "d1_migrations"
 
@@ -50,7 +50,7 @@ def d1_files(
     values["forget"] = forget(file_name(plan.migration.name), table)
     script = render(plan, shape)
     keep = sql_file("d1/keep_updated_at")
-    kept = Step(keep.name, keep.title, keep.why, split_statements(keep.render(**values)))
+    kept = Step(keep.name, keep.title, keep.why, keep.statements(**values))
     first, *rest = script.steps
     if kept.statements:
         script = dataclasses.replace(script, steps=(first, kept, *rest))
@@ -101,7 +101,7 @@ def _rollback_text(name: str, values: dict[str, Any]) -> str:
         "--   wrangler d1 execute DATABASE --file (this file)\n"
         f"-- {file.why}\n"
     )
-    return head + "\n\n".join(map(spaced, split_statements(file.render(**values)))) + "\n"
+    return head + "\n\n".join(map(spaced, file.statements(**values))) + "\n"
 
 
 def _verify_text(plan: Plan, shape: Shape) -> str:

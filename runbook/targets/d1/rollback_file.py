@@ -42,10 +42,10 @@ class Note:
     file: str
     drop_table: bool
 
-    def forget(self) -> list[str]:
+    def forget(self) -> tuple[str, ...]:
         """Statements that take the note back."""
         if self.drop_table:
-            return [f"DROP TABLE IF EXISTS {self.table};"]
+            return (f"DROP TABLE IF EXISTS {self.table};",)
         return forget(self.file, self.table)
 
 
