@@ -157,7 +157,9 @@ def test_a_guard_aborts_the_file_for_whoever_applies_it(shop: Path, tmp_path: Pa
     )
     before = dump(shop)
     with pytest.raises(Refused, match="CHECK constraint failed: rows_lost_or_gained"):
-        wrangler.Wrangler(shop / "wrangler.toml", "app-db", local=True).migrations_apply("it")
+        wrangler.Wrangler(
+            shop / "wrangler.toml", "app-db", wrangler.Where(local=True)
+        ).migrations_apply("it")
     assert dump(shop) == before
 
 

@@ -20,7 +20,7 @@ from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_value
 from runbook.targets.d1.config import object_name
 from runbook.targets.d1.install import Tool
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.templates import sql_file
 
 TRANSACTION_WORDS = "BEGIN TRANSACTION"
@@ -90,7 +90,7 @@ def engine_copy(database: Path, folder: Path, tool: Tool, timeout: float) -> Ite
         state = objects / f"{object_name(_COPY_ID)}.sqlite"
         with contextlib.closing(open_immutable(database)) as source:
             copy_database(source, state)
-        yield Wrangler(app / "wrangler.toml", "copy", local=True, tool=tool, timeout=timeout)
+        yield Wrangler(app / "wrangler.toml", "copy", Where(local=True), tool=tool, timeout=timeout)
 
 
 def try_out(text: str, migration: str, copy: Wrangler) -> str | None:

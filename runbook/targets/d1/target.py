@@ -44,7 +44,7 @@ from runbook.targets.d1.notes import read_notes, write_notes
 from runbook.targets.d1.replicas import Replicas
 from runbook.targets.d1.schema import INTERNAL, read_schema, sums_sql
 from runbook.targets.d1.state_file import check_exact, differences
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.targets.protocol import Applied, Prepare, R, Work
 from runbook.targets.sqlite import SqliteTarget
 
@@ -88,9 +88,11 @@ class D1Target:
         self._wrangler = Wrangler(
             Path(config) if config else find_config(Path.cwd()),
             database.removeprefix(PREFIX),
-            local=options["where"] == "local",
-            persist_to=Path(persist) if persist else None,
-            environment=options.get("environment"),
+            Where(
+                options["where"] == "local",
+                Path(persist) if persist else None,
+                options.get("environment"),
+            ),
             tool=self._tool,
             timeout=float(options.get("timeout", "300")),
         )

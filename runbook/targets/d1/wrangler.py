@@ -16,6 +16,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,21 @@ ALONE_BYTES = 16_000
 square of each, but does not split a single one."""
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where a D1 database is.
+
+    Attributes:
+        local: whether it is the local state or Cloudflare's database.
+        persist_to: where local state is kept, if not beside the configuration.
+        environment: the section `[env.NAME]` of the configuration, if not the top level.
+    """
+
+    local: bool
+    persist_to: Path | None = None
+    environment: str | None = None
+
+
 class Wrangler:
     """Calls wrangler for one D1 database, local or remote."""
 
@@ -50,10 +66,7 @@ class Wrangler:
         self,
         config: Path,
         database: str,
-        *,
-        local: bool,
-        persist_to: Path | None = None,
-        environment: str | None = None,
+        where: Where,
         tool: Tool | None = None,
         timeout: float = 300.0,
     ) -> None:
@@ -62,27 +75,25 @@ class Wrangler:
         Args:
             config: wrangler.toml, wrangler.json or wrangler.jsonc.
             database: its `database_name` or `binding`.
-            local: whether to use the local state or Cloudflare's database.
-            persist_to: where local state is kept, if not beside the configuration.
-            environment: the section `[env.NAME]` of the configuration, if not the top level.
+            where: local or remote.
             tool: which wrangler; by default the pinned one.
             timeout: seconds after which a call is given up, and its outcome unknown.
 
         Raises:
             TargetError: no such database, no wrangler, or no token for a remote one.
         """
-        self.config: D1Config = read_config(config, database, environment)
-        self.local = local
+        self.config: D1Config = read_config(config, database, where.environment)
+        self.local = where.local
         self.timeout = timeout
-        self._persist_to = persist_to.resolve() if persist_to else None
+        self._persist_to = where.persist_to.resolve() if where.persist_to else None
         self.tool = tool or find_tool()
         self.calls = 0
-        if not local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
+        if not self.local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
             raise TargetError(
                 f"The environment variable CLOUDFLARE_API_TOKEN is needed for the remote database "
                 f"{self.config.name}; set it to a token that may edit D1."
             )
-        if not local and self.config.remote_id is None:
+        if not self.local and self.config.remote_id is None:
             raise TargetError(
                 f"{self.config.path} gives no database_id for {self.config.name}; "
                 "add the one that `wrangler d1 list` shows."
