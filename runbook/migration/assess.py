@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator
 
@@ -12,12 +11,12 @@ from runbook.audit.rule_values import RuleCheck
 from runbook.errors import Refused
 from runbook.migration.job import Job
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, read_shape
+from runbook.plan.shape import Shape, read_backup_shape
 from runbook.run.records import Assessment, TableSince
 from runbook.script.migration import LEDGER, NEW_TABLES
 from runbook.sqlite.compare_database import table_pairs
 from runbook.sqlite.compare_table import Scope, compare_table
-from runbook.sqlite.connect import attach_immutable, open_immutable
+from runbook.sqlite.connect import attach_immutable
 from runbook.sqlite.tables import count_rows, read_tables
 from runbook.targets.sqlite import read_ledger
 
@@ -28,7 +27,7 @@ def assess(job: Job) -> Assessment:
     Raises:
         Refused: the ledger does not hold the run, or a resource table is not there any more.
     """
-    shape = shape_before(job)
+    shape = read_backup_shape(job.backup, job.plan)
     with job.target.reading() as connection:
         attach_immutable(connection, job.backup)
         connection.execute("BEGIN")  # one state of the database for all counts
@@ -39,12 +38,6 @@ def assess(job: Job) -> Assessment:
         finally:
             connection.execute("ROLLBACK")
             connection.execute("DETACH before")
-
-
-def shape_before(job: Job) -> Shape:
-    """The database's shape from before the migration."""
-    with contextlib.closing(open_immutable(job.backup)) as backup:
-        return read_shape(backup, job.plan)
 
 
 def find_all_written(connection: sqlite3.Connection, job: Job, shape: Shape) -> tuple[Written, ...]:

@@ -15,11 +15,11 @@ from runbook.audit.compare_database import differences
 from runbook.audit.later_objects import broken_object
 from runbook.audit.rollback_gate import Before, WriteGuard, prove_rollback, read_before
 from runbook.errors import NotProven, Refused
-from runbook.migration.assess import assess, assessment_of, find_all_written, shape_before
+from runbook.migration.assess import assess, assessment_of, find_all_written
 from runbook.migration.export import export_organizations
 from runbook.migration.job import Job
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, fired_triggers
+from runbook.plan.shape import Shape, fired_triggers, read_backup_shape
 from runbook.run.findings import Finding, StepTaken
 from runbook.run.records import Assessment, RollbackRecord
 from runbook.script.migration import Script, Step
@@ -54,7 +54,12 @@ def roll_back(
             holds the findings.
     """
     prepare = _Preparation(
-        job, shape_before(job), exports, discard_organizations, on_proven, on_script
+        job,
+        read_backup_shape(job.backup, job.plan),
+        exports,
+        discard_organizations,
+        on_proven,
+        on_script,
     )
     applied = job.target.apply(prepare, job.backup, job.progress, job.wait)
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""What a look at the database adds to the plan: types, formats, keys and triggers.
+"""What the database adds to the plan: types, formats, keys and triggers.
 
 A plan says *which* table and column; the script also has to know what type the users' key has,
 in which format `updated_at` is kept, and which triggers the backfill would fire. Without a
@@ -7,15 +7,18 @@ database the specification's own shape is assumed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from runbook.errors import PlanError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.quoting import quote_name
 
 KeyClass = Literal["text", "integer", "blob"]
@@ -53,6 +56,12 @@ class Shape:
         return (
             resource.updated_at_format or self.formats.get(resource.table) or timestamps.SPECIFIED
         )
+
+
+def read_backup_shape(backup: Path, plan: Plan) -> Shape:
+    """The shape of the database from before the migration, as its backup holds it."""
+    with contextlib.closing(open_immutable(backup)) as connection:
+        return read_shape(connection, plan)
 
 
 def read_shape(

@@ -6,16 +6,14 @@ its own keeps two of them from watching at once. Restarted, it goes on with its 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from runbook.errors import Violated
-from runbook.plan.shape import Shape, read_shape
+from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, Stage, now
 from runbook.run.window_records import Look, MonitorRecord
-from runbook.sqlite.connect import open_immutable
 from runbook.targets.open_target import open_target
 from runbook.window.logs import remembered_logs
 from runbook.window.series import append, describe, read_series, sum_up
@@ -81,7 +79,7 @@ def _watch(
     watcher = Watcher(
         open_target(run.info.database, run.info.options),
         run.info.plan,
-        _shape(run),
+        read_backup_shape(run.backup, run.info.plan),
         run.info.run,
         logs=series[-1].logs if series else remembered_logs(run),
         every=every,
@@ -135,9 +133,3 @@ def _wait(last: str, every: float) -> None:
 
 def _passed(since: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
-
-
-def _shape(run: Run) -> Shape:
-    """The shape of the database from before the migration, as its backup holds it."""
-    with contextlib.closing(open_immutable(run.backup)) as connection:
-        return read_shape(connection, run.info.plan)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from runbook.errors import NotAllowedNow, WindowFailed
 from runbook.plan.plan import Command, Health, Maintenance
+from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
 from runbook.run.window_records import Answer, WindowStep
-from runbook.script.footprint import read_baseline
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.commands import Ran, run_command, show_command
@@ -114,7 +114,7 @@ def workflows(run: Run, *, again: bool = False) -> WindowStep:
 
     def work(step: _Step) -> None:
         target = open_target(run.info.database, run.info.options)
-        shape = read_baseline(run.backup, run.info.plan).shape
+        shape = read_backup_shape(run.backup, run.info.plan)
         with target.committed() as database:
             found = try_workflows(database, run.info.plan, shape)
         where = (

@@ -10,7 +10,7 @@ from runbook.errors import OutcomeUnknown, Refused, TargetError
 from runbook.targets.d1 import wrangler as module
 from runbook.targets.d1.install import Tool
 from runbook.targets.d1.read_rows import REMOTE
-from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import copy_state, differences
 from runbook.targets.d1.wrangler import Where, Wrangler
 

@@ -18,7 +18,7 @@ from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
 from runbook.plan.plan import Plan, Proof, Resource, Unowned, Users
-from runbook.script.footprint import read_baseline
+from runbook.plan.shape import read_backup_shape
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import read_objects, read_tables
 from runbook.targets.sqlite import SqliteTarget
@@ -319,7 +319,7 @@ def test_rollback_of_edits_of_a_migration_is_the_edits(case: Case) -> None:
         before = everything(plain)
         migrate(Job(target, plan, "run", backup))
         assert everything(database) != before
-        shape = read_baseline(backup, plan).shape
+        shape = read_backup_shape(backup, plan)
         with closing(sqlite3.connect(database)) as connection:
             instants = {
                 r.table: instant(connection, plan, shape, r) if r.updated_at else None

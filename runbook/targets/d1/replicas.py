@@ -16,7 +16,7 @@ from runbook.sqlite.copy import copy_database
 from runbook.targets.d1.chunks import CHUNKS, UNFINISHED, finishing_sql
 from runbook.targets.d1.engine import Engine
 from runbook.targets.d1.read_rows import LOCAL, REMOTE
-from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import check_exact, copy_state
 from runbook.targets.d1.wrangler import Wrangler
 

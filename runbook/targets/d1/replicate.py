@@ -1,7 +1,7 @@
 """An exact local replica of a D1 database, as a plain SQLite file.
 
 D1 lets nobody copy its file, and its export loses integers above 2^53, NUL characters and rowids.
-So the rows are read in pages of type-tagged text (`d1_cells`, `d1_pages`) and written into a new
+So the rows are read in pages of type-tagged text (`cells`, `pages`) and written into a new
 file, with their rowids, in the schema that the database itself reports: tables first, then rows,
 then indexes, triggers and views. Afterwards each table's sums are asked of both sides.
 
