@@ -113,7 +113,7 @@ class ColumnFile:
 
     def rows_at(self, columns: Sequence[str], positions: Sequence[int]) -> list[list[Any]]:
         """The cells of some few rows, as Arrow scalars."""
-        found: dict[int, list[Any]] = {}
+        rows: dict[int, list[Any]] = {}
         start = 0
         with pq.ParquetFile(self.path) as file:
             for group in range(file.metadata.num_row_groups):
@@ -122,9 +122,9 @@ class ColumnFile:
                 if inside:
                     table = file.read_row_group(group, columns=list(columns))
                     for p in inside:
-                        found[p] = [table[name][p - start] for name in columns]
+                        rows[p] = [table[name][p - start] for name in columns]
                 start = end
-        return [found[p] for p in positions]
+        return [rows[p] for p in positions]
 
 
 def combined(column: Any) -> Any:
@@ -210,9 +210,9 @@ class Alphabet:
         ats = np.flatnonzero(data.view(self._unit) == ord("@"))
         after = np.searchsorted(ats, starts)
         first = np.append(ats, np.iinfo(np.int64).max)[after]
-        found = (first > starts) & (first < ends)
-        stops = np.where(found, first, starts) * self._width
-        return found, _cut(data, starts * self._width, stops, None)
+        has_at = (first > starts) & (first < ends)
+        stops = np.where(has_at, first, starts) * self._width
+        return has_at, _cut(data, starts * self._width, stops, None)
 
     def _characters(self, offsets: Positions, data: Any, like: Any) -> Any:
         if self._width == 2:

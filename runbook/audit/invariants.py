@@ -154,12 +154,12 @@ def _samples(
     connection: sqlite3.Connection, question: _Question, limit: int, encoding: str
 ) -> Iterator[Sample]:
     """Violating rows: their key, and what else the query says about them, as it is now."""
-    found = connection.execute(f"SELECT * FROM (\n{question.query}\n) LIMIT 0").description
-    names = [column[0] for column in found]
+    description = connection.execute(f"SELECT * FROM (\n{question.query}\n) LIMIT 0").description
+    names = [column[0] for column in description]
     unnamed = [f"c{i}" for i in range(len(names))]  # a key may be called like another column
     rows = connection.execute(
-        f"WITH found({', '.join(unnamed)}) AS (\n{question.query}\n)\n"
-        f"SELECT {', '.join(map(cell_sql, unnamed))} FROM found LIMIT {limit}"
+        f"WITH violations({', '.join(unnamed)}) AS (\n{question.query}\n)\n"
+        f"SELECT {', '.join(map(cell_sql, unnamed))} FROM violations LIMIT {limit}"
     )
     split = question.key_columns
     for row in rows:

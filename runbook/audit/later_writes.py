@@ -168,8 +168,8 @@ def instant(
     assert isinstance(resources, list)
     now = next(r["now"] for r in resources if r["plain"] == resource.table)
     sql = f"SELECT {now} FROM main.runbook_ledger WHERE migration = {values['migration']}"
-    found: str | int = connection.execute(sql).fetchone()[0]
-    return found
+    value: str | int = connection.execute(sql).fetchone()[0]
+    return value
 
 
 def _stamped(resource: Resource) -> str:

@@ -37,8 +37,8 @@ class Codes:
 
     def of(self, cells: Any) -> Positions:
         """The codes of these cells."""
-        found = pc.fill_null(pc.index_in(cells, value_set=self.values), UNKNOWN)
-        codes = pc.if_else(pc.equal(cells, self._null), pa.scalar(NULL, pa.int32()), found)
+        known = pc.fill_null(pc.index_in(cells, value_set=self.values), UNKNOWN)
+        codes = pc.if_else(pc.equal(cells, self._null), pa.scalar(NULL, pa.int32()), known)
         positions: Positions = codes.to_numpy(zero_copy_only=False)
         return positions
 
@@ -161,5 +161,5 @@ def _pairs(organizations: Positions, users: Positions) -> Positions:
 def _counted(counts: pd.Series[int], values: Positions) -> Positions:
     """How often each value was counted."""
     numbers = np.append(counts.to_numpy(dtype=np.int64), 0)
-    found: Positions = numbers[counts.index.get_indexer(pd.Index(values))]
-    return found
+    times: Positions = numbers[counts.index.get_indexer(pd.Index(values))]
+    return times

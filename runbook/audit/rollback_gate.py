@@ -118,8 +118,8 @@ def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iter
         for o in read_objects(connection, "before")
         if o.type == "table" and o.name.casefold() in resources
     }
-    found = set(read_objects(connection))
-    for each in sorted(expected ^ found, key=lambda o: (o.type, o.name)):
+    present = set(read_objects(connection))
+    for each in sorted(expected ^ present, key=lambda o: (o.type, o.name)):
         missing = each in expected
         says = "is not what it must be again" if missing else "should not be there"
         yield _finding(

@@ -41,15 +41,15 @@ def diff_snapshots(
     before.check_encoding(after)
     old = {table.name: table for table in before.tables}
     new = {table.name: table for table in after.tables}
-    found: list[TableDifference] = []
+    differences: list[TableDifference] = []
     with open_duckdb(after.folder) as connection:
         for name in sorted(old.keys() | new.keys()):
             if name not in old:
                 n = new[name].rows
-                found.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))
+                differences.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))
             elif name not in new:
                 n = old[name].rows
-                found.append(TableDifference(name, n, 0, 0, n, (), 0, (), "rows"))
+                differences.append(TableDifference(name, n, 0, 0, n, (), 0, (), "rows"))
             else:
                 wanted = (columns or {}).get(name)
                 files = before.path(old[name]), after.path(new[name])
@@ -63,8 +63,8 @@ def diff_snapshots(
                     samples,
                     tuple((expected or {}).get(name, ())),
                 )
-                found.append(sides.compare())
-    return tuple(found)
+                differences.append(sides.compare())
+    return tuple(differences)
 
 
 def _common(

@@ -125,12 +125,12 @@ def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
         elif now is None:
             yield TableSince(name, 0, deleted=count_rows(connection, name, "before"))
         else:
-            found = compare_table(connection, old, now, Scope(samples=0))
-            if not found.identical:
+            difference = compare_table(connection, old, now, Scope(samples=0))
+            if not difference.identical:
                 yield TableSince(
                     name,
-                    found.rows_after,
-                    edited=found.rows_changed,
-                    inserted=found.added,
-                    deleted=found.removed,
+                    difference.rows_after,
+                    edited=difference.rows_changed,
+                    inserted=difference.added,
+                    deleted=difference.removed,
                 )

@@ -69,9 +69,9 @@ def parts(
 
 def digest_of(whole: Sequence[Part]) -> str:
     """What tells one way of cutting a migration from another."""
-    found = re.search(r"VALUES \(1, '([0-9a-f]{64})'\)", whole[0].text)
-    assert found is not None
-    return found[1]
+    match = re.search(r"VALUES \(1, '([0-9a-f]{64})'\)", whole[0].text)
+    assert match is not None
+    return match[1]
 
 
 def finishing_sql(migration: str) -> tuple[str, ...]:
@@ -95,9 +95,9 @@ def _work(
     tables = read_tables(backup)
     for chunked in script.chunks:
         table = next(t for t in tables if same_name(t.name, chunked.table))
-        for number, found in enumerate(_ranges(backup, table, rows), 1):
+        for number, condition in enumerate(_ranges(backup, table, rows), 1):
             title = f"{chunked.title}: {table.name}, range {number}"
-            yield title, text([s.replace(RANGE, found) for s in chunked.statements])
+            yield title, text([s.replace(RANGE, condition) for s in chunked.statements])
     for statement in steps["add_indexes"].statements:
         yield "Index", text([statement])
     for statement in steps["verify"].statements[:-1]:

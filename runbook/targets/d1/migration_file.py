@@ -104,6 +104,6 @@ def try_out(text: str, migration: str, copy: Wrangler) -> str | None:
     try:
         copy.migrations_apply("trying the migration on a copy")
     except Refused as error:
-        found = re.search(r"\((.*)\); that unit", str(error))
-        return found[1] if found else str(error)
+        reason = re.search(r"\((.*)\); that unit", str(error))
+        return reason[1] if reason else str(error)
     return None

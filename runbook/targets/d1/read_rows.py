@@ -138,10 +138,10 @@ def _divided(read: Read, readings: Sequence[_Reading], pace: Pace) -> list[_Read
     answers = iter(read(statements) if statements else [])
     divided = []
     for each, count in zip(readings, parts, strict=True):
-        found = [row[0]["k"] for row in (next(answers) for _ in range(1, count)) if row]
+        ends = [row[0]["k"] for row in (next(answers) for _ in range(1, count)) if row]
         rowid = quote_name(str(each.table.rowid))
-        lower = [each.after, *(f"{rowid}>{k}" for k in found)]
-        upper = [*(f"{rowid}<={k}" for k in found), ""]
+        lower = [each.after, *(f"{rowid}>{k}" for k in ends)]
+        upper = [*(f"{rowid}<={k}" for k in ends), ""]
         left = each.rows_left
         for n, (after, until) in enumerate(zip(lower, upper, strict=True)):
             expected = left * (n + 1) // len(lower) - left * n // len(lower)
@@ -235,8 +235,8 @@ def _fetch(
     ]
     answers = iter(read([piece for pieces in statements for piece in pieces]) if wanted else [])
     for (index, position, long), pieces in zip(wanted, statements, strict=True):
-        found = [next(answers) for _ in pieces]
-        value = b"".join(bytes.fromhex(answer[0]["piece"]) for answer in found if answer)
+        parts = [next(answers) for _ in pieces]
+        value = b"".join(bytes.fromhex(answer[0]["piece"]) for answer in parts if answer)
         if len(value) != long.bytes:
             raise written_to(table.name)
         rows[index][position] = text_of(value) if long.text else value

@@ -99,10 +99,10 @@ def _check(
     for table, answer in zip(tables, answers[count:], strict=True):
         if str(answer[0]["sums"]) != before[table.name]:
             raise written_to(table.name)
-        found = writer.sums(table)
-        if found != before[table.name]:
+        sums_here = writer.sums(table)
+        if sums_here != before[table.name]:
             raise TargetError(
-                f"The replica of the D1 table {table.name!r} is not exact (sums {found} instead of "
-                f"{before[table.name]}); do not go on with it, and report this."
+                f"The replica of the D1 table {table.name!r} is not exact (sums {sums_here} "
+                f"instead of {before[table.name]}); do not go on with it, and report this."
             )
     writer.check_schema(schema)

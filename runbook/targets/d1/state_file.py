@@ -61,18 +61,18 @@ def differences(replica: Path, copy: Path) -> tuple[str, ...]:
     """How a replica differs from a copy of the state file, one sentence each; () where exact."""
     with contextlib.closing(open_immutable(replica)) as connection:
         attach_immutable(connection, copy)
-        found = compare_databases(connection, samples=0)
-    changed = {each.table for each in found.tables}
+        difference = compare_databases(connection, samples=0)
+    changed = {each.table for each in difference.tables}
     return (
-        *(f"{each.type} {each.name} was {each.change}" for each in found.objects),
+        *(f"{each.type} {each.name} was {each.change}" for each in difference.objects),
         *(
             f"table {each.table}: {each.added} rows added, {each.removed} removed, "
             f"{each.rows_changed} changed"
-            for each in found.tables
+            for each in difference.tables
         ),
         *(
             f"table {name}: rowids are not the same"
-            for name in found.rowids_moved
+            for name in difference.rowids_moved
             if name not in changed
         ),
     )
@@ -111,9 +111,9 @@ def check_exact(replica: Path, state: Path, leave_out: str = "") -> None:
     with tempfile.TemporaryDirectory(prefix="runbook-d1-", dir=replica.parent) as folder:
         copy = Path(folder) / "state.db"
         copy_state(state, copy, leave_out)
-        found = differences(replica, copy)
-    if found:
+        left = differences(replica, copy)
+    if left:
         raise TargetError(
-            f"The replica of the local D1 database is not what its file holds ({found[0]}); stop "
+            f"The replica of the local D1 database is not what its file holds ({left[0]}); stop "
             "what writes to the database and try again."
         )

@@ -332,8 +332,8 @@ def _prove_committed(work: Work[R], after: Path, backup: Path, tried: Applied[R]
 
 def _check_taken_back(after: Path, copy: Path) -> None:
     """Raises OutcomeUnknown where D1 does not hold what was proven on the copy."""
-    if found := differences(after, copy):
+    if left := differences(after, copy):
         raise OutcomeUnknown(
             f"D1 took the migration back, but it does not hold what was proven on a copy "
-            f"({found[0]}); look at it, and compare it with the backup."
+            f"({left[0]}); look at it, and compare it with the backup."
         )

@@ -126,13 +126,13 @@ class Wrangler:
         rows: dict[int, list[Row]] = {}
         for batch in _batches(statements, FILE_BYTES if self.local else COMMAND_BYTES):
             ended = self._ask("\n".join(text for _, text in batch))
-            found = results_in(ended.stdout)
-            if found is None or len(found) != len(batch):
+            answers = results_in(ended.stdout)
+            if answers is None or len(answers) != len(batch):
                 raise TargetError(
-                    f"wrangler answered {len(found or ())} results to {len(batch)} statements on "
+                    f"wrangler answered {len(answers or ())} results to {len(batch)} statements on "
                     f"the D1 database {self.config.name}; see that nothing else wraps wrangler."
                 )
-            rows |= {number: each for (number, _), each in zip(batch, found, strict=True)}
+            rows |= {number: each for (number, _), each in zip(batch, answers, strict=True)}
         return [rows[number] for number in range(len(statements))]
 
     def _ask(self, sql: str) -> Ended:

@@ -67,11 +67,11 @@ def values_in(text: str) -> Iterator[Any]:
     else:
         return
     position = 0
-    while found := _BEGINNING.search(text, position):
+    while match := _BEGINNING.search(text, position):
         try:
-            value, position = _DECODER.raw_decode(text, found.start())
+            value, position = _DECODER.raw_decode(text, match.start())
         except ValueError:
-            position = found.end()
+            position = match.end()
         else:
             yield value
 
