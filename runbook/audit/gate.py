@@ -53,7 +53,6 @@ class Proof:
 
     counts: Counts
     findings: tuple[Finding, ...]
-    tables_compared: int
     deferred: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit and that were left out."""
 
@@ -116,7 +115,7 @@ def prove(
                 findings += rules.resource(resource)
                 right = rules.assigned(resource)
             counts[resource.table, "changed", "organization_id"] += right
-    return Proof(dict(counts), tuple(findings), len(compared.differences), compared.deferred)
+    return Proof(dict(counts), tuple(findings), compared.deferred)
 
 
 def refuse(findings: Iterable[Finding]) -> NotProven:
