@@ -31,7 +31,7 @@ def rehearse(
     Args:
         run: the run; its database is only read.
         keep: leave the copy in the run folder, as `rehearsal/copy.db`, migrated and rolled back.
-        progress: told of each part.
+        progress: shown each part.
         again: rehearse once more.
 
     Raises:

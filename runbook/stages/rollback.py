@@ -65,7 +65,7 @@ def rollback(
         confirmation: who agreed.
         discard_organizations: go on although organizations or memberships were made since.
         restore: put the whole backup back instead, and lose every later write.
-        progress: told of each step.
+        progress: shown each step.
 
     Raises:
         NotAllowedNow: there is nothing to roll back.
