@@ -14,7 +14,7 @@ from runbook.errors import RunbookError
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
-from runbook.plan.shape import Shape, Trigger, look
+from runbook.plan.shape import Shape, Trigger, read_shape
 from runbook.script.migration import Script, index_name, render
 from runbook.sqlite.quoting import quote_name
 
@@ -32,7 +32,7 @@ def probe_by_trial(survey: Survey) -> Iterator[Sighting]:
     """
     clone = survey.clone
     plan = _without_adoption(survey.plan)
-    shape = look(clone, plan)
+    shape = read_shape(clone, plan)
     views_before = {v: _columns(clone, v) for v in _views(survey) if _compiles_view(clone, v)}
     writes_before = {w for w in _write_statements(survey) if _error(clone, w) is None}
     script = render(plan, shape)

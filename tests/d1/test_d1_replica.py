@@ -19,7 +19,7 @@ from runbook.targets.d1 import pages as d1_pages
 from runbook.targets.d1 import read_rows as d1_reading
 from runbook.targets.d1.cells import RawText, decode_line, line_sql, literal
 from runbook.targets.d1.read_rows import LOCAL, Pace
-from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import check_exact, copy_state, differences
 from runbook.targets.d1.wrangler import Wrangler
 

@@ -156,8 +156,8 @@ def text_of(content: bytes) -> str | RawText:
 
 
 def _real(body: str) -> float:
-    whole, found, power = body.partition("p")
-    if found:
+    whole, separator, power = body.partition("p")
+    if separator:
         return math.ldexp(int(whole), int(power))
     if body not in _SPECIAL:
         raise ValueError(f"{body[:20]!r} is not a real")
