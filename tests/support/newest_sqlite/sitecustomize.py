@@ -1,0 +1,9 @@
+"""On the PYTHONPATH, this puts the newest SQLite (pysqlite3) in the place of `sqlite3`."""
+
+import sys
+
+import pysqlite3
+import pysqlite3.dbapi2
+
+sys.modules["sqlite3"] = pysqlite3
+sys.modules["sqlite3.dbapi2"] = pysqlite3.dbapi2
