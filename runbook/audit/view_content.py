@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from runbook.audit.findings import DRIFT
 from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
@@ -195,7 +194,7 @@ class _Comparison:
         ]
         try:
             while True:
-                # The oldest form of marshal: the bytes tell 1 from 1.0 and from true, 'a' from x'61'.
+                # The oldest form of marshal, whose bytes tell 1 from 1.0 and 'a' from x'61'.
                 pair = [marshal.dumps(cursor.fetchmany(_ROWS_AT_ONCE), 0) for cursor in cursors]
                 if pair[0] != pair[1]:
                     return False
@@ -235,9 +234,8 @@ class _Comparison:
 
 
 _WHY = (
-    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do; name "
-    "the columns in it and run again. Or "
-    + DRIFT.replace("it is not part of the migration, so ", "")
+    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do: name "
+    "its columns and run again, unless somebody wrote since the snapshot"
 )
 _NOTHING = marshal.dumps([], 0)
 
