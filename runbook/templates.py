@@ -14,11 +14,12 @@ from pathlib import Path
 
 import jinja2
 
+from runbook.errors import InstallationError
 from runbook.resources import resource_folder
 
 FOLDER = resource_folder("sql")
 
-_HEAD = re.compile(r"^-- (title|why|for each|when|columns|given): (.*)\n", re.MULTILINE)
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns|assumes): (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,16 @@ class SqlFile:
     for_each: str
     when: str
     columns: tuple[str, ...]
-    given: tuple[str, ...]
+    assumes: tuple[str, ...]
     body: str
 
     def render(self, **values: object) -> str:
         """The SQL for these values; a name that is missing is an error, never an empty text."""
         return _template(self.body).render(**values).strip() + "\n"
+
+    def statements(self, **values: object) -> tuple[str, ...]:
+        """The SQL for these values as single statements, each complete."""
+        return split_statements(self.render(**values))
 
 
 @functools.cache
@@ -70,7 +75,13 @@ def sql_file(name: str) -> SqlFile:
 
 
 def _read(path: Path) -> SqlFile:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        # Not the database's or the operator's fault, and never to be taken for it.
+        raise InstallationError(
+            f"The file 'sql/{path.relative_to(FOLDER)}' of the runbook"
+        ) from error
     head = dict(_HEAD.findall(text))
     return SqlFile(
         name=path.stem,
@@ -79,7 +90,7 @@ def _read(path: Path) -> SqlFile:
         for_each=head.get("for each", ""),
         when=head.get("when", ""),
         columns=tuple(filter(None, head.get("columns", "").split(", "))),
-        given=tuple(filter(None, head.get("given", "").split(", "))),
+        assumes=tuple(filter(None, head.get("assumes", "").split(", "))),
         body=_HEAD.sub("", text),
     )
 

@@ -1,4 +1,4 @@
-"""What a look at the database adds to the plan: types, formats, keys and triggers.
+"""What the database adds to the plan: types, formats, keys and triggers.
 
 A plan says *which* table and column; the script also has to know what type the users' key has,
 in which format `updated_at` is kept, and which triggers the backfill would fire. Without a
@@ -7,15 +7,18 @@ database the specification's own shape is assumed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from runbook.errors import PlanError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.quoting import quote_name
 
 KeyClass = Literal["text", "integer", "blob"]
@@ -37,7 +40,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Shape:
-    """What was found by looking; the defaults are the specification's."""
+    """What the schema and the values show; the defaults are the specification's."""
 
     encoding: str = "UTF-8"
     key_type: str = "TEXT"
@@ -55,7 +58,13 @@ class Shape:
         )
 
 
-def look(
+def read_backup_shape(backup: Path, plan: Plan) -> Shape:
+    """The shape of the database from before the migration, as its backup holds it."""
+    with contextlib.closing(open_immutable(backup)) as connection:
+        return read_shape(connection, plan)
+
+
+def read_shape(
     connection: sqlite3.Connection, plan: Plan, schema: str = "main", *, uniform: bool = False
 ) -> Shape:
     """The shape of the database's `schema`, for the tables and columns that the plan names.
@@ -66,9 +75,9 @@ def look(
     key_type, key_class = _key(connection, plan, schema)
     formats = {}
     for resource in plan.resources:
-        found = formats_found(connection, resource, schema, uniform=uniform)
-        if len(found) == 1 and "unknown" not in found:
-            formats[resource.table] = next(iter(found))
+        counts = formats_found(connection, resource, schema, uniform=uniform)
+        if len(counts) == 1 and "unknown" not in counts:
+            formats[resource.table] = next(iter(counts))
     names = [plan.users.table, *(r.table for r in plan.resources)]
     return Shape(
         encoding=connection.execute("PRAGMA encoding").fetchone()[0],
@@ -89,7 +98,7 @@ def formats_found(
 ) -> dict[str, int]:
     """Format to number of rows for the resource's `updated_at`; NULLs are not counted.
 
-    Where the column is known to be `uniform`, only its first value is looked at, and counted.
+    Where the column is known to be `uniform`, only its first value is read, and counted.
     """
     if resource.updated_at is None:
         return {}
@@ -153,8 +162,8 @@ def _key(connection: sqlite3.Connection, plan: Plan, schema: str) -> tuple[str, 
     by_affinity: KeyClass = (
         "integer" if "INT" in declared.upper() else "blob" if "BLOB" in declared.upper() else "text"
     )
-    found = row[0] if row else by_affinity
-    key_class: KeyClass = found if found in ("text", "integer", "blob") else by_affinity
+    stored = row[0] if row else by_affinity
+    key_class: KeyClass = stored if stored in ("text", "integer", "blob") else by_affinity
     # ANY keeps what it is given in a STRICT table, but means NUMERIC in the tables we create.
     if declared and (declared.upper() == "ANY" or not _PLAIN_TYPE.fullmatch(declared)):
         declared = {"text": "TEXT", "integer": "INTEGER", "blob": "BLOB"}[key_class]
@@ -177,7 +186,7 @@ def fired_triggers(
     connection: sqlite3.Connection, plan: Plan, schema: str = "main"
 ) -> tuple[Trigger, ...]:
     """The triggers that an UPDATE of the resources' backfilled columns fires, in schema order."""
-    found = []
+    triggers = []
     for resource in plan.resources:
         columns = {"organization_id", (resource.updated_at or "").casefold()}
         rows = connection.execute(
@@ -188,8 +197,8 @@ def fired_triggers(
         for name, table, sql in rows:
             fired_by = _update_columns(sql)
             if fired_by is not None and (not fired_by or fired_by & columns):
-                found.append(Trigger(name, table, sql))
-    return tuple(found)
+                triggers.append(Trigger(name, table, sql))
+    return tuple(triggers)
 
 
 _TOKEN = re.compile(

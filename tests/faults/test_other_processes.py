@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import subprocess
-from collections.abc import Iterator
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runbook.errors import NotProven, Refused
+from runbook.migration.job import Job
 from runbook.run.records import MigrateRecord
 from runbook.stages import migrate, preflight, snapshot, verify
-from tests.support.faults.harness import finish, make_database, start, state
+from tests.support.faults.harness import another, finish, make_database, state
 from tests.support.runs import agreed, begin, until_snapshot
-
-
-@contextlib.contextmanager
-def another(database: Path, deed: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has begun its deed."""
-    process = start("tests.support.faults.other", str(database), deed, str(seconds))
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    try:
-        yield process
-    finally:
-        process.kill()
-        finish(process)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +38,11 @@ def test_a_lock_is_not_waited_for_without_end(
     database = make_database(tmp_path / "app.db", "delete")
     run = until_snapshot(begin(database, tmp_path / "run"))
     before = state(database)
-    briefly = functools.partial(migrate.migrate_target, wait=0.5)
+    act = migrate.migrate_target
+
+    def briefly(job: Job, **options: Any) -> MigrateRecord:
+        return act(dataclasses.replace(job, wait=0.5), **options)
+
     monkeypatch.setattr(migrate, "migrate_target", briefly)
     with another(database, deed, 60), pytest.raises(Refused, match="locked by another process"):
         migrate.migrate(run, agreed(run))

@@ -18,10 +18,11 @@ from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
 from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rehearse, snapshot, verify
-from tests.conftest import PLANS, connected
-from tests.integration.test_shapes import KEYS, PLAN, TIMES, make
+from tests.support.databases import connected
 from tests.support.notebooks import environment
+from tests.support.paths import PLANS
 from tests.support.runs import agreed, begin
+from tests.support.shapes import KEYS, PLAN, TIMES, make
 
 Before = tuple[str, int, str]
 
@@ -46,15 +47,15 @@ def assert_predicted(run: Run) -> None:
         d.table: (d.rows, d.timeless) for d in seen.digests
     }
     assert all(d.timeless for d in seen.digests)
-    assert [(f.table, f.change, f.column, dict(f.seen)) for f in said.footprint] == [
-        (f.table, f.change, f.column, dict(f.seen)) for f in seen.footprint
+    assert [(f.table, f.change, f.column, dict(f.counts)) for f in said.footprint] == [
+        (f.table, f.change, f.column, dict(f.counts)) for f in seen.footprint
     ]
     predicted = run.result("preflight", PreflightRecord)
     rows = {(f.table, f.change, f.column): f.predicted for f in predicted.footprint}
     for line in seen.footprint:
         expected = rows[line.table, line.change, line.column]
         if expected is not None:
-            assert set(line.seen.values()) == {expected}, line
+            assert set(line.counts.values()) == {expected}, line
 
 
 def test_the_sample(sample: Path, tmp_path: Path) -> None:
