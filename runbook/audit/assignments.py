@@ -53,7 +53,9 @@ def find_assignments(
     )
     (rows,) = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
     names, sources = _names(written)
-    columns = ", ".join(f"k.{quote_name(s)} AS {quote_name(n)}" for n, s in zip(names, sources))
+    columns = ", ".join(
+        f"k.{quote_name(s)} AS {quote_name(n)}" for n, s in zip(names, sources, strict=True)
+    )
     return Assignments(old.name, int(rows), names, f"SELECT {columns} FROM {source}")
 
 
@@ -69,7 +71,8 @@ def _names(written: Written) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Columns of the export, and those of the TEMP table they come from."""
     old = written.old
     key = old.key or ((old.rowid,) if old.rowid is not None else ())
-    names, sources = [], []
+    names: list[str] = []
+    sources: list[str] = []
     for name in (*key, written.resource.owner, "organization_id"):
         if any(same_name(name, each) for each in names):
             continue

@@ -10,42 +10,35 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.audit.findings import DRIFT
+from runbook.audit.findings import DRIFT, SEQUENCES, difference_findings
 from runbook.audit.samples import SAMPLES
 from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, Witness
-from runbook.sqlite.compare_table import compare_table
-from runbook.sqlite.difference import TableDifference
-from runbook.sqlite.generated import generated_from
-from runbook.sqlite.header import Header
+from runbook.script.footprint import outside_columns
+from runbook.sqlite.compare_table import Scope, compare_table
+from runbook.sqlite.fields import words
+from runbook.sqlite.header import Header, attached_header, read_header
 from runbook.sqlite.tables import Table, read_tables
 
 
-def find_written(
-    connection: sqlite3.Connection, plan: Plan, before: Header, now: Header
+def find_overwritten(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape
 ) -> tuple[Finding, ...]:
-    """What somebody wrote between the backup and the migration's first step.
+    """What somebody wrote between the backup and now, of what the migration would overwrite.
 
-    Args:
-        connection: `main` is the database, in its transaction; `before` is the attached backup.
-        plan: what is to be migrated.
-        before: the backup's header.
-        now: the database's header.
+    `main` is the database, in its transaction before the first step; `before` is the backup.
     """
-    findings = [*header_findings(before, now, "gate")]
+    findings = [*header_findings(attached_header(connection), read_header(connection), "gate")]
     old = {t.name.casefold(): t for t in read_tables(connection, "before")}
     new = {t.name.casefold(): t for t in read_tables(connection, "main")}
-    for name, columns in _overwritten(connection, plan, old).items():
+    for name, columns in _overwritten(plan, shape, old).items():
         if name in old and name in new:
-            there = {c.casefold() for c in new[name].column_names}
-            if columns is not None:
-                columns = tuple(c for c in columns if c.casefold() in there)
-            elif old[name].column_names != new[name].column_names:
+            if old[name].column_names != new[name].column_names:
                 continue  # the gate names the change of the schema
-            difference = compare_table(
-                connection, old[name], new[name], columns=columns, samples=SAMPLES
-            )
-            findings += _differences(difference)
+            scope = Scope(columns, samples=SAMPLES)
+            difference = compare_table(connection, old[name], new[name], scope)
+            findings += difference_findings(difference, "gate")
     return tuple(findings)
 
 
@@ -56,49 +49,22 @@ def header_findings(before: Header, now: Header, witness: Witness) -> Iterator[F
         if name == "wal":
             was, is_now = (("WAL" if v == "True" else "a rollback journal") for v in (was, is_now))
         message = f"{setting} in the header of the database was {was} and is {is_now}; {DRIFT}"
-        sample = Sample("header", setting, was, is_now)
+        sample = Sample((words("header"),), setting, (words(was),), (words(is_now),))
         yield Finding(witness, "(header)", setting, "header changed", 1, message, (sample,))
 
 
 def _overwritten(
-    connection: sqlite3.Connection, plan: Plan, old: dict[str, Table]
+    plan: Plan, shape: Shape, old: dict[str, Table]
 ) -> dict[str, tuple[str, ...] | None]:
     """Tables, casefolded, with the columns that will be overwritten; None stands for all."""
     tables: dict[str, tuple[str, ...] | None] = {}
     for resource in plan.resources:
         table = old.get(resource.table.casefold())
-        if table is None or not resource.updated_at:
-            continue
-        at = resource.updated_at.casefold()
-        columns = tuple(c for c in table.column_names if c.casefold() == at)
-        tables[table.name.casefold()] = (
-            *columns,
-            *generated_from(connection, table, {at}, "before"),
-        )
+        if table is not None and resource.updated_at:
+            outside = outside_columns(plan, shape, table.name, table.column_names)
+            inside = tuple(c for c in table.column_names if c not in outside)
+            tables[table.name.casefold()] = inside
     if plan.triggers.policy == "fire" and plan.triggers.may_write:
-        for name in (*plan.triggers.may_write, "sqlite_sequence"):
+        for name in (*plan.triggers.may_write, SEQUENCES):
             tables[name.casefold()] = None
     return tables
-
-
-def _differences(difference: TableDifference) -> Iterator[Finding]:
-    """Every row that came, went or changed; rows that moved within the file are no difference."""
-    table = difference.table
-
-    def samples(change: str, column: str = "") -> tuple[Sample, ...]:
-        return tuple(
-            Sample(s.key, s.column, s.before, s.after)
-            for s in difference.samples
-            if s.change == change and (not column or s.column == column)
-        )
-
-    for change, rows, verb in (
-        ("added", difference.added, "added to"),
-        ("removed", difference.removed, "removed from"),
-    ):
-        if rows:
-            message = f'{rows:,} rows were {verb} "{table}"; {DRIFT}'
-            yield Finding("gate", table, "", change, rows, message, samples(change))
-    for column, rows in difference.changed:
-        message = f'{rows:,} values of "{column}" in "{table}" were changed; {DRIFT}'
-        yield Finding("gate", table, column, "changed", rows, message, samples("changed", column))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from runbook.audit.file_and_schema import compare_file_and_schema
 from runbook.audit.findings import DRIFT, outside_findings
 from runbook.audit.rule_values import NEW_TABLE_RULES, RuleCheck
 from runbook.audit.samples import SAMPLES
@@ -57,6 +58,8 @@ class Proof:
     findings: tuple[Finding, ...]
     deferred: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit and that were left out."""
+    views_left_out: tuple[str, ...] = ()
+    """Views of which not every row could be compared, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ def prove(
     rules = RuleCheck(connection, plan, shape, witness)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
     findings = [*_objects(connection, plan, witness)]
+    file_and_schema = compare_file_and_schema(connection, plan, shape, witness)
     for difference in compared.differences:
-        findings += outside_findings(difference, plan, witness)
+        findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
     if rules.has_new_tables:
         organizations = expected.baseline.organizations if witness == "gate" else None
@@ -117,7 +121,12 @@ def prove(
                 findings += rules.resource(resource)
                 right = rules.assigned(resource)
             counts[resource.table, "changed", "organization_id"] += right
-    return Proof(dict(counts), tuple(findings), compared.deferred)
+    return Proof(
+        dict(counts),
+        (*findings, *file_and_schema.findings),
+        compared.deferred,
+        file_and_schema.views.left_out,
+    )
 
 
 def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:
@@ -148,7 +157,7 @@ def _compare_tables(
 def _compare_table(
     connection: sqlite3.Connection, plan: Plan, rules: RuleCheck, old: Table, new: Table
 ) -> TableDifference:
-    columns = outside_columns(plan, old.name, old.column_names)
+    columns = outside_columns(plan, rules.shape, old.name, old.column_names)
     counted = [c for c in old.column_names if c not in columns]
     scope = Scope(columns, counted, rules.faults_of(old, new), SAMPLES)
     return compare_table(connection, old, new, scope)

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from runbook.audit.findings import DRIFT
+from runbook.audit.findings import DRIFT, SEQUENCES
 from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Witness
-
-SEQUENCES = "sqlite_sequence"
 
 Rows = Iterable[tuple[object, object]]
 """Name and number of each counter, as they are stored."""

@@ -103,7 +103,7 @@ def verify(
     invariants = _invariants(sqlite.invariants, duckdb.invariants, pandas)
     findings = (
         *sqlite.proof.findings,
-        *_duckdb_findings(duckdb, expected.plan),
+        *_duckdb_findings(duckdb, expected.plan, expected.baseline.shape),
         *pandas.findings,
         *_violations(invariants, sqlite.invariants),
         *_disagreements(lines, invariants),
@@ -156,16 +156,22 @@ def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> S
 
 def ask_duckdb_witness(plan: Plan, shape: Shape, before: Capture, after: Capture) -> DuckdbWitness:
     """DuckDB over the two captures."""
-    expected = {r.table: (r.updated_at,) for r in plan.resources if r.updated_at}
+    expected = {
+        r.table: (r.updated_at, *shape.derived.get(r.table, ()))
+        for r in plan.resources
+        if r.updated_at
+    }
     differences = diff_snapshots(before, after, expected=expected)
     counts = _duckdb_counts(differences, plan, after)
+    for table, columns in expected.items():
+        counts |= {k: 0 for c in columns if (k := (table, "changed", c)) not in counts}
     return DuckdbWitness(differences, counts, ask_duckdb(plan, shape, before, after))
 
 
-def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan) -> Iterator[Finding]:
+def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan, shape: Shape) -> Iterator[Finding]:
     for difference in duckdb.differences:
         if difference.table.casefold() not in (*NEW_TABLES, LEDGER):
-            yield from outside_findings(difference, plan, "duckdb")
+            yield from outside_findings(difference, plan, shape, "duckdb")
 
 
 def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
@@ -195,7 +201,9 @@ def _references_to_nothing(
     return {(table, parent): rows for table, parent, rows in connection.execute(query)}
 
 
-def _duckdb_counts(differences: tuple[TableDifference, ...], plan: Plan, after: Capture) -> Counts:
+def _duckdb_counts(
+    differences: tuple[TableDifference, ...], plan: Plan, after: Capture
+) -> dict[tuple[str, str, str], int]:
     """DuckDB's counts for the footprint."""
     counts: dict[tuple[str, str, str], int] = {}
     for difference in differences:
@@ -206,8 +214,6 @@ def _duckdb_counts(differences: tuple[TableDifference, ...], plan: Plan, after: 
     null = encode(None, after.encoding)
     with open_duckdb(after.folder) as connection:
         for resource in plan.resources:
-            if resource.updated_at:
-                counts.setdefault((resource.table, "changed", resource.updated_at), 0)
             table = tables.get(resource.table.casefold())
             if table is None or "organization_id" not in table.columns:
                 continue

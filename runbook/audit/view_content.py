@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import cell_sql, provide_atan2
-from runbook.sqlite.generated import generated_from
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
 
@@ -65,6 +65,7 @@ class _Changed(Exception):
 def compare_views(
     connection: sqlite3.Connection,
     plan: Plan,
+    shape: Shape,
     witness: Witness = "gate",
     *,
     put_back: bool = True,
@@ -87,7 +88,7 @@ def compare_views(
     provide_atan2(connection)
     comparison = _Comparison(connection, plan, witness, seconds)
     views = [view for name in names if (view := _compiled(connection, "before", name))]
-    footprint = _footprint(connection, plan)
+    footprint = _footprint(plan, shape)
     later = [view for view in views if view.reads & footprint]
     for view in views:
         if view not in later:
@@ -265,17 +266,14 @@ def _compiled(connection: sqlite3.Connection, schema: str, name: str) -> View | 
     return View(name, columns, frozenset(reads))
 
 
-def _footprint(connection: sqlite3.Connection, plan: Plan) -> frozenset[tuple[str, str]]:
+def _footprint(plan: Plan, shape: Shape) -> frozenset[tuple[str, str]]:
     """(table, column), casefolded, of everything that the migration overwrites in rows."""
-    tables = {t.name.casefold(): t for t in read_tables(connection, "before")}
-    found = set()
-    for resource in plan.resources:
-        table = tables.get(resource.table.casefold())
-        if table is not None and resource.updated_at:
-            at = resource.updated_at.casefold()
-            derived = generated_from(connection, table, {at}, "before")
-            found |= {(table.name.casefold(), c.casefold()) for c in (at, *derived)}
-    return frozenset(found)
+    return frozenset(
+        (resource.table.casefold(), column.casefold())
+        for resource in plan.resources
+        if resource.updated_at
+        for column in (resource.updated_at, *shape.derived.get(resource.table, ()))
+    )
 
 
 @contextlib.contextmanager

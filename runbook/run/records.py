@@ -84,6 +84,8 @@ class MigrateRecord:
     proof: Literal["before commit", "after commit"] = "before commit"
     proven_after_commit: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit; verify compares them."""
+    views_left_out: tuple[str, ...] = ()
+    """Views of which not every row was compared before the commit, each with the reason."""
     confirmation: Confirmation | None = None
     note: str = ""
     """One sentence where the run did not go straight, for example that it was resumed."""

@@ -48,7 +48,13 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
         "resources": [
             {
                 **known,
-                **_pairing(resource, plan, by_name[resource.table.casefold()], circumstances.moved),
+                **_pairing(
+                    resource,
+                    plan,
+                    shape,
+                    by_name[resource.table.casefold()],
+                    circumstances.moved,
+                ),
             }
             for known, resource in zip(resources, plan.resources, strict=True)
         ],
@@ -64,7 +70,7 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
 
 
 def _pairing(
-    resource: Resource, plan: Plan, table: Table, moved: Collection[str]
+    resource: Resource, plan: Plan, shape: Shape, table: Table, moved: Collection[str]
 ) -> dict[str, Any]:
     """How row `r` finds itself in the backup as `b`, and what must be equal in both.
 
@@ -76,7 +82,7 @@ def _pairing(
         pairs = [f"b.{quote_name(table.rowid)} = r.{quote_name(table.rowid)}"]
         if resource.table in moved:
             pairs.append(by_key)
-    outside = outside_columns(plan, table.name, table.column_names)
+    outside = outside_columns(plan, shape, table.name, table.column_names)
     return {
         "pairs": pairs,
         "others": [

@@ -22,15 +22,22 @@ _TOKEN = re.compile(
 
 
 def generated_from(
-    connection: sqlite3.Connection, table: Table, columns: set[str], schema: str = "main"
+    connection: sqlite3.Connection, table: str, columns: set[str], schema: str = "main"
 ) -> tuple[str, ...]:
     """The generated columns whose definition names one of `columns`, or one of those in turn."""
-    generated = [c.name for c in table.columns if c.generated != "no"]
+    generated = [
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden IN (2, 3) ORDER BY cid",
+            (table, schema),
+        )
+    ]
     if not generated:
         return ()
     row = connection.execute(
-        f"SELECT sql FROM {quote_name(schema)}.sqlite_schema WHERE type = 'table' AND name = ?",
-        (table.name,),
+        f"SELECT sql FROM {quote_name(schema)}.sqlite_schema"
+        " WHERE type = 'table' AND lower(name) = lower(?)",
+        (table,),
     ).fetchone()
     words = dict(_definitions(row[0] if row else ""))
     reached = {name.casefold() for name in columns}

@@ -68,6 +68,14 @@ def read_header(connection: sqlite3.Connection) -> Header:
     )
 
 
+def attached_header(connection: sqlite3.Connection, schema: str = "before") -> Header:
+    """The header of an attached file that nobody writes (see `read_file_header`)."""
+    (path,) = connection.execute(
+        "SELECT file FROM pragma_database_list WHERE name = ?", (schema,)
+    ).fetchone()
+    return read_file_header(Path(path))
+
+
 def read_file_header(path: Path) -> Header:
     """The header of a file that nobody writes and no connection of this process has locked.
 

@@ -76,7 +76,10 @@ WRITES = {
         0,
     ),
     "owner to nobody": (f"UPDATE {TABLE} SET by = NULL WHERE title = '1'", 0),
-    "new, of its owner": (f"INSERT INTO {TABLE} (k, by, organization_id) VALUES (9, 'a', {{a}})", 0),
+    "new, of its owner": (
+        f"INSERT INTO {TABLE} (k, by, organization_id) VALUES (9, 'a', {{a}})",
+        0,
+    ),
     "new, of another": (f"INSERT INTO {TABLE} (k, by, organization_id) VALUES (9, 'a', {{b}})", 1),
     "new, without owner": (f"INSERT INTO {TABLE} (k, organization_id) VALUES (9, {{b}})", 1),
     "new, of nobody": (f"INSERT INTO {TABLE} (k, by) VALUES (9, 'a')", 0),

@@ -44,7 +44,7 @@ def make(path: Path, shape: str, key: str = "TEXT", journal: str = "DELETE") -> 
     one, two, _ = KEYS[key]
     columns = (
         f'by {key}, "Changed At" TEXT, title TEXT, day TEXT AS (substr("Changed At", 1, 10)) STORED,'
-        ' year TEXT AS (substr(day, 1, 4)), who TEXT AS (typeof(by) || quote(by)) STORED'
+        " year TEXT AS (substr(day, 1, 4)), who TEXT AS (typeof(by) || quote(by)) STORED"
     )
     execute(
         path,
@@ -92,13 +92,11 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_write_since_the_snapshot_is_refused(
-    tmp_path: Path, shape: str, change: str
-) -> None:
+def test_every_write_since_the_snapshot_is_refused(tmp_path: Path, shape: str, change: str) -> None:
     path, run = taken(tmp_path, shape)
     statement, named = CHANGES[change]
     if change == "a user more":
-        statement = 'INSERT INTO "us ers" VALUES (\'c\')'
+        statement = "INSERT INTO \"us ers\" VALUES ('c')"
     execute(path, statement)
     before = dump(path)
     with pytest.raises(NotProven, match="(?s)between the snapshot and now|was created") as refusal:
@@ -127,7 +125,9 @@ def test_the_time_alone_is_seen_whatever_the_key_and_generated_columns_are_recom
     migrate.migrate(run, agreed(run))
     assert verify.verify(run).verdict == "pass"
     with connected(path) as connection:
-        query = f'SELECT count(*), sum(day = substr("Changed At", 1, 10) AND year > 2024) FROM {TABLE}'
+        query = (
+            f'SELECT count(*), sum(day = substr("Changed At", 1, 10) AND year > 2024) FROM {TABLE}'
+        )
         assert connection.execute(query).fetchone() == (3, 3)
     rollback.rollback(run, agreed(run))
     assert dump(path) == before
@@ -161,7 +161,8 @@ def test_another_encoding_is_named_although_it_cannot_even_be_attached(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "statement", ["PRAGMA user_version = 9", "PRAGMA application_id = 9", "PRAGMA journal_mode = WAL"]
+    "statement",
+    ["PRAGMA user_version = 9", "PRAGMA application_id = 9", "PRAGMA journal_mode = WAL"],
 )
 def test_a_header_changed_after_the_commit_is_a_finding_of_verify(
     tmp_path: Path, statement: str

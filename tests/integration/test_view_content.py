@@ -11,11 +11,13 @@ import pytest
 
 from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.plan.plan import Plan, Resource, Triggers
+from runbook.plan.shape import Shape
 from runbook.sqlite.connect import immutable_uri
 
 PLAN = Plan(
     resources=(Resource("folders", "user_id", "updated_at"), Resource("pages", "writer", None))
 )
+SHAPE = Shape(derived={"folders": ("day",)})
 TABLES = """
 CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT);
 CREATE TABLE folders (folder_id INTEGER PRIMARY KEY, user_id TEXT, folder TEXT, updated_at TEXT,
@@ -86,7 +88,7 @@ def migrated(path: Path, views: dict[str, str], *more: str) -> Iterator[sqlite3.
 
 def compare(connection: sqlite3.Connection, plan: Plan = PLAN, **how: object) -> ViewsCompared:
     before = connection.execute("SELECT * FROM folders").fetchall()
-    found = compare_views(connection, plan, **how)  # type: ignore[arg-type]
+    found = compare_views(connection, plan, SHAPE, **how)  # type: ignore[arg-type]
     assert connection.execute("SELECT * FROM folders").fetchall() == before
     assert connection.in_transaction
     return found
