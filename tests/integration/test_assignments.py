@@ -11,8 +11,8 @@ from runbook.errors import Refused
 from runbook.run.folder import Run
 from runbook.sqlite.cells import decode
 from runbook.stages import migrate, rollback
-from tests.conftest import connected, execute
 from tests.integration.test_begin import KEYS, SHAPES, TABLE, make
+from tests.support.databases import connected, execute
 from tests.support.runs import agreed, begin, until_snapshot
 
 LATER = "'2031-01-01 00:00:00'"
@@ -35,11 +35,11 @@ def organization(run: Run, user: str) -> str:
 
 
 def exported(run: Run) -> list[dict[str, object]]:
-    rows = []
-    for file in sorted(run.exports.glob("assignments-*.parquet")):
-        for row in pq.read_table(file).to_pylist():
-            rows.append({k: decode(v) if isinstance(v, bytes) else v for k, v in row.items()})
-    return rows
+    return [
+        {k: decode(v) if isinstance(v, bytes) else v for k, v in row.items()}
+        for file in sorted(run.exports.glob("assignments-*.parquet"))
+        for row in pq.read_table(file).to_pylist()
+    ]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -9,7 +9,7 @@ import pytest
 from runbook.errors import NotProven
 from runbook.run.folder import Run
 from runbook.stages import migrate, rollback, snapshot, verify
-from tests.conftest import connected, dump, execute
+from tests.support.databases import connected, dump, execute
 from tests.support.runs import agreed, begin, until_snapshot
 
 PLAN = """
@@ -99,7 +99,7 @@ def test_every_write_since_the_snapshot_is_refused(tmp_path: Path, shape: str, c
         statement = "INSERT INTO \"us ers\" VALUES ('c')"
     execute(path, statement)
     before = dump(path)
-    with pytest.raises(NotProven, match="(?s)between the snapshot and now|was created") as refusal:
+    with pytest.raises(NotProven, match=r"between the snapshot and now") as refusal:
         migrate.migrate(run, agreed(run))
     assert dump(path) == before
     assert refusal.value.exit_code == 1
@@ -122,6 +122,7 @@ def test_the_time_alone_is_seen_whatever_the_key_and_generated_columns_are_recom
         migrate.migrate(run, agreed(run))
     execute(path, f"UPDATE {TABLE} SET \"Changed At\" = '2024-01-02 03:04:05' WHERE title = '1'")
     before = dump(path)
+    snapshot.snapshot(run, again=True)
     migrate.migrate(run, agreed(run))
     assert verify.verify(run).verdict == "pass"
     with connected(path) as connection:
