@@ -73,14 +73,14 @@ def compare_views(
 ) -> ViewsCompared:
     """Compares every view of `before` with its counterpart in `main`.
 
-    A view that failed before may fail after. `put_back` says that `main` may be written to inside
+    A view that failed before may fail after, and one of another text is found by its text. `put_back` says that `main` may be written to inside
     a savepoint; without it, views that read `updated_at` are compared by their columns only.
     """
     names = [
         name
         for (name,) in connection.execute(
-            "SELECT name FROM before.sqlite_schema WHERE type = 'view' AND name IN"
-            " (SELECT name FROM main.sqlite_schema WHERE type = 'view') ORDER BY rowid"
+            "SELECT name FROM before.sqlite_schema WHERE type = 'view' AND (name, sql) IN"
+            " (SELECT name, sql FROM main.sqlite_schema WHERE type = 'view') ORDER BY rowid"
         ).fetchall()
     ]
     if not names:

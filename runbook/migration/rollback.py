@@ -13,17 +13,24 @@ from pathlib import Path
 
 from runbook.audit.compare_database import differences
 from runbook.audit.later_objects import broken_object
-from runbook.audit.rollback_gate import Before, WriteGuard, prove_rollback, read_before
+from runbook.audit.rollback_gate import (
+    Before,
+    WriteGuard,
+    prove_rollback,
+    read_before,
+    restored_texts,
+)
 from runbook.errors import NotProven, Refused
 from runbook.migration.assess import assess, assessment_of, find_all_written
 from runbook.migration.export import export_organizations
 from runbook.migration.job import Job
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, fired_triggers, read_backup_shape
+from runbook.plan.shape import Shape, read_backup_shape, suspended_triggers
 from runbook.run.findings import Finding, StepResult
 from runbook.run.records import Assessment, RollbackRecord
 from runbook.script.migration import Script, Step
 from runbook.script.rollback import Circumstances, render_rollback
+from runbook.sqlite.rewritten import rewritten_objects
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import SqliteTarget
 from runbook.wording import and_more
@@ -175,10 +182,11 @@ class _Preparation:
         before = read_before(connection, plan, written)
         circumstances = Circumstances(
             tables=tuple(w.old for w in written),
-            suspended=fired_triggers(connection, plan),
+            suspended=suspended_triggers(connection, plan),
             drop_ledger=before.drop_ledger,
             moved=tuple(w.resource.table for w in written if w.moved),
             broken=broken,
+            rewritten=restored_texts(before, rewritten_objects(connection)),
         )
         script = render_rollback(plan, self.shape, job.run, circumstances)
         self.on_script(script)

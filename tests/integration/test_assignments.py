@@ -18,6 +18,10 @@ from tests.support.runs import agreed, begin, until_snapshot
 LATER = "'2031-01-01 00:00:00'"
 
 
+def file_of(run: Run) -> Path:
+    return Path(run.info.database)
+
+
 def migrated(tmp_path: Path, shape: str, key: str = "TEXT", journal: str = "DELETE") -> Run:
     path = make(tmp_path / "app.db", shape, key, journal)
     run = until_snapshot(begin(path, tmp_path / "run", tmp_path / "plan.toml"))
@@ -27,7 +31,7 @@ def migrated(tmp_path: Path, shape: str, key: str = "TEXT", journal: str = "DELE
 
 def organization(run: Run, user: str) -> str:
     """The personal organization of a user, whose key is an SQL literal, as an SQL literal."""
-    with connected(run.database) as connection:
+    with connected(file_of(run)) as connection:
         (name,) = connection.execute(
             f"SELECT quote(id) FROM organizations WHERE owner_id = {user}"
         ).fetchone()
@@ -48,13 +52,13 @@ def test_a_row_moved_to_another_organization(tmp_path: Path, shape: str, key: st
     run = migrated(tmp_path, shape, key, "WAL")
     one, two, _ = KEYS[key]
     other = organization(run, two)
-    execute(run.database, f"UPDATE {TABLE} SET organization_id = {other} WHERE title = '1'")
+    execute(file_of(run), f"UPDATE {TABLE} SET organization_id = {other} WHERE title = '1'")
     assert rollback.inspect(run).assignments == 1
     with pytest.raises(Refused, match=r"1 .*assign.*--discard-organizations") as refusal:
         rollback.rollback(run, agreed(run))
     assert "assignments-" in str(refusal.value)
     (row,) = exported(run)
-    with connected(run.database) as connection:
+    with connected(file_of(run)) as connection:
         owner = connection.execute(f"SELECT {one}").fetchone()[0]
     assert str(row["k"] if "k" in row and shape != "no key" else 1) == "1"
     assert (row["by"], row["organization_id"]) == (owner, other.strip("'"))
@@ -94,7 +98,7 @@ def test_what_counts_as_an_assignment(tmp_path: Path, shape: str, write: str) ->
     run = migrated(tmp_path, shape)
     statement, expected = WRITES[write]
     a, b = organization(run, "'a'"), organization(run, "'b'")
-    execute(run.database, statement.format(a=a, b=b))
+    execute(file_of(run), statement.format(a=a, b=b))
     assert rollback.inspect(run).assignments == expected
     if expected:
         with pytest.raises(Refused, match="assign"):
@@ -108,7 +112,7 @@ def test_what_counts_as_an_assignment(tmp_path: Path, shape: str, write: str) ->
 def test_rows_of_a_new_user_in_a_new_personal_organization(tmp_path: Path) -> None:
     run = migrated(tmp_path, "text key")
     execute(
-        run.database,
+        file_of(run),
         "INSERT INTO \"us ers\" VALUES ('c')",
         "INSERT INTO organizations (id, name, slug, owner_id, type) VALUES ('new', 'n', 'n', 'c', 'personal')",
         f"INSERT INTO {TABLE} (k, by, organization_id) VALUES (9, 'c', 'new')",
