@@ -48,7 +48,8 @@ def find_assignments(
         f"{written.source} AS k LEFT JOIN before.{table} AS a"
         f" ON {counterpart} AND k.{what} <> 'inserted'"
         f" WHERE +{assigned} IS NOT ({now}) COLLATE BINARY AND CASE k.{what}"
-        f" WHEN 'inserted' THEN {assigned} IS NOT NULL AND NOT {_own(f'k.{owner}', assigned)}"
+        f" WHEN 'inserted' THEN {assigned} IS NOT NULL"
+        f" AND NOT {_own(connection, f'k.{owner}', assigned)}"
         f" ELSE +{assigned} IS NOT ({then}) COLLATE BINARY END"
     )
     (rows,) = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
@@ -59,8 +60,11 @@ def find_assignments(
     return Assignments(old.name, int(rows), names, f"SELECT {columns} FROM {source}")
 
 
-def _own(owner: str, organization: str) -> str:
+def _own(connection: sqlite3.Connection, owner: str, organization: str) -> str:
     """The condition that the organization is the owner's personal one."""
+    columns = connection.execute("SELECT name FROM pragma_table_info('organizations', 'main')")
+    if not {"id", "type", "owner_id"} <= {name.casefold() for (name,) in columns}:
+        return "FALSE"
     return (
         "EXISTS (SELECT 1 FROM main.organizations AS own WHERE own.type = 'personal'"
         f" AND own.id = {organization} AND own.owner_id = {owner})"

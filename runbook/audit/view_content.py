@@ -73,8 +73,9 @@ def compare_views(
 ) -> ViewsCompared:
     """Compares every view of `before` with its counterpart in `main`.
 
-    A view that failed before may fail after, and one of another text is found by its text. `put_back` says that `main` may be written to inside
-    a savepoint; without it, views that read `updated_at` are compared by their columns only.
+    A view that failed before may fail after, and one of another text is found by its text.
+    `put_back` says that `main` may be written to inside a savepoint; without it, views that read
+    `updated_at` are compared by their columns only.
     """
     names = [
         name

@@ -170,6 +170,8 @@ class Assessment:
     memberships: int
     organizations_since: int
     memberships_since: int
+    assignments: int = 0
+    """Rows of the resources that users put into another organization than the rule gives."""
     objects_kept: tuple[str, ...] = ()
     """Tables, indexes, views and triggers that came, went or changed since; they stay so."""
     objects_discarded: tuple[str, ...] = ()
@@ -189,13 +191,14 @@ class Assessment:
 
     @property
     def discarded(self) -> int:
-        """Organizations and memberships that only the exported files will hold."""
-        return self.organizations_since + self.memberships_since
+        """Organizations, memberships and assignments that only the exported files will hold."""
+        return self.organizations_since + self.memberships_since + self.assignments
 
     @property
     def lost_by_restore(self) -> int:
         """Later writes that a full restore of the backup file would lose."""
-        return self.kept + sum(t.written for t in self.others) + self.discarded
+        others = sum(t.written for t in self.others)
+        return self.kept + others + self.organizations_since + self.memberships_since
 
 
 @dataclass(frozen=True)
