@@ -40,7 +40,7 @@ def compare_file_and_schema(
     views = compare_views(connection, plan, shape, witness, put_back=witness == "gate")
     findings = (
         *header_findings(attached_header(connection), read_header(connection), witness),
-        *_sequences(connection, plan, tables, witness),
+        *sequence_differences(connection, plan, witness),
         *_generated(connection, shape, tables, witness),
         *_triggers(connection, witness),
         *views.findings,
@@ -48,12 +48,13 @@ def compare_file_and_schema(
     return FileAndSchema(findings, views)
 
 
-def _sequences(
-    connection: sqlite3.Connection, plan: Plan, tables: tuple[Table, ...], witness: Witness
+def sequence_differences(
+    connection: sqlite3.Connection, plan: Plan, witness: Witness
 ) -> Iterator[Finding]:
     """The counters, where they may move; elsewhere they are compared as any other table."""
     if not moving(plan):
         return
+    tables = read_tables(connection)
 
     def rows(schema: str) -> list[tuple[object, object]]:
         if not any(t.name == SEQUENCES for t in read_tables(connection, schema)):

@@ -14,6 +14,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Hazard, InvariantResult, StepResult, TableDigest
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import FootprintLine
+from runbook.sqlite.header import Header
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class SnapshotRecord:
     """The database's shape as the backup holds it; None in a record that does not say."""
     footprint: tuple[FootprintLine, ...] = ()
     """What may change, and in how many rows, predicted from the backup."""
+    header: Header | None = None
+    """What the header of the backup says; None in a record that does not say."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class VerifyRecord:
     rows_after: Mapping[str, int]
     organization_sizes: Mapping[str, int] = field(default_factory=dict)
     """Rows in an organization (as text, banded for many) to number of organizations."""
+    header: Header | None = None
+    """What the header of the file says; None in a record that does not say."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,10 @@ class RehearseRecord:
     seconds: float
     bytes_before: int
     bytes_after: int
+    kept_writes: Mapping[str, int] = field(default_factory=dict)
+    """Rows that triggers added, as the plan lets them, and that the way back keeps, by table."""
+    views_left_out: tuple[str, ...] = ()
+    """Views of which not every row was compared, each with the reason."""
 
 
 @dataclass(frozen=True)
