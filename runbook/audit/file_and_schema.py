@@ -1,51 +1,37 @@
 """What no comparison of rows and texts shows, asked of the migrated database and of its backup.
 
 The header of the file, the counters of AUTOINCREMENT, stored columns that are generated from what
-the migration writes, the order in which triggers fire, and what views return.
+the migration writes, and the order in which triggers fire.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from runbook.audit.compare_at_begin import header_findings
 from runbook.audit.findings import SEQUENCES
 from runbook.audit.sequences import moving, sequence_findings
-from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.sqlite.generated import count_wrong_stored
 from runbook.sqlite.header import attached_header, read_header
 from runbook.sqlite.quoting import quote_name, same_name
-from runbook.sqlite.tables import Table, read_tables
+from runbook.sqlite.tables import read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 
 
-@dataclass(frozen=True)
-class FileAndSchema:
-    """What was found, and what of the views was compared."""
-
-    findings: tuple[Finding, ...]
-    views: ViewsCompared
-
-
-def compare_file_and_schema(
+def file_and_schema_findings(
     connection: sqlite3.Connection, plan: Plan, shape: Shape, witness: Witness
-) -> FileAndSchema:
-    """Compares `main`, migrated, with `before`; only the gate may write, inside a savepoint."""
-    tables = read_tables(connection)
-    views = compare_views(connection, plan, shape, witness, put_back=witness == "gate")
-    findings = (
+) -> tuple[Finding, ...]:
+    """How `main`, migrated, differs from `before`."""
+    return (
         *header_findings(attached_header(connection), read_header(connection), witness),
         *sequence_differences(connection, plan, witness),
-        *_generated(connection, shape, tables, witness),
+        *_generated(connection, shape, witness),
         *_triggers(connection, witness),
-        *views.findings,
     )
-    return FileAndSchema(findings, views)
 
 
 def sequence_differences(
@@ -75,10 +61,9 @@ def sequence_differences(
     yield from sequence_findings(plan, rows("before"), rows("main"), largest, witness)
 
 
-def _generated(
-    connection: sqlite3.Connection, shape: Shape, tables: tuple[Table, ...], witness: Witness
-) -> Iterator[Finding]:
+def _generated(connection: sqlite3.Connection, shape: Shape, witness: Witness) -> Iterator[Finding]:
     """Stored columns that are not what their expression gives."""
+    tables = read_tables(connection)
     for name, columns in shape.derived.items():
         table = next((t for t in tables if same_name(t.name, name)), None)
         rows = count_wrong_stored(connection, table, set(columns)) if table and columns else 0

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from runbook.audit.file_and_schema import compare_file_and_schema
+from runbook.audit.file_and_schema import file_and_schema_findings
 from runbook.audit.findings import DRIFT, outside_findings
 from runbook.audit.rule_values import NEW_TABLE_RULES, RuleCheck
 from runbook.audit.samples import SAMPLES
+from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Sample, Witness, schema_sample
@@ -96,7 +97,7 @@ def prove(
     rules = RuleCheck(connection, plan, shape, witness)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
     findings = [*_objects(connection, plan, witness)]
-    file_and_schema = compare_file_and_schema(connection, plan, shape, witness)
+    findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
@@ -121,12 +122,10 @@ def prove(
                 findings += rules.resource(resource)
                 right = rules.assigned(resource)
             counts[resource.table, "changed", "organization_id"] += right
-    return Proof(
-        dict(counts),
-        (*findings, *file_and_schema.findings),
-        compared.deferred,
-        file_and_schema.views.left_out,
-    )
+    views = ViewsCompared()
+    if not findings:  # what a view returns follows from rows, of which the finding then speaks
+        views = compare_views(connection, plan, shape, witness, put_back=witness == "gate")
+    return Proof(dict(counts), (*findings, *views.findings), compared.deferred, views.left_out)
 
 
 def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:

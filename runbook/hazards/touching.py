@@ -126,5 +126,7 @@ def _clone(survey: Survey, only: Trigger | None) -> sqlite3.Connection:
             clone.execute(entry.sql)
     for resource in survey.plan.resources:
         with contextlib.suppress(sqlite3.Error):  # it is there already, which has its own probe
-            clone.execute(f"ALTER TABLE {quote_name(resource.table)} ADD COLUMN organization_id TEXT")
+            clone.execute(
+                f"ALTER TABLE {quote_name(resource.table)} ADD COLUMN organization_id TEXT"
+            )
     return clone
