@@ -191,12 +191,17 @@ def assessment(assessed: Assessment) -> Table:
 
 
 def discarded(assessed: Assessment) -> Table:
-    """The two tables that go: how many rows there are, and how many people made since."""
+    """What goes: the rows of two tables and one column, and how many people made since."""
     return table(
         ("table", "rows", "not made by the migration"),
         (
             ("organizations", assessed.organizations, assessed.organizations_since),
             ("organization_memberships", assessed.memberships, assessed.memberships_since),
+            (
+                "organization_id of the resources",
+                sum(t.rows for t in assessed.resources),
+                assessed.assignments,
+            ),
         ),
     )
 

@@ -17,6 +17,7 @@ from runbook.run.records import Backup, SnapshotRecord
 from runbook.script.footprint import read_baseline
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
+from runbook.sqlite.header import read_file_header
 from runbook.targets.open_target import open_target
 
 
@@ -62,6 +63,7 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
         target_state="",
         shape=baseline.shape,
         footprint=baseline.footprint,
+        header=read_file_header(path),
     )
 
 

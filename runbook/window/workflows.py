@@ -238,6 +238,8 @@ class _Trial:
         reason = "no column could be changed"
         for column, expression in self._changes(resource, table):
             name = quote_name(column)
+            if self._set_by_trigger(table.name, column):
+                continue  # whatever is written, its trigger has the last word
             self.connection.execute("SAVEPOINT one_change")
             try:
                 (meant,) = self._one(
@@ -260,6 +262,28 @@ class _Trial:
             finally:
                 self.connection.execute("RELEASE one_change")
         self._record(table.name, "update", None, reason, stop=False)
+
+    def _set_by_trigger(self, table: str, column: str) -> bool:
+        """Whether an update of this column has a trigger write the same column of this table."""
+        writes: set[tuple[str, str]] = set()
+
+        def note(
+            action: int, where: str | None, what: str | None, _: str | None, by: str | None
+        ) -> int:
+            if by and where and action in (sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_INSERT):
+                whole = action == sqlite3.SQLITE_INSERT  # INSERT OR REPLACE writes every column
+                writes.add((where.casefold(), "*" if whole else (what or "").casefold()))
+            return sqlite3.SQLITE_OK
+
+        name = quote_name(column)
+        self.connection.set_authorizer(note)
+        try:
+            self.connection.execute(f"EXPLAIN UPDATE {quote_name(table)} SET {name} = {name}")
+        except sqlite3.Error:
+            return False  # the real one says what is wrong
+        finally:
+            self.connection.set_authorizer(None)
+        return bool({(table.casefold(), column.casefold()), (table.casefold(), "*")} & writes)
 
     def _changes(self, resource: Resource, table: Table) -> Iterator[tuple[str, str]]:
         """Columns that may be changed, with their new value; the likeliest to be let first."""
