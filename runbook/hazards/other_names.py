@@ -65,13 +65,13 @@ def other_names(path: Path) -> Iterator[OtherName]:
 
 def _links(path: Path) -> Iterator[Path]:
     """The symbolic links from the given path to the file itself, without the file."""
-    place, current = path.resolve(), Path(os.path.abspath(path))
+    place, current = path.resolve(), Path(os.path.abspath(path))  # noqa: PTH100 (links stay)
     for _ in range(40):  # as many as the system follows
         if current != place:
             yield current
         if not current.is_symlink():
             return
-        current = Path(os.path.abspath(current.parent / current.readlink()))
+        current = Path(os.path.abspath(current.parent / current.readlink()))  # noqa: PTH100
 
 
 def _leads_to(link: Path, place: Path) -> bool:

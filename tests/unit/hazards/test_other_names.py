@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -73,7 +72,11 @@ def test_a_hard_link_elsewhere_can_be_found(database: Path) -> None:
     (hazard,) = probe_other_names(database)
     assert "-samefile" in hazard.remedy
     listed = subprocess.run(
-        ["bash", "-c", hazard.remedy.split(" -- ")[0].replace("find '/'", f"find '{database.parent}'")],
+        [
+            "bash",
+            "-c",
+            hazard.remedy.split(" -- ")[0].replace("find '/'", f"find '{database.parent}'"),
+        ],
         capture_output=True,
         text=True,
     ).stdout.split()
@@ -122,7 +125,7 @@ def test_a_log_beside_another_name(database: Path) -> None:
     script = "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None)"
     script += "; db.execute(\"UPDATE t SET v = 'b'\"); os._exit(0)"
     subprocess.run(["python3", "-c", script, str(other)], check=True)
-    assert os.path.getsize(f"{other}-wal")
+    assert Path(f"{other}-wal").stat().st_size
     log, links = probe_other_names(database)
     assert log.subject == "other.db-wal"
     shell(log.remedy)
