@@ -101,7 +101,8 @@ def _remedy(survey: Survey, keys: list[Reference]) -> str:
         "PRAGMA legacy_alter_table = ON; PRAGMA foreign_keys = ON;\n"
         f"BEGIN;\n{there}\n{back}\nCOMMIT;\n"
         "PRAGMA legacy_alter_table = OFF;\n"
-        f"-- the references then lead to {plain(successor.name)}, which has these keys; no row changes"
+        f"-- the references then lead to {plain(successor.name)}, which has these keys;"
+        " no row changes"
     )
 
 
