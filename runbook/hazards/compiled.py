@@ -96,13 +96,14 @@ def probe_compiled(survey: Survey) -> Iterator[Sighting]:
 
 def _begin(survey: Survey) -> Trial:
     """The copies with their columns, and the statements that compile today."""
-    copies = [empty_clone(survey.entries) for _ in range(3)]
+    before, *copies = [empty_clone(survey.entries) for _ in range(3)]
     for number, resource in enumerate(survey.plan.resources):
         table = quote_name(resource.table)
-        for copy, name in zip(copies[1:], (NEW_COLUMN, f"runbook column {number}"), strict=True):
+        for copy, name in zip(copies, (NEW_COLUMN, f"runbook column {number}"), strict=True):
             copy.execute(f"ALTER TABLE {table} ADD COLUMN {quote_name(name)} TEXT")
     texts = {e.name: e.sql for e in _objects(survey)}
-    trial = Trial(survey, *copies, texts)
+    named, unnamed = copies
+    trial = Trial(survey, before, named, unnamed, texts)
     for entry in _objects(survey):
         used = _view_uses(trial, entry) if entry.kind == "view" else _trigger_uses(survey, entry)
         trial.uses[entry.name] = tuple(s for s in used if _compiled(trial.before, s)[1] is None)

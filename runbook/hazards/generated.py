@@ -161,7 +161,8 @@ def _rows(survey: Survey, table: Table, column: Column, expression: str, error: 
     keys = keys or [row_alias(table) or "rowid"]
     where = " AND ".join(f"{k} IS ?" for k in keys)
     one = f"SELECT ({expression}) FROM main.{name} WHERE {where}"
-    shown, count = [], 0
+    shown: list[str] = []
+    count = 0
     # Only where something fails, so that it may take its time.
     for text, *values in survey.rows(
         f"SELECT {row_text(table)}, {', '.join(keys)} FROM main.{name}"
