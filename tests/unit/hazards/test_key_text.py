@@ -38,7 +38,7 @@ def test_a_key_that_is_not_utf8(tmp_path: Path, form: str) -> None:
     )
     (found,) = sightings(path)
     assert (found.code, found.subject, found.count) == ("keys_not_text", "users.id", 2)
-    assert found.samples[0] == "CAST(X'E9' AS TEXT), as 'é'"
+    assert "CAST(X'E9' AS TEXT), as 'é'" in found.samples
     run_sql(path, "PRAGMA foreign_keys = ON;\n" + found.remedy)
     assert sightings(path) == []
     with closing(sqlite3.connect(path)) as connection:
