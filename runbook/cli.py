@@ -1,11 +1,12 @@
-"""The `runbook` command: reads options, calls the package, prints what it says."""
+"""The `runbook` command: reads options, calls the package, prints what it returns."""
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -29,15 +30,30 @@ class Commands(click.Group):
 
 
 def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how a D1 database is reached."""
+    """The options for reaching a D1 database; the command gets them as the one `options`."""
+
+    @functools.wraps(command)
+    def packed(
+        *,
+        wrangler_config: str,
+        where: str | None,
+        persist_to: str,
+        chunk_rows: int = 0,
+        **others: object,
+    ) -> None:
+        from runbook.stages.open_run import target_options
+
+        options = target_options(wrangler_config, where or "", persist_to, chunk_rows)
+        command(options=options, **others)
+
     for option in (
         click.option("--persist-to", default="", help="For D1: where the local database is kept."),
         click.option("--remote", "where", flag_value="remote", help="For D1: at Cloudflare."),
         click.option("--local", "where", flag_value="local", help="For D1: the local one."),
         click.option("--wrangler-config", default="", help="For D1: else the one in this folder."),
     ):
-        command = option(command)
-    return command
+        packed = option(packed)
+    return packed
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,49 +82,26 @@ def main() -> None:
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
     default="stop",
-    help="Once it has begun: stop and say where everything stands, or roll back and open again.",
+    help="Once it has begun: stop and print the state of everything, or roll back and open again.",
 )
 def run(
-    database: str,
-    plan: str,
-    run_dir: str,
     until: str,
     yes: bool,
-    operator: str,
-    ticket: str,
     show_values: bool,
-    wrangler_config: str,
-    where: str | None,
-    persist_to: str,
-    chunk_rows: int,
     on_failure: Literal["stop", "rollback"],
+    **about: Any,
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
-    from runbook.headless.run_stages import run_stages
-    from runbook.stages.open_run import open_run, target_options
+    from runbook.headless.run_stages import Options, run_stages
+    from runbook.stages.open_run import open_run
 
-    opened = open_run(
-        database,
-        plan=plan,
-        run_dir=run_dir,
-        operator=operator,
-        ticket=ticket,
-        options=target_options(wrangler_config, where or "", persist_to, chunk_rows),
-    )
-    run_stages(
-        opened,
-        until=until,
-        yes=yes,
-        ask=_asker(),
-        say=click.echo,
-        show_values=show_values,
-        on_failure=on_failure,
-    )
+    options = Options(until, yes, _asker(), click.echo, show_values, on_failure)
+    run_stages(open_run(**about), options)
 
 
 @main.command()
 @click.option("--plan", default="", help="The plan; left out: the specification's schema.")
-@click.option("--database", default="", help="Look here for types and formats.")
+@click.option("--database", default="", help="Read types and formats from it.")
 @click.option(
     "--target",
     type=click.Choice(["sqlite", "d1"]),
@@ -124,15 +117,11 @@ def render(
     database: str,
     target: str,
     out: Path | None,
-    wrangler_config: str,
-    where: str | None,
-    persist_to: str,
+    options: dict[str, str],
 ) -> None:
     """Prints the SQL that would run, or writes it as files for wrangler."""
     from runbook.migration.render import rendered
-    from runbook.stages.open_run import target_options
 
-    options = target_options(wrangler_config, where or "", persist_to)
     for_d1 = target == "d1"
     click.echo(rendered(plan, database, options=options, for_d1=for_d1, out=out), nl=False)
 
@@ -147,9 +136,9 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
     """Makes a sample database."""
     from runbook.sample.make import make_sample
 
-    made = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
-    click.echo(f"{made.path}: {made.users:,} users, {made.projects:,} projects")
-    for what, count in made.planted:
+    written = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
+    click.echo(f"{written.path}: {written.users:,} users, {written.projects:,} projects")
+    for what, count in written.planted:
         click.echo(f"  planted: {what} ({count})")
 
 
@@ -169,7 +158,7 @@ def status(run_dir: Path) -> None:
 @click.option(
     "--discard-organizations",
     is_flag=True,
-    help="Go on although organizations or memberships were made since; they are exported first.",
+    help="Go on although organizations or memberships were added since; they are exported first.",
 )
 @click.option(
     "--restore-backup",
@@ -178,16 +167,14 @@ def status(run_dir: Path) -> None:
 )
 def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
     """Takes the migration back, and keeps what users wrote since."""
-    from runbook.headless.run_stages import roll_back
+    from runbook.headless.run_stages import Options, roll_back
     from runbook.run.folder import Run
 
     roll_back(
         Run.open(Path(run_dir)),
-        yes=yes,
+        Options(yes=yes, ask=_asker(), echo=click.echo),
         discard_organizations=discard_organizations,
         restore=restore_backup,
-        ask=_asker(),
-        say=click.echo,
     )
 
 
@@ -215,7 +202,7 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
 def check(
     ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
 ) -> None:
-    """Checks an archive, sealed or unpacked, and says what was altered."""
+    """Checks an archive, sealed or unpacked, and lists what was altered."""
     from runbook.archive.seal import as_text
     from runbook.archive.seal import check as check_archive
 
@@ -227,23 +214,18 @@ def check(
 @main.command()
 @click.option("--run-dir", required=True, help="The run folder.")
 @click.option("--for", "duration", default="24h", help="How long to watch: 24h, 90m.")
-@click.option("--every", default="5m", help="How often to look: 5m, 30s.")
-@click.option("--once", is_flag=True, help="Look once and end, for a scheduler.")
+@click.option("--every", default="5m", help="Time between observations: 5m, 30s.")
+@click.option("--once", is_flag=True, help="Observe once and end, for a scheduler.")
 @click.option("--exit-on-violation", is_flag=True, help="End with 1 at a violated invariant.")
 def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
     """Watches the database, the logs and the application after the migration."""
     from runbook.headless.watch import watch
     from runbook.run.folder import Run
+    from runbook.stages.monitor import Watching
     from runbook.window.durations import read_duration
 
-    watch(
-        Run.open(Path(run_dir)),
-        seconds=read_duration(duration),
-        every=read_duration(every),
-        once=once,
-        exit_on_violation=exit_on_violation,
-        say=click.echo,
-    )
+    watching = Watching(read_duration(duration), read_duration(every), once, exit_on_violation)
+    watch(Run.open(Path(run_dir)), watching, click.echo)
 
 
 @main.command()
@@ -257,7 +239,7 @@ def maintenance(mode: str, run_dir: str) -> None:
     opened = Run.open(Path(run_dir))
     with opened.locked("run"):
         if mode == "on":
-            step = steps.maintenance_on(opened, prove_again=True)
+            step = steps.maintenance_on(opened)
         else:
             step = steps.maintenance_off(opened, again=True)
     click.echo(f"maintenance {mode}: {steps.summary(step)}")
@@ -269,14 +251,14 @@ def maintenance(mode: str, run_dir: str) -> None:
 @click.argument("line", type=int)
 @click.option("--run-dir", required=True, help="The run folder.")
 @click.option("--by", required=True, help="Who vouches for it.")
-@click.option("--note", default="", help="What was seen.")
+@click.option("--note", default="", help="What was done or observed.")
 def tick(line: int, run_dir: str, by: str, note: str) -> None:
     """Ticks a line of the checklist that the plan does not configure, by name."""
     from runbook.run.folder import Run
     from runbook.window.store import tick as tick_line
 
-    made = tick_line(Run.open(Path(run_dir)), line, by, note)
-    click.echo(f"line {made.line}: ticked by {made.by} at {made.at}")
+    ticked = tick_line(Run.open(Path(run_dir)), line, by, note)
+    click.echo(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
 
 
 @main.command()
@@ -291,5 +273,5 @@ def scan(path: Path, plan: str, run_dir: str) -> None:
 
 
 def _asker() -> Callable[[str], str] | None:
-    """Asks the person at the terminal; None where nobody is there."""
+    """Asks the person at the terminal; None where there is none."""
     return (lambda text: str(input(text))) if sys.stdin.isatty() else None

@@ -24,8 +24,11 @@ class RunbookError(Exception):
     """Base of all errors that the runbook raises on purpose."""
 
     exit_code = 1
-    record: object = None
-    """What the stage had found when it refused, for people to look at."""
+
+    def __init__(self, message: str = "", *, record: object = None) -> None:
+        """An error with its message and the record of the stage as far as it came, for people."""
+        super().__init__(message)
+        self.record = record
 
     def _render_traceback_(self) -> list[str]:
         """One line in a notebook instead of a page of frames (IPython asks for this method)."""

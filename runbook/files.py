@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -32,31 +33,86 @@ def private() -> Iterator[None]:
 
 def write_durably(path: Path, content: bytes) -> None:
     """Writes a file atomically and durably: temporary file, fsync, rename, fsync of the folder."""
+    with scratch_file(path) as scratch:
+        scratch.write_bytes(content)
+        rename_durably(scratch, path)
+
+
+@contextlib.contextmanager
+def scratch_file(path: Path) -> Iterator[Path]:
+    """An empty file beside `path`, readable by its owner alone; gone afterwards if still there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
+        yield Path(name)
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
+
+
+def create_private(path: Path) -> None:
+    """Creates an empty file that its owner alone can read.
+
+    Raises:
+        FileExistsError: there is something at `path`.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def rename_durably(source: Path, path: Path) -> None:
+    """Gives the complete file `source` its name in the same folder; replaces what has it."""
+    sync_file(source)
+    source.replace(path)
     sync_folder(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Makes the content of a file durable."""
-    handle = os.open(path, os.O_RDONLY)
+def publish(source: Path, path: Path) -> None:
+    """Gives the complete file `source` its name in the same folder, durably; replaces nothing.
+
+    Where the file system has hard links, `source` keeps its old name too.
+
+    Raises:
+        FileExistsError: there is something at `path`.
+    """
+    sync_file(source)
     try:
-        os.fsync(handle)
+        os.link(source, path)  # unlike a rename, this never replaces
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "exists", str(source), None, str(path)) from None
+        source.rename(path)
+    sync_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes, *, durable: bool = True) -> None:
+    """Appends a line to a file that its owner alone can read; a line torn by a kill is ended first.
+
+    One write, so that two processes cannot mix their lines.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        torn = size and os.pread(handle, 1, size - 1) != b"\n"
+        os.write(handle, b"\n" * bool(torn) + line + b"\n")
+        if durable:
+            os.fsync(handle)
     finally:
         os.close(handle)
 
 
+def sync_file(path: Path) -> None:
+    """Makes the content of a file durable."""
+    _sync(path, os.O_RDONLY)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the names in `folder` durable, so that a rename survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:
@@ -72,7 +128,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
 
     Raises:
-        RunFolderError: the file is missing, torn or no JSON object.
+        RunFolderError: the file is missing, torn or not a JSON object.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -82,7 +138,7 @@ def read_json(path: Path) -> dict[str, Any]:
             "the original back, or run that stage again."
         ) from error
     if not isinstance(data, dict):
-        raise RunFolderError(f"{path} is damaged: it holds no JSON object; run that stage again.")
+        raise RunFolderError(f"{path} is damaged: it is not a JSON object; run that stage again.")
     return data
 
 
@@ -104,8 +160,8 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """
     data = read_json(path)
     seal = str(data.pop(_SEAL, "")) or "missing"
-    before, found, after = path.read_bytes().rpartition(seal.encode())
-    if not found or _digest(before + _BLANK.encode() + after) != seal:
+    before, matched, after = path.read_bytes().rpartition(seal.encode())
+    if not matched or _digest(before + _BLANK.encode() + after) != seal:
         raise RunFolderError(
             f"{path} is damaged: its content does not match the checksum that it ends with; put "
             "the original back, or run that stage again."

@@ -66,6 +66,13 @@ def counted(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
+def and_more(count: int, noun: str = "") -> str:
+    """What follows the first of several: ` (and 2 more findings)`; empty where `count` is 0."""
+    if count <= 0:
+        return ""
+    return f" (and {counted(count, f'more {noun}') if noun else f'{count:,} more'})"
+
+
 def duration(seconds: float) -> str:
     """A duration in two units at most: `< 0.001 s`, `0.41 s`, `2 min 05 s`, `24 h`."""
     if 0 < seconds < 0.0005:

@@ -7,13 +7,11 @@ the middle of gigabytes. The run folder is only read. The same folder gives the 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,6 +26,7 @@ from runbook.archive import bag
 from runbook.archive.check import PIECE, CheckResult, Problem, as_text, check, digest_of, walk
 from runbook.archive.signature import sign, signature_path
 from runbook.errors import BadInput, RunbookError, RunFolderError
+from runbook.files import publish, scratch_file
 
 __all__ = ["CheckResult", "Problem", "Sealed", "as_text", "check", "seal"]
 
@@ -74,47 +73,55 @@ def seal(
     if sign_with is not None and signature_path(out).exists():
         raise BadInput(f"{signature_path(out)} already exists; move it away, or name another file.")
     try:
-        with ExitStack() as stack:
-            stack.enter_context(_not_in_use(run_dir))
-            scratch = stack.enter_context(_scratch(out))
-            stamps = _stamps(run_dir)
-            with scratch.open("r+b") as f:
-                files = _write(run_dir, stamps, f, bulky=bulky)
-                sha256 = _write_seal(f)
-                size = f.tell()
-            if _stamps(run_dir) != stamps:
-                raise RunFolderError(
-                    f"{run_dir} changed while it was being sealed; wait until nothing uses it."
-                )
-            result = check(scratch)
-            if not result.ok:
-                first = result.problems[0]
-                raise RunbookError(
-                    f"The new archive of {run_dir} does not check ({first.path}: {first.what}, "
-                    f"{first.detail}); look at the disk, and seal again."
-                )
-            signature = None
-            if sign_with is not None:
-                signature = signature_path(out)
-                armored = sign(scratch, sign_with)
-                beside = stack.enter_context(_scratch(signature))
-                beside.write_bytes(armored)
-                _publish(beside, signature)
-            # last: where the archive is, all of it is
-            try:
-                _publish(scratch, out)
-            except OSError:
-                if signature is not None:
-                    signature.unlink(missing_ok=True)
-                raise
+        with _not_in_use(run_dir), scratch_file(out) as scratch:
+            sha256, size, files = _write_checked(run_dir, scratch, bulky=bulky)
+            signature = _publish(scratch, out, sign_with)
     except FileExistsError as error:
         raise BadInput(f"{error.filename2 or out} already exists; name another file.") from error
     except OSError as error:
         where = error.filename or out
         raise BadInput(
-            f"Sealing {run_dir} failed at {where} ({error.strerror}); mend that, and seal again."
+            f"Sealing {run_dir} failed at {where} ({error.strerror}); correct that, and seal again."
         ) from error
     return Sealed(out, sha256, size, files, signature)
+
+
+def _write_checked(run_dir: Path, scratch: Path, *, bulky: bool) -> tuple[str, int, int]:
+    """Write the archive and check it; its SHA-256, its bytes, and the number of the run's files."""
+    stamps = _stamps(run_dir)
+    with scratch.open("r+b") as f:
+        files = _write(run_dir, stamps, f, bulky=bulky)
+        sha256 = _write_seal(f)
+        size = f.tell()
+    if _stamps(run_dir) != stamps:
+        raise RunFolderError(
+            f"{run_dir} changed while it was being sealed; wait until nothing uses it."
+        )
+    result = check(scratch)
+    if not result.ok:
+        first = result.problems[0]
+        raise RunbookError(
+            f"The new archive of {run_dir} does not check ({first.path}: {first.what}, "
+            f"{first.detail}); check the disk, and seal again."
+        )
+    return sha256, size, files
+
+
+def _publish(scratch: Path, out: Path, sign_with: Path | None) -> Path | None:
+    """Give the finished archive its name; before that, its signature (returned) its own."""
+    if sign_with is None:
+        publish(scratch, out)
+        return None
+    signature = signature_path(out)
+    with scratch_file(signature) as signed:
+        signed.write_bytes(sign(scratch, sign_with))
+        publish(signed, signature)
+    try:  # last: where the archive is, all of it is
+        publish(scratch, out)
+    except OSError:
+        signature.unlink(missing_ok=True)
+        raise
+    return signature
 
 
 def _run_folder(run_dir: Path) -> Path:
@@ -141,7 +148,10 @@ def _output(run_dir: Path, out: Path | None) -> Path:
 
 @contextmanager
 def _not_in_use(run_dir: Path) -> Iterator[None]:
-    """Hold every lock file below the run folder, shared; refuse if someone holds it alone."""
+    """Hold every lock file below the run folder, shared; refuse if someone holds it alone.
+
+    Not with filelock, which opens lock files for writing: the run folder is only read.
+    """
     with ExitStack() as stack:
         for name, entry in walk(run_dir):
             if name.endswith(".lock") and entry.is_file(follow_symlinks=False):
@@ -153,39 +163,6 @@ def _not_in_use(run_dir: Path) -> Iterator[None]:
                         f"{run_dir} is in use ({name} is held); wait until that run has ended."
                     ) from None
         yield
-
-
-@contextmanager
-def _scratch(final: Path) -> Iterator[Path]:
-    """An empty file beside the final one, readable by its owner alone; gone afterwards."""
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _publish(scratch: Path, final: Path) -> None:
-    """Give a finished file its name, at once and durably; FileExistsError if it is taken."""
-    _flush(scratch)
-    try:
-        os.link(scratch, final)  # unlike a rename, this never replaces
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(final):
-            raise FileExistsError(errno.EEXIST, "exists", str(scratch), None, str(final)) from None
-        scratch.rename(final)
-    _flush(final.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _stamps(run_dir: Path) -> dict[str, _Stamp]:
@@ -300,7 +277,7 @@ def _write_seal(file: IO[bytes]) -> str:
 
 
 def _read_json(path: Path) -> dict[str, object]:
-    """A JSON object, or an empty one: a damaged record is no reason not to keep the evidence."""
+    """A JSON object, or an empty one: a damaged record is no reason not to keep the rest."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         value = json.loads(path.read_bytes())
         if isinstance(value, dict):

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from runbook.audit.parquet import Snapshot, SnapshotTable
 from runbook.errors import TargetError
 from runbook.sqlite.cells import CODECS, encode
-from runbook.sqlite.difference import name_row
+from runbook.sqlite.fields import Field, Row, read_row
 from runbook.sqlite.quoting import same_name
 
 Positions = npt.NDArray[np.signedinteger[Any]]
@@ -100,13 +100,14 @@ class ColumnFile:
         if count:
             yield pa.Table.from_batches(waiting)
 
-    def names_of(self, positions: Sequence[int]) -> list[str]:
-        """How a reader knows the rows at these positions: `id='p-1'` or `rowid=7`."""
+    def names_of(self, positions: Sequence[int]) -> list[Row]:
+        """How a reader knows the rows at these positions: their key, or else their rowid."""
         rowid = self.table.rowid_column
         if rowid is not None and self.label == (rowid,):
-            return [f"rowid={value.as_py()}" for (value,) in self.rows_at([rowid], positions)]
+            rowids = self.rows_at([rowid], positions)
+            return [(Field("rowid", "integer", str(value.as_py())),) for (value,) in rowids]
         return [
-            name_row(self.label, [cell.as_py() for cell in row], self.encoding)
+            read_row(self.label, [cell.as_py() for cell in row], self.encoding)
             for row in self.rows_at(self.label, positions)
         ]
 

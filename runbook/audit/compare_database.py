@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from runbook.run.findings import Finding, Sample
+from runbook.run.findings import Finding, Sample, schema_sample
 from runbook.sqlite.compare_objects import compare_objects
 from runbook.sqlite.compare_table import compare_table
 from runbook.sqlite.connect import immutable_uri, open_readonly
@@ -24,7 +24,7 @@ def differences(database: Path, backup: Path) -> tuple[Finding, ...]:
         connection.execute("BEGIN")
         for change in compare_objects(connection):
             message = f'the {change.type} "{change.name}" is {change.change}'
-            sample = Sample(change.name, "sql", change.before, change.after)
+            sample = schema_sample(change.name, change.before, change.after)
             found.append(Finding("sqlite", change.name, "", change.change, 1, message, (sample,)))
         old = {t.name: t for t in stored_tables(read_tables(connection, "before"))}
         for new in stored_tables(read_tables(connection, "main")):

@@ -17,7 +17,7 @@ from runbook.errors import NotProven
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Sample, Witness
+from runbook.run.findings import Finding, Sample, Witness, schema_sample
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import (
     expected_organizations,
@@ -29,9 +29,11 @@ from runbook.script.migration import LEDGER, NEW_TABLES, rule, template_values
 from runbook.sqlite.compare_objects import compare_objects
 from runbook.sqlite.compare_table import compare_table
 from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.fields import words
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import SqlFile, sql_file
+from runbook.wording import and_more
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,11 @@ def prove(
     return Proof(dict(counts), tuple(findings), compared, tuple(deferred))
 
 
-def refuse(findings: Iterable[Finding]) -> NotProven:
+def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:
     """The error that rolls a migration back, naming the first finding and how many more."""
     first, *others = findings
-    more = f" (and {len(others)} more findings)" if others else ""
-    return NotProven(f"The proof failed before the commit: {first.message}{more}.")
+    more = and_more(len(others), "finding")
+    return NotProven(f"The proof failed before the commit: {first.message}{more}.", record=record)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class _Look:
                 f"{change.type} {change.change}",
                 1,
                 f'the {change.type} "{change.name}" was {change.change}; {DRIFT}',
-                (Sample(change.name, "sql", change.before, change.after),),
+                (schema_sample(change.name, change.before, change.after),),
             )
         present = {
             (kind, name.casefold())
@@ -250,7 +252,10 @@ class _Look:
                 "changed",
                 len(rows ^ earlier),
                 f'the ledger does not hold exactly one new row for "{name}"',
-                tuple(Sample(str(r[0]), "run", None, str(r[1])) for r in sorted(rows ^ earlier)),
+                tuple(
+                    Sample((words(str(r[0])),), "run", None, (words(str(r[1]), "run"),))
+                    for r in sorted(rows ^ earlier)
+                ),
             )
 
     def new_table(

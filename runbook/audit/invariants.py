@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import Snapshot, SnapshotTable
+from runbook.audit.samples import sample_rows
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Sample
 from runbook.script.migration import NEW_TABLES, row_key, template_values
-from runbook.sqlite.cells import CODECS, cell_sql, encode, provide_atan2
-from runbook.sqlite.difference import name_row
+from runbook.sqlite.cells import CODECS, encode
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.templates import SqlFile, sql_files
 
@@ -56,12 +56,10 @@ def ask_sqlite(
     """Every invariant, by name, in the migrated database that is the connection's `main`.
 
     `before` is the schema under which the backup is attached; at most `samples` violating rows
-    of each invariant are kept, in readable form. Where `sql/shortcuts` has a query for an
+    of each invariant are kept. Where `sql/shortcuts` has a query for an
     invariant that shows in one scan that it holds, that is asked first, and the invariant itself
     only if the shortcut cannot show it.
     """
-    provide_atan2(connection)  # the cells of the samples need it
-    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     values = template_values(plan, shape, rows_before=_counted_in(before))
     asked: dict[str, Asked] = {}
     shortcuts = {file.name: file for file in sql_files("shortcuts")}
@@ -76,7 +74,10 @@ def ask_sqlite(
             rows = _count(connection.execute(f"SELECT count(*) FROM (\n{question.query}\n)"))
             violations += rows
             if rows and len(shown) < samples:
-                shown += _samples(connection, question, samples - len(shown), encoding)
+                some = sample_rows(
+                    connection, question.query, samples - len(shown), keys=question.key_columns
+                )
+                shown += [replace(s, column="", place=question.subject) for s in some]
         asked[file.name] = Asked(file.name, file.title, file.why, violations, tuple(shown))
     return {file.name: asked[file.name] for file in sql_files("invariants")}
 
@@ -157,25 +158,6 @@ def _questions(
             yield _Question(name, 0, file.render(**values, table=subject))
     else:
         yield _Question("", 1, file.render(**values))
-
-
-def _samples(
-    connection: sqlite3.Connection, question: _Question, limit: int, encoding: str
-) -> Iterator[Sample]:
-    """Violating rows: their key, and what else the query says about them, as it is now."""
-    found = connection.execute(f"SELECT * FROM (\n{question.query}\n) LIMIT 0").description
-    names = [column[0] for column in found]
-    unnamed = [f"c{i}" for i in range(len(names))]  # a key may be called like another column
-    rows = connection.execute(
-        f"WITH found({', '.join(unnamed)}) AS (\n{question.query}\n)\n"
-        f"SELECT {', '.join(map(cell_sql, unnamed))} FROM found LIMIT {limit}"
-    )
-    split = question.key_columns
-    for row in rows:
-        key = name_row(names[:split], row[:split], encoding)
-        rest = name_row(names[split:], row[split:], encoding)
-        subject = f"{question.subject} {key}".strip()
-        yield Sample(key=subject, after=rest or None)
 
 
 def _counted_in(schema: str) -> Callable[[str], str]:

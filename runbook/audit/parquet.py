@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runbook.errors import TargetError
+from runbook.files import rename_durably
 from runbook.sqlite.cells import cell_sql
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
@@ -236,18 +237,14 @@ def _write_table(
                     rows += batch.num_rows
                     if progress:
                         progress(table.name, rows, expected)
-            writer.close()
-            sink.flush()
-            os.fsync(sink.fileno())
         if rows != expected:
             raise TargetError(
                 f"Table {table.name!r} yielded {rows} rows where SQLite counts {expected}:"
                 " run PRAGMA integrity_check on the database."
             )
-        part.replace(file)
+        rename_durably(part, file)
     finally:
         part.unlink(missing_ok=True)
-    _sync_folder(folder)
     with file.open("rb") as source:
         checksum = hashlib.file_digest(source, "sha256").hexdigest()
     size = file.stat().st_size
@@ -264,15 +261,6 @@ def _count(connection: Any, table: Table) -> int:
         if "no such collation" not in str(error):
             raise
         return _scalar(connection, f"{count} NOT INDEXED")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _batch_rows(connection: Any, table: Table) -> int:

@@ -16,7 +16,7 @@ from runbook.audit.later_objects import expected_objects
 from runbook.audit.later_writes import UNTOUCHED, Written, same_columns
 from runbook.audit.samples import SAMPLES, sample_rows
 from runbook.plan.plan import Plan
-from runbook.run.findings import Finding, Sample
+from runbook.run.findings import Finding, Sample, schema_sample
 from runbook.script.footprint import is_new_table
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import provide_atan2
@@ -127,7 +127,7 @@ def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iter
             f"{each.type} {'missing' if missing else 'left'}",
             1,
             f'the {each.type} "{each.name}" {says}',
-            (Sample(each.name, "sql", *((each.sql, None) if missing else (None, each.sql))),),
+            (schema_sample(each.name, *((each.sql, None) if missing else (None, each.sql))),),
         )
 
 

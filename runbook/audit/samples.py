@@ -1,31 +1,25 @@
-"""Sample rows of a query in readable form, exact whatever their values hold."""
+"""Sample rows of a query, typed and exact whatever their values hold."""
 
 from __future__ import annotations
 
 import sqlite3
 
 from runbook.run.findings import Sample
-from runbook.sqlite.cells import cell_sql, provide_atan2, readable
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.fields import query_rows
 
 SAMPLES = 10
-"""How many offending rows are kept for people to look at."""
+"""How many offending rows are kept for people to see."""
 
 
 def sample_rows(
-    connection: sqlite3.Connection, query: str, limit: int = SAMPLES
+    connection: sqlite3.Connection, query: str, limit: int = SAMPLES, *, keys: int = 1
 ) -> tuple[Sample, ...]:
-    """The first rows of `query`: its first column names the row, the others show what is there."""
-    provide_atan2(connection)
-    names = [d[0] for d in connection.execute(f"SELECT * FROM ({query}) LIMIT 0").description]
-    cells = ", ".join(cell_sql(quote_name(name)) for name in names)
-    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
-    rows = connection.execute(f"SELECT {cells} FROM ({query}) LIMIT {limit}")
+    """The first rows of `query`: its first `keys` columns name the row, the others describe it."""
     return tuple(
         Sample(
-            key=readable(row[0], encoding),
-            column=", ".join(names[1:]),
-            after=", ".join(readable(cell, encoding) for cell in row[1:]) or None,
+            key=row[:keys],
+            column=row[keys].column if len(row) == keys + 1 else "",
+            after=row[keys:] or None,
         )
-        for row in rows
+        for row in query_rows(connection, query, limit=limit)
     )

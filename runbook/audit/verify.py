@@ -22,10 +22,10 @@ from runbook.audit.witness_pandas import PandasWitness, recompute
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import Finding, InvariantSeen, TableDigest
+from runbook.run.findings import Finding, InvariantResult, TableDigest
 from runbook.run.identity import LedgerRow
 from runbook.run.records import VerifyRecord
-from runbook.script.footprint import FootprintLine, with_seen
+from runbook.script.footprint import FootprintLine, with_counts
 from runbook.script.migration import LEDGER, NEW_TABLES, template_values
 from runbook.sqlite.connect import CACHE_KIBIBYTES, immutable_uri, open_readonly
 from runbook.sqlite.difference import TableDifference
@@ -103,7 +103,7 @@ def verify(
         ("pandas", _pandas_counts(pandas)),
     )
     for witness, counts in seen:
-        lines = with_seen(lines, witness, counts)
+        lines = with_counts(lines, witness, counts)
     invariants = _invariants(sqlite.asked, duckdb.invariants, pandas)
     findings = (
         *sqlite.proof.findings,
@@ -243,10 +243,10 @@ def _zeros(counts: Counts, footprint: tuple[FootprintLine, ...]) -> Counts:
 
 def _invariants(
     asked: Mapping[str, Asked], duckdb: Mapping[str, int], pandas: PandasWitness
-) -> tuple[InvariantSeen, ...]:
+) -> tuple[InvariantResult, ...]:
     """Each invariant with the violations that each witness counted."""
     return tuple(
-        InvariantSeen(
+        InvariantResult(
             name,
             seen.title,
             seen.why,
@@ -261,7 +261,7 @@ def _invariants(
 
 
 def _violations(
-    invariants: tuple[InvariantSeen, ...], asked: Mapping[str, Asked]
+    invariants: tuple[InvariantResult, ...], asked: Mapping[str, Asked]
 ) -> Iterator[Finding]:
     for invariant in invariants:
         if not invariant.holds:
@@ -272,13 +272,13 @@ def _violations(
 
 
 def _disagreements(
-    footprint: tuple[FootprintLine, ...], invariants: tuple[InvariantSeen, ...]
+    footprint: tuple[FootprintLine, ...], invariants: tuple[InvariantResult, ...]
 ) -> Iterator[Finding]:
     """Where the witnesses differ, whoever is right: a proof that contradicts itself is none."""
     for line in footprint:
-        if len(set(line.seen.values())) > 1:
+        if len(set(line.counts.values())) > 1:
             where = f'"{line.table}"' + (f', column "{line.column}"' if line.column else "")
-            yield _disagreement(line.table, line.column, f"{line.change} in {where}", line.seen)
+            yield _disagreement(line.table, line.column, f"{line.change} in {where}", line.counts)
     for invariant in invariants:
         if len(set(invariant.violations.values())) > 1:
             what = f'violations of "{invariant.title}"'

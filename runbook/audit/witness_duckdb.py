@@ -16,8 +16,8 @@ import duckdb
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import Snapshot, SnapshotTable
 from runbook.errors import BadInput, TargetError
-from runbook.sqlite.cells import readable
-from runbook.sqlite.difference import How, RowSample, TableDifference, name_row
+from runbook.sqlite.difference import How, RowSample, TableDifference
+from runbook.sqlite.fields import Field, Row, read_field, read_row
 
 _NULL = {"UTF-8": b"n", "UTF-16le": b"n\0", "UTF-16be": b"\0n"}
 
@@ -255,7 +255,7 @@ class _Sides:
             f" LIMIT {self.samples}"
         ).fetchall()
         for *label, was, now in rows:
-            values = readable(was, self.encoding), readable(now, self.encoding)
+            values = ((read_field(name, cell, self.encoding),) for cell in (was, now))
             yield RowSample("changed", self._name(pairing, label), name, *values)
 
     def _missing(self, pairing: _Pairing, side: str, other: str) -> Iterator[RowSample]:
@@ -270,16 +270,16 @@ class _Sides:
         ).fetchall()
         for row in rows:
             label = self._name(pairing, row[: len(key)])
-            whole = name_row(table.columns, row[len(key) :], self.encoding)
+            whole = read_row(table.columns, row[len(key) :], self.encoding)
             if side == "a":
                 yield RowSample("removed", label, "", whole, None)
             else:
                 yield RowSample("added", label, "", None, whole)
 
-    def _name(self, pairing: _Pairing, label: Sequence[bytes]) -> str:
+    def _name(self, pairing: _Pairing, label: Sequence[bytes]) -> Row:
         if pairing.label:
-            return name_row(pairing.label, label, self.encoding)
-        return f"rowid={label[0]!r}"
+            return read_row(pairing.label, label, self.encoding)
+        return (Field("rowid", "integer", repr(label[0])),)
 
     def _compare_rows(self, by_rowid: _Pairing | None, counts: _Counts | None) -> TableDifference:
         """Count what either side has more of, with EXCEPT ALL.
@@ -310,11 +310,11 @@ class _Sides:
             return self._detail(by_rowid, counts)
         names = self.columns
         samples = [
-            RowSample("removed", "", "", name_row(names, row, self.encoding), None)
+            RowSample("removed", (), "", read_row(names, row, self.encoding), None)
             for row in old_rows
         ]
         samples += [
-            RowSample("added", "", "", None, name_row(names, row, self.encoding))
+            RowSample("added", (), "", None, read_row(names, row, self.encoding))
             for row in new_rows
         ]
         return self._result("rows", added, removed, (), 0, samples, by_rowid is not None)

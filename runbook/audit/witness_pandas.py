@@ -27,9 +27,9 @@ from runbook.errors import TargetError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, adopter_value
-from runbook.run.findings import Finding, Sample
+from runbook.run.findings import Finding, Sample, render_sample
 from runbook.script.migration import LEDGER
-from runbook.sqlite.cells import readable
+from runbook.sqlite.fields import Field, read_field
 from runbook.sqlite.quoting import same_name
 
 _SAMPLES = 10
@@ -54,16 +54,9 @@ class PandasWitness:
         """The findings' examples as a frame, which can be filtered."""
         return pd.DataFrame(
             [
-                (
-                    f.table,
-                    f.change,
-                    sample.column or f.column,
-                    sample.key,
-                    sample.before,
-                    sample.after,
-                )
+                (f.table, f.change, shown.column or f.column, shown.key, shown.before, shown.after)
                 for f in self.findings
-                for sample in f.samples
+                for shown in map(render_sample, f.samples)
             ],
             columns=["table", "change", "column", "key", "before", "after"],
         )
@@ -186,7 +179,9 @@ class _Witness:
         if missing.any():
             rows = int(missing.sum())
             shown = [ids[int(user)] for user in np.flatnonzero(missing)[:_SAMPLES]]
-            samples = tuple(Sample(f"id={self.readable(c)}", "id", self.readable(c)) for c in shown)
+            samples = tuple(
+                Sample((field,), "id", (field,)) for field in (self.field("id", c) for c in shown)
+            )
             message = f'{rows:,} rows that the rule gives are not in "{name}"'
             self.find(name, "", "missing", rows, message, samples)
         if not right.all():
@@ -308,7 +303,7 @@ class _Witness:
             if rows:
                 keys = after.names_of([position for position, _, _ in shown[column]])
                 samples = tuple(
-                    Sample(key, column, self.readable(was), self.readable(now))
+                    Sample(key, column, (self.field(column, was),), (self.field(column, now),))
                     for key, (_, was, now) in zip(keys, shown[column], strict=True)
                 )
                 message = f'{rows:,} values of "{column}" in "{table}" were changed'
@@ -429,7 +424,7 @@ class _Witness:
         """Notes values that are not what the rule gives; `at` are positions of the examples."""
         table = file.table.name
         samples = tuple(
-            Sample(key, column, self.readable(rule), self.readable(cell))
+            Sample(key, column, (self.field(column, rule),), (self.field(column, cell),))
             for key, rule, cell in zip(file.names_of(at.tolist()), gives, has, strict=True)
         )
         message = (
@@ -438,7 +433,9 @@ class _Witness:
         )
         self.find(table, column, "wrong value", rows, message, samples)
 
-    def readable(self, cell: Any) -> str:
-        """A cell, or what a rule gives, for people."""
+    def field(self, column: str, cell: Any) -> Field:
+        """A cell, or what a rule gives, which may be no value."""
         value = cell.as_py()
-        return "no value" if value is None else readable(value, self.alphabet.encoding)
+        if value is None:
+            return Field(column, "absent")
+        return read_field(column, value, self.alphabet.encoding)

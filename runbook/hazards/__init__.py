@@ -1,16 +1,13 @@
-"""Preflight's hazards: a catalogue, and the probes that look for each."""
+"""What preflight can know beforehand, with a remedy for each hazard."""
 
-from runbook.hazards.catalogue import CATALOGUE
-from runbook.hazards.definition import Definition
-from runbook.hazards.inspect import advice, find_all, find_hazards
-from runbook.hazards.inspect_file import find_all_hazards, find_file_hazards
+from runbook.hazards.catalogue import CATALOGUE, Definition
+from runbook.hazards.inspect import inspect_database
+from runbook.hazards.inspect_file import file_hazards, inspect_file
 
 __all__ = [
     "CATALOGUE",
     "Definition",
-    "advice",
-    "find_all",
-    "find_all_hazards",
-    "find_file_hazards",
-    "find_hazards",
+    "file_hazards",
+    "inspect_database",
+    "inspect_file",
 ]

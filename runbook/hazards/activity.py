@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.sqlite.connect import file_uri, side_file
 
-SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_READINGS = 0.2
 
 _PROCESSES = Path("/proc")
 
 
-def probe_lock(path: Path) -> Iterator[Found]:
+def probe_lock(path: Path) -> Iterator[Sighting]:
     """Whether a write transaction could begin now.
 
     One is begun and given up again. Nothing is written by that, but the last writer to close a
@@ -40,47 +40,47 @@ def probe_lock(path: Path) -> Iterator[Found]:
         writer.close()
 
 
-def lock_held(path: Path) -> Found:
+def lock_held(path: Path) -> Sighting:
     """The hazard, with the processes that have the file open as its samples."""
     holders = tuple(text for _, text in _openers(path))
-    return Found("write_lock_held", path.name, samples=holders)
+    return Sighting("write_lock_held", path.name, samples=holders)
 
 
 class Watch:
-    """Two looks at the number that SQLite changes with every commit of another connection."""
+    """Two readings of the number that SQLite changes with every commit of another connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._first = self._look()
+        self._first = self._read()
         self._at = time.monotonic()
 
-    def probe(self, path: Path) -> Iterator[Found]:
-        """The second look, at least `SECONDS_BETWEEN_LOOKS` after the first."""
-        time.sleep(max(0.0, self._at + SECONDS_BETWEEN_LOOKS - time.monotonic()))
+    def probe(self, path: Path) -> Iterator[Sighting]:
+        """The second reading, at least `SECONDS_BETWEEN_READINGS` after the first."""
+        time.sleep(max(0.0, self._at + SECONDS_BETWEEN_READINGS - time.monotonic()))
         seconds = time.monotonic() - self._at
-        if self._look() != self._first:
-            yield Found(
+        if self._read() != self._first:
+            yield Sighting(
                 "being_written",
                 path.name,
                 samples=tuple(text for _, text in _openers(path)),
-                detail=f"A commit was seen within {seconds:.1f} s.",
+                detail=f"A commit was observed within {seconds:.1f} s.",
             )
 
-    def _look(self) -> int:
+    def _read(self) -> int:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
 
-def probe_openers(path: Path, samples: int = 10) -> Iterator[Found]:
+def probe_openers(path: Path, samples: int = 10) -> Iterator[Sighting]:
     """Other processes that have the file or a side file open, as far as Linux lets us see."""
-    found = list(_openers(path))
-    if found:
-        stop = " ".join(str(pid) for pid, _ in found)
-        yield Found(
+    openers = list(_openers(path))
+    if openers:
+        stop = " ".join(str(pid) for pid, _ in openers)
+        yield Sighting(
             "open_elsewhere",
             path.name,
-            len(found),
-            tuple(text for _, text in found[:samples]),
-            f"Stop the application (processes {stop}), or accept that it goes on.",
+            len(openers),
+            tuple(text for _, text in openers[:samples]),
+            f"Stop the application (processes {stop}), or accept that it keeps running.",
         )
 
 
@@ -97,7 +97,7 @@ def _openers(path: Path) -> Iterator[tuple[int, str]]:
         try:
             handles = list((_PROCESSES / str(number) / "fd").iterdir())
         except OSError:
-            continue  # somebody else's process, or one that has ended
+            continue  # another user's process, or one that has ended
         if any(_leads_to(handle) in names for handle in handles):
             yield number, f"process {number} ({_command(number)})"
 

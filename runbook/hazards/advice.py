@@ -1,4 +1,4 @@
-"""Advice that only the data can give: what will be made, for whom, and how large it becomes."""
+"""Advice that only the data can give: what will be created, for whom, and how large it becomes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def advise(survey: Survey) -> Mapping[str, int | float | str]:
     sizes = _sizes(survey)
     with_rows = sum(count for count, _ in sizes.values())
     organizations = users if plan.organizations.scope == "all_users" else with_rows
-    found: dict[str, int | float | str] = {
+    advice: dict[str, int | float | str] = {
         "users": users,
         "users_without_organization": users - organizations,
         "organizations": organizations,
@@ -41,13 +41,13 @@ def advise(survey: Survey) -> Mapping[str, int | float | str]:
         r.table: survey.row(f"SELECT count(*) FROM main.{quote_name(r.table)}")[0]
         for r in plan.resources
     }
-    found |= {f"assigned.{name}": rows for name, rows in assigned.items()}
-    found |= {f"organizations_with_{name}_rows": sizes[name][0] for name in sizes if name != "0"}
-    found["organizations_with_0_rows"] = organizations - with_rows + sizes["0"][0]
-    found["largest_organization"] = max(most for _, most in sizes.values())
-    found["median_organization"] = _median(survey)
-    found["growth_bytes"] = growth(organizations, sum(assigned.values()), int(key_bytes))
-    return found
+    advice |= {f"assigned.{name}": rows for name, rows in assigned.items()}
+    advice |= {f"organizations_with_{name}_rows": sizes[name][0] for name in sizes if name != "0"}
+    advice["organizations_with_0_rows"] = organizations - with_rows + sizes["0"][0]
+    advice["largest_organization"] = max(most for _, most in sizes.values())
+    advice["median_organization"] = _median(survey)
+    advice["growth_bytes"] = growth(organizations, sum(assigned.values()), int(key_bytes))
+    return advice
 
 
 def growth(organizations: int, assigned: int, key_bytes: int) -> int:

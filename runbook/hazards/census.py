@@ -1,7 +1,7 @@
 """Owners counted once: a temporary table for each resource, which several probes then read.
 
 Sorting the owners of a large table is the most expensive thing that preflight does, so it is done
-once. The temporary table lives in the connection, never in the database that is looked at.
+once. The temporary table lives in the connection, never in the database that is inspected.
 """
 
 from __future__ import annotations

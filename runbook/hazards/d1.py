@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.plan.plan import Plan
 from runbook.run.identity import D1Conditions
 from runbook.sqlite.quoting import quote_name
@@ -20,49 +20,53 @@ LARGE_SECONDS = 10.0
 _SAFE = 2**53
 
 
-def probe_d1(conditions: D1Conditions, replica: sqlite3.Connection, plan: Plan) -> Iterator[Found]:
+def probe_d1(
+    conditions: D1Conditions, replica: sqlite3.Connection, plan: Plan
+) -> Iterator[Sighting]:
     """Hazards of the migrations folder, of the script in D1, and of the data in D1."""
     pending = tuple(
         f for f in conditions.files if f not in conditions.applied and f != conditions.name
     )
     if pending:
-        yield Found("d1_pending_migrations", "migrations", len(pending), pending[:10])
+        yield Sighting("d1_pending_migrations", "migrations", len(pending), pending[:10])
     if conditions.in_the_way:
-        yield Found("d1_file_in_the_way", conditions.name)
+        yield Sighting("d1_file_in_the_way", conditions.name)
     if conditions.name in conditions.applied:
-        yield Found("d1_already_applied", conditions.name)
+        yield Sighting("d1_already_applied", conditions.name)
     if conditions.transaction_words:
-        yield Found("d1_transaction_words", conditions.name)
+        yield Sighting("d1_transaction_words", conditions.name)
     if conditions.refused is not None:
-        yield Found("d1_script_refused", conditions.name, detail=f"It says: {conditions.refused}.")
+        yield Sighting(
+            "d1_script_refused", conditions.name, detail=f"It says: {conditions.refused}."
+        )
     tables = read_tables(replica)
     virtual = tuple(table.name for table in tables if table.kind == "virtual")
     if virtual:
-        yield Found("d1_virtual_tables", ", ".join(virtual), len(virtual))
+        yield Sighting("d1_virtual_tables", ", ".join(virtual), len(virtual))
     for table in stored_tables(tables):
         if table.kind == "table":
             yield from _big_integers(replica, table.name, table.column_names)
     if conditions.chunk_rows:
-        yield Found("d1_in_chunks", conditions.name, conditions.chunk_rows)
+        yield Sighting("d1_in_chunks", conditions.name, conditions.chunk_rows)
     elif conditions.remote:
         yield from _large(replica, plan, conditions.seconds)
 
 
 def _big_integers(
     replica: sqlite3.Connection, table: str, columns: tuple[str, ...]
-) -> Iterator[Found]:
+) -> Iterator[Sighting]:
     """One scan for all columns of a table."""
     counts = ", ".join(
         f"total(typeof({c}) = 'integer' AND ({c} > {_SAFE} OR {c} < -{_SAFE}))"
         for c in map(quote_name, columns)
     )
-    found = replica.execute(f"SELECT {counts} FROM {quote_name(table)}").fetchone()
-    for column, count in zip(columns, found, strict=True):
+    totals = replica.execute(f"SELECT {counts} FROM {quote_name(table)}").fetchone()
+    for column, count in zip(columns, totals, strict=True):
         if count:
-            yield Found("d1_big_integers", f"{table}.{column}", int(count))
+            yield Sighting("d1_big_integers", f"{table}.{column}", int(count))
 
 
-def _large(replica: sqlite3.Connection, plan: Plan, seconds: float) -> Iterator[Found]:
+def _large(replica: sqlite3.Connection, plan: Plan, seconds: float) -> Iterator[Sighting]:
     for resource in plan.resources:
         query = f"SELECT count(*) FROM {quote_name(resource.table)}"
         try:
@@ -71,4 +75,4 @@ def _large(replica: sqlite3.Connection, plan: Plan, seconds: float) -> Iterator[
             continue  # a missing table is a hazard of its own
         if rows > LARGE_ROWS or seconds > LARGE_SECONDS:
             detail = f"On a copy in the same engine the whole migration took {seconds:.0f} s here."
-            yield Found("d1_large", resource.table, rows, detail=detail)
+            yield Sighting("d1_large", resource.table, rows, detail=detail)

@@ -5,24 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from runbook.hazards.catalogue import CATALOGUE
-from runbook.hazards.definition import Group
+from runbook.hazards.catalogue import CATALOGUE, Group
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "hazards.md"
 
 _HEAD = """\
 # Hazards
 
-What preflight looks for before anything is changed. This page is generated from the code
-(`python -m runbook.hazards.docs`).
+What preflight checks before anything is changed. This page is generated from
+`runbook/hazards/catalogue.toml` (`python -m runbook.hazards.docs`).
 
 - **block** stops the run with exit code 1; the cause has to be removed.
-- **warn** stands in the report and has to be accepted: by `--yes`, or by the person who is asked.
-- **note** only informs.
+- **warn** is shown in the report and has to be accepted: by `--yes`, or by the person asked.
+- **note** is for information only.
 
 The level given here is the strictest; where the plan has answered the question already (rows
-without an owner are adopted, triggers are suspended) it is milder. Each hazard that is found comes
-with a count, samples, and the exact SQL statement or setting that removes it.
+without an owner are adopted, triggers are suspended) it is milder. Each hazard in the report
+comes with a count, samples, and the exact SQL statement or setting that removes it.
 
 A plan may raise the level of any hazard, and lower one that warns, never one that blocks:
 

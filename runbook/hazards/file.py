@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.hazards.advice import growth
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.plan.plan import Plan
 from runbook.sqlite.connect import side_file
 from runbook.sqlite.quoting import quote_name
@@ -28,55 +28,55 @@ _NETWORK = frozenset(
 )
 
 
-def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Found]:
+def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Sighting]:
     """The path: a link, a network, rights; nothing of the content is read."""
     place = path.resolve()
     if path.is_symlink():
-        yield Found(
+        yield Sighting(
             "symbolic_link", str(path), samples=(str(place),), detail=f"It leads to {place}."
         )
     kind = file_system(place, mounts or MOUNTS)
     if kind in _NETWORK:
-        yield Found("network_file_system", str(place), samples=(kind,))
+        yield Sighting("network_file_system", str(place), samples=(kind,))
     if not _writable(place):
-        yield Found(
+        yield Sighting(
             "file_not_writable",
             str(place),
             remedy=f"chmod u+w '{place}' -- as its owner, or run as the user who owns it",
         )
     if not _writable(place.parent):
-        yield Found(
+        yield Sighting(
             "folder_not_writable",
             str(place.parent),
             remedy=f"chmod u+w '{place.parent}' -- as its owner, or run as the user who owns it",
         )
 
 
-def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Found]:
+def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Sighting]:
     """What the file's header and its pages say."""
     yield from _integrity(connection, path)
     log = side_file(path, "-wal")
     if log.exists() and log.stat().st_size:
-        yield Found(
+        yield Sighting(
             "wal_left_behind",
             log.name,
             detail=f"{readable_bytes(log.stat().st_size)} of it.",
             remedy=f"Nothing; never copy {path.name} without {log.name}.",
         )
     if _pragma(connection, "journal_mode") == "wal":
-        yield Found("journal_mode_wal", path.name)
+        yield Sighting("journal_mode_wal", path.name)
     if (encoding := _pragma(connection, "encoding")) != "UTF-8":
-        yield Found("text_encoding", path.name, detail=f"It is {encoding}.")
+        yield Sighting("text_encoding", path.name, detail=f"It is {encoding}.")
     if int(size := _pragma(connection, "page_size")) < 4096:
-        yield Found("page_size", path.name, detail=f"It is {size} bytes.")
+        yield Sighting("page_size", path.name, detail=f"It is {size} bytes.")
     for code in ("application_id", "user_version"):
         if value := int(_pragma(connection, code)):
-            yield Found(code, path.name, samples=(str(value),), detail=f"It is {value}.")
+            yield Sighting(code, path.name, samples=(str(value),), detail=f"It is {value}.")
 
 
 def probe_disk(
     connection: sqlite3.Connection, path: Path, plan: Plan, run_dir: Path | None
-) -> Iterator[Found]:
+) -> Iterator[Sighting]:
     """Whether the estimated need fits; the estimate is shown either way."""
     place = path.resolve()
     size = sum(p.stat().st_size for p in (place, side_file(path, "-wal")) if p.exists())
@@ -97,12 +97,12 @@ def probe_disk(
         yield _room(place.parent, {"migrate": target})
 
 
-def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Found:
+def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Sighting:
     """The stage that needs most, against what is free; copies are deleted between stages."""
     stage, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
     needed, free = sum(parts.values()), shutil.disk_usage(folder).free
     listed = ", ".join(f"{name} {readable_bytes(part)}" for name, part in parts.items())
-    return Found(
+    return Sighting(
         "disk_estimate" if free >= needed else "disk_space",
         str(folder),
         detail=f"Estimated need at most {readable_bytes(needed)}, in {stage} ({listed}); free"
@@ -114,10 +114,10 @@ def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Found:
     )
 
 
-def hot_journal(path: Path) -> Found:
+def hot_journal(path: Path) -> Sighting:
     """The hazard of a journal beside the file that a dead writer left."""
     journal = side_file(path, "-journal")
-    return Found(
+    return Sighting(
         "hot_journal",
         journal.name,
         detail=f"{readable_bytes(journal.stat().st_size)} of it." if journal.exists() else "",
@@ -155,13 +155,13 @@ def file_system(place: Path, mounts: Path) -> str:
     return kind
 
 
-def _integrity(connection: sqlite3.Connection, path: Path) -> Iterator[Found]:
+def _integrity(connection: sqlite3.Connection, path: Path) -> Iterator[Sighting]:
     try:
         lines = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
     except sqlite3.DatabaseError as error:
         lines = [str(error)]
     if lines != ["ok"]:
-        yield Found(
+        yield Sighting(
             "integrity_errors",
             path.name,
             len(lines),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Resource
 from runbook.script.migration import index_name
@@ -45,12 +45,12 @@ class Traces:
     """Organizations and memberships that no backfill made, which people have added since."""
 
 
-def probe_half_done(survey: Survey) -> Iterator[Found]:
+def probe_half_done(survey: Survey) -> Iterator[Sighting]:
     """At most one hazard, which names the step reached and the SQL that leads back."""
     traces = _traces(survey)
     if traces is None:
         return
-    yield Found(
+    yield Sighting(
         "half_done",
         _reached(traces),
         len(traces.objects),
@@ -64,9 +64,9 @@ def _traces(survey: Survey) -> Traces | None:
     resources = tuple(r for r in survey.plan.resources if survey.has(r.table, "organization_id"))
     organizations = survey.table("organizations")
     memberships = survey.table("organization_memberships")
-    if not resources or (organizations and not _like(survey, "organizations", _ORGANIZATION)):
+    if not resources or (organizations and not survey.has("organizations", *_ORGANIZATION)):
         return None
-    if memberships and not _like(survey, "organization_memberships", _MEMBERSHIP):
+    if memberships and not survey.has("organization_memberships", *_MEMBERSHIP):
         return None
     assigned = any(
         _any_row(survey, f"{quote_name(r.table)} WHERE organization_id IS NOT NULL")
@@ -74,13 +74,7 @@ def _traces(survey: Survey) -> Traces | None:
     )
     if assigned and not organizations:
         return None  # a column of the application's own
-    has_index = all(
-        any(
-            e.kind == "index" and e.name.casefold() == index_name(r).casefold()
-            for e in survey.entries
-        )
-        for r in resources
-    )
+    names = {e.name.casefold() for e in survey.entries if e.kind == "index"}
     signs = (
         len(resources) == len(survey.plan.resources),
         organizations is not None,
@@ -88,21 +82,12 @@ def _traces(survey: Survey) -> Traces | None:
         organizations is not None and _any_row(survey, "organizations"),
         memberships is not None and _any_row(survey, "organization_memberships"),
         assigned,
-        has_index,
+        all(index_name(r).casefold() in names for r in resources),
     )
     tables = tuple(
         t.name for t in (memberships, organizations) if t is not None
     )  # the child first: dropping the parent would cascade into it
-    indexes = tuple(
-        str(i)
-        for r in resources
-        for (i,) in survey.rows(
-            "SELECT i.name FROM pragma_index_list(?) AS i WHERE i.origin = 'c' AND EXISTS"
-            " (SELECT 1 FROM pragma_index_info(i.name) AS c WHERE lower(c.name) = ?)",
-            r.table,
-            "organization_id",
-        )
-    )
+    indexes = tuple(i for r in resources for i in _indexes_on_the_column(survey, r))
     on_tables = tuple(
         e.name
         for e in survey.entries
@@ -124,8 +109,14 @@ def _any_row(survey: Survey, source: str) -> bool:
     return bool(survey.rows(f"SELECT 1 FROM main.{source} LIMIT 1"))
 
 
-def _like(survey: Survey, table: str, columns: set[str]) -> bool:
-    return survey.has(table, *columns)
+def _indexes_on_the_column(survey: Survey, resource: Resource) -> list[str]:
+    """Names of the indexes that were created over the resource's organization_id."""
+    rows = survey.rows(
+        "SELECT i.name FROM pragma_index_list(?) AS i WHERE i.origin = 'c' AND EXISTS"
+        " (SELECT 1 FROM pragma_index_info(i.name) AS c WHERE lower(c.name) = 'organization_id')",
+        resource.table,
+    )
+    return [str(name) for (name,) in rows]
 
 
 def _one_time(survey: Survey, resource: Resource) -> bool:

@@ -14,7 +14,7 @@ from runbook.hazards.census import census
 from runbook.hazards.owners import probe_adopter, probe_owners
 from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
-from runbook.hazards.sighting import Found, as_hazards, check_levels
+from runbook.hazards.sighting import Sighting, as_hazards, check_levels
 from runbook.hazards.survey import Survey, readable_text, survey
 from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
@@ -22,7 +22,7 @@ from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import Locked, file_uri
 
-Probe = Callable[[Survey], Iterable[Found]]
+Probe = Callable[[Survey], Iterable[Sighting]]
 
 _PROBES: tuple[Probe, ...] = (
     probe_adopter,
@@ -40,77 +40,58 @@ OLDEST_SQLITE = (3, 39, 0)
 Advice = Mapping[str, int | float | str]
 
 
-def find_hazards(
+def inspect_database(
     connection: sqlite3.Connection, plan: Plan, *, samples: int = 10
-) -> tuple[Hazard, ...]:
-    """All hazards in data and schema, blocking ones first; the database is only read.
+) -> tuple[tuple[Hazard, ...], Advice]:
+    """All hazards in data and schema, blocking ones first, and the advice (see `advise`).
 
-    What cannot be looked at because a table or column is missing is left out, and the missing
-    thing is a hazard itself.
+    The database is only read. What cannot be inspected because a table or column is missing is
+    left out, and the missing thing is a hazard itself.
 
     Raises:
         TargetError: another process keeps readers out.
         PlanError: `[hazards]` names an unknown hazard, or makes a blocking one milder.
     """
-    return find_all(connection, plan, samples=samples)[0]
-
-
-def find_all(
-    connection: sqlite3.Connection, plan: Plan, *, samples: int = 10
-) -> tuple[tuple[Hazard, ...], Advice]:
-    """Hazards and advice with the owners counted only once, which is what takes the time.
-
-    Raises:
-        PlanError: as for `find_hazards`.
-    """
     check_levels(plan)
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        too_old = Found(
+        too_old = Sighting(
             "sqlite_too_old",
             f"SQLite {sqlite3.sqlite_version}",
             remedy=f"Use a Python whose sqlite3.sqlite_version is at least "
             f"{'.'.join(map(str, OLDEST_SQLITE[:2]))}.",
         )
         return as_hazards([too_old], plan), {}
-    with readable_text(connection), _waited_for():
+    with readable_text(connection), _lock_explained():
         surveyed = survey(connection, plan, samples)
         try:
-            return _look(surveyed, _path_of(connection))
+            return _inspect(surveyed, _path_of(connection))
         finally:
             surveyed.clone.close()
 
 
-def _look(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
-    """All probes; those that read whole tables beside the census, where a file allows it."""
+def _inspect(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
+    """All probes; those that read whole tables run during the census, where a file allows it."""
     plan = surveyed.plan
     with ThreadPoolExecutor(len(_SLOW_PROBES)) as pool:  # SQLite works outside Python's lock
-        running = [pool.submit(_beside, p, surveyed, path) for p in _SLOW_PROBES if path]
-        found: list[Found] = []
+        running = [pool.submit(_careful_elsewhere, p, surveyed, path) for p in _SLOW_PROBES if path]
+        sightings: list[Sighting] = []
         advised: Advice = {}
         try:
             with census(surveyed):
-                found += _probe(surveyed)
+                sightings += _probe(surveyed)
                 advised = advise(surveyed)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            found.append(damaged(error))  # in the census, which several probes need
-        found += [one for future in running for one in future.result()]
+            sightings.append(damaged(error))  # in the census, which several probes need
+        sightings += [one for future in running for one in future.result()]
     if not path:
-        found += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
-    unique = dict.fromkeys(found)  # damage is met by many probes in the same words
+        sightings += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
+    unique = dict.fromkeys(sightings)  # damage is met by many probes in the same words
     return as_hazards(unique, plan), advised
 
 
-def advice(connection: sqlite3.Connection, plan: Plan) -> Advice:
-    """What only the data can tell: organizations to come, their sizes, growth (see `advise`)."""
-    with readable_text(connection), _waited_for():
-        surveyed = survey(connection, plan)
-        with census(surveyed):
-            return advise(surveyed)
-
-
-def _probe(surveyed: Survey) -> Iterator[Found]:
+def _probe(surveyed: Survey) -> Iterator[Sighting]:
     yield from probe_missing(surveyed)
     in_the_way = list(probe_in_the_way(surveyed))
     yield from in_the_way
@@ -120,19 +101,19 @@ def _probe(surveyed: Survey) -> Iterator[Found]:
         yield from _careful(probe_by_trial, surveyed)
 
 
-def _careful(probe: Probe, surveyed: Survey) -> list[Found]:
-    """What the probe finds; damaged pages are a hazard and leave the other probes their turn."""
-    found: list[Found] = []
+def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
+    """What the probe reports; damaged pages are a hazard and leave the other probes their turn."""
+    sightings: list[Sighting] = []
     try:
-        found.extend(probe(surveyed))
+        sightings.extend(probe(surveyed))
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        found.append(damaged(error))
-    return found
+        sightings.append(damaged(error))
+    return sightings
 
 
-def _beside(probe: Probe, surveyed: Survey, path: str) -> list[Found]:
+def _careful_elsewhere(probe: Probe, surveyed: Survey, path: str) -> list[Sighting]:
     """The same on a connection of its own, in another thread."""
     twin = sqlite3.connect(file_uri(Path(path), mode="ro"), uri=True, isolation_level=None)
     try:
@@ -143,14 +124,14 @@ def _beside(probe: Probe, surveyed: Survey, path: str) -> list[Found]:
 
 
 @contextlib.contextmanager
-def _waited_for() -> Iterator[None]:
+def _lock_explained() -> Iterator[None]:
     """A lock that outlasts the connection's patience becomes an error with advice."""
     try:
         yield
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
             raise Locked(
-                "The database is kept locked by another process while it is being looked at; stop "
+                "The database is kept locked by another process while it is being inspected; stop "
                 "the application or try again when it is quiet."
             ) from error
         raise
@@ -169,6 +150,6 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
-def damaged(error: sqlite3.Error) -> Found:
+def damaged(error: sqlite3.Error) -> Sighting:
     """The hazard of pages that cannot be read."""
-    return Found("integrity_errors", "main", samples=(str(error),))
+    return Sighting("integrity_errors", "main", samples=(str(error),))

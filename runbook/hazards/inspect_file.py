@@ -8,14 +8,14 @@ from pathlib import Path
 
 from runbook.hazards.activity import Watch, lock_held, probe_lock, probe_openers
 from runbook.hazards.file import hot_journal, probe_content, probe_disk, probe_place
-from runbook.hazards.inspect import Advice, find_all
-from runbook.hazards.sighting import Found, as_hazards, check_levels, worst_first
+from runbook.hazards.inspect import Advice, inspect_database
+from runbook.hazards.sighting import Sighting, as_hazards, check_levels, worst_first
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import CutOff, Locked, open_readonly
 
 
-def find_file_hazards(path: Path, plan: Plan, run_dir: Path | None) -> tuple[Hazard, ...]:
+def file_hazards(path: Path, plan: Plan, run_dir: Path | None) -> tuple[Hazard, ...]:
     """Hazards of the file and of what others do with it; its bytes are left as they are.
 
     A hot journal, or a lock that keeps readers out, ends the list early: what the file holds
@@ -29,24 +29,24 @@ def find_file_hazards(path: Path, plan: Plan, run_dir: Path | None) -> tuple[Haz
     return as_hazards(_probe(path, plan, run_dir), plan)
 
 
-def find_all_hazards(
+def inspect_file(
     path: Path, plan: Plan, run_dir: Path | None, *, samples: int = 10
 ) -> tuple[tuple[Hazard, ...], Advice]:
     """Everything about an SQLite file: hazards of all groups, and the advice.
 
     Raises:
         TargetError: the file is no database that can be read.
-        PlanError: as for `find_file_hazards`.
+        PlanError: as for `file_hazards`.
     """
     check_levels(plan)
     with ThreadPoolExecutor(1) as pool:  # SQLite works outside Python's lock
-        of_file = pool.submit(find_file_hazards, path, plan, run_dir)
+        of_file = pool.submit(file_hazards, path, plan, run_dir)
         try:
             connection = open_readonly(path)
         except (CutOff, Locked):
             return of_file.result(), {}
         try:
-            inside, advice = find_all(connection, plan, samples=samples)
+            inside, advice = inspect_database(connection, plan, samples=samples)
         finally:
             connection.close()
         hazards = (*inside, *of_file.result())
@@ -56,7 +56,7 @@ def find_all_hazards(
     return worst_first(hazards), advice
 
 
-def _probe(path: Path, plan: Plan, run_dir: Path | None) -> Iterator[Found]:
+def _probe(path: Path, plan: Plan, run_dir: Path | None) -> Iterator[Sighting]:
     try:
         connection = open_readonly(path)
     except CutOff:

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 from runbook.errors import PlanError
 from runbook.hazards.census import is_key, owners_of
-from runbook.hazards.sighting import Found
-from runbook.hazards.survey import Survey, column_of, plain, shortened
+from runbook.hazards.sighting import Sighting
+from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan.plan import Level, Resource
 from runbook.plan.shape import Shape, adopter_value
+from runbook.run.findings import Sample
+from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.fields import Field, read_field
 from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.templates import sql_file
 
 
-def probe_owners(survey: Survey) -> Iterator[Found]:
+def probe_owners(survey: Survey) -> Iterator[Sighting]:
     """Every resource's owners; within `census(survey)`."""
     for resource in survey.resources:
         yield from _null(survey, resource)
@@ -21,36 +25,36 @@ def probe_owners(survey: Survey) -> Iterator[Found]:
             yield from _loose(survey, resource)
 
 
-def probe_adopter(survey: Survey) -> Iterator[Found]:
+def probe_adopter(survey: Survey) -> Iterator[Sighting]:
     """Whether the user who is to receive rows without an owner exists."""
     plan = survey.plan
     if not plan.adopts or not survey.has_users:
         return
     key, table = quote_name(plan.users.key), quote_name(plan.users.table)
     classes = survey.rows(f"SELECT typeof({key}) FROM main.{table} WHERE {key} IS NOT NULL LIMIT 1")
-    found = str(classes[0][0]) if classes else "text"
+    key_class = str(classes[0][0]) if classes else "text"
     why = ""
     try:
-        shape = Shape(key_class="integer" if found == "integer" else "text")
-        if found == "blob":
+        shape = Shape(key_class="integer" if key_class == "integer" else "text")
+        if key_class == "blob":
             shape = Shape(key_class="blob")
         adopter = adopter_value(plan, shape)
         if survey.rows(f"SELECT 1 WHERE {is_key(survey, '?1')}", adopter):
             return
     except (PlanError, OverflowError) as error:
         why = str(error)
-    some = survey.show(f"SELECT quote({key}) FROM main.{table} WHERE {key} IS NOT NULL")
-    yield Found(
+    some = survey.show(f"SELECT {key} FROM main.{table} WHERE {key} IS NOT NULL")
+    yield Sighting(
         "adopter_missing",
         f'[unowned] adopter = "{plan.unowned.adopter}"',
         samples=some,
         remedy=f"Put the key of an existing user of {plain(plan.users.table)} there"
-        f"{', for example ' + some[0] if some else ''}.",
+        f"{', such as one of the examples' if some else ''}.",
         detail=why,
     )
 
 
-def _null(survey: Survey, resource: Resource) -> Iterator[Found]:
+def _null(survey: Survey, resource: Resource) -> Iterator[Sighting]:
     owner = quote_name(resource.owner)
     table = f"main.{quote_name(resource.table)}"
     if survey.has_users:
@@ -58,12 +62,14 @@ def _null(survey: Survey, resource: Resource) -> Iterator[Found]:
     else:
         (nulls,) = survey.row(f"SELECT sum({owner} IS NULL) FROM {table}")
     if nulls:
-        shown = row_shown(survey, resource)
-        yield Found(
+        key = row_key(survey, resource)
+        yield Sighting(
             "owners_null",
             column_of(resource, resource.owner),
             nulls,
-            survey.show(f"SELECT {shown} FROM {table} WHERE {owner} IS NULL"),
+            survey.show(
+                f"SELECT {', '.join(key)} FROM {table} WHERE {owner} IS NULL", keys=len(key)
+            ),
             _unowned_remedy(
                 survey,
                 f"SELECT * FROM {plain(resource.table)} WHERE {plain(resource.owner)} IS NULL;",
@@ -79,71 +85,46 @@ _KINDS = {
 }
 
 
-def _loose(survey: Survey, resource: Resource) -> Iterator[Found]:
+def _loose(survey: Survey, resource: Resource) -> Iterator[Sighting]:
     """Owners that are not exactly a key, told apart by what they would match if read loosely."""
     owners = owners_of(resource)
     (odd,) = survey.row(f"SELECT count(*) FROM {owners} WHERE value IS NOT NULL AND NOT exact")
     if not odd:
         return
     users = survey.plan.users
-    key, table = f"u.{quote_name(users.key)}", f"main.{quote_name(users.table)} AS u"
-    # Loose text forms are joined, once over the users with an index that SQLite makes for the odd
-    # owners (hence CROSS JOIN, which fixes the order); numbers are found by `=`.
-    query = f"""
-WITH odd AS MATERIALIZED (
-    SELECT value, rows, CAST(value AS TEXT) AS text,
-           lower(trim(CAST(value AS TEXT), char(9, 10, 13, 32))) AS folded
-    FROM {owners} WHERE value IS NOT NULL AND NOT exact
-), near AS MATERIALIZED (
-    SELECT odd.text AS text, min({key}) AS key,
-           max(odd.text = CAST({key} AS TEXT) COLLATE BINARY) AS same
-    FROM {table} CROSS JOIN odd
-        ON odd.folded = lower(trim(CAST({key} AS TEXT), char(9, 10, 13, 32)))
-    GROUP BY odd.text COLLATE BINARY
-), judged AS (
-    SELECT odd.value AS value, odd.rows AS rows, near.key AS key, CASE
-        WHEN near.same THEN 1
-        WHEN EXISTS (
-            SELECT 1 FROM {table} WHERE {key} = +odd.value AND typeof({key}) <> typeof(odd.value)
-        ) THEN 1
-        WHEN typeof(odd.value) = 'text' AND EXISTS (
-            SELECT 1 FROM {table} WHERE {key} = CAST(odd.value AS NUMERIC)
-                AND typeof({key}) IN ('integer', 'real') AND odd.folded <> ''
-                AND NOT odd.folded GLOB '*[^0-9.+-]*'
-        ) THEN 1
-        WHEN near.text IS NOT NULL THEN 2
-        ELSE 3 END AS kind
-    FROM odd LEFT JOIN near ON near.text = odd.text COLLATE BINARY
-)
-SELECT kind, total, quote(value), typeof(value), rows, quote(key), typeof(key) FROM (
-    SELECT *, sum(rows) OVER (PARTITION BY kind) AS total,
-           row_number() OVER (PARTITION BY kind ORDER BY rows DESC, value) AS place
-    FROM judged
-) WHERE place <= ? ORDER BY kind, place"""
-    rows = survey.rows(query, max(survey.samples, 1))
+    query = sql_file("hazards/owners_not_exact").render(
+        owners=owners,
+        key=f"u.{quote_name(users.key)}",
+        users=f"main.{quote_name(users.table)} AS u",
+    )
+    provide_atan2(survey.connection)
+    (encoding,) = survey.connection.execute("PRAGMA encoding").fetchone()
+    rows = survey.connection.execute(
+        f"SELECT kind, total, {cell_sql('value')}, rows, {cell_sql('key')} FROM (\n{query}\n)"
+        " WHERE place <= ? ORDER BY kind, place",
+        (max(survey.samples, 1),),
+    ).fetchall()
     for kind, code in _KINDS.items():
         mine = [row for row in rows if row[0] == kind]
         if not mine:
             continue
-        yield Found(
+        yield Sighting(
             code,
             column_of(resource, resource.owner),
             int(str(mine[0][1])),
-            tuple(_shown_owner(row) for row in mine[: survey.samples]),
+            tuple(
+                Sample(
+                    (read_field(resource.owner, value, encoding),),
+                    before=(
+                        Field("rows", "integer", str(count)),
+                        *(f for f in [read_field(users.key, key, encoding)] if f.kind != "null"),
+                    ),
+                )
+                for _, _, value, count, key in mine[: survey.samples]
+            ),
             _remedy(survey, resource, code),
             level=_unowned_level(survey) if code == "owners_dangling" else None,
         )
-
-
-def _shown_owner(row: tuple[object, ...]) -> str:
-    """An owner as an SQL value, the rows that have it, and the key it resembles."""
-    _, _, value, kind, rows, key, key_kind = row
-    text = f"{shortened(str(value), 60)} ({rows} rows"
-    if key != "NULL":
-        text += f"; the key is {shortened(str(key), 60)}"
-        if kind != key_kind:
-            text += f", {key_kind} instead of {kind}"
-    return text + ")"
 
 
 def _remedy(survey: Survey, resource: Resource, code: str) -> str:
@@ -151,18 +132,18 @@ def _remedy(survey: Survey, resource: Resource, code: str) -> str:
     table, owner = quote_name(resource.table), quote_name(resource.owner)
     users_table, key = quote_name(users.table), quote_name(users.key)
     if code == "owners_dangling":
-        look = (
+        query = (
             f"SELECT * FROM {table} AS r WHERE r.{owner} IS NOT NULL AND NOT EXISTS"
             f" (SELECT 1 FROM {users_table} AS u WHERE u.{key} = r.{owner});"
         )
-        return _unowned_remedy(survey, look)
+        return _unowned_remedy(survey, query)
     if code == "owners_other_case":
         same = f"lower(trim(u.{key})) = lower(trim({table}.{owner}))"
         return (
             f"UPDATE {table} SET {owner} = (SELECT u.{key} FROM {users_table} AS u WHERE {same})"
             f" WHERE {owner} NOT IN (SELECT {key} COLLATE BINARY FROM {users_table}"
             f" WHERE {key} IS NOT NULL) AND (SELECT count(*) FROM {users_table} AS u"
-            f" WHERE {same}) = 1; -- after looking at the samples"
+            f" WHERE {same}) = 1; -- after checking the samples"
         )
     declared = _declared_type(survey)
     new = quote_name(f"{resource.owner}_as_key")
@@ -185,26 +166,24 @@ def _unowned_level(survey: Survey) -> Level | None:
     return "note" if survey.plan.adopts else None
 
 
-def _unowned_remedy(survey: Survey, look: str) -> str:
+def _unowned_remedy(survey: Survey, query: str) -> str:
     if survey.plan.adopts:
         return (
             f"Nothing: they go to the organization of {survey.plan.unowned.adopter}."
-            f" To look at them: {look}"
+            f" To see them: {query}"
         )
     return (
-        f"{look} -- then correct or delete them, or in the plan:"
+        f"{query} -- then correct or delete them, or in the plan:"
         ' [unowned] policy = "adopt", adopter = "<key of a user>"'
     )
 
 
-def row_shown(survey: Survey, resource: Resource) -> str:
-    """SQL text that names a row of the resource: its key, or its rowid."""
+def row_key(survey: Survey, resource: Resource) -> tuple[str, ...]:
+    """SQL expressions that name a row of the resource: its key, or its rowid."""
     table = survey.table(resource.table)
     assert table is not None
-    if not table.key:
-        hidden = {c.name.casefold() for c in table.columns}
-        alias = next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
-        return f"'rowid ' || {alias}" if alias else "'a row'"
-    return " || ', ' || ".join(
-        f"{quote_value(plain(c.name) + ' ')} || quote({quote_name(c.name)})" for c in table.key
-    )
+    if table.key:
+        return tuple(quote_name(c.name) for c in table.key)
+    hidden = {c.name.casefold() for c in table.columns}
+    alias = next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
+    return (f"{alias} AS rowid" if alias else "NULL AS rowid",)

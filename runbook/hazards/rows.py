@@ -7,20 +7,22 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from runbook.hazards.owners import row_shown
-from runbook.hazards.sighting import Found
+from runbook.hazards.owners import row_key
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import formats_found
+from runbook.run.findings import Sample
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import affinity_of
+from runbook.wording import counted
 
 # Clocks differ by a little; only what lies further ahead is called the future.
 TOLERANCE = timedelta(minutes=1)
 
 
-def probe_times(survey: Survey) -> Iterator[Found]:
+def probe_times(survey: Survey) -> Iterator[Sighting]:
     """Formats of `updated_at`, and times that have not come yet."""
     for resource in survey.resources:
         if resource.updated_at is None or not survey.has(resource.table, resource.updated_at):
@@ -43,7 +45,7 @@ def probe_times(survey: Survey) -> Iterator[Found]:
         where = " OR ".join(later)
         (count,) = survey.row(f"SELECT count(*) FROM {table} WHERE {where}")
         if count:
-            yield Found(
+            yield Sighting(
                 "updated_at_future",
                 column_of(resource, resource.updated_at),
                 count,
@@ -52,13 +54,13 @@ def probe_times(survey: Survey) -> Iterator[Found]:
             )
 
 
-def probe_row_keys(survey: Survey) -> Iterator[Found]:
+def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
     """Rows that their primary key does not name, because SQLite admits NULLs in it."""
     for resource in survey.resources:
         table = survey.table(resource.table)
         assert table is not None
         if not table.key:
-            yield Found(
+            yield Sighting(
                 "table_without_key",
                 plain(resource.table),
                 remedy=f"Do not run VACUUM on this database while {plain(resource.table)} may"
@@ -74,19 +76,17 @@ def probe_row_keys(survey: Survey) -> Iterator[Found]:
             f"SELECT count(*) FROM main.{quote_name(resource.table)} WHERE {where}"
         )
         if count:
-            yield Found(
+            yield Sighting(
                 "rows_not_told_apart",
                 plain(resource.table),
                 count,
-                survey.show(
-                    f"SELECT 'rowid ' || rowid FROM main.{quote_name(resource.table)} WHERE {where}"
-                ),
+                survey.show(f"SELECT rowid FROM main.{quote_name(resource.table)} WHERE {where}"),
                 f"SELECT rowid, * FROM {plain(resource.table)} WHERE {where};"
                 " -- then fill in the key",
             )
 
 
-def probe_references(survey: Survey) -> Iterator[Found]:
+def probe_references(survey: Survey) -> Iterator[Sighting]:
     """Foreign keys of all tables; the owners' own are left to the probe for owners."""
     tables = survey.rows(
         "SELECT DISTINCT m.name FROM main.sqlite_schema AS m, pragma_foreign_key_list(m.name)"
@@ -97,7 +97,7 @@ def probe_references(survey: Survey) -> Iterator[Found]:
         try:
             survey.clone.execute(f"PRAGMA foreign_key_check({quote_name(table)})").fetchall()
         except sqlite3.Error as error:
-            yield Found("foreign_keys_mismatched", plain(table), detail=f"SQLite says: {error}.")
+            yield Sighting("foreign_keys_mismatched", plain(table), detail=f"SQLite says: {error}.")
             continue
         keys = survey.rows(
             'SELECT id, "table", group_concat("from"), group_concat("to"), on_delete'
@@ -113,12 +113,12 @@ def probe_references(survey: Survey) -> Iterator[Found]:
             f"SELECT fkid, parent, count(*) {check} GROUP BY fkid, parent", table
         ):
             columns = next(str(k[2]) for k in keys if k[0] == fkid)
-            yield Found(
+            yield Sighting(
                 "foreign_keys_broken",
                 f"{plain(table)}({columns}) to {plain(str(parent))}",
                 int(str(count)),
                 survey.show(
-                    f"SELECT coalesce('rowid ' || rowid, 'a row') {check} AND fkid = ?",
+                    f"SELECT rowid {check} AND fkid = ?",
                     table,
                     fkid,
                 ),
@@ -166,13 +166,15 @@ def _formats(
     return formats_found(survey.connection, resource), None
 
 
-def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int]) -> Iterator[Found]:
+def _format_hazards(
+    survey: Survey, resource: Resource, formats: dict[str, int]
+) -> Iterator[Sighting]:
     assert resource.updated_at is not None
     subject = column_of(resource, resource.updated_at)
     chosen = resource.updated_at_format
     column = quote_name(resource.updated_at)
     counts = sorted(formats.items(), key=lambda item: -item[1])
-    shown = tuple(f"{name} ({count} rows)" for name, count in counts)
+    shown = tuple(f"{name} ({counted(count, 'row')})" for name, count in counts)
     unknown = formats.get("unknown", 0)
     known = [name for name, _ in counts if name != "unknown"]
     if chosen:
@@ -185,7 +187,7 @@ def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int])
         )
     if unknown:
         where = f"({timestamps.classify_sql(column)}) = 'unknown'"
-        yield Found(
+        yield Sighting(
             "updated_at_unknown",
             subject,
             unknown,
@@ -194,7 +196,7 @@ def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int])
             level="warn" if chosen else None,
         )
     if len(known) > 1:
-        yield Found(
+        yield Sighting(
             "updated_at_mixed",
             subject,
             sum(formats[name] for name in known[1:]),
@@ -203,7 +205,7 @@ def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int])
             level="warn" if chosen else None,
         )
     elif known and chosen and chosen != known[0]:
-        yield Found(
+        yield Sighting(
             "updated_at_mixed",
             subject,
             formats[known[0]],
@@ -214,14 +216,14 @@ def _format_hazards(survey: Survey, resource: Resource, formats: dict[str, int])
         )
 
 
-def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Found]:
+def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:
     """Whether the plan's format would stay in the column what it is; SQLite is asked."""
     table, kind = survey.table(resource.table), resource.updated_at_format
     if not (
         table and kind and resource.updated_at and (column := table.column(resource.updated_at))
     ):
         return
-    written, found = timestamps.storage_class(kind), "refused"
+    written, stored = timestamps.storage_class(kind), "refused"
     value = timestamps.write(kind, "2026-01-02 03:04:05.678")
     affinity = affinity_of(column.declared)
     declared = {"BLOB": ""}.get(affinity, affinity)
@@ -231,20 +233,21 @@ def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Found]:
         memory.execute(f"CREATE TABLE t (x {declared}) {'STRICT' if table.strict else ''}")
         with contextlib.suppress(sqlite3.IntegrityError):
             memory.execute("INSERT INTO t VALUES (?)", (value,))
-            (found,) = memory.execute("SELECT typeof(x) FROM t").fetchone()
-    if found != written:
-        yield Found(
+            (stored,) = memory.execute("SELECT typeof(x) FROM t").fetchone()
+    if stored != written:
+        yield Sighting(
             "updated_at_stored_otherwise",
             column_of(resource, column.name),
             detail=f'The plan writes "{kind}" ({written}); in a column of type '
-            f"{column.declared or 'ANY'} it would be {found}.",
+            f"{column.declared or 'ANY'} it would be {stored}.",
         )
 
 
-def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[str, ...]:
+def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[Sample, ...]:
     assert resource.updated_at is not None
-    column = quote_name(resource.updated_at)
+    key = row_key(survey, resource)
     return survey.show(
-        f"SELECT {row_shown(survey, resource)} || ': ' || quote({column})"
-        f" FROM main.{quote_name(resource.table)} WHERE {where}"
+        f"SELECT {', '.join((*key, quote_name(resource.updated_at)))}"
+        f" FROM main.{quote_name(resource.table)} WHERE {where}",
+        keys=len(key),
     )

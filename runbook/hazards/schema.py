@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from runbook.hazards.halfway import probe_half_done
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.script.migration import GUARD, LEDGER, NEW_TABLES, index_name
 from runbook.sqlite.quoting import quote_name, quote_value
@@ -17,17 +17,17 @@ NEW_INDEXES = ("idx_organizations_owner", "idx_organizations_type", "idx_members
 _LEDGER_COLUMNS = {"migration", "run", "checksum", "applied_at"}
 
 
-def probe_missing(survey: Survey) -> Iterator[Found]:
+def probe_missing(survey: Survey) -> Iterator[Sighting]:
     """Tables and columns that the plan names and the database lacks."""
     plan = survey.plan
     wanted = [(plan.users.table, [plan.users.key, plan.users.email], "[users]")]
     wanted += [(r.table, [r.owner, r.updated_at], "[[resources]]") for r in plan.resources]
     for table, columns, place in wanted:
-        found = survey.table(table)
-        if found is None:
+        present = survey.table(table)
+        if present is None:
             there = sorted(t.name for t in survey.tables if t.kind == "table")
             names = [plain(n) for n in there if not n.startswith("sqlite_")]
-            yield Found(
+            yield Sighting(
                 "table_missing",
                 plain(table),
                 samples=tuple(names[: survey.samples]),
@@ -35,17 +35,17 @@ def probe_missing(survey: Survey) -> Iterator[Found]:
                 f"{', '.join(names) or 'no table at all'}.",
             )
             continue
-        if found.kind != "table":
-            yield Found(
+        if present.kind != "table":
+            yield Sighting(
                 "not_a_table",
                 plain(table),
-                remedy=f"{plain(table)} is a {found.kind}; name a table under {place}.",
+                remedy=f"{plain(table)} is a {present.kind}; name a table under {place}.",
             )
             continue
         for column in columns:
-            if column is not None and found.column(column) is None:
-                names = [plain(c.name) for c in found.columns]
-                yield Found(
+            if column is not None and present.column(column) is None:
+                names = [plain(c.name) for c in present.columns]
+                yield Sighting(
                     "column_missing",
                     f"{plain(table)}.{plain(column)}",
                     samples=tuple(names[: survey.samples]),
@@ -54,7 +54,7 @@ def probe_missing(survey: Survey) -> Iterator[Found]:
                 )
 
 
-def probe_in_the_way(survey: Survey) -> Iterator[Found]:
+def probe_in_the_way(survey: Survey) -> Iterator[Sighting]:
     """The migration's own objects: from an earlier run, from a hand, or somebody else's."""
     applied = list(_already_migrated(survey))
     yield from applied
@@ -64,11 +64,11 @@ def probe_in_the_way(survey: Survey) -> Iterator[Found]:
     yield from half_done
     ledger = survey.table(LEDGER)
     if ledger and not {c.name for c in ledger.columns} >= _LEDGER_COLUMNS:
-        yield Found(
+        yield Sighting(
             "names_taken",
             LEDGER,
             remedy=f"ALTER TABLE {LEDGER} RENAME TO {LEDGER}_old;"
-            f" -- it has not the columns {', '.join(sorted(_LEDGER_COLUMNS))}",
+            f" -- it lacks the columns {', '.join(sorted(_LEDGER_COLUMNS))}",
         )
     # What a half-done migration consists of is dealt with by its own way out.
     own = set(half_done[0].samples) if half_done else set()
@@ -84,12 +84,12 @@ def probe_in_the_way(survey: Survey) -> Iterator[Found]:
             "index": f"DROP INDEX {name}; -- or create it again under another name",
             "view": f"DROP VIEW {name}; -- or create it again under another name",
         }
-        yield Found("names_taken", f"{entry.kind} {plain(entry.name)}", remedy=way[entry.kind])
+        yield Sighting("names_taken", f"{entry.kind} {plain(entry.name)}", remedy=way[entry.kind])
     for resource in resources:
         table = survey.table(resource.table)
         column = table.column(NEW_COLUMN) if table and not half_done else None
         if column:
-            yield Found(
+            yield Sighting(
                 "column_taken",
                 column_of(resource, column.name),
                 remedy=f"ALTER TABLE {quote_name(resource.table)} RENAME COLUMN"
@@ -97,7 +97,7 @@ def probe_in_the_way(survey: Survey) -> Iterator[Found]:
             )
 
 
-def probe_oddities(survey: Survey) -> Iterator[Found]:
+def probe_oddities(survey: Survey) -> Iterator[Sighting]:
     """What is unusual about the plan's own tables, for the reader's information."""
     plan = survey.plan
     for name in (plan.users.table, *(r.table for r in plan.resources)):
@@ -106,11 +106,11 @@ def probe_oddities(survey: Survey) -> Iterator[Found]:
             continue
         subject = plain(table.name)
         if generated := [c.name for c in table.columns if c.generated]:
-            yield Found("generated_columns", subject, len(generated), tuple(generated))
+            yield Sighting("generated_columns", subject, len(generated), tuple(generated))
         if table.strict:
-            yield Found("strict_tables", subject)
+            yield Sighting("strict_tables", subject)
         if table.without_rowid:
-            yield Found("without_rowid_tables", subject)
+            yield Sighting("without_rowid_tables", subject)
         special = [
             str(i)
             for (i,) in survey.rows(
@@ -120,12 +120,12 @@ def probe_oddities(survey: Survey) -> Iterator[Found]:
             )
         ]
         if special:
-            yield Found("special_indexes", subject, len(special), tuple(special))
+            yield Sighting("special_indexes", subject, len(special), tuple(special))
     yield from _cascades(survey)
     yield from _odd_names(survey)
 
 
-def _already_migrated(survey: Survey) -> Iterator[Found]:
+def _already_migrated(survey: Survey) -> Iterator[Sighting]:
     ledger = survey.table(LEDGER)
     if not ledger or not {c.name for c in ledger.columns} >= _LEDGER_COLUMNS:
         return
@@ -133,7 +133,7 @@ def _already_migrated(survey: Survey) -> Iterator[Found]:
         f"SELECT run, applied_at FROM main.{LEDGER} WHERE migration = ?",
         survey.plan.migration.name,
     ):
-        yield Found(
+        yield Sighting(
             "already_migrated",
             survey.plan.migration.name,
             samples=(f"run {run}, applied at {at} UTC",),
@@ -142,11 +142,11 @@ def _already_migrated(survey: Survey) -> Iterator[Found]:
         )
 
 
-def _cascades(survey: Survey) -> Iterator[Found]:
+def _cascades(survey: Survey) -> Iterator[Sighting]:
     """References with CASCADE, SET NULL or SET DEFAULT to the plan's tables."""
     plan = survey.plan
     ours = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
-    found: dict[str, list[str]] = {}
+    texts_of: dict[str, list[str]] = {}
     for table, parent, source, delete, update in survey.rows(
         'SELECT m.name, f."table", group_concat(f."from"), f.on_delete, f.on_update'
         " FROM main.sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f"
@@ -160,19 +160,19 @@ def _cascades(survey: Survey) -> Iterator[Found]:
         name = str(table).casefold()
         if acts and str(parent).casefold() in ours and name not in NEW_TABLES:
             text = f"{plain(str(table))}({source}) {' '.join(acts)}"
-            found.setdefault(str(parent), []).append(text)
-    for parent, texts in found.items():
-        yield Found("cascades", plain(parent), len(texts), tuple(texts[: survey.samples]))
+            texts_of.setdefault(str(parent), []).append(text)
+    for parent, texts in texts_of.items():
+        yield Sighting("cascades", plain(parent), len(texts), tuple(texts[: survey.samples]))
 
 
-def _odd_names(survey: Survey) -> Iterator[Found]:
+def _odd_names(survey: Survey) -> Iterator[Sighting]:
     plan = survey.plan
     names = [plan.users.table, plan.users.key, plan.users.email]
     for resource in plan.resources:
         names += [resource.table, resource.owner, resource.updated_at]
     odd = list(dict.fromkeys(n for n in names if n is not None and _needs_quotes(n)))
     if odd:
-        yield Found(
+        yield Sighting(
             "odd_names", "plan", len(odd), tuple(quote_name(n) for n in odd[: survey.samples])
         )
 

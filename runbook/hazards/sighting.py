@@ -8,38 +8,37 @@ from dataclasses import dataclass
 
 from runbook.errors import PlanError
 from runbook.hazards.catalogue import CATALOGUE
-from runbook.plan.plan import Level, Plan
-from runbook.run.findings import Hazard
-
-_ORDER: tuple[Level, ...] = ("block", "warn", "note")
+from runbook.plan.plan import LEVELS, Level, Plan
+from runbook.run.findings import Hazard, Sample, words_sample
 
 
 @dataclass(frozen=True)
-class Found:
-    """One hazard seen by a probe: `count` in rows or objects, `samples` readable.
+class Sighting:
+    """One hazard as a probe reports it: `count` in rows or objects.
 
-    `level` is set where it is milder than the definition's; `detail` is put before its meaning.
+    `samples` are rows, or names of what is no data. `level` is set where it is milder than the
+    definition's; `detail` is put before its meaning.
     """
 
     code: str
     subject: str
     count: int = 1
-    samples: tuple[str, ...] = ()
+    samples: tuple[Sample | str, ...] = ()
     remedy: str = ""
     level: Level | None = None
     detail: str = ""
 
 
-def as_hazards(found: Iterable[Found], plan: Plan) -> tuple[Hazard, ...]:
+def as_hazards(sightings: Iterable[Sighting], plan: Plan) -> tuple[Hazard, ...]:
     """The hazards with the plan's levels, blocking ones first, then in the catalogue's order."""
     codes = list(CATALOGUE)
-    hazards = [_hazard(one, plan) for one in found]
+    hazards = [_hazard(sighting, plan) for sighting in sightings]
     return worst_first(sorted(hazards, key=lambda h: codes.index(h.code)))
 
 
 def worst_first(hazards: Iterable[Hazard]) -> tuple[Hazard, ...]:
     """The hazards by level, and otherwise in the order in which they come."""
-    return tuple(sorted(hazards, key=lambda h: _ORDER.index(h.level)))
+    return tuple(sorted(hazards, key=lambda h: LEVELS.index(h.level)))
 
 
 def check_levels(plan: Plan) -> None:
@@ -57,15 +56,15 @@ def check_levels(plan: Plan) -> None:
             )
 
 
-def _hazard(found: Found, plan: Plan) -> Hazard:
-    definition = CATALOGUE[found.code]
+def _hazard(sighting: Sighting, plan: Plan) -> Hazard:
+    definition = CATALOGUE[sighting.code]
     return Hazard(
-        code=found.code,
-        level=plan.hazards.get(found.code) or found.level or definition.level,
+        code=sighting.code,
+        level=plan.hazards.get(sighting.code) or sighting.level or definition.level,
         title=definition.title,
-        subject=found.subject,
-        count=found.count,
-        samples=found.samples,
-        meaning=f"{found.detail} {definition.meaning}".strip(),
-        remedy=found.remedy or definition.remedy,
+        subject=sighting.subject,
+        count=sighting.count,
+        samples=tuple(words_sample(s) if isinstance(s, str) else s for s in sighting.samples),
+        meaning=f"{sighting.detail} {definition.meaning}".strip(),
+        remedy=sighting.remedy or definition.remedy,
     )

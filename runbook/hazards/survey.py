@@ -1,4 +1,4 @@
-"""What the probes look at: the schema read once, and an empty copy of it to try things on."""
+"""What the probes inspect: the schema read once, and an empty copy of it to try things on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from runbook.plan.plan import Plan, Resource
+from runbook.run.findings import Sample
+from runbook.sqlite.fields import query_rows
 from runbook.sqlite.quoting import quote_name
 
 
@@ -69,16 +71,16 @@ class Survey:
 
     def has(self, table: str, *columns: str | None) -> bool:
         """Whether the table is a real one and has these columns (None counts as there)."""
-        found = self.table(table)
+        present = self.table(table)
         return (
-            found is not None
-            and found.kind == "table"
-            and all(c is None or found.column(c) is not None for c in columns)
+            present is not None
+            and present.kind == "table"
+            and all(c is None or present.column(c) is not None for c in columns)
         )
 
     @property
     def has_users(self) -> bool:
-        """Whether users can be looked at: table and key are there."""
+        """Whether users can be inspected: table and key are there."""
         return self.has(self.plan.users.table, self.plan.users.key)
 
     @property
@@ -102,10 +104,10 @@ class Survey:
         """The one row of an aggregate query, NULLs as 0."""
         return tuple(v or 0 for v in self.connection.execute(sql, values).fetchone())
 
-    def show(self, sql: str, *values: object) -> tuple[str, ...]:
-        """The first column of the first few rows, as short text."""
-        found = self.connection.execute(f"{sql} LIMIT ?", (*values, self.samples))
-        return tuple(shortened(str(row[0])) for row in found)
+    def show(self, sql: str, *values: object, keys: int = 1) -> tuple[Sample, ...]:
+        """The first few rows; the first `keys` columns name each, the others describe it."""
+        rows = query_rows(self.connection, sql, *values, limit=self.samples)
+        return tuple(Sample(key=row[:keys], before=row[keys:] or None) for row in rows)
 
     @cached_property
     def clone(self) -> sqlite3.Connection:
@@ -141,11 +143,6 @@ def readable_text(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.text_factory = before
-
-
-def shortened(text: str, most: int = 120) -> str:
-    """The text, cut where it is too long to be read."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _tables(connection: sqlite3.Connection) -> Iterator[Table]:

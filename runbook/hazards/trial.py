@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from runbook.errors import RunbookError
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
 from runbook.plan.shape import Shape, Trigger, look
@@ -25,7 +25,7 @@ _WRITES = {
 }
 
 
-def probe_by_trial(survey: Survey) -> Iterator[Found]:
+def probe_by_trial(survey: Survey) -> Iterator[Sighting]:
     """Views, triggers, the script and its way back; the clone is changed by it.
 
     `survey.complete` must hold, and nothing may be in the migration's way.
@@ -38,7 +38,7 @@ def probe_by_trial(survey: Survey) -> Iterator[Found]:
     script = render(plan, shape)
     failed = _run(clone, script)
     if failed:
-        yield Found(
+        yield Sighting(
             "script_fails",
             failed[0],
             remedy=f"SQLite says: {failed[1]}. Change what it names, or the plan.",
@@ -46,7 +46,7 @@ def probe_by_trial(survey: Survey) -> Iterator[Found]:
         return
     yield from _triggers(survey, shape)
     for table, error in _broken_writes(clone, writes_before):
-        yield Found(
+        yield Sighting(
             "writes_break",
             plain(table),
             remedy=f"SQLite says: {error}. Create the trigger on {plain(table)} again with its"
@@ -55,19 +55,19 @@ def probe_by_trial(survey: Survey) -> Iterator[Found]:
     changed = list(_changed_views(survey, clone, views_before))
     yield from changed
     # A broken view refuses the way back; it is reported once, under its own name.
-    if not any(found.code == "views_break" for found in changed) and not list(probe_views(survey)):
+    if not any(s.code == "views_break" for s in changed) and not list(probe_views(survey)):
         yield from _way_back(survey, clone)
 
 
-def probe_views(survey: Survey) -> Iterator[Found]:
+def probe_views(survey: Survey) -> Iterator[Sighting]:
     """Views that do not work today, asked of the database itself."""
     for view in _views(survey):
         error = _error(survey.connection, f"EXPLAIN SELECT * FROM main.{quote_name(view)}")
         if error:
-            yield Found(
+            yield Sighting(
                 "views_broken",
                 plain(view),
-                remedy=f"DROP VIEW {quote_name(view)}; -- or mend it; SQLite says: {error}",
+                remedy=f"DROP VIEW {quote_name(view)}; -- or repair it; SQLite says: {error}",
             )
 
 
@@ -87,7 +87,7 @@ def _run(clone: sqlite3.Connection, script: Script) -> tuple[str, str] | None:
     return None
 
 
-def _triggers(survey: Survey, shape: Shape) -> Iterator[Found]:
+def _triggers(survey: Survey, shape: Shape) -> Iterator[Sighting]:
     if not shape.triggers:
         return
     levels: dict[str, Level | None] = {"refuse": None, "suspend": "note", "fire": "warn"}
@@ -105,7 +105,7 @@ def _triggers(survey: Survey, shape: Shape) -> Iterator[Found]:
             "fire": f"Nothing, if these tables may be written; allowed are"
             f" may_write = [{', '.join(map(repr, survey.plan.triggers.may_write))}].",
         }[policy]
-        yield Found(
+        yield Sighting(
             "triggers_fire",
             f"{plain(trigger.name)} on {plain(trigger.table)}",
             samples=does[: survey.samples],
@@ -120,7 +120,7 @@ def _triggers(survey: Survey, shape: Shape) -> Iterator[Found]:
 def _written_by(survey: Survey, trigger: Trigger) -> set[tuple[str, str]]:
     """(table, INSERT/UPDATE/DELETE) of the trigger and of those that it fires in turn.
 
-    SQLite's authorizer is told of each access while the UPDATE is compiled, with the name of
+    SQLite calls the authorizer for each access while the UPDATE is compiled, with the name of
     the trigger that asks for it. Only this trigger is left on the table meanwhile.
     """
     clone = survey.clone
@@ -134,13 +134,13 @@ def _written_by(survey: Survey, trigger: Trigger) -> set[tuple[str, str]]:
         and e.table.casefold() == trigger.table.casefold()
         and e.name != trigger.name
     ]
-    seen: set[tuple[str, str]] = set()
+    writes: set[tuple[str, str]] = set()
 
     def note(
         action: int, table: str | None, _: str | None, schema: str | None, by: str | None
     ) -> int:
         if by and table and action in _WRITES and not table.startswith("sqlite_"):
-            seen.add((table, _WRITES[action]))
+            writes.add((table, _WRITES[action]))
         return sqlite3.SQLITE_OK
 
     columns = ["organization_id", *([resource.updated_at] if resource.updated_at else [])]
@@ -155,7 +155,7 @@ def _written_by(survey: Survey, trigger: Trigger) -> set[tuple[str, str]]:
         clone.set_authorizer(None)
         clone.execute("ROLLBACK TO alone")
         clone.execute("RELEASE alone")
-    return seen
+    return writes
 
 
 def _write_statements(survey: Survey) -> list[str]:
@@ -202,12 +202,12 @@ def _columns(connection: sqlite3.Connection, view: str) -> list[str]:
 
 def _changed_views(
     survey: Survey, clone: sqlite3.Connection, before: dict[str, list[str]]
-) -> Iterator[Found]:
+) -> Iterator[Sighting]:
     for view, columns in before.items():
         error = _error(clone, f"EXPLAIN SELECT * FROM {quote_name(view)}")
         names = ", ".join(quote_name(c) for c in columns)
         if error:
-            yield Found(
+            yield Sighting(
                 "views_break",
                 plain(view),
                 remedy=f"SQLite says: {error}. DROP VIEW {quote_name(view)}; and create it again"
@@ -217,7 +217,7 @@ def _changed_views(
         after = _columns(clone, view)
         if after != columns:
             new = [c for c in after if c not in columns]
-            yield Found(
+            yield Sighting(
                 "views_select_star",
                 plain(view),
                 samples=tuple(new[: survey.samples]),
@@ -226,14 +226,14 @@ def _changed_views(
             )
 
 
-def _way_back(survey: Survey, clone: sqlite3.Connection) -> Iterator[Found]:
+def _way_back(survey: Survey, clone: sqlite3.Connection) -> Iterator[Sighting]:
     """Whether the column can be dropped again."""
     for resource in survey.plan.resources:
         table = quote_name(resource.table)
         clone.execute(f"DROP INDEX IF EXISTS {quote_name(index_name(resource))}")
         error = _error(clone, f"ALTER TABLE {table} DROP COLUMN organization_id")
         if error:
-            yield Found(
+            yield Sighting(
                 "column_cannot_be_dropped",
                 f"{plain(resource.table)}.organization_id",
                 remedy=f"SQLite says: {error}. Change what it names before the migration.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.hazards.sighting import Found
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
+from runbook.run.findings import Sample
 from runbook.sqlite.quoting import quote_name
 
 
-def probe_users(survey: Survey) -> Iterator[Found]:
+def probe_users(survey: Survey) -> Iterator[Sighting]:
     """Keys and e-mails, in one pass over the users and a second one only where it is needed."""
     if not survey.has_users:
         return
@@ -18,15 +19,15 @@ def probe_users(survey: Survey) -> Iterator[Found]:
     table, key = f"main.{quote_name(users.table)}", quote_name(users.key)
     subject = f"{plain(users.table)}.{plain(users.key)}"
     blank = f"trim(CAST({key} AS TEXT), char(9, 10, 13, 32)) = ''"
-    rows, nulls, texts, integers, blobs, reals, blanks, lower, upper = survey.row(
-        f"SELECT count(*), sum({key} IS NULL), sum(typeof({key}) = 'text'),"
+    nulls, texts, integers, blobs, reals, blanks, lower, upper = survey.row(
+        f"SELECT sum({key} IS NULL), sum(typeof({key}) = 'text'),"
         f" sum(typeof({key}) = 'integer'), sum(typeof({key}) = 'blob'),"
         f" sum(typeof({key}) = 'real'), sum({blank}),"
         f" sum({key} <> upper({key}) COLLATE BINARY), sum({key} <> lower({key}) COLLATE BINARY)"
         f" FROM {table}"
     )
     if nulls:
-        yield Found(
+        yield Sighting(
             "keys_null",
             subject,
             nulls,
@@ -35,29 +36,9 @@ def probe_users(survey: Survey) -> Iterator[Found]:
             " -- then give each of them a key, or DELETE them",
         )
     classes = {"text": texts, "integer": integers, "blob": blobs, "real": reals}
-    present = {name: count for name, count in classes.items() if count}
-    if len(present) > 1:
-        usual = max(present, key=lambda name: present[name])
-        yield Found(
-            "keys_mixed",
-            subject,
-            rows - nulls - present[usual],
-            _some_users(survey, f"typeof({key}) <> '{usual}' AND {key} IS NOT NULL"),
-            f"SELECT typeof({plain(users.key)}), count(*) FROM {plain(users.table)} GROUP BY 1;"
-            f" -- then UPDATE the others to {usual}, together with the rows that refer to them",
-            detail=f"Found: {', '.join(f'{count} {name}' for name, count in present.items())}.",
-        )
-    if reals:
-        yield Found(
-            "keys_real",
-            subject,
-            reals,
-            _some_users(survey, f"typeof({key}) = 'real'"),
-            f"Declare {subject} as INTEGER or TEXT and convert the keys, with the owners that"
-            " refer to them: a column that is declared REAL turns every number back into one.",
-        )
+    yield from _classes(survey, key, subject, classes)
     if blanks:
-        yield Found(
+        yield Sighting(
             "keys_blank",
             subject,
             blanks,
@@ -72,7 +53,7 @@ def probe_users(survey: Survey) -> Iterator[Found]:
     yield from _emails(survey, table)
 
 
-def probe_key_index(survey: Survey) -> Iterator[Found]:
+def probe_key_index(survey: Survey) -> Iterator[Sighting]:
     """Whether other tables may refer to the key: SQLite itself is asked, on the empty copy."""
     if not survey.has_users:
         return
@@ -84,7 +65,7 @@ def probe_key_index(survey: Survey) -> Iterator[Found]:
         survey.clone.execute(f"PRAGMA foreign_key_check({child})")
     except sqlite3.OperationalError:
         name = quote_name(f"idx_{users.table}_{users.key}")
-        yield Found(
+        yield Sighting(
             "key_without_unique_index",
             f"{plain(users.table)}.{plain(users.key)}",
             remedy=f"CREATE UNIQUE INDEX {name} ON {table}({key});",
@@ -93,17 +74,43 @@ def probe_key_index(survey: Survey) -> Iterator[Found]:
         survey.clone.execute(f"DROP TABLE {child}")
 
 
-def _doubled(survey: Survey, table: str, key: str, subject: str) -> Iterator[Found]:
+def _classes(survey: Survey, key: str, subject: str, classes: dict[str, int]) -> Iterator[Sighting]:
+    """Keys of several storage classes, or of one that cannot be a key."""
+    users = survey.plan.users
+    present = {name: count for name, count in classes.items() if count}
+    if len(present) > 1:
+        usual = max(present, key=lambda name: present[name])
+        yield Sighting(
+            "keys_mixed",
+            subject,
+            sum(present.values()) - present[usual],
+            _some_users(survey, f"typeof({key}) <> '{usual}' AND {key} IS NOT NULL"),
+            f"SELECT typeof({plain(users.key)}), count(*) FROM {plain(users.table)} GROUP BY 1;"
+            f" -- then UPDATE the others to {usual}, together with the rows that refer to them",
+            detail=f"Found: {', '.join(f'{count} {name}' for name, count in present.items())}.",
+        )
+    if reals := classes["real"]:
+        yield Sighting(
+            "keys_real",
+            subject,
+            reals,
+            _some_users(survey, f"typeof({key}) = 'real'"),
+            f"Declare {subject} as INTEGER or TEXT and convert the keys, with the owners that"
+            " refer to them: a column that is declared REAL turns every number back into one.",
+        )
+
+
+def _doubled(survey: Survey, table: str, key: str, subject: str) -> Iterator[Sighting]:
     grouped = f"FROM {table} WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1"
     if _unique_by_index(survey):
         return
     rows, groups = survey.row(f"SELECT sum(n), count(*) FROM (SELECT count(*) AS n {grouped})")
     if groups:
-        yield Found(
+        yield Sighting(
             "keys_doubled",
             subject,
             rows,
-            survey.show(f"SELECT quote({key}) || ' (' || count(*) || ' users)' {grouped}"),
+            survey.show(f"SELECT {key}, count(*) AS users {grouped}"),
             f"SELECT rowid, * FROM {plain(survey.plan.users.table)} WHERE"
             f" {key} IN (SELECT {key} {grouped}) ORDER BY {key};"
             " -- then keep one user of each key",
@@ -127,27 +134,28 @@ def _unique_by_index(survey: Survey) -> bool:
     )
 
 
-def _differ_by_case(survey: Survey, table: str, key: str, subject: str) -> Iterator[Found]:
+def _differ_by_case(survey: Survey, table: str, key: str, subject: str) -> Iterator[Sighting]:
     grouped = (
         f"FROM {table} WHERE typeof({key}) = 'text' GROUP BY lower({key}) COLLATE BINARY"
         f" HAVING min({key} COLLATE BINARY) <> max({key} COLLATE BINARY) COLLATE BINARY"
     )
     rows, groups = survey.row(f"SELECT sum(n), count(*) FROM (SELECT count(*) AS n {grouped})")
     if groups:
-        yield Found(
+        yield Sighting(
             "keys_differ_by_case",
             subject,
             rows,
             survey.show(
-                f"SELECT quote(min({key} COLLATE BINARY)) || ' and '"
-                f" || quote(max({key} COLLATE BINARY)) {grouped}"
+                f"SELECT min({key} COLLATE BINARY) AS {key}, max({key} COLLATE BINARY) AS {key}"
+                f" {grouped}",
+                keys=2,
             ),
             f"SELECT * FROM {plain(survey.plan.users.table)} WHERE lower({key}) IN"
             f" (SELECT lower({key}) {grouped}) ORDER BY lower({key});",
         )
 
 
-def _emails(survey: Survey, table: str) -> Iterator[Found]:
+def _emails(survey: Survey, table: str) -> Iterator[Sighting]:
     users = survey.plan.users
     if users.email is None or not survey.has(users.table, users.email):
         return
@@ -156,45 +164,43 @@ def _emails(survey: Survey, table: str) -> Iterator[Found]:
     missing = f"({email} IS NULL OR trim({email}) = '')"
     nameless = f"(NOT {missing} AND NOT (typeof({email}) = 'text' AND instr({email}, '@') > 1))"
     none, odd = survey.row(f"SELECT sum({missing}), sum({nameless}) FROM {table}")
-    look = f"SELECT * FROM {plain(users.table)} WHERE"
+    query = f"SELECT * FROM {plain(users.table)} WHERE"
     if none:
-        yield Found(
+        yield Sighting(
             "emails_missing",
             subject,
             none,
             _some_users(survey, missing),
-            f"{look} {missing};",
+            f"{query} {missing};",
         )
     if odd:
-        yield Found(
+        yield Sighting(
             "emails_without_name",
             subject,
             odd,
             _some_users(survey, nameless, users.email),
-            f"{look} {nameless};",
+            f"{query} {nameless};",
         )
     grouped = (
         f"FROM {table} WHERE NOT {missing} GROUP BY {email} COLLATE NOCASE HAVING count(*) > 1"
     )
     rows, groups = survey.row(f"SELECT sum(n), count(*) FROM (SELECT count(*) AS n {grouped})")
     if groups:
-        yield Found(
+        yield Sighting(
             "emails_doubled",
             subject,
             rows,
-            survey.show(f"SELECT quote(min({email})) || ' (' || count(*) || ' users)' {grouped}"),
-            f"{look} lower({email}) IN (SELECT lower({email}) {grouped}) ORDER BY lower({email});",
+            survey.show(f"SELECT min({email}) AS {email}, count(*) AS users {grouped}"),
+            f"{query} lower({email}) IN (SELECT lower({email}) {grouped}) ORDER BY lower({email});",
         )
 
 
-def _some_users(survey: Survey, where: str, *columns: str) -> tuple[str, ...]:
-    """A few users by key (by rowid where the key is NULL), with these columns beside it."""
+def _some_users(survey: Survey, where: str, *columns: str) -> tuple[Sample, ...]:
+    """A few users by key (by rowid where the key is NULL), with these columns after it."""
     users = survey.plan.users
     key = quote_name(users.key)
-    shown = f"coalesce(quote({key}), '')"
-    for column in columns:
-        shown += f" || ', {column.replace(chr(39), chr(39) * 2)} ' || quote({quote_name(column)})"
     table = survey.table(users.table)
-    if table is not None and not table.without_rowid and table.column("rowid") is None:
-        shown = f"CASE WHEN {key} IS NULL THEN 'rowid ' || rowid ELSE {shown} END"
+    by_rowid = table is not None and not table.without_rowid and table.column("rowid") is None
+    name = "rowid" if by_rowid and where == f"{key} IS NULL" else key
+    shown = ", ".join([name, *map(quote_name, columns)])
     return survey.show(f"SELECT {shown} FROM main.{quote_name(users.table)} WHERE {where}")

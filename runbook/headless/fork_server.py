@@ -46,7 +46,7 @@ def fork_kernel(connection_file: str, log: Path) -> ForkServerProcess:
 
 
 def _serve(connection_file: str, log: Path) -> None:
-    """What a fork does: it is a kernel until it is told to end, or its driver or server ends."""
+    """What a fork does: it is a kernel until it is asked to end, or its driver or server ends."""
     os.setsid()  # an interrupt at the terminal is for the driver, which passes it on
     with log.open("ab") as file:
         for stream in (1, 2):
@@ -60,7 +60,7 @@ def _serve(connection_file: str, log: Path) -> None:
 
 
 def _end_with_driver() -> None:
-    """Nobody would look at what a kernel does after its driver has gone.
+    """Nothing would read what a kernel does after its driver has gone.
 
     What it leaves is as after a kill, which the next call copes with.
     """

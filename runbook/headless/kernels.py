@@ -38,7 +38,7 @@ class ForkedKernel(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Forks a kernel that reads the connection file which the manager has written."""
         assert self.parent is not None
-        with private(), self.output.open("ab"):  # made here, so that it is the operator's alone
+        with private(), self.output.open("ab"):  # created here, so that it is the operator's alone
             self.forked = fork_kernel(self.parent.connection_file, self.output)
         self.pid = self.forked.pid
         self.pgid = None  # the kernel makes a group of its own, in its own time
@@ -105,7 +105,7 @@ class Kernels:
         return self._waiting.pop(0)
 
     def close(self) -> None:
-        """Ends the kernels that nobody took."""
+        """Ends the kernels that were not taken."""
         while self._waiting:
             self.end(self._waiting.pop())
         self._sockets.cleanup()

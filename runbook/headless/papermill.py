@@ -11,20 +11,24 @@ import io
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook.errors import RunFolderError
+from runbook.errors import RunbookError, RunFolderError
 from runbook.files import private
 from runbook.headless.fork_server import warm_up
 from runbook.headless.progress_bar import watched
-from runbook.run.check import check_finished
+from runbook.run.check import check_finished, named_error
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.notebooks import NOTEBOOKS, keep_notebook
+from runbook.window.state import pending_step
 
 if TYPE_CHECKING:
     from runbook.headless.kernels import Kernels
+
+Execute = Callable[[Run, str, Mapping[str, object]], None]
+"""Executes the notebook of one stage; raises what was recorded as its failure."""
 
 CELL_SECONDS: int | None = None
 """A cell may take as long as it likes: a migration's time depends on the database alone."""
@@ -49,12 +53,26 @@ def kernels(log: Path) -> Iterator[Kernels]:
         pool.close()
 
 
+@contextlib.contextmanager
+def notebooks(run: Run) -> Iterator[Execute]:
+    """Executes stages as notebooks; the kernel of the next one starts while one is at work."""
+    with kernels(run.folder / "notebooks" / "kernels.log") as pool:
+        pool.start()
+
+        def execute_next(run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+            if stage != "report":  # which is always the last
+                pool.start()
+            execute(run, stage, parameters, pool)
+
+        yield execute_next
+
+
 def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernels) -> None:
     """Executes the notebook of `stage` into the run folder and checks its record.
 
     Raises:
         RunbookError: what the stage recorded as its failure, of the class that it had there, or
-            that it left no finished record at all.
+            that it left no finished record at all; or the failure of a step of the window.
         KeyboardInterrupt: after the stage was interrupted too and has let go of the run folder.
     """
     name = f"{file_stem(stage)}.ipynb"
@@ -78,21 +96,20 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
             pool.end(manager)
         _keep(run, executed)
     check_finished(run, stage, earlier=earlier, problem=problem)
+    _check_steps(run, stage, problem)
 
 
-class Notebooks:
-    """Executes stages as notebooks; another executor may call the stages directly."""
-
-    def __init__(self, pool: Kernels) -> None:
-        self._pool = pool
-
-    def prepare(self) -> None:
-        """Starts what the next stage will need, and does not wait for it."""
-        self._pool.start()
-
-    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
-        """As for the function `execute`."""
-        execute(run, stage, parameters, self._pool)
+def _check_steps(run: Run, stage: str, problem: Exception | None) -> None:
+    """Raises unless the steps of the window that follow the stage in its notebook are done."""
+    name = pending_step(run, stage)
+    if not name:
+        return
+    if (error := named_error(problem)) is not None:
+        raise error
+    raise RunbookError(
+        f"The notebook {file_stem(stage)} ended before the step {name.replace('_', ' ')} was done; "
+        "call the same command again, which goes on."
+    )
 
 
 def _record(run: Run, stage: str) -> StageRecord | None:
@@ -115,11 +132,11 @@ def _interrupt(run: Run, manager: Any) -> None:
     """Interrupts the kernel, which rolls back and records it, and waits until it has done so."""
     from nbclient.util import run_sync
 
-    # The interrupted event loop would tell of tasks that nobody waits for any more.
+    # The interrupted event loop would report tasks that nothing waits for any more.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with contextlib.suppress(Exception):
         run_sync(manager.interrupt_kernel)()
-        with run.locked(wait=INTERRUPT_SECONDS, say=lambda line: None):
+        with run.locked(wait=INTERRUPT_SECONDS, echo=lambda line: None):
             pass
 
 

@@ -60,13 +60,13 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
     lines = Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
 
     def watch() -> None:
-        seen: object = None
+        shown: object = None
         while not ended.wait(STATE_EVERY):
             with contextlib.suppress(OSError, ValueError):
-                found = json.loads(state.read_text())
-                if found != seen:
-                    (bar or lines)(*found)
-                    seen = found
+                state_now = json.loads(state.read_text())
+                if state_now != shown:
+                    (bar or lines)(*state_now)
+                    shown = state_now
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -1,25 +1,24 @@
-"""What `runbook monitor` does: watches, says each look in a line, and ends with a verdict."""
+"""What `runbook monitor` does: watches, prints each observation, and ends with a verdict."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from runbook.errors import Violated
+from runbook.run.findings import sample_line
 from runbook.run.folder import Run
-from runbook.run.window_records import Look, MonitorRecord
+from runbook.run.window_records import MonitorRecord, Observation
 from runbook.window.series import describe
+from runbook.wording import counted
+
+if TYPE_CHECKING:
+    from runbook.stages.monitor import Watching
 
 
-def watch(
-    run: Run,
-    *,
-    seconds: float,
-    every: float,
-    once: bool = False,
-    exit_on_violation: bool = False,
-    say: Callable[[str], object] = print,
-) -> MonitorRecord:
-    """Watches as `stages.monitor.monitor` does, and tells of it.
+def watch(run: Run, watching: Watching, echo: Callable[[str], object] = print) -> MonitorRecord:
+    """Watches as `stages.monitor.monitor` does, and prints what it finds.
 
     Raises:
         Violated: at the first violated invariant if `exit_on_violation`, and in the end if
@@ -27,28 +26,23 @@ def watch(
     """
     from runbook.stages.monitor import monitor
 
-    def tell(look: Look) -> None:
-        say(f"{look.at}  {describe(look)}")
-        for sample in (*look.samples, *look.log_samples):
-            say(f"    {sample}")
+    def show(observation: Observation) -> None:
+        echo(f"{observation.at}  {describe(observation)}")
+        for line in (*map(sample_line, observation.samples), *observation.log_samples):
+            echo(f"    {line}")
 
-    record = monitor(
-        run,
-        seconds=seconds,
-        every=every,
-        once=once,
-        exit_on_violation=exit_on_violation,
-        tell=tell,
+    record = monitor(run, dataclasses.replace(watching, show=show))
+    if not record.ended:
+        return record
+    echo(
+        f"Watched from {record.since} to {record.until}: "
+        f"{counted(record.observations, 'observation')}, verdict {record.verdict}"
     )
-    if record.ended:
-        say(
-            f"Watched from {record.since} to {record.until}: {record.looks} looks, "
-            f"verdict {record.verdict}"
+    if record.verdict == "fail":
+        raise Violated(
+            f"The monitoring found problems ({counted(record.violated, 'observation')} with a "
+            f"violated invariant, {counted(record.log_lines, 'log line')}, "
+            f"{counted(record.unhealthy, 'unhealthy answer')}); see "
+            f"{run.folder / 'monitor.jsonl'}, and the report."
         )
-        if record.verdict == "fail":
-            raise Violated(
-                f"The monitoring saw that not all was well ({record.looks_violated} looks with a "
-                f"violated invariant, {record.log_lines} log lines, {record.looks_unwell} "
-                f"unhealthy answers); see {run.folder / 'monitor.jsonl'}, and the report."
-            )
     return record

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from runbook.audit.parquet import rowid_column
 from runbook.errors import Refused
-from runbook.files import sync_file, sync_folder
+from runbook.files import rename_durably, sync_folder
 from runbook.script.migration import NEW_TABLES
 from runbook.sqlite.cells import cell_sql, decode, provide_atan2
 from runbook.sqlite.quoting import quote_name
@@ -80,8 +80,7 @@ def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Itera
                 texts = [_texts(a, encoding) for a in arrays[-len(names) :]]
                 lines.write_batch(pa.RecordBatch.from_arrays(texts, schema=readable))
         for part, path in zip(parts, (parquet, text), strict=True):
-            sync_file(part)
-            part.replace(path)
+            rename_durably(part, path)
             yield path
     finally:
         for part in parts:

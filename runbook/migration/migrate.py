@@ -14,14 +14,13 @@ from pathlib import Path
 
 from runbook.audit.gate import Proof, prove, refuse
 from runbook.audit.samples import sample_rows
-from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, look
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import Finding, InvariantSeen, StepTaken
+from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord
-from runbook.script.footprint import FootprintLine, declare, with_seen
+from runbook.script.footprint import FootprintLine, declare, with_counts
 from runbook.script.migration import LEDGER, Script, Step, guard_query, render
 from runbook.sqlite.connect import immutable_uri
 from runbook.targets.protocol import Target
@@ -91,7 +90,7 @@ def migrate(
         locked_seconds=0,
     )
 
-    def check(connection: sqlite3.Connection, steps: tuple[StepTaken, ...]) -> None:
+    def check(connection: sqlite3.Connection, steps: tuple[StepResult, ...]) -> None:
         nonlocal state
         proof = prove(
             connection,
@@ -107,13 +106,13 @@ def migrate(
             state,
             ledger=row,
             steps=steps,
-            footprint=with_seen(footprint, "gate", _complete(proof, footprint)),
+            footprint=with_counts(footprint, "gate", _complete(proof, footprint)),
             findings=findings,
             invariants=_held(),
             proven_after_commit=proof.deferred,
         )
         if findings:
-            raise _with_record(refuse(findings), state)
+            raise refuse(findings, state)
         on_proven(state)
 
     def explain(
@@ -124,7 +123,7 @@ def migrate(
         if finding is None:
             return None
         state = dataclasses.replace(state, findings=(finding,))
-        return _with_record(refuse([finding]), state)
+        return refuse([finding], state)
 
     applied = target.apply(script, backup, check, explain, progress, wait)
     return dataclasses.replace(
@@ -195,10 +194,10 @@ def _instant(row: LedgerRow) -> datetime:
     return datetime.strptime(row.applied_at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
 
 
-def _held() -> tuple[InvariantSeen, ...]:
+def _held() -> tuple[InvariantResult, ...]:
     """The guarded invariants, all of which held: a violated one would have stopped the script."""
     return tuple(
-        InvariantSeen(f.name, f.title, f.why, {"gate": 0})
+        InvariantResult(f.name, f.title, f.why, {"gate": 0})
         for f in sql_files("invariants")
         if f.when == "before commit"
     )
@@ -224,8 +223,3 @@ def _violated(
                 )
                 return Finding("gate", subject, "", f"invariant {name}", rows, message, samples)
     return None
-
-
-def _with_record(error: NotProven, record: MigrateRecord) -> NotProven:
-    error.record = record
-    return error

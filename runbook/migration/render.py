@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from runbook.errors import BadInput
-from runbook.plan.plan import read_plan
+from runbook.plan.read import read_plan
 from runbook.plan.shape import Shape, look
 from runbook.script.migration import render
 from runbook.targets.d1.migration_file import file_name

@@ -19,7 +19,7 @@ from runbook.migration.export import export_organizations
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, fired_triggers, look
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import Finding, StepTaken
+from runbook.run.findings import Finding, StepResult
 from runbook.run.records import Assessment, RollbackRecord, TableSince
 from runbook.script.migration import LEDGER, NEW_TABLES, Script, Step, template_values
 from runbook.script.rollback import render_rollback
@@ -31,6 +31,7 @@ from runbook.sqlite.tables import Table, read_tables, stored_tables
 from runbook.targets.protocol import Target
 from runbook.targets.sqlite import SqliteTarget, read_ledger
 from runbook.templates import sql_file
+from runbook.wording import and_more
 
 
 def assess(target: Target, plan: Plan, run: str, backup: Path) -> Assessment:
@@ -125,7 +126,7 @@ def roll_back(
         connection.set_authorizer(guard)
         return script
 
-    def check(connection: sqlite3.Connection, steps: tuple[StepTaken, ...]) -> None:
+    def check(connection: sqlite3.Connection, steps: tuple[StepResult, ...]) -> None:
         nonlocal state
         connection.set_authorizer(None)
         assert before is not None
@@ -360,7 +361,7 @@ def _refuse(record: RollbackRecord, found: Assessment, discard_organizations: bo
     message = ""
     if found.obstacles:
         first, *others = found.obstacles
-        more = f" (and {len(others)} more obstacles)" if others else ""
+        more = and_more(len(others), "obstacle")
         message = f"The rollback cannot be done now: {first}{more}."
     elif (found.discarded or found.objects_discarded) and not discard_organizations:
         extra = f", {', '.join(found.objects_discarded)}" if found.objects_discarded else ""
@@ -371,9 +372,7 @@ def _refuse(record: RollbackRecord, found: Assessment, discard_organizations: bo
             f"{', '.join(record.exported)}, so say --discard-organizations if they may go."
         )
     if message:
-        error = Refused(message)
-        error.record = record
-        raise error
+        raise Refused(message, record=record)
 
 
 # -- after -----------------------------------------------------------------------------------
@@ -395,7 +394,5 @@ def _differences(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def _not_proven(findings: tuple[Finding, ...], record: RollbackRecord) -> RunbookError:
     first, *others = findings
-    more = f" (and {len(others)} more findings)" if others else ""
-    error = NotProven(f"The proof of the rollback failed: {first.message}{more}.")
-    error.record = record
-    return error
+    more = and_more(len(others), "finding")
+    return NotProven(f"The proof of the rollback failed: {first.message}{more}.", record=record)

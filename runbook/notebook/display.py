@@ -1,4 +1,4 @@
-"""What a notebook says in words: a line of text, or an error with its traceback folded away."""
+"""What a notebook shows in words: a line of text, or an error with its traceback folded away."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shell() -> Any:
     return get_ipython()
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """One line of text in the notebook; it may hold Markdown."""
     from IPython.display import Markdown, display
 
@@ -42,10 +42,10 @@ def say(text: str) -> None:
 
 def fold_errors(shell: Any) -> None:
     """Shows errors of this package folded in the notebook of `shell`; all others as ever."""
-    shell.set_custom_exc((Exception, KeyboardInterrupt), _told)
+    shell.set_custom_exc((Exception, KeyboardInterrupt), _show_error)
 
 
-def _told(
+def _show_error(
     shell: Any,
     kind: type[BaseException],
     error: BaseException,

@@ -1,8 +1,8 @@
 """What Papermill hands a notebook: names that it does not know, and values of the wrong type.
 
 Papermill only warns of an unknown parameter and runs on with the default, which here might be
-another database. It also makes numbers and truths of texts that look like them: `-p ticket 0012`
-arrives as 12.
+another database. It also makes numbers and truth values of texts that read like them:
+`-p ticket 0012` arrives as 12.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def check_names(cells: Sequence[str]) -> None:
     """
     known: list[str] = []
     for cell in cells:
-        given = _assigned(cell)
+        assigned = _assigned(cell)
         if not cell.lstrip().startswith(INJECTED):
-            known += given
+            known += assigned
             continue
-        for name in given:
+        for name in assigned:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
                 advice = f'did you mean "{near[0]}"?' if near else f"it has: {', '.join(known)}."

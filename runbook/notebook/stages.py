@@ -1,7 +1,7 @@
-"""What the notebooks call: stages that show what they found even when they refuse.
+"""What the notebooks call: stages that show their result even when they refuse.
 
 A notebook is three moves: do, show, go on. The call returns the stage's record also where the
-stage refused, so that its tables can be looked at; `go_on` then stops the notebook.
+stage refused, so that its tables can be read; `go_on` then stops the notebook.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from runbook.errors import NotProven, RunbookError, Violated
-from runbook.notebook.display import fold_errors, say, shell
+from runbook.notebook.display import echo, fold_errors, shell
 from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
 from runbook.notebook.progress_bar import Page
-from runbook.notebook.window import still_shut, tell_where_all_stands
+from runbook.notebook.window import show_state, still_shut
 from runbook.progress import NOW, Lines, Progress
 from runbook.run.check import check_finished
 from runbook.run.folder import STAGES, Run, file_stem
@@ -31,7 +31,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import MonitorRecord
+from runbook.run.window_records import MonitorRecord, Observation
 from runbook.stages import confirm as confirmation
 from runbook.stages.open_run import open_run
 from runbook.window.state import maintenance_state
@@ -67,17 +67,17 @@ def begin(
     if here is not None:
         fold_errors(here)
         check_names(here.user_ns.get("In", []))
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "database": database,
         "plan": plan,
         "run_dir": run_dir,
         "operator": operator,
         "ticket": ticket,
     }
-    texts = {name: as_text(name, value) for name, value in given.items()}
-    for name, value in given.items():
+    texts = {name: as_text(name, value) for name, value in values.items()}
+    for name, value in values.items():
         if looks_changed(value):
-            say(
+            echo(
                 f"The parameter `{name}` arrived as the number {value}; "
                 f"give it as `-r {name} ...` to keep it as it was typed."
             )
@@ -94,7 +94,7 @@ def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     """Every hazard that can be known beforehand; changes nothing."""
     from runbook.stages import preflight as stage
 
-    _tell_if_done(run, "preflight", again)
+    _echo_if_done(run, "preflight", again)
     with _progress(run, "preflight") as progress:
         return _shown(lambda: stage.preflight(run, progress=progress, again=again), PreflightRecord)
 
@@ -103,7 +103,7 @@ def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRe
     """The whole migration and the way back, on a copy."""
     from runbook.stages import rehearse as stage
 
-    _tell_if_done(run, "rehearse", again)
+    _echo_if_done(run, "rehearse", again)
     with _progress(run, "rehearse") as progress:
         return stage.rehearse(run, keep=keep, progress=progress, again=again)
 
@@ -112,26 +112,24 @@ def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
 
-    _tell_if_done(run, "snapshot", again)
+    _echo_if_done(run, "snapshot", again)
     with _progress(run, "snapshot") as progress:
         return stage.snapshot(run, progress=progress, again=again)
 
 
-def migrate(
-    run: Run, *, confirm: str = "", how: str = "notebook", window: bool = True
-) -> MigrateRecord:
+def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRecord:
     """Migrates, proves and commits; `confirm` is the database's name, or a person is asked.
 
-    With `window`, maintenance mode is proven once more before the database is changed.
+    Maintenance mode is proven once more before the database is changed.
     """
     from runbook.stages import migrate as stage
 
     if run.finished("migrate"):
-        _tell_if_done(run, "migrate")
+        _echo_if_done(run, "migrate")
         return run.result("migrate", MigrateRecord)
-    run.check_allowed("migrate")  # before anybody is asked in vain
+    run.check_allowed("migrate")  # before a question is asked in vain
     agreed = _agreed(run, confirm, how)
-    still_shut(run, window=window)
+    still_shut(run)
     with _progress(run, "migrate") as progress:
         return _shown(lambda: stage.migrate(run, agreed, progress=progress), MigrateRecord)
 
@@ -140,7 +138,7 @@ def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database."""
     from runbook.stages import verify as stage
 
-    _tell_if_done(run, "verify", again)
+    _echo_if_done(run, "verify", again)
     with _progress(run, "verify") as progress:
         return stage.verify(run, progress=progress, again=again)
 
@@ -164,17 +162,18 @@ def monitor(
     from runbook.window.durations import read_duration
     from runbook.window.series import describe
 
-    _tell_if_done(run, "monitor")
-    return _shown(
-        lambda: stage.monitor(
-            run,
-            seconds=read_duration(watch_for),
-            every=read_duration(every),
-            exit_on_violation=exit_on_violation,
-            tell=lambda look: None if look.well else print(f"{look.at}  {describe(look)}"),
-        ),
-        MonitorRecord,
+    def show(observation: Observation) -> None:
+        if not observation.ok:
+            print(f"{observation.at}  {describe(observation)}")
+
+    _echo_if_done(run, "monitor")
+    watching = stage.Watching(
+        read_duration(watch_for),
+        read_duration(every),
+        exit_on_violation=exit_on_violation,
+        show=show,
     )
+    return _shown(lambda: stage.monitor(run, watching), MonitorRecord)
 
 
 def assess(run: Run) -> Assessment:
@@ -198,9 +197,9 @@ def rollback(
     discard = as_truth("discard_organizations", discard_organizations)
     whole = as_truth("restore", restore)
     if run.finished("rollback"):
-        _tell_if_done(run, "rollback")
+        _echo_if_done(run, "rollback")
         return run.result("rollback", RollbackRecord)
-    run.check_allowed("rollback")  # before anybody is asked in vain
+    run.check_allowed("rollback")  # before a question is asked in vain
     agreed = _agreed(run, confirm, how)
     with _progress(run, "rollback") as progress:
         return _shown(
@@ -218,7 +217,7 @@ def rollback(
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
     """The confirmation that was given as a parameter, or is asked of the person who is there."""
     name, typed = run.info.identity.name, as_text("confirm", confirm)
-    if _person_is_there() and typed != name:
+    if _has_person() and typed != name:
         typed = ""  # perhaps the sample's name, which the notebook came with: ask
     return confirmation.confirm(
         name,
@@ -226,7 +225,7 @@ def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
         operator=run.info.operator,
         typed=typed,
         how=as_text("how", how),
-        ask=input if _person_is_there() else None,
+        ask=input if _has_person() else None,
     )
 
 
@@ -241,10 +240,10 @@ def go_on(run: Run, stage: str) -> Any:
     try:
         check_finished(run, stage)
     except RunbookError as error:
-        tell_where_all_stands(run, error)
+        show_state(run, error)
         raise
     if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
-        raise Violated("The monitoring saw that not all was well; look at the series above.")
+        raise Violated("The monitoring found problems; see the series above.")
     if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
         findings = run.result("verify", VerifyRecord).findings
         raise NotProven(
@@ -293,8 +292,8 @@ def _shown(call: Callable[[], T], cls: type[T]) -> T:
         raise
 
 
-def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
-    """Says that an earlier result is shown, where the stage is finished and is not repeated."""
+def _echo_if_done(run: Run, stage: str, again: bool = False) -> None:
+    """Announces an earlier result, where the stage is finished and is not repeated."""
     record = run.record(stage)
     if again or record is None or not run.finished(stage):
         return
@@ -303,7 +302,7 @@ def _tell_if_done(run: Run, stage: str, again: bool = False) -> None:
     back = run.record("rollback")
     if stage != "rollback" and back is not None and run.finished("rollback"):
         repeat = f" The migration was taken back at {when(back.finished_at)}."
-    say(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
+    echo(f"Done already at {when(record.finished_at)}: its result is shown, not repeated.{repeat}")
 
 
 @contextlib.contextmanager
@@ -311,19 +310,19 @@ def _progress(run: Run, stage: str) -> Iterator[Progress]:
     """Where progress is shown: as a bar to a person, otherwise as lines in the log."""
     shown = (
         Page()
-        if _person_is_there()
+        if _has_person()
         else Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
     )
     try:
         yield shown
     except RunbookError as error:
-        tell_where_all_stands(run, error)
+        show_state(run, error)
         raise
     finally:
         shown.close()
 
 
-def _person_is_there() -> bool:
-    """Whether somebody can answer a question: not under Papermill, nbval or a scheduler."""
+def _has_person() -> bool:
+    """Whether there is a person to answer a question: not under Papermill, nbval or a scheduler."""
     kernel = getattr(shell(), "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", False))

@@ -11,7 +11,7 @@ import pandas as pd
 from runbook.wording import clip, visible
 
 NOTHING = "nothing found"
-"""What a table without rows says, unless it was told something better."""
+"""What a table without rows shows, unless it has something better."""
 
 MOST_ROWS = 200
 WIDEST = 400
@@ -100,9 +100,9 @@ def table(
     """A table of `rows`; `nothing` is what it says when there are none."""
     # A lone surrogate, which SQLite may hold, fits into no column of texts.
     readable = [[visible(v) if isinstance(v, str) else v for v in row] for row in rows]
-    made = Table(Table(readable, columns=list(columns), dtype=object).convert_dtypes())
-    made.attrs["nothing"] = nothing
-    return made
+    frame = Table(Table(readable, columns=list(columns), dtype=object).convert_dtypes())
+    frame.attrs["nothing"] = nothing
+    return frame
 
 
 def shown(value: object) -> str:

@@ -14,9 +14,19 @@ from typing import Any, TypeVar
 from runbook.notebook.parameters import as_truth
 from runbook.notebook.table import Table, shown, table
 from runbook.report.checklist import ChecklistLine
-from runbook.report.masking import mask_emails, mask_finding
+from runbook.report.masking import mask_emails, mask_finding, mask_hazard
 from runbook.report.view_model import read_view
-from runbook.run.findings import Finding, Hazard, InvariantSeen, StepTaken, TableDigest
+from runbook.run.findings import (
+    WITNESSES,
+    Finding,
+    Hazard,
+    InvariantResult,
+    Sample,
+    StepResult,
+    TableDigest,
+    render_sample,
+    sample_line,
+)
 from runbook.run.folder import Run
 from runbook.run.records import (
     Assessment,
@@ -31,8 +41,6 @@ from runbook.script.footprint import FootprintLine
 from runbook.wording import size
 
 T = TypeVar("T")
-
-WITNESSES = ("gate", "sqlite", "duckdb", "pandas")
 
 MOST_SAMPLES = 3
 """Samples of one hazard; the record and the report have up to ten."""
@@ -52,25 +60,27 @@ def run(run: Run) -> Table:
     )
 
 
-def hazards(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
-    """One row for each hazard, the blocking ones first; e-mails are masked unless `show_values`."""
+def hazards(run: Run, items: Iterable[Hazard], *, show_values: bool = False) -> Table:
+    """One row for each hazard, the blocking ones first; masked unless `show_values`."""
+    if not as_truth("show_values", show_values):
+        items = [mask_hazard(hazard, run.info.plan) for hazard in items]
     return table(
         ("level", "hazard", "where", "count", "samples", "what it means"),
         (
             (h.level, h.title, _from_here(h.subject), h.count, _first(h.samples), h.meaning)
-            for h in _maskable(found, show_values)
+            for h in items
         ),
         nothing="No hazard was found.",
     )
 
 
-def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
+def remedies(items: Iterable[Hazard], *, show_values: bool = False) -> Table:
     """What to do about each hazard about which something is to be done."""
     return table(
         ("hazard", "where", "what to do"),
         (
             (f"{h.level}: {h.title}", _from_here(h.subject), h.remedy)
-            for h in _maskable(found, show_values)
+            for h in _maskable(items, show_values)
             if h.remedy and not h.remedy.startswith("Nothing")
         ),
         nothing="Nothing has to be done.",
@@ -78,10 +88,10 @@ def remedies(found: Iterable[Hazard], *, show_values: bool = False) -> Table:
 
 
 def footprint(lines: Iterable[FootprintLine]) -> Table:
-    """What may change: rows predicted, and rows that each witness saw."""
+    """What may change: rows predicted, and rows that each witness counted."""
     rows = list(lines)
-    witnesses = [w for w in WITNESSES if any(w in line.seen for line in rows)]
-    # Beside several witnesses there is no room to say why; 01_preflight has said it.
+    witnesses = [w for w in WITNESSES if any(w in line.counts for line in rows)]
+    # With several witnesses there is no room for the reason, which 01_preflight has shown.
     explained = len(witnesses) < 2
     return table(
         ("table", "change", "column", "predicted", *witnesses, "allowed", *["why"][:explained]),
@@ -91,7 +101,7 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
                 line.change,
                 line.column,
                 line.predicted,
-                *(line.seen.get(w) for w in witnesses),
+                *(line.counts.get(w) for w in witnesses),
                 line.allowed,
                 *[line.rule][:explained],
             )
@@ -101,19 +111,19 @@ def footprint(lines: Iterable[FootprintLine]) -> Table:
     )
 
 
-def advice(found: Mapping[str, int | float | str]) -> Table:
-    """What only the data can tell."""
+def advice(values: Mapping[str, int | float | str]) -> Table:
+    """What only the data can show."""
     return _pairs(
         {
             name.replace("_", " ").replace(".", " "): (
                 _bytes(value) if name.endswith("_bytes") and isinstance(value, int) else value
             )
-            for name, value in found.items()
+            for name, value in values.items()
         }
     )
 
 
-def steps(taken: Iterable[StepTaken]) -> Table:
+def steps(taken: Iterable[StepResult]) -> Table:
     """The steps in order, with rows written and seconds."""
     return table(
         ("step", "rows written", "seconds"),
@@ -146,11 +156,11 @@ def backup(taken: Backup) -> Table:
     )
 
 
-def digests(found: Iterable[TableDigest]) -> Table:
+def digests(items: Iterable[TableDigest]) -> Table:
     """The digests of every table; the column `outside` must recur after the migration."""
     return table(
         ("table", "rows", "all columns", "outside the footprint"),
-        ((d.table, d.rows, d.all_columns, d.outside) for d in found),
+        ((d.table, d.rows, d.all_columns, d.outside) for d in items),
     )
 
 
@@ -169,24 +179,24 @@ def migration(record: MigrateRecord) -> Table:
     )
 
 
-def assessment(found: Assessment) -> Table:
+def assessment(assessed: Assessment) -> Table:
     """What a rollback does to each table, and what a full restore of the backup would lose."""
     return table(
         ("table", "restored", "kept: edited", "kept: inserted", "kept: deleted", "lost by restore"),
         (
             (t.table, t.restored, t.edited, t.inserted, t.deleted, t.written)
-            for t in (*found.resources, *found.others)
+            for t in (*assessed.resources, *assessed.others)
         ),
     )
 
 
-def discarded(found: Assessment) -> Table:
+def discarded(assessed: Assessment) -> Table:
     """The two tables that go: how many rows there are, and how many people made since."""
     return table(
         ("table", "rows", "not made by the migration"),
         (
-            ("organizations", found.organizations, found.organizations_since),
-            ("organization_memberships", found.memberships, found.memberships_since),
+            ("organizations", assessed.organizations, assessed.organizations_since),
+            ("organization_memberships", assessed.memberships, assessed.memberships_since),
         ),
     )
 
@@ -206,9 +216,9 @@ def rollback(record: RollbackRecord) -> Table:
     )
 
 
-def invariants(found: Iterable[InvariantSeen]) -> Table:
+def invariants(items: Iterable[InvariantResult]) -> Table:
     """Violating rows by witness; all zero is what is wanted."""
-    rows = list(found)
+    rows = list(items)
     witnesses = [w for w in WITNESSES if any(w in i.violations for i in rows)]
     return table(
         ("invariant", *witnesses, "holds"),
@@ -216,31 +226,30 @@ def invariants(found: Iterable[InvariantSeen]) -> Table:
     )
 
 
-def findings(found: Iterable[Finding], *, show_values: bool = False) -> Table:
+def findings(items: Iterable[Finding], *, show_values: bool = False) -> Table:
     """One row for each finding; e-mail addresses are masked unless `show_values`."""
     return table(
         ("witness", "table", "column", "change", "rows", "finding"),
         (
             (f.witness, f.table, f.column, f.change, f.rows, f.message)
-            for f in _maskable(found, show_values)
+            for f in _maskable(items, show_values)
         ),
     )
 
 
-def differences(run: Run, found: Iterable[Finding], *, show_values: bool = False) -> Table:
+def differences(run: Run, items: Iterable[Finding], *, show_values: bool = False) -> Table:
     """The offending rows that were kept, before and after side by side, to be filtered.
 
     They are masked as in the report unless `show_values`, because notebooks are archived, too.
     """
-    shown = list(found)
     if not as_truth("show_values", show_values):
-        shown = [mask_finding(f, run.info.plan) for f in shown]
+        items = [mask_finding(finding, run.info.plan) for finding in items]
     return table(
         ("witness", "table", "change", "row", "column", "before", "after"),
         (
             (f.witness, f.table, f.change, s.key, s.column or f.column, s.before, s.after)
-            for f in shown
-            for s in f.samples
+            for f in items
+            for s in map(render_sample, f.samples)
         ),
     )
 
@@ -268,20 +277,21 @@ def verdict(record: VerifyRecord) -> Table:
 
 
 def report(run: Run, record: ReportRecord) -> Table:
-    """Where the report is, and what it says."""
+    """Where the report is, and its verdict."""
     return _pairs(
         {"verdict": record.verdict, "report": _from_here(str(run.folder / record.report))}
     )
 
 
-def _maskable(found: Iterable[T], show_values: bool) -> Iterable[T]:
+def _maskable(items: Iterable[T], show_values: bool) -> Iterable[T]:
     """The records, with e-mail addresses masked unless `show_values`."""
-    return found if as_truth("show_values", show_values) else map(mask_emails, found)
+    return items if as_truth("show_values", show_values) else map(mask_emails, items)
 
 
-def _first(samples: Sequence[str]) -> str:
+def _first(samples: Sequence[Sample]) -> str:
     """The first samples, and whether there are more; the column `count` says how many."""
-    return ", ".join(samples[:MOST_SAMPLES]) + ", \u2026" * (len(samples) > MOST_SAMPLES)
+    lines = ", ".join(map(sample_line, samples[:MOST_SAMPLES]))
+    return lines + ", \u2026" * (len(samples) > MOST_SAMPLES)
 
 
 def _from_here(place: str) -> str:

@@ -3,71 +3,100 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from runbook.report.bounded import bounded
+from runbook.report.bounded import Bounded, Shown, bounded
+from runbook.report.contents import Contents
 from runbook.report.view_model import ReportView
-from runbook.run.findings import InvariantSeen
+from runbook.run.findings import Finding, InvariantResult, render_sample, sample_line
 from runbook.run.json_form import to_json
+from runbook.run.records import RollbackRecord
 from runbook.script.footprint import FootprintLine
 
 
 def audit(view: ReportView) -> dict[str, Any]:
     """The view as plain JSON values; the keys of earlier versions stay as they are."""
-    facts = view.facts
-    findings = bounded(facts.findings)
-    hazards = bounded([h.hazard for h in view.hazards])
+    contents = view.contents
+    findings = _findings(contents.findings)
+    hazards = bounded([h.hazard for h in view.hazards], sample_line)
     return {
         "verdict": view.outcome.verdict,
         "outcome": dataclasses.asdict(view.outcome),
         "proofs": [dataclasses.asdict(p) for p in view.proofs],
         "run": {
-            "run": facts.run,
-            "created_at": facts.created_at,
-            "operator": facts.operator,
-            "ticket": facts.ticket,
+            "run": contents.run,
+            "created_at": contents.created_at,
+            "operator": contents.operator,
+            "ticket": contents.ticket,
             "seconds": round(view.seconds, 3),
-            "locked_seconds": facts.migrate.locked_seconds if facts.migrate else None,
-            "values_shown": facts.values_shown,
+            "locked_seconds": contents.migrate.locked_seconds if contents.migrate else None,
+            "values_shown": contents.values_shown,
         },
-        "identity": to_json(facts.identity),
-        "invariants": [_invariant(i) for i in facts.invariants],
+        "identity": to_json(contents.identity),
+        "invariants": [_invariant(i) for i in contents.invariants],
         "footprint": [_line(line) for line in view.footprint],
-        "findings": [to_json(f) | {"samples_left_out": n} for f, n in findings.items],
+        "findings": [_with_samples(shown) for shown in findings.items],
         "hazards": [
-            to_json(h) | {"samples_left_out": n, "done": seen.done}
-            for (h, n), seen in zip(hazards.items, view.hazards, strict=False)
+            _with_samples(shown) | {"done": treated.done}
+            for shown, treated in zip(hazards.items, view.hazards, strict=False)
         ],
         "left_out": {"findings": findings.left_out, "hazards": hazards.left_out},
         "checklist": [dataclasses.asdict(line) for line in view.checklist],
-        "steps": [to_json(s) for s in facts.steps],
-        "rehearsed_steps": [to_json(s) for s in facts.rehearse.steps] if facts.rehearse else [],
-        "timeline": [dataclasses.asdict(s) for s in facts.stages.values() if s.started_at],
+        "steps": [to_json(s) for s in contents.steps],
+        "rehearsed_steps": [to_json(s) for s in contents.rehearse.steps]
+        if contents.rehearse
+        else [],
+        "timeline": [dataclasses.asdict(s) for s in contents.stages.values() if s.started_at],
         "tables": [dataclasses.asdict(t) for t in view.tables],
         "digests": {
-            "before": [to_json(d) for d in facts.snapshot.digests] if facts.snapshot else [],
-            "after": [to_json(d) for d in facts.verify.digests] if facts.verify else [],
+            "before": [to_json(d) for d in contents.snapshot.digests] if contents.snapshot else [],
+            "after": [to_json(d) for d in contents.verify.digests] if contents.verify else [],
         },
-        "organization_sizes": dict(facts.verify.organization_sizes) if facts.verify else {},
-        "rollback": to_json(facts.rollback) if facts.rollback else None,
-        "provenance": {
-            "backup": to_json(facts.snapshot.backup) if facts.snapshot else None,
-            "ledger": to_json(facts.migrate.ledger)
-            if facts.migrate and facts.migrate.ledger
-            else None,
-            "sql_files": dict(facts.sql),
-            "executed": [
-                {"file": e.name, "sha256": e.sha256, "bytes": e.bytes} for e in facts.executed
-            ],
-            "plan": to_json(facts.plan) if facts.plan else None,
-            "damage": list(facts.damage),
-        },
-        "versions": dict(facts.versions),
+        "organization_sizes": dict(contents.verify.organization_sizes) if contents.verify else {},
+        "rollback": _rollback(contents.rollback) if contents.rollback else None,
+        "provenance": _provenance(contents),
+        "versions": dict(contents.versions),
     }
 
 
-def _invariant(invariant: InvariantSeen) -> dict[str, Any]:
-    """Violations by the witnesses after the commit; what the gate saw stands beside them."""
+def _provenance(contents: Contents) -> dict[str, Any]:
+    """Where everything came from, with the checksums of what was executed."""
+    snapshot, migrate = contents.snapshot, contents.migrate
+    return {
+        "backup": to_json(snapshot.backup) if snapshot else None,
+        "ledger": to_json(migrate.ledger) if migrate and migrate.ledger else None,
+        "sql_files": dict(contents.sql),
+        "executed": [
+            {"file": e.name, "sha256": e.sha256, "bytes": e.bytes} for e in contents.scripts
+        ],
+        "plan": to_json(contents.plan) if contents.plan else None,
+        "damage": list(contents.damage),
+    }
+
+
+def _rollback(record: RollbackRecord) -> dict[str, Any]:
+    """The record of the rollback; its findings stand among all others."""
+    findings = _findings(record.findings)
+    return to_json(dataclasses.replace(record, findings=())) | {
+        "findings": [_with_samples(shown) for shown in findings.items]
+    }
+
+
+def _findings(findings: Sequence[Finding]) -> Bounded[Finding, dict[str, Any]]:
+    return bounded(findings, lambda sample: dataclasses.asdict(render_sample(sample)))
+
+
+def _with_samples(shown: Shown[Any, Any]) -> dict[str, Any]:
+    """A finding or hazard with its samples as text, as many as there was room for."""
+    return to_json(shown.item) | {
+        "samples": list(shown.samples),
+        "samples_left_out": shown.left_out,
+    }
+
+
+def _invariant(invariant: InvariantResult) -> dict[str, Any]:
+    """Violations by the witnesses after the commit; what the gate counted has its own key."""
     after = {who: rows for who, rows in invariant.violations.items() if who != "gate"}
     return {
         "name": invariant.name,
@@ -80,11 +109,12 @@ def _invariant(invariant: InvariantSeen) -> dict[str, Any]:
 
 
 def _line(line: FootprintLine) -> dict[str, Any]:
-    """One line of the footprint; `rows` is what the last witnesses saw, the most where they differ.
+    """One line of the footprint; `rows` is what the last witnesses counted.
 
-    The most, because a difference that only one of them saw must not disappear from a sum.
+    The most where they differ, because a difference that only one of them counted must not
+    disappear from a sum.
     """
-    after = {who: rows for who, rows in line.seen.items() if who != "gate"} or line.seen
+    after = {who: rows for who, rows in line.counts.items() if who != "gate"} or line.counts
     return {
         "table": line.table,
         "change": line.change,
@@ -93,5 +123,5 @@ def _line(line: FootprintLine) -> dict[str, Any]:
         "allowed": line.allowed,
         "rule": line.rule,
         "predicted": line.predicted,
-        "seen": dict(line.seen),
+        "seen": dict(line.counts),
     }

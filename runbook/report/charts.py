@@ -7,6 +7,7 @@ no other pictures. All numbers in a picture stand in a table of the report as we
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,6 +47,16 @@ class Group:
     bars: tuple[Bar, ...]
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What a picture is called, how wide it is, and what it shows in words."""
+
+    name: str
+    width: int
+    title: str
+    description: str
+
+
 def charts(view: ReportView) -> dict[str, Markup]:
     """The pictures by name; one without anything to show is an empty text."""
     return {
@@ -74,7 +85,7 @@ def timeline(view: ReportView, width: int) -> Markup:
     scale = (width - left - right) / total
     name = f"timeline-{width}"
     parts = []
-    said = []
+    described = []
     for index, lane in enumerate(lanes):
         y = top + index * row
         x, length = left + lane.at * scale, max(lane.seconds * scale, 2)
@@ -82,8 +93,8 @@ def timeline(view: ReportView, width: int) -> Markup:
         parts.append(_text(0, y + 14, title, "label"))
         pause = f" after {duration(lane.pause)}" if lane.pause >= 60 and width > _WIDTH else ""
         parts.append(_text(0, y + 29, at + pause, "soft"))
-        parts.append(_rect(left, y + 2, width - left - right, 18, "track"))
-        parts.append(_rect(x, y + 2, length, 18, "bar quiet"))
+        parts.append(_rect(left, y + 2, (width - left - right, 18), "track"))
+        parts.append(_rect(x, y + 2, (length, 18), "bar quiet"))
         shown = duration(lane.seconds) if lane.stage.finished_at else "now"
         parts.append(_text(width, y + 16, shown, "value end"))
         words = f"{title} from {at}, {shown}"
@@ -92,39 +103,40 @@ def timeline(view: ReportView, width: int) -> Markup:
             words += ", failed"
         if lane.locked:
             held = max(lane.locked * scale, 3)
-            parts.append(_rect(x + length - held, y + 2, held, 18, "locked", fill=f"{name}-hatch"))
+            parts.append(
+                _rect(x + length - held, y + 2, (held, 18), "locked", fill=f"{name}-hatch")
+            )
             label = f"write lock {duration(lane.locked)}"
             # Under the locked part, but always inside the drawing.
             near = min(max(x + length, left + 140), width - right)
             parts.append(_text(near, y + 35, label, "strong end"))
             words += f", of which the write lock was held {duration(lane.locked)}"
-        said.append(words)
+        described.append(words)
     height = top + len(lanes) * row
-    return _svg(
+    picture = Picture(
         name,
         width,
-        height,
         "Timeline of the run",
-        f"{'; '.join(said)}. Pauses between the stages are left out.",
-        "".join(parts),
+        f"{'; '.join(described)}. Pauses between the stages are left out.",
     )
+    return _svg(picture, height, "".join(parts))
 
 
 def organization_sizes(view: ReportView, width: int) -> Markup:
     """How many organizations have how many rows."""
-    sizes = dict(view.facts.verify.organization_sizes) if view.facts.verify else {}
+    sizes = dict(view.contents.verify.organization_sizes) if view.contents.verify else {}
     groups = [
         Group(_rows(band), (Bar(count, number(count)),))
         for band, count in list(sizes.items())[:_MOST_BARS]
     ]
-    said = "; ".join(f"{g.label}: {g.bars[0].text}" for g in groups)
-    return _bars(
+    described = "; ".join(f"{g.label}: {g.bars[0].text}" for g in groups)
+    picture = Picture(
         "sizes",
         width,
         "Organizations by number of rows",
-        f"Number of organizations by size: {said}.",
-        groups,
+        f"Number of organizations by size: {described}.",
     )
+    return _bars(picture, groups)
 
 
 def rows_before_and_after(view: ReportView, width: int) -> Markup:
@@ -141,15 +153,11 @@ def rows_before_and_after(view: ReportView, width: int) -> Markup:
         )
         for t in known[:_MOST_TABLES]
     ]
-    said = "; ".join(f"{g.label} {g.bars[0].text} before, {g.bars[1].text} after" for g in groups)
-    return _bars(
-        "rows",
-        width,
-        "Rows before and after",
-        f"Rows by table: {said}.",
-        groups,
-        ("before", "after"),
+    described = "; ".join(
+        f"{g.label} {g.bars[0].text} before, {g.bars[1].text} after" for g in groups
     )
+    picture = Picture("rows", width, "Rows before and after", f"Rows by table: {described}.")
+    return _bars(picture, groups, ("before", "after"))
 
 
 def rehearsal_and_reality(view: ReportView, width: int) -> Markup:
@@ -169,17 +177,11 @@ def rehearsal_and_reality(view: ReportView, width: int) -> Markup:
         for s in both[:_MOST_BARS]
         if s.rehearsed and s.real
     ]
-    said = "; ".join(
+    described = "; ".join(
         f"{g.label}: rehearsed {g.bars[0].text}, real {g.bars[1].text}" for g in groups
     )
-    return _bars(
-        "rehearsal",
-        width,
-        "Rehearsal and reality",
-        f"Seconds by step: {said}.",
-        groups,
-        ("rehearsed", "real"),
-    )
+    picture = Picture("rehearsal", width, "Rehearsal and reality", f"Seconds by step: {described}.")
+    return _bars(picture, groups, ("rehearsed", "real"))
 
 
 def _rows(band: str) -> str:
@@ -191,34 +193,27 @@ def _rows(band: str) -> str:
 # -- drawing -----------------------------------------------------------------------------------
 
 
-def _bars(
-    name: str,
-    width: int,
-    title: str,
-    description: str,
-    groups: Sequence[Group],
-    legend: tuple[str, ...] = (),
-) -> Markup:
+def _bars(picture: Picture, groups: Sequence[Group], legend: tuple[str, ...] = ()) -> Markup:
     """Horizontal bars, the number behind; the label beside them where there is room, else above."""
     longest = max((bar.value for group in groups for bar in group.bars), default=0)
     if not longest:
         return Markup()
-    name = f"{name}-{width}"
+    width, name = picture.width, f"{picture.name}-{picture.width}"
     left = _BESIDE if width > _WIDTH else 0
     scale = (width - left - _VALUE) / longest
     parts = []
     y = 0
     if legend:
-        parts.append(_rect(left + 1, y + 2, 22, 11, "hatched", fill=f"{name}-hatch"))
+        parts.append(_rect(left + 1, y + 2, (22, 11), "hatched", fill=f"{name}-hatch"))
         parts.append(_text(left + 30, y + 13, legend[0], "soft"))
-        parts.append(_rect(left + 131, y + 2, 22, 11, "bar"))
+        parts.append(_rect(left + 131, y + 2, (22, 11), "bar"))
         parts.append(_text(left + 160, y + 13, legend[1], "soft"))
         y += 32
     for group in groups:
-        # Beside several bars, in the middle of them.
-        beside = y + 11 + (len(group.bars) - 1) * (_BAR + 4) / 2
+        # Next to several bars, in the middle of them.
+        middle = y + 11 + (len(group.bars) - 1) * (_BAR + 4) / 2
         label = clip(group.label, 34 if left else 48)
-        parts.append(_text(0, beside if left else y + 13, label, "label"))
+        parts.append(_text(0, middle if left else y + 13, label, "label"))
         y += 0 if left else _LABEL
         for bar in group.bars:
             # A bar never vanishes where there is something, and nothing is drawn for nothing.
@@ -229,8 +224,7 @@ def _bars(
                     _rect(
                         left + 1,
                         y,
-                        length,
-                        _BAR,
+                        (length, _BAR),
                         "hatched" if hatched else "bar",
                         fill=f"{name}-hatch" if hatched else "",
                     )
@@ -238,10 +232,10 @@ def _bars(
             parts.append(_text(left + length + 8, y + 11, bar.text, "value"))
             y += _BAR + 4
         y += _GAP
-    return _svg(name, width, y - _GAP + 4, title, description, "".join(parts))
+    return _svg(dataclasses.replace(picture, name=name), y - _GAP + 4, "".join(parts))
 
 
-def _svg(name: str, width: int, height: float, title: str, description: str, body: str) -> Markup:
+def _svg(picture: Picture, height: float, body: str) -> Markup:
     """The picture with its text alternative; `body` is markup whose texts are escaped already."""
     return Markup(
         '<svg class="chart" role="img" viewBox="0 0 {width} {height}" width="{width}" '
@@ -251,16 +245,17 @@ def _svg(name: str, width: int, height: float, title: str, description: str, bod
         'patternTransform="rotate(45)"><rect width="6" height="6" class="hatch-ground"/>'
         '<line x1="0" y1="0" x2="0" y2="6" class="hatch-line"/></pattern></defs>{body}</svg>'
     ).format(
-        name=name,
-        width=width,
+        name=picture.name,
+        width=picture.width,
         height=round(height),
-        title=title,
-        description=clip(description, 1500),
+        title=picture.title,
+        description=clip(picture.description, 1500),
         body=Markup(body),
     )
 
 
-def _rect(x: float, y: float, width: float, height: float, style: str, *, fill: str = "") -> str:
+def _rect(x: float, y: float, size: tuple[float, float], style: str, *, fill: str = "") -> str:
+    width, height = size
     pattern = f' fill="url(#{fill})"' if fill else ""
     return (
         f'<rect class="{style}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '

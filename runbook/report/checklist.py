@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook.plan.plan import Plan
-from runbook.report.contents import Facts
-from runbook.run.window_records import Look
+from runbook.report.contents import Contents
+from runbook.run.window_records import Observation
 from runbook.window.clock import window_clock
 from runbook.window.series import sum_up
 from runbook.wording import clip, counted, duration, listed, size, when
@@ -35,39 +35,39 @@ class ChecklistLine:
 _NOT_CONFIGURED = "The plan names no command or address for this, so nothing was done or checked."
 
 
-def checklist(facts: Facts) -> tuple[ChecklistLine, ...]:
+def checklist(contents: Contents) -> tuple[ChecklistLine, ...]:
     """The eight lines of the specification's checklist."""
     lines = (
-        ChecklistLine(1, "Back up the database", "Backup exists and tested", *_backup(facts)),
-        ChecklistLine(2, "Enable maintenance mode", "Users see maintenance page", *_shut(facts)),
-        ChecklistLine(3, "Run the migration script", "No SQL errors", *_migration(facts)),
-        ChecklistLine(4, "Run the verification", "All checks pass", *_verification(facts)),
-        ChecklistLine(5, "Deploy the new code", "Health checks pass", *_deployed(facts)),
+        ChecklistLine(1, "Back up the database", "Backup exists and tested", *_backup(contents)),
+        ChecklistLine(2, "Enable maintenance mode", "Users see maintenance page", *_shut(contents)),
+        ChecklistLine(3, "Run the migration script", "No SQL errors", *_migration(contents)),
+        ChecklistLine(4, "Run the verification", "All checks pass", *_verification(contents)),
+        ChecklistLine(5, "Deploy the new code", "Health checks pass", *_deployed(contents)),
         ChecklistLine(
-            6, "Test the key workflows", "Create, read, update and delete work", *_tried(facts)
+            6, "Test the key workflows", "Create, read, update and delete work", *_tried(contents)
         ),
-        ChecklistLine(7, "Disable maintenance mode", "Users can access again", *_opened(facts)),
-        ChecklistLine(8, "Monitor for 24 h", "No errors in logs", *_monitoring(facts)),
+        ChecklistLine(7, "Disable maintenance mode", "Users can access again", *_opened(contents)),
+        ChecklistLine(8, "Monitor for 24 h", "No errors in logs", *_monitoring(contents)),
     )
-    return tuple(_with_tick(line, facts) for line in lines)
+    return tuple(_with_tick(line, contents) for line in lines)
 
 
-def _with_tick(line: ChecklistLine, facts: Facts) -> ChecklistLine:
+def _with_tick(line: ChecklistLine, contents: Contents) -> ChecklistLine:
     """The line with the name of whoever ticked it by hand, which never makes it done."""
-    tick = facts.ticks.get(line.number)
+    tick = contents.ticks.get(line.number)
     if tick is None or line.state == "done":
         return line
     word = "Not configured; ticked" if line.state == "not configured" else "Ticked"
-    said = f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
+    ticked = f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
     evidence = tuple(e for e in line.evidence if e != _NOT_CONFIGURED)
-    return dataclasses.replace(line, evidence=(said, *evidence))
+    return dataclasses.replace(line, evidence=(ticked, *evidence))
 
 
 Judged = tuple[State, tuple[str, ...]]
 
 
-def _backup(facts: Facts) -> Judged:
-    stage, snapshot = facts.stages["snapshot"], facts.snapshot
+def _backup(contents: Contents) -> Judged:
+    stage, snapshot = contents.stages["snapshot"], contents.snapshot
     if snapshot is None:
         return (
             ("failed", (stage.error,)) if stage.error else ("not done", ("No backup was taken.",))
@@ -83,8 +83,8 @@ def _backup(facts: Facts) -> Judged:
     return "done", (*evidence, f"Restored once and compared: {tables}, equal to the byte.")
 
 
-def _migration(facts: Facts) -> Judged:
-    stage, record = facts.stages["migrate"], facts.migrate
+def _migration(contents: Contents) -> Judged:
+    stage, record = contents.stages["migrate"], contents.migrate
     if record is None or not record.committed:
         if stage.error:
             return "failed", (stage.error,)
@@ -101,17 +101,17 @@ def _migration(facts: Facts) -> Judged:
         evidence.append(f"SHA-256 of the script {record.ledger.checksum}")
     if record.confirmation:
         by = record.confirmation
-        evidence.append(f"Confirmed by {by.by or 'nobody named'} ({by.how}), {when(by.at)}")
+        evidence.append(f"Confirmed by {by.by or 'an unnamed person'} ({by.how}), {when(by.at)}")
     if record.note:
         evidence.append(f"{record.note[:1].upper()}{record.note[1:]}.")
-    if facts.rollback and facts.rollback.done:
-        ended = when(facts.stages["rollback"].finished_at)
+    if contents.rollback and contents.rollback.done:
+        ended = when(contents.stages["rollback"].finished_at)
         return "failed", (*evidence, f"Taken back by a rollback, {ended}")
     return "done", tuple(evidence)
 
 
-def _verification(facts: Facts) -> Judged:
-    stage, record = facts.stages["verify"], facts.verify
+def _verification(contents: Contents) -> Judged:
+    stage, record = contents.stages["verify"], contents.verify
     if record is None:
         if stage.error:
             return "failed", (stage.error,)
@@ -128,53 +128,55 @@ def _verification(facts: Facts) -> Judged:
     return ("failed" if bad else "done"), counts
 
 
-def _shut(facts: Facts) -> Judged:
-    return _steps(facts, "maintenance_on")
+def _shut(contents: Contents) -> Judged:
+    return _steps(contents, "maintenance_on")
 
 
-def _deployed(facts: Facts) -> Judged:
-    state, evidence = _steps(facts, "deploy", "health")
-    undone = facts.window.get("undeploy")
+def _deployed(contents: Contents) -> Judged:
+    state, evidence = _steps(contents, "deploy", "health")
+    undone = contents.window.get("undeploy")
     if undone is not None and undone.status != "not configured":
         evidence = (*evidence, f"The old code was put back, {when(undone.at)}: {undone.status}")
         state = "failed" if state == "done" else state
-    if facts.scan is not None:
-        seen = facts.scan
-        found = seen.certain + seen.likely
+    if contents.scan is not None:
+        scan = contents.scan
+        queries = scan.certain + scan.likely
         evidence = (
             *evidence,
-            f"Scan of {seen.path}, {when(seen.at)}: {counted(found, 'query', 'queries')} still to "
-            f"be changed ({seen.certain} certain, {seen.likely} likely) in "
-            f"{counted(seen.files, 'file')}, {seen.not_read} not read",
+            f"Scan of {scan.path}, {when(scan.at)}: {counted(queries, 'query', 'queries')} still "
+            f"to be changed ({scan.certain} certain, {scan.likely} likely) in "
+            f"{counted(scan.files, 'file')}, {scan.not_read} not read",
         )
     return state, evidence
 
 
-def _tried(facts: Facts) -> Judged:
-    return _steps(facts, "workflows", "smoke")
+def _tried(contents: Contents) -> Judged:
+    return _steps(contents, "workflows", "smoke")
 
 
-def _opened(facts: Facts) -> Judged:
-    state, evidence = _steps(facts, "maintenance_off")
-    clock = window_clock(facts.window, facts.rehearse, facts.migrate)
+def _opened(contents: Contents) -> Judged:
+    state, evidence = _steps(contents, "maintenance_off")
+    clock = window_clock(contents.window, contents.rehearse, contents.migrate)
     if state == "done" and clock.real_seconds is not None:
-        said = f"The window lasted {duration(clock.real_seconds)}"
+        lasted = f"The window lasted {duration(clock.real_seconds)}"
         if clock.planned_seconds is not None:
-            said += f"; the rehearsal took {duration(clock.planned_seconds)}, way back included"
+            lasted += f"; the rehearsal took {duration(clock.planned_seconds)}, rollback included"
         if clock.locked_seconds is not None:
-            said += f"; the write lock was held for {duration(clock.locked_seconds)}"
+            lasted += f"; the write lock was held for {duration(clock.locked_seconds)}"
             if clock.planned_locked_seconds is not None:
-                said += f" (rehearsed: {duration(clock.planned_locked_seconds)})"
-        evidence = (*evidence, said)
+                lasted += f" (rehearsed: {duration(clock.planned_locked_seconds)})"
+        evidence = (*evidence, lasted)
     return state, evidence
 
 
-def _steps(facts: Facts, *names: str) -> Judged:
+def _steps(contents: Contents, *names: str) -> Judged:
     """The line that these steps of the window make up; the gravest of them decides."""
-    seen = [facts.window[name] for name in names if name in facts.window]
-    asked = [step for step in seen if step.status != "not configured"]
+    taken = [contents.window[name] for name in names if name in contents.window]
+    asked = [step for step in taken if step.status != "not configured"]
     if not asked:
-        planned = facts.plan is not None and any(_is_planned(facts.plan, name) for name in names)
+        planned = contents.plan is not None and any(
+            _is_planned(contents.plan, name) for name in names
+        )
         if planned:
             return "not done", ("It was not done yet.",)
         return "not configured", (_NOT_CONFIGURED,)
@@ -193,7 +195,7 @@ def _steps(facts: Facts, *names: str) -> Judged:
     missing = [
         name
         for name in names
-        if name not in facts.window and facts.plan and _is_planned(facts.plan, name)
+        if name not in contents.window and contents.plan and _is_planned(contents.plan, name)
     ]
     if missing or any(step.status == "not done" for step in asked):
         return "not done", tuple(evidence)
@@ -207,50 +209,50 @@ def _is_planned(plan: Plan, name: str) -> bool:
     return name == "workflows" or getattr(plan.window, name) is not None
 
 
-def _never_answered(looks: Sequence[Look]) -> list[str]:
-    """The questions that had no answer at any look."""
-    asked = [set(look.unanswered) for look in looks]
+def _never_answered(observations: Sequence[Observation]) -> list[str]:
+    """The questions that had no answer in any observation."""
+    asked = [set(each.unanswered) for each in observations]
     return sorted(set.intersection(*asked)) if asked else []
 
 
-def _monitoring(facts: Facts) -> Judged:
-    stage = facts.stages["monitor"]
+def _monitoring(contents: Contents) -> Judged:
+    stage = contents.stages["monitor"]
     if stage.status == "not run":
-        return "not done", ("Nobody has watched since the migration: see `runbook monitor`.",)
-    if not facts.looks:
+        return "not done", ("Not watched since the migration: see `runbook monitor`.",)
+    if not contents.observations:
         return "not done", (f"Watching since {when(stage.started_at)}; not looked yet.",)
-    ended = str(facts.monitor.get("ended", ""))
-    planned = float(facts.monitor.get("planned_seconds", 0))
-    seen = sum_up(facts.looks, planned)
+    ended = str(contents.monitor.get("ended", ""))
+    planned = float(contents.monitor.get("planned_seconds", 0))
+    total = sum_up(contents.observations, planned)
     evidence = [
-        f"Watched for {duration(seen.watched_seconds)} from {when(seen.since)} to "
-        f"{when(seen.until)}, {counted(seen.looks, 'look')}",
-        f"{counted(seen.looks_violated, 'look')} with a violated invariant or a row without "
+        f"Watched for {duration(total.watched_seconds)} from {when(total.since)} to "
+        f"{when(total.until)}, {counted(total.observations, 'observation')}",
+        f"{counted(total.violated, 'observation')} with a violated invariant or a row without "
         "organization",
     ]
-    if seen.first_violation:
-        evidence.append(f"First at {clip(seen.first_violation, 300)}")
-    if facts.plan is None or facts.plan.monitor.logs:
-        evidence.append(f"{counted(seen.log_lines, 'log line')} matched")
+    if total.first_violation:
+        evidence.append(f"First at {clip(total.first_violation, 300)}")
+    if contents.plan is None or contents.plan.monitor.logs:
+        evidence.append(f"{counted(total.log_lines, 'log line')} matched")
     else:
         evidence.append("The plan names no log files.")
-    asked = [look for look in facts.looks if look.health is not None]
+    asked = [each for each in contents.observations if each.health is not None]
     if asked:
-        evidence.append(f"Well {len(asked) - seen.looks_unwell:,} of {len(asked):,} times asked")
-    if seen.looks_unanswered:
+        evidence.append(f"Well {len(asked) - total.unhealthy:,} of {len(asked):,} times asked")
+    if total.unanswered:
         evidence.append(
-            f"{counted(seen.looks_unanswered, 'look')} in which a question was not answered"
+            f"{counted(total.unanswered, 'observation')} in which a question was not answered"
         )
-    if never := _never_answered(facts.looks):
+    if never := _never_answered(contents.observations):
         evidence.append(f"Never answered, so not known to hold: {listed(never)}")
-    evidence.append(f"Longest read of the database {duration(seen.longest_read)}")
-    if seen.verdict == "fail":
+    evidence.append(f"Longest read of the database {duration(total.longest_read)}")
+    if total.verdict == "fail":
         return "failed", tuple(evidence)
     if ended == "by a rollback":
         return "not done", (*evidence, "Ended, because the migration was taken back.")
     if ended != "in time":
         return "not done", (*evidence, "Not ended yet.")
     # Some minutes less than a day are a day to a scheduler, hours less are not.
-    if seen.watched_seconds < 23.9 * 3600:
+    if total.watched_seconds < 23.9 * 3600:
         return "not done", (*evidence, "The specification asks for 24 h.")
     return "done", tuple(evidence)

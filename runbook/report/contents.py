@@ -1,4 +1,4 @@
-"""What a run folder says, read once: the stage records, and how far each stage came.
+"""What a run folder holds, read once: the stage records, and how far each stage came.
 
 The folder may be of a run that stopped anywhere, so everything but `run.json` may be missing; a
 record that is damaged is noted and otherwise treated as missing. The database is never opened.
@@ -16,8 +16,14 @@ from typing import Any, Literal, TypeVar
 from runbook.errors import RunFolderError
 from runbook.files import read_sealed
 from runbook.plan.plan import Plan
-from runbook.report.masking import mask_emails, mask_finding, without_commands
-from runbook.run.findings import Finding, InvariantSeen, StepTaken
+from runbook.report.masking import (
+    mask_emails,
+    mask_finding,
+    mask_hazard,
+    mask_observation,
+    without_commands,
+)
+from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
 from runbook.run.notebooks import altered_notebooks
@@ -29,7 +35,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import Look, ScanSeen, Tick, WindowStep
+from runbook.run.window_records import Observation, ScanCounts, Tick, WindowStep
 from runbook.script.footprint import FootprintLine
 from runbook.window.series import read_series
 from runbook.window.store import STEPS, read_scan, read_step, read_ticks
@@ -52,7 +58,7 @@ STAGES: tuple[tuple[str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class StageSeen:
+class StageStatus:
     """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error."""
 
     number: int
@@ -68,7 +74,7 @@ class StageSeen:
 
 
 @dataclass(frozen=True)
-class ExecutedSql:
+class ScriptFile:
     """One file of SQL as it was executed."""
 
     name: str
@@ -78,7 +84,7 @@ class ExecutedSql:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Contents:
     """Everything that is known about a run from its folder."""
 
     folder: str
@@ -91,7 +97,7 @@ class Facts:
     ticket: str
     versions: Mapping[str, str]
     sql: Mapping[str, str]
-    stages: Mapping[str, StageSeen]
+    stages: Mapping[str, StageStatus]
     preflight: PreflightRecord | None = None
     rehearse: RehearseRecord | None = None
     snapshot: SnapshotRecord | None = None
@@ -99,41 +105,41 @@ class Facts:
     verify: VerifyRecord | None = None
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
-    looks: tuple[Look, ...] = ()
+    observations: tuple[Observation, ...] = ()
     window: Mapping[str, WindowStep] = field(default_factory=dict)
     ticks: Mapping[int, Tick] = field(default_factory=dict)
-    scan: ScanSeen | None = None
-    executed: tuple[ExecutedSql, ...] = ()
+    scan: ScanCounts | None = None
+    scripts: tuple[ScriptFile, ...] = ()
     damage: tuple[str, ...] = ()
     values_shown: bool = False
 
     @property
-    def steps(self) -> tuple[StepTaken, ...]:
+    def steps(self) -> tuple[StepResult, ...]:
         """The steps of the migration."""
         return self.migrate.steps if self.migrate else ()
 
     @property
     def footprint(self) -> tuple[FootprintLine, ...]:
-        """The footprint, each line with what every witness saw, the gate included."""
+        """The footprint, each line with what every witness counted, the gate included."""
         records = (self.preflight, self.migrate, self.verify)
         lines: dict[tuple[str, str, str, str], FootprintLine] = {}
         for record in records:
             for line in record.footprint if record else ():
                 key = (line.table, line.change, line.column, line.rule)
-                earlier = lines[key].seen if key in lines else {}
-                lines[key] = dataclasses.replace(line, seen={**earlier, **line.seen})
+                earlier = lines[key].counts if key in lines else {}
+                lines[key] = dataclasses.replace(line, counts={**earlier, **line.counts})
         return tuple(lines.values())
 
     @property
-    def invariants(self) -> tuple[InvariantSeen, ...]:
+    def invariants(self) -> tuple[InvariantResult, ...]:
         """The invariants, each with the violations that every witness counted, gate included."""
-        seen: dict[str, InvariantSeen] = {}
+        results: dict[str, InvariantResult] = {}
         for record in (self.migrate, self.verify):
             for invariant in record.invariants if record else ():
-                earlier = seen[invariant.name].violations if invariant.name in seen else {}
-                counts = {**earlier, **invariant.violations}
-                seen[invariant.name] = dataclasses.replace(invariant, violations=counts)
-        return tuple(seen.values())
+                earlier = results.get(invariant.name)
+                counts = {**(earlier.violations if earlier else {}), **invariant.violations}
+                results[invariant.name] = dataclasses.replace(invariant, violations=counts)
+        return tuple(results.values())
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -142,8 +148,8 @@ class Facts:
         return tuple(finding for record in records if record for finding in record.findings)
 
 
-def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
-    """The facts in the run folder; personal data is masked unless `show_values`.
+def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
+    """The contents in the run folder; personal data is masked unless `show_values`.
 
     Raises:
         RunFolderError: there is no run in this folder, or its `run.json` is damaged.
@@ -153,32 +159,10 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
             f"{run_dir} is not a run folder (it holds no run.json); check --run-dir."
         )
     info = map_text(read_sealed(run_dir / "run.json"), visible)
-    damage: list[str] = []
-
-    def record(cls: type[T], data: object, what: str) -> T | None:
-        try:
-            return from_json(cls, data)
-        except RunFolderError as error:
-            damage.append(f"{what}: {error}")
-            return None
-
-    stages: dict[str, StageSeen] = {}
-    results: dict[str, Any] = {}
-    for number, (name, title) in enumerate(STAGES, start=1):
-        file = f"{number:02d}_{name}.json"
-        stages[name], results[name] = _stage(number, name, title, run_dir / "stages" / file, damage)
-
-    def result(cls: type[T], name: str) -> T | None:
-        if results[name] is None:
-            return None
-        found = record(cls, results[name], f"stages/{stages[name].number:02d}_{name}.json")
-        if found is None:
-            stages[name] = dataclasses.replace(stages[name], status="damaged")
-        return found
-
-    identity = record(Identity, info.get("identity", {}), "run.json")
-    plan = record(Plan, info["plan"], "run.json") if "plan" in info else None
-    facts = Facts(
+    records = _Records(run_dir)
+    identity = records.structure(Identity, info.get("identity", {}), "run.json")
+    plan = records.structure(Plan, info["plan"], "run.json") if "plan" in info else None
+    contents = Contents(
         folder=visible(run_dir.resolve().name),
         run=str(info.get("run", "")),
         created_at=str(info.get("created_at", "")),
@@ -189,36 +173,66 @@ def read_facts(run_dir: Path, *, show_values: bool = False) -> Facts:
         ticket=str(info.get("ticket", "")),
         versions=_texts(info.get("versions")),
         sql=_texts(info.get("sql")),
-        stages=stages,
-        preflight=result(PreflightRecord, "preflight"),
-        rehearse=result(RehearseRecord, "rehearse"),
-        snapshot=result(SnapshotRecord, "snapshot"),
-        migrate=result(MigrateRecord, "migrate"),
-        verify=result(VerifyRecord, "verify"),
-        rollback=result(RollbackRecord, "rollback"),
-        monitor=results["monitor"] or {},
-        looks=map_text(read_series(run_dir), visible),
-        **_window(run_dir, damage),
-        executed=_executed(run_dir / "sql"),
-        damage=(*damage, *altered_notebooks(run_dir)),
+        stages=records.stages,
+        preflight=records.result(PreflightRecord, "preflight"),
+        rehearse=records.result(RehearseRecord, "rehearse"),
+        snapshot=records.result(SnapshotRecord, "snapshot"),
+        migrate=records.result(MigrateRecord, "migrate"),
+        verify=records.result(VerifyRecord, "verify"),
+        rollback=records.result(RollbackRecord, "rollback"),
+        monitor=records.results["monitor"] or {},
+        observations=map_text(read_series(run_dir), visible),
+        **_window(run_dir, records.damage),
+        scripts=_scripts(run_dir / "sql"),
+        damage=(*records.damage, *altered_notebooks(run_dir)),
         values_shown=show_values,
     )
-    return facts if show_values else _masked(facts)
+    return contents if show_values else _masked(contents)
+
+
+class _Records:
+    """The stage records of a run folder, and what of the folder is damaged."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.damage: list[str] = []
+        self.stages: dict[str, StageStatus] = {}
+        self.results: dict[str, Any] = {}
+        for number, (name, title) in enumerate(STAGES, start=1):
+            path = run_dir / "stages" / f"{number:02d}_{name}.json"
+            self.stages[name], self.results[name] = _stage(number, name, title, path, self.damage)
+
+    def structure(self, cls: type[T], data: object, what: str) -> T | None:
+        """The record of this class; None, and noted as damage, where the data is none."""
+        try:
+            return from_json(cls, data)
+        except RunFolderError as error:
+            self.damage.append(f"{what}: {error}")
+            return None
+
+    def result(self, cls: type[T], name: str) -> T | None:
+        """The result of a stage; None where there is none, or where it is damaged."""
+        if self.results[name] is None:
+            return None
+        file = f"stages/{self.stages[name].number:02d}_{name}.json"
+        record = self.structure(cls, self.results[name], file)
+        if record is None:
+            self.stages[name] = dataclasses.replace(self.stages[name], status="damaged")
+        return record
 
 
 def _stage(
     number: int, name: str, title: str, path: Path, damage: list[str]
-) -> tuple[StageSeen, dict[str, Any] | None]:
+) -> tuple[StageStatus, dict[str, Any] | None]:
     """How far the stage came, and its result as JSON."""
     if not path.exists():
-        return StageSeen(number, name, title), None
+        return StageStatus(number, name, title), None
     try:
         data = map_text(read_sealed(path), visible)
         error = data.get("error") or {}
         status = data["status"]
         if status not in ("started", "proven", "finished", "failed"):
             raise ValueError(status)
-        seen = StageSeen(
+        reached = StageStatus(
             number,
             name,
             title,
@@ -234,9 +248,9 @@ def _stage(
         if result is not None and not isinstance(result, dict):
             raise ValueError("result")
     except (RunFolderError, KeyError, ValueError, TypeError, AttributeError):
-        damage.append(f"stages/{path.name} is damaged and tells nothing")
-        return StageSeen(number, name, title, status="damaged"), None
-    return seen, result
+        damage.append(f"stages/{path.name} is damaged and cannot be read")
+        return StageStatus(number, name, title, status="damaged"), None
+    return reached, result
 
 
 def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
@@ -251,7 +265,7 @@ def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
         if step is not None:
             window[name] = map_text(step, visible)
     ticks: tuple[Tick, ...] = ()
-    scan: ScanSeen | None = None
+    scan: ScanCounts | None = None
     try:
         ticks, scan = read_ticks(run_dir), read_scan(run_dir)
     except RunFolderError as error:
@@ -267,50 +281,47 @@ def _texts(data: object) -> dict[str, str]:
     return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}
 
 
-def _executed(folder: Path) -> tuple[ExecutedSql, ...]:
+def _scripts(folder: Path) -> tuple[ScriptFile, ...]:
     """The SQL files of the run, with the checksum of their exact bytes."""
     files = []
     for path in sorted(folder.glob("*.sql")) if folder.is_dir() else ():
         content = path.read_bytes()
         text = visible(content.decode("utf-8", "backslashreplace"))
         digest = hashlib.sha256(content).hexdigest()
-        files.append(ExecutedSql(visible(path.name), digest, len(content), text))
+        files.append(ScriptFile(visible(path.name), digest, len(content), text))
     return tuple(files)
 
 
-def _masked(facts: Facts) -> Facts:
-    """The facts with personal data masked; who acted, where and with what stays readable."""
-    plan = facts.plan
+def _masked(contents: Contents) -> Contents:
+    """The contents with personal data masked; who acted, where and with what stays readable."""
+    plan = contents.plan
 
-    def findings(record: T) -> T:
+    def with_masked_findings(record: T) -> T:
         kept = tuple(mask_finding(f, plan) for f in record.findings)  # type: ignore[attr-defined]
         return dataclasses.replace(mask_emails(record), findings=kept)  # type: ignore[type-var]
 
-    migrate = facts.migrate and dataclasses.replace(
-        findings(facts.migrate), confirmation=facts.migrate.confirmation
+    migrate = contents.migrate and dataclasses.replace(
+        with_masked_findings(contents.migrate), confirmation=contents.migrate.confirmation
     )
-    preflight = facts.preflight and dataclasses.replace(
-        mask_emails(facts.preflight),
-        hazards=tuple(
-            dataclasses.replace(mask_emails(h), accepted_by=h.accepted_by)
-            for h in facts.preflight.hazards
-        ),
+    preflight = contents.preflight and dataclasses.replace(
+        mask_emails(contents.preflight),
+        hazards=tuple(mask_hazard(h, plan) for h in contents.preflight.hazards),
     )
     return dataclasses.replace(
-        facts,
+        contents,
         plan=mask_emails(plan),
-        stages=mask_emails(dict(facts.stages)),
+        stages=mask_emails(dict(contents.stages)),
         preflight=preflight,
-        rehearse=mask_emails(facts.rehearse),
-        snapshot=mask_emails(facts.snapshot),
+        rehearse=mask_emails(contents.rehearse),
+        snapshot=mask_emails(contents.snapshot),
         migrate=migrate,
-        verify=facts.verify and findings(facts.verify),
-        rollback=facts.rollback and findings(facts.rollback),
-        monitor=mask_emails(dict(facts.monitor)),
-        looks=mask_emails(facts.looks),
+        verify=contents.verify and with_masked_findings(contents.verify),
+        rollback=contents.rollback and with_masked_findings(contents.rollback),
+        monitor=mask_emails(dict(contents.monitor)),
+        observations=tuple(mask_observation(each, plan) for each in contents.observations),
         window={
             name: dataclasses.replace(mask_emails(step), by=step.by)
-            for name, step in facts.window.items()
+            for name, step in contents.window.items()
         },
-        executed=tuple(dataclasses.replace(e, text=mask_emails(e.text)) for e in facts.executed),
+        scripts=tuple(dataclasses.replace(e, text=mask_emails(e.text)) for e in contents.scripts),
     )

@@ -14,6 +14,7 @@ from runbook.report.charts import charts
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.view_model import ReportView, window
+from runbook.run.findings import WITNESS_NAMES, render_sample, sample_line
 
 MOST_BYTES = 1_000_000
 """No report is longer, whatever the database holds."""
@@ -42,10 +43,10 @@ _LIMITS = (
 
 def html(view: ReportView) -> bytes:
     """The report as one HTML page in UTF-8, under `MOST_BYTES` long."""
-    looks = view.facts.looks
+    observations = view.contents.observations
     pictures = charts(view) | {
-        "monitoring_wide": monitoring_chart(looks, 960, "monitoring-960"),
-        "monitoring_narrow": monitoring_chart(looks, 460, "monitoring-460"),
+        "monitoring_wide": monitoring_chart(observations, 960, "monitoring-960"),
+        "monitoring_narrow": monitoring_chart(observations, 460, "monitoring-460"),
     }
     page = b""
     for limits in _LIMITS:
@@ -66,15 +67,15 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
         .get_template("report.html.j2")
         .render(
             view=view,
-            facts=view.facts,
+            contents=view.contents,
             outcome=view.outcome,
             tone=tone.get(view.outcome.code, "open"),
             pictures=pictures,
             limits=limits,
             short=short,
             style=Markup((_TEMPLATE / "report.css").read_text(encoding="utf-8")),
-            lock=lock_sentence(view.facts),
-            decided=decided_at(view.facts),
+            lock=lock_sentence(view.contents),
+            decided=decided_at(view.contents),
             window=window(view),
         )
         .encode()
@@ -97,8 +98,13 @@ def _environment() -> jinja2.Environment:
         "when": text.when,
         "clip": text.clip,
         "spans": _spans,
+        "rendered": render_sample,
+        "line": sample_line,
     }
-    environment.globals["counted"] = text.counted
+    environment.globals |= {
+        "counted": text.counted,
+        "witnesses": {"gate": "Gate", **WITNESS_NAMES},
+    }
     return environment
 
 

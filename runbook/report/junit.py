@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from runbook.report.bounded import bounded
+from runbook.report.bounded import Shown, bounded
 from runbook.report.view_model import ReportView
-from runbook.run.findings import Finding
+from runbook.run.findings import Finding, Hazard, RenderedSample, render_sample, sample_line
 from runbook.script.footprint import FootprintLine
 from runbook.wording import visible
 
@@ -25,32 +25,28 @@ class _Case:
 
 def junit(view: ReportView) -> bytes:
     """The view as JUnit XML in UTF-8, well-formed whatever characters the database holds."""
-    findings = bounded(view.facts.findings)
-    hazards = bounded([h.hazard for h in view.hazards])
+    findings = bounded(view.contents.findings, render_sample)
+    hazards = bounded([h.hazard for h in view.hazards], sample_line)
     suites = {
         "verdict": list(_verdict(view)),
         "invariants": [
             _Case(i.name, "" if i.holds else f"violated: {_counts(i.violations)}", i.title)
-            for i in view.facts.invariants
+            for i in view.contents.invariants
         ],
         "footprint": [_line(line) for line in view.footprint],
         "findings": [
-            *(_finding(finding, left_out) for finding, left_out in findings.items),
+            *map(_finding, findings.items),
             *_more(findings.left_out, "findings", fails=True),
         ],
         "hazards": [
             *(
-                _Case(
-                    f"{h.code}: {h.subject}",
-                    h.title if h.level == "block" else "",
-                    f"{h.level}: {h.title}\n{h.meaning}\n{h.remedy}\n{seen.done}",
-                )
-                for (h, _), seen in zip(hazards.items, view.hazards, strict=False)
+                _hazard(shown.item, treated.done)
+                for shown, treated in zip(hazards.items, view.hazards, strict=False)
             ),
             *_more(hazards.left_out, "hazards", fails=False),
         ],
     }
-    root = ElementTree.Element("testsuites", name=_xml(f"runbook {view.facts.run}"))
+    root = ElementTree.Element("testsuites", name=_xml(f"runbook {view.contents.run}"))
     for name, cases in suites.items():
         _suite(root, name, cases, view)
     totals = [case for cases in suites.values() for case in cases]
@@ -63,8 +59,8 @@ def junit(view: ReportView) -> bytes:
 
 def _suite(root: ElementTree.Element, name: str, cases: list[_Case], view: ReportView) -> None:
     suite = ElementTree.SubElement(root, "testsuite", name=name)
-    if view.facts.created_at:
-        suite.set("timestamp", _xml(view.facts.created_at[:19]))
+    if view.contents.created_at:
+        suite.set("timestamp", _xml(view.contents.created_at[:19]))
     _count(suite, cases)
     for case in cases:
         element = ElementTree.SubElement(
@@ -102,21 +98,30 @@ def _verdict(view: ReportView) -> Iterable[_Case]:
 
 def _line(line: FootprintLine) -> _Case:
     name = f"{line.table}: {line.change}" + (f" {line.column}" if line.column else "")
-    details = f"{line.rule}; predicted {line.predicted}, seen {_counts(line.seen)}"
+    details = f"{line.rule}; predicted {line.predicted}, counted {_counts(line.counts)}"
     if not line.allowed:
-        return _Case(name, f"not allowed: {_counts(line.seen)}", details)
-    if len(set(line.seen.values())) > 1:
-        return _Case(name, f"the witnesses disagree: {_counts(line.seen)}", details)
+        return _Case(name, f"not allowed: {_counts(line.counts)}", details)
+    if len(set(line.counts.values())) > 1:
+        return _Case(name, f"the witnesses disagree: {_counts(line.counts)}", details)
     return _Case(name, details=details)
 
 
-def _finding(finding: Finding, left_out: int) -> _Case:
+def _hazard(hazard: Hazard, done: str) -> _Case:
+    return _Case(
+        f"{hazard.code}: {hazard.subject}",
+        hazard.title if hazard.level == "block" else "",
+        f"{hazard.level}: {hazard.title}\n{hazard.meaning}\n{hazard.remedy}\n{done}",
+    )
+
+
+def _finding(shown: Shown[Finding, RenderedSample]) -> _Case:
+    finding = shown.item
     place = f"{finding.table}.{finding.column}" if finding.column else finding.table
     samples = [
-        f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in finding.samples
+        f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in shown.samples
     ]
-    if left_out:
-        samples.append(f"and {left_out} more, left out")
+    if shown.left_out:
+        samples.append(f"and {shown.left_out} more, left out")
     name = f"{finding.witness}: {finding.change} {place}".strip()
     return _Case(name, finding.message, "\n".join(samples))
 
@@ -124,13 +129,12 @@ def _finding(finding: Finding, left_out: int) -> _Case:
 def _more(left_out: int, what: str, *, fails: bool) -> Iterable[_Case]:
     """One case that says how many there was no room for."""
     if left_out:
-        said = f"{left_out:,} more {what} are not told one by one"
-        yield _Case(f"{left_out:,} more {what}", said if fails else "", said)
+        note = f"{left_out:,} more {what} are not shown one by one"
+        yield _Case(f"{left_out:,} more {what}", note if fails else "", note)
 
 
-def _counts(seen: object) -> str:
-    assert hasattr(seen, "items")
-    return ", ".join(f"{who} {rows}" for who, rows in seen.items()) or "nothing"
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{who} {rows}" for who, rows in counts.items()) or "nothing"
 
 
 def _xml(text: str) -> str:

@@ -3,9 +3,12 @@
 The rule is the cautious one: of a sample row, the key is shown, and so are numbers, NULL and the
 columns that the migration itself fills (organization, owner, timestamps, role, type). Every other
 text or blob is personal until somebody who may asks for it: only its kind and length are shown.
-That covers e-mails and names of users and organizations whatever their columns are called. E-mail
-addresses are masked wherever else they stand, keys and messages included. The operator, the
-ticket and whoever confirmed are no data from the database and stay readable.
+That covers e-mails and names of users and organizations whatever their columns are called. The
+column of e-mails is hidden even where it is a key, and so is every value that holds an `@`.
+
+What is decided is decided about typed values, before anything is rendered. In free text (messages,
+lines of logs, SQL) e-mail addresses are replaced. The operator, the ticket and whoever confirmed
+are no data from the database and stay readable.
 
 Commands and addresses of the plan may hold secrets, so they are never shown to anybody.
 """
@@ -14,11 +17,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import dataclass
 from typing import TypeVar
 
 from runbook.plan.plan import Command, Health, Maintenance, Plan, Window
-from runbook.run.findings import Finding, Sample
-from runbook.wording import map_text
+from runbook.run.findings import Finding, Hazard, Sample
+from runbook.run.window_records import Observation
+from runbook.sqlite.fields import Field, Row
+from runbook.wording import counted, map_text
 
 T = TypeVar("T")
 
@@ -26,27 +32,17 @@ EMAIL_MASK = "\u2022\u2022\u2022@\u2022\u2022\u2022"
 
 HIDDEN = "\u2022\u2022\u2022"
 
-_EMAIL = re.compile(r"""[^\s'"`<>(),;:=@\[\]]+@[^\s'"`<>(),;:=@\[\]]+""")
+_PLAIN = r"""[^\s'"`<>(),;:=@\[\]]+"""
+_EMAIL = re.compile(rf"""(?:"[^"\n]{{1,64}}"|{_PLAIN})@(?:\[[^\]\s]{{1,64}}\]|{_PLAIN})""")
 
-# Columns that hold keys, times and words of the migration; what `sql/invariants/` selects too.
-_PLAIN = frozenset(
+# Columns of the migration: words and times, and keys.
+_WORDS = frozenset(
     {
-        *("id", "rowid", "organization_id", "owner_id", "user_id", "invited_by", "role", "type"),
-        *("created_at", "updated_at", "invited_at", "accepted_at", "applied_at"),
-        *("migration", "run", "checksum"),
+        *("rowid", "role", "type", "created_at", "updated_at", "invited_at", "accepted_at"),
+        *("applied_at", "migration", "run", "checksum"),
     }
 )
-
-# A value as the audit writes it: 'text', x'00ff', a number or NULL; long ones are cut.
-_VALUE = (
-    r"(?:x?'(?:[^']|'')*'(?:\.\.\. \(\d+ (?:characters|bytes)\))?"
-    r"|-?\d[\d.e+-]*|-?inf|nan|NULL)"
-)
-_CELL = re.compile(rf"([^'\",=]+)=({_VALUE})", re.IGNORECASE)
-_ROW = re.compile(rf"[^'\",=]+={_VALUE}(?:, [^'\",=]+={_VALUE})*", re.IGNORECASE)
-_TEXT = re.compile(r"(x?)'((?:[^']|'')*)'(?:\.\.\. \((\d+) (?:characters|bytes)\))?", re.IGNORECASE)
-_PLAIN_VALUE = re.compile(r"-?\d[\d.e+-]*|-?inf|nan|NULL", re.IGNORECASE)
-_ESCAPE = re.compile(r"''|\\\\|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
+_KEYS = frozenset({"id", "organization_id", "owner_id", "user_id", "invited_by"})
 
 
 def mask_emails(value: T) -> T:
@@ -72,57 +68,96 @@ def without_commands(plan: Plan) -> Plan:
     return dataclasses.replace(plan, window=Window(**shown))  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Mask:
+    """Which columns are shown: `plain` ones anywhere, `personal` ones not even in a key.
+
+    `keys` says whether a row may be named by its key; not where users' keys are their e-mails.
+    """
+
+    plain: frozenset[str]
+    personal: frozenset[str]
+    keys: bool = True
+
+    def sample(self, sample: Sample, *, keys_only: bool = False) -> Sample:
+        """The sample with what is personal hidden; values that differed still do.
+
+        `keys_only`: all its values are keys, whatever they are called.
+        """
+        before, after = (
+            None if row is None else self._row(row, key=keys_only)
+            for row in (sample.before, sample.after)
+        )
+        if before and after and before == after and sample.before != sample.after:
+            text = f"{after[-1].text}; other content"
+            after = (*after[:-1], dataclasses.replace(after[-1], text=text))
+        key = self._row(sample.key, key=True)
+        return dataclasses.replace(sample, key=key, before=before, after=after)
+
+    def _row(self, row: Row, *, key: bool = False) -> Row:
+        shown = key and self.keys
+        return tuple(self._field(f, shown or f.column.casefold() in self.plain) for f in row)
+
+    def _field(self, field: Field, shown: bool) -> Field:
+        personal = field.column.casefold() in self.personal
+        match field.kind:
+            case "integer" | "real":
+                hidden = personal
+            case "text" | "blob":
+                hidden = personal or not shown or _holds_address(field)
+            case _:
+                hidden = False
+        if not hidden:
+            return field
+        noun = {"text": "character", "blob": "byte"}.get(field.kind)
+        length = f", {counted(field.length, noun)}" if noun else ""
+        return Field(field.column, "masked", f"{field.kind}{length}")
+
+
+def mask_of(plan: Plan | None) -> Mask:
+    """The mask for a plan; without one, for the specification's columns."""
+    if plan is None:
+        return Mask(_WORDS | _KEYS, frozenset())
+    users = plan.users
+    personal = frozenset({users.email.casefold()} if users.email else ())
+    times = {r.updated_at.casefold() for r in plan.resources if r.updated_at}
+    if users.key.casefold() in personal:  # owners are e-mails, and organizations named after them
+        return Mask((_WORDS | times) - personal, personal, keys=False)
+    keys = {users.key.casefold(), *(r.owner.casefold() for r in plan.resources)}
+    return Mask((_WORDS | _KEYS | times | keys) - personal, personal)
+
+
 def mask_finding(finding: Finding, plan: Plan | None) -> Finding:
     """The finding with its samples masked; its key, numbers and columns of the migration stay."""
-    plain = _plain_columns(plan)
-    # Queries of invariants select keys and counts only; schema objects hold no rows.
-    harmless = finding.change.startswith(("invariant ", "table ", "index ", "trigger ", "view "))
-    samples = finding.samples if harmless else tuple(_masked(s, plain) for s in finding.samples)
+    # The queries of the invariants select keys, words of the migration, and counts.
+    samples = _masked(finding.samples, plan, keys_only=finding.change.startswith("invariant "))
     return mask_emails(dataclasses.replace(finding, samples=samples))
 
 
-def _plain_columns(plan: Plan | None) -> frozenset[str]:
-    if plan is None:
-        return _PLAIN
-    named = [plan.users.key]
-    for resource in plan.resources:
-        named += [resource.owner, *([resource.updated_at] if resource.updated_at else [])]
-    return _PLAIN | {name.casefold() for name in named}
+def mask_hazard(hazard: Hazard, plan: Plan | None) -> Hazard:
+    """The hazard with its samples masked; who accepted it stays readable."""
+    masked = mask_emails(dataclasses.replace(hazard, samples=_masked(hazard.samples, plan)))
+    return dataclasses.replace(masked, accepted_by=hazard.accepted_by)
 
 
-def _masked(sample: Sample, plain: frozenset[str]) -> Sample:
-    if sample.column and all(c.casefold() in plain for c in sample.column.split(", ")):
-        return sample
-    hide = mask_value if sample.column else lambda row: _mask_row(row, plain)
-    before = None if sample.before is None else hide(sample.before)
-    after = None if sample.after is None else hide(sample.after)
-    if before is not None and before == after and sample.before != sample.after:
-        after += ", other content"
-    return dataclasses.replace(sample, before=before, after=after)
+def mask_observation(observation: Observation, plan: Plan | None) -> Observation:
+    """The observation of the monitoring with its samples masked."""
+    return mask_emails(dataclasses.replace(observation, samples=_masked(observation.samples, plan)))
 
 
-def mask_value(value: str) -> str:
-    """One readable value, masked: numbers and NULL as they are, else its kind and length."""
-    if _PLAIN_VALUE.fullmatch(value):
-        return value
-    match = _TEXT.fullmatch(value)
-    if not match:
-        return f"\u2022\u2022\u2022 ({len(value):,} characters)"
-    blob, inner, length = match.groups()
-    if blob:
-        return f"\u2022\u2022\u2022 (blob, {int(length) if length else len(inner) // 2:,} bytes)"
-    count = int(length) if length else len(_ESCAPE.sub("x", inner))
-    return f"\u2022\u2022\u2022 (text, {count:,} characters)"
+def _masked(
+    samples: tuple[Sample, ...], plan: Plan | None, *, keys_only: bool = False
+) -> tuple[Sample, ...]:
+    mask = mask_of(plan)
+    return tuple(mask.sample(sample, keys_only=keys_only) for sample in samples)
 
 
-def _mask_row(row: str, plain: frozenset[str]) -> str:
-    """A whole row, `a='x', b=2`, cell by cell; one that cannot be taken apart is hidden."""
-    if not _ROW.fullmatch(row):
-        return f"\u2022\u2022\u2022 (a row of {len(row):,} characters)"
-
-    def cell(match: re.Match[str]) -> str:
-        name, value = match[1], match[2]
-        kept = name.strip().casefold() in plain
-        return f"{name}={value if kept else mask_value(value)}"
-
-    return _CELL.sub(cell, row)
+def _holds_address(field: Field) -> bool:
+    """Whether a text, or a blob that is text, may hold an e-mail address."""
+    if field.kind == "text":
+        return "@" in field.text
+    try:
+        text = bytes.fromhex(field.text).decode()
+    except UnicodeDecodeError:
+        return False
+    return "@" in text and text.isprintable()

@@ -2,81 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from markupsafe import Markup
 
-from runbook.report.charts import _rect, _svg, _text
-from runbook.run.window_records import Look
+from runbook.report.charts import Picture, _rect, _svg, _text
+from runbook.run.window_records import Observation
 from runbook.wording import clock, counted, number, when
 
 _LEFT, _RIGHT, _ROW = 190, 88, 40
-_MOST = 240  # marks in a row; looks that fall into one mark are put together, the worst decides
+_MOST = (
+    240  # marks in a row; observations that fall into one mark are put together, the worst decides
+)
 
-_ROWS: tuple[tuple[str, Callable[[Look], int | None], Callable[[Sequence[int]], str]], ...] = (
+_ROWS: tuple[
+    tuple[str, Callable[[Observation], int | None], Callable[[Sequence[int]], str]], ...
+] = (
     (
         "Rows without organization",
-        lambda look: sum(look.without_organization.values()) if look.without_organization else None,
+        lambda each: sum(each.without_organization.values()) if each.without_organization else None,
         lambda found: counted(max(found), "row"),
     ),
     (
         "Invariants violated",
-        lambda look: sum(1 for v in look.violations.values() if v) if look.violations else None,
-        lambda found: number(max(found)),
+        lambda each: sum(1 for v in each.violations.values() if v) if each.violations else None,
+        lambda counts: number(max(counts)),
     ),
-    ("Log lines that match", lambda look: look.log_lines, lambda found: number(sum(found))),
+    ("Log lines that match", lambda each: each.log_lines, lambda counts: number(sum(counts))),
     (
         "Health",
-        lambda look: None if look.health is None else int(not look.health.well),
-        lambda found: f"not {counted(len(found), 'time')}",
+        lambda each: None if each.health is None else int(not each.health.ok),
+        lambda counts: f"not {counted(len(counts), 'time')}",
     ),
 )
 
 
-def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "monitoring") -> Markup:
+def monitoring_chart(
+    series: Sequence[Observation], width: int = 960, name: str = "monitoring"
+) -> Markup:
     """The series as SVG; an empty text where nobody looked.
 
-    A quiet mark is a look at which nothing was amiss; a red, taller one is a look at which
+    A quiet mark is an observation at which nothing was amiss; a red, taller one is one at which
     something was; no mark means that nobody looked, or that there was no answer.
     """
     if not series:
         return Markup()
     left = _LEFT if width > 500 else 104
-    times = [datetime.fromisoformat(look.at).timestamp() for look in series]
-    span = max(times[-1] - times[0], 1.0)
+    times = [datetime.fromisoformat(each.at).timestamp() for each in series]
     room = width - left - _RIGHT
     places = min(len(series), _MOST)
     step = room / places
     parts: list[str] = []
-    said: list[str] = []
+    described: list[str] = []
     y = 4
-    for title, value, say in _ROWS:
-        marks: dict[int, int] = {}
-        for at, look in zip(times, series, strict=True):
-            found = value(look)
-            if found is not None:
-                # The nearest, so that a look which came a little late leaves no gap.
-                place = round((at - times[0]) / span * (places - 1))
-                marks[place] = max(marks.get(place, 0), found)
+    for title, value, summary in _ROWS:
+        marks = _marks(zip(times, map(value, series), strict=True), places)
         parts.append(_text(0, y + 16, title, "label"))
-        parts.append(_rect(left, y + 14, room, 6, "track"))
+        parts.append(_rect(left, y + 14, (room, 6), "track"))
         for place, amount in sorted(marks.items()):
             x = left + place * step
             if amount:
-                parts.append(_rect(x, y, max(step, 2), 20, "amiss"))
+                parts.append(_rect(x, y, (max(step, 2), 20), "amiss"))
             else:
-                parts.append(_rect(x, y + 14, max(step - 0.4, 1), 6, "bar quiet"))
-        found_in = [n for n in map(value, series) if n]
-        bad = len(found_in)
+                parts.append(_rect(x, y + 14, (max(step - 0.4, 1), 6), "bar quiet"))
+        amounts = [n for n in map(value, series) if n]
+        bad = len(amounts)
         if not marks:
             shown = "not watched"
         elif not bad:
             shown = "well"
         else:
-            shown = say(found_in)
+            shown = summary(amounts)
         parts.append(_text(width, y + 16, shown, "value end"))
-        said.append(f"{title}: {shown}" + (f", in {counted(bad, 'look')}" if bad else ""))
+        described.append(
+            f"{title}: {shown}" + (f", in {counted(bad, 'observation')}" if bad else "")
+        )
         y += _ROW
     parts.append(_text(left, y + 10, when(series[0].at), "soft"))
     parts.append(
@@ -87,7 +88,20 @@ def monitoring_chart(series: Sequence[Look], width: int = 960, name: str = "moni
             "soft end",
         )
     )
-    description = (
-        f"{counted(len(series), 'look')} from {series[0].at} to {series[-1].at}. {'; '.join(said)}."
-    )
-    return _svg(name, width, y + 18, "Monitoring", description, "".join(parts))
+    first, last = series[0].at, series[-1].at
+    description = f"{counted(len(series), 'look')} from {first} to {last}. {'; '.join(described)}."
+    return _svg(Picture(name, width, "Monitoring", description), y + 18, "".join(parts))
+
+
+def _marks(values: Iterable[tuple[float, int | None]], places: int) -> dict[int, int]:
+    """Place on the line to the most that was counted there; nothing where there was no answer."""
+    marks: dict[int, int] = {}
+    series = list(values)
+    first = series[0][0]
+    span = max(series[-1][0] - first, 1.0)
+    for at, amount in series:
+        if amount is not None:
+            # The nearest, so that an observation which came a little late leaves no gap.
+            place = round((at - first) / span * (places - 1))
+            marks[place] = max(marks.get(place, 0), amount)
+    return marks

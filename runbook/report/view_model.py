@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from runbook.plan.plan import LEVELS
 from runbook.report.checklist import ChecklistLine, checklist
-from runbook.report.contents import Facts, StageSeen, Status, read_facts
+from runbook.report.contents import Contents, StageStatus, Status, read_contents
 from runbook.report.outcome import Outcome, Proof, command, judge, proofs
-from runbook.run.findings import Hazard, StepTaken, TableDigest
+from runbook.run.findings import Hazard, StepResult, TableDigest
 from runbook.script.footprint import FootprintLine
 from runbook.wording import duration, moment, when
 
@@ -24,7 +25,7 @@ class Lane:
     still during pauses.
     """
 
-    stage: StageSeen
+    stage: StageStatus
     at: float
     seconds: float
     pause: float
@@ -37,12 +38,12 @@ class StepCompared:
 
     name: str
     title: str
-    rehearsed: StepTaken | None
-    real: StepTaken | None
+    rehearsed: StepResult | None
+    real: StepResult | None
 
 
 @dataclass(frozen=True)
-class TableSeen:
+class TableComparison:
     """One table before and after; digests are empty and rows None where it did not exist.
 
     `outside_equal` compares the digests of everything outside the footprint; `as_rehearsed` those
@@ -59,15 +60,15 @@ class TableSeen:
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """Number of tables of which rehearsal and reality were compared, and were equal."""
+class Prediction:
+    """Number of tables of which rehearsal and reality were compared, and how many were equal."""
 
     compared: int
-    equal: int
+    fulfilled: int
 
 
 @dataclass(frozen=True)
-class HazardSeen:
+class TreatedHazard:
     """A hazard and what was done about it."""
 
     hazard: Hazard
@@ -78,44 +79,44 @@ class HazardSeen:
 class ReportView:
     """Everything that a report shows, in plain values."""
 
-    facts: Facts
+    contents: Contents
     outcome: Outcome
     proofs: tuple[Proof, ...]
     checklist: tuple[ChecklistLine, ...]
     timeline: tuple[Lane, ...]
-    hazards: tuple[HazardSeen, ...]
+    hazards: tuple[TreatedHazard, ...]
     steps: tuple[StepCompared, ...]
-    tables: tuple[TableSeen, ...]
+    tables: tuple[TableComparison, ...]
     footprint: tuple[FootprintLine, ...]
 
     @property
-    def seen_by(self) -> frozenset[str]:
+    def counted_by(self) -> frozenset[str]:
         """Who counted rows for the footprint."""
-        return frozenset(who for line in self.footprint for who in line.seen)
+        return frozenset(who for line in self.footprint for who in line.counts)
 
     @property
     def asked(self) -> frozenset[str]:
         """Who was asked for violating rows."""
-        return frozenset(who for i in self.facts.invariants for who in i.violations)
+        return frozenset(who for i in self.contents.invariants for who in i.violations)
 
     @property
-    def foretold(self) -> Foretold:
+    def prediction(self) -> Prediction:
         """How many tables came out exactly as the rehearsal said."""
         known = [t.as_rehearsed for t in self.tables if t.as_rehearsed is not None]
-        return Foretold(len(known), sum(known))
+        return Prediction(len(known), sum(known))
 
     @property
     def rollback_command(self) -> str:
         """What to type to take the migration back."""
-        return command("runbook rollback", self.facts)
+        return command("runbook rollback", self.contents)
 
     @property
     def unanswered(self) -> Mapping[tuple[str, str], int]:
-        """Questions of the monitoring that had no answer, why, and at how many looks."""
+        """Questions of the monitoring that had no answer, why, and in how many observations."""
         return Counter(
             (question, why)
-            for look in self.facts.looks
-            for question, why in look.unanswered.items()
+            for each in self.contents.observations
+            for question, why in each.unanswered.items()
         )
 
     @property
@@ -132,30 +133,30 @@ def read_view(run_dir: Path, *, show_values: bool = False) -> ReportView:
     Raises:
         RunFolderError: there is no run in this folder, or its `run.json` is damaged.
     """
-    return view_of(read_facts(run_dir, show_values=show_values))
+    return view_of(read_contents(run_dir, show_values=show_values))
 
 
-def view_of(facts: Facts) -> ReportView:
-    """The view of facts that were read already."""
-    made = proofs(facts)
+def view_of(contents: Contents) -> ReportView:
+    """The view of contents that were read already."""
+    proven = proofs(contents)
     return ReportView(
-        facts=facts,
-        outcome=judge(facts, made),
-        proofs=made,
-        checklist=checklist(facts),
-        timeline=timeline(facts),
-        hazards=hazards(facts),
-        steps=steps(facts),
-        tables=tables(facts),
-        footprint=facts.footprint,
+        contents=contents,
+        outcome=judge(contents, proven),
+        proofs=proven,
+        checklist=checklist(contents),
+        timeline=timeline(contents),
+        hazards=hazards(contents),
+        steps=steps(contents),
+        tables=tables(contents),
+        footprint=contents.footprint,
     )
 
 
-def timeline(facts: Facts) -> tuple[Lane, ...]:
+def timeline(contents: Contents) -> tuple[Lane, ...]:
     """The stages in the order in which they began, without monitoring, which takes a day."""
-    locked = {"migrate": facts.migrate, "rollback": facts.rollback}
-    began = [s for s in facts.stages.values() if s.started_at and s.name != "monitor"]
-    began += window_steps(facts)
+    locked = {"migrate": contents.migrate, "rollback": contents.rollback}
+    began = [s for s in contents.stages.values() if s.started_at and s.name != "monitor"]
+    began += window_steps(contents)
     lanes: list[Lane] = []
     at, ended = 0.0, None
     for stage in sorted(began, key=lambda s: s.started_at):
@@ -182,17 +183,17 @@ WINDOW_TITLES = {
 """What the steps of the window are called in reports and notebooks."""
 
 
-def window_steps(facts: Facts) -> list[StageSeen]:
+def window_steps(contents: Contents) -> list[StageStatus]:
     """The steps of the maintenance window, as they stand on the timeline among the stages."""
-    seen = []
-    for name, step in facts.window.items():
+    shown = []
+    for name, step in contents.window.items():
         at = moment(step.at)
         if step.status == "not configured" or at is None:
             continue
         ended = "" if step.status == "started" else iso(at + timedelta(seconds=step.seconds))
         status: Status = "finished" if step.status in ("done", "not done") else "failed"
-        seen.append(
-            StageSeen(
+        shown.append(
+            StageStatus(
                 number=0,
                 name=name,
                 title=WINDOW_TITLES.get(name, name),
@@ -203,7 +204,7 @@ def window_steps(facts: Facts) -> list[StageSeen]:
                 error=step.error,
             )
         )
-    return seen
+    return shown
 
 
 def iso(at: datetime) -> str:
@@ -211,33 +212,31 @@ def iso(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds")
 
 
-def hazards(facts: Facts) -> tuple[HazardSeen, ...]:
+def hazards(contents: Contents) -> tuple[TreatedHazard, ...]:
     """The hazards, the gravest first, each with what was done about it."""
-    found = facts.preflight.hazards if facts.preflight else ()
-    order = {"block": 0, "warn": 1, "note": 2}
-    return tuple(
-        HazardSeen(h, _done_about(h, facts)) for h in sorted(found, key=lambda h: order[h.level])
-    )
+    items = contents.preflight.hazards if contents.preflight else ()
+    gravest_first = sorted(items, key=lambda h: LEVELS.index(h.level))
+    return tuple(TreatedHazard(h, _done_about(h, contents)) for h in gravest_first)
 
 
-def _done_about(hazard: Hazard, facts: Facts) -> str:
+def _done_about(hazard: Hazard, contents: Contents) -> str:
     if hazard.level == "block":
         return "Stopped the run."
     if hazard.level == "note":
         return "For information."
     if hazard.accepted_by:
         return f"Accepted by {hazard.accepted_by}, {when(hazard.accepted_at)}."
-    confirmation = facts.migrate.confirmation if facts.migrate else None
+    confirmation = contents.migrate.confirmation if contents.migrate else None
     if confirmation and hazard.code in confirmation.warnings:
-        by = confirmation.by or "nobody named"
+        by = confirmation.by or "an unnamed person"
         return f"Accepted by {by} ({confirmation.how}), {when(confirmation.at)}."
-    return "Not accepted by anybody."
+    return "Not accepted."
 
 
-def steps(facts: Facts) -> tuple[StepCompared, ...]:
-    """The steps of the migration beside those of the rehearsal."""
-    rehearsed = {s.name: s for s in facts.rehearse.steps} if facts.rehearse else {}
-    real = {s.name: s for s in facts.steps}
+def steps(contents: Contents) -> tuple[StepCompared, ...]:
+    """The steps of the migration next to those of the rehearsal."""
+    rehearsed = {s.name: s for s in contents.rehearse.steps} if contents.rehearse else {}
+    real = {s.name: s for s in contents.steps}
     names = [*rehearsed, *(name for name in real if name not in rehearsed)]
     return tuple(
         StepCompared(
@@ -247,19 +246,19 @@ def steps(facts: Facts) -> tuple[StepCompared, ...]:
     )
 
 
-def tables(facts: Facts) -> tuple[TableSeen, ...]:
+def tables(contents: Contents) -> tuple[TableComparison, ...]:
     """Every table that existed before or exists after, with rows and digests."""
-    before = _digests(facts.snapshot.digests if facts.snapshot else ())
-    after = _digests(facts.verify.digests if facts.verify else ())
-    rehearsed = _digests(facts.rehearse.digests if facts.rehearse else ())
+    before = _digests(contents.snapshot.digests if contents.snapshot else ())
+    after = _digests(contents.verify.digests if contents.verify else ())
+    rehearsed = _digests(contents.rehearse.digests if contents.rehearse else ())
     rows_before = {name: d.rows for name, d in before.items()}
     rows_after = {name: d.rows for name, d in after.items()}
-    if facts.verify:
-        rows_before |= facts.verify.rows_before
-        rows_after |= facts.verify.rows_after
+    if contents.verify:
+        rows_before |= contents.verify.rows_before
+        rows_after |= contents.verify.rows_after
     names = dict.fromkeys([*rows_before, *rows_after])
     return tuple(
-        TableSeen(
+        TableComparison(
             name,
             rows_before.get(name),
             rows_after.get(name),

@@ -29,11 +29,16 @@ def check_finished(
         return
     if record is not None and record.status == "failed" and record.error is not None:
         raise named(record.error["type"])(record.error["message"])
-    if named(getattr(problem, "ename", "")) is not RunbookError:
-        # The stage refused before it could record anything, such as in a folder that is full.
-        raise named(problem.ename)(problem.evalue)  # type: ignore[union-attr]
+    if (error := named_error(problem)) is not None:
+        raise error  # it refused before it could record anything, such as in a folder that is full
     said = f" ({type(problem).__name__})" if problem is not None else ""
     raise RunbookError(
         f"The stage {stage} left no finished record{said}, so it counts as not done; call the same "
         "command again, which finds out what is true and goes on."
     )
+
+
+def named_error(problem: Exception | None) -> RunbookError | None:
+    """The error of ours that Papermill reports as `problem`; None where it is another."""
+    name, text = getattr(problem, "ename", ""), getattr(problem, "evalue", "")
+    return None if named(name) is RunbookError else named(name)(text)

@@ -1,31 +1,83 @@
-"""What was found, as frozen dataclasses: hazards, findings, invariants, steps, digests."""
+"""What the stages report, as frozen dataclasses: hazards, findings, invariants, steps, digests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from runbook.plan.plan import Level
+from runbook.sqlite.fields import Row, render_row, render_value, words
 
 Witness = Literal["gate", "sqlite", "duckdb", "pandas"]
+WITNESSES: tuple[Witness, ...] = get_args(Witness)
+"""Whoever compares and counts: the gate before the commit, the others after it."""
+
+WITNESS_NAMES: dict[str, str] = {"sqlite": "SQLite", "duckdb": "DuckDB", "pandas": "pandas"}
+"""The witnesses after the commit, as they are written."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One offending cell or row in readable form: `before` and `after` as SQL-like values."""
+    """One offending value or row, typed; whoever shows it masks and renders it.
+
+    `key` names the row; `place` says first where it is, if that is not said elsewhere. Of a single
+    value the `column` is named, and `before` and `after` hold that field alone; else they hold
+    the row, or some columns of it. None: there was or is nothing.
+    """
+
+    key: Row
+    column: str = ""
+    before: Row | None = None
+    after: Row | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class RenderedSample:
+    """A sample as text, for people: each value as SQL writes it."""
 
     key: str
-    column: str = ""
-    before: str | None = None
-    after: str | None = None
+    column: str
+    before: str | None
+    after: str | None
+
+
+def render_sample(sample: Sample) -> RenderedSample:
+    """The sample as text; a single value stands without its column, which has its own place."""
+
+    def side(row: Row | None) -> str | None:
+        if row is None:
+            return None
+        return render_value(row[0]) if sample.column else render_row(row)
+
+    key = f"{sample.place} {render_row(sample.key)}".strip()
+    return RenderedSample(key, sample.column, side(sample.before), side(sample.after))
+
+
+def sample_line(sample: Sample) -> str:
+    """The sample in one line: `id='u-1'`, or `owner_id='u-9': rows=3`."""
+    shown = render_sample(sample)
+    sides = [side for side in (shown.before, shown.after) if side is not None]
+    return f"{shown.key}: {' -> '.join(sides)}" if sides else shown.key
+
+
+def words_sample(text: str) -> Sample:
+    """A sample that is no data: the name of a schema object, a file, a process."""
+    return Sample((words(text),))
+
+
+def schema_sample(name: str, before: str | None, after: str | None) -> Sample:
+    """An object of the schema with its SQL before and after."""
+    old, new = ((None if sql is None else (words(sql, "sql"),)) for sql in (before, after))
+    return Sample((words(name),), "sql", old, new)
 
 
 @dataclass(frozen=True)
 class Hazard:
     """One thing that preflight found, and what to do about it.
 
-    `count` is in rows or objects; `samples` are readable keys, at most ten; `remedy` is exact: an
+    `count` is in rows or objects; `samples` are at most ten rows or objects; `remedy` is exact: an
     SQL statement or a setting of the plan.
     """
 
@@ -34,7 +86,7 @@ class Hazard:
     title: str
     subject: str
     count: int
-    samples: tuple[str, ...]
+    samples: tuple[Sample, ...]
     meaning: str
     remedy: str
     accepted_by: str = ""
@@ -42,7 +94,7 @@ class Hazard:
 
 
 @dataclass(frozen=True)
-class StepTaken:
+class StepResult:
     """One step of the migration as it ran; `rows` written by its INSERTs and UPDATEs."""
 
     name: str
@@ -65,7 +117,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class InvariantSeen:
+class InvariantResult:
     """One invariant and the number of violating rows that each witness found."""
 
     name: str

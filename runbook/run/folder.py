@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import private, read_sealed, sync_folder, write_sealed
+from runbook.files import append_line, private, read_sealed, sync_folder, write_sealed
 from runbook.plan.plan import Plan
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
@@ -366,10 +365,10 @@ class Run:
         name: str = "stage",
         *,
         wait: float = 0.0,
-        say: Callable[[str], object] | None = None,
+        echo: Callable[[str], object] | None = None,
     ) -> AbstractContextManager[None]:
         """Holds the folder's lock `name` (see `runbook.run.lock.held`)."""
-        options = {} if say is None else {"say": say}
+        options = {} if echo is None else {"echo": echo}
         return held(self.folder, name, wait=wait, **options)
 
     def log(self, stage: str, event: str, **details: object) -> None:
@@ -378,12 +377,5 @@ class Run:
         A line that a kill tore stays alone on its line.
         """
         line = json.dumps({"at": now(), "stage": stage, "event": event, **details})
-        with (
-            contextlib.suppress(OSError),
-            private(),
-            (self.folder / "log.jsonl").open("a+b", buffering=0) as file,
-        ):
-            torn = (
-                file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-            )
-            file.write(b"\n" * bool(torn) + line.encode() + b"\n")
+        with contextlib.suppress(OSError):
+            append_line(self.folder / "log.jsonl", line.encode(), durable=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Hazard, InvariantSeen, StepTaken, TableDigest
+from runbook.run.findings import Finding, Hazard, InvariantResult, StepResult, TableDigest
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import FootprintLine
 
@@ -74,10 +74,10 @@ class MigrateRecord:
 
     committed: bool
     ledger: LedgerRow | None
-    steps: tuple[StepTaken, ...]
+    steps: tuple[StepResult, ...]
     footprint: tuple[FootprintLine, ...]
     findings: tuple[Finding, ...]
-    invariants: tuple[InvariantSeen, ...]
+    invariants: tuple[InvariantResult, ...]
     waited_seconds: float
     gate_seconds: float
     locked_seconds: float
@@ -94,7 +94,7 @@ class VerifyRecord:
     """Result of `05_verify`."""
 
     verdict: Literal["pass", "fail"]
-    invariants: tuple[InvariantSeen, ...]
+    invariants: tuple[InvariantResult, ...]
     footprint: tuple[FootprintLine, ...]
     findings: tuple[Finding, ...]
     digests: tuple[TableDigest, ...]
@@ -108,7 +108,7 @@ class VerifyRecord:
 class RehearseRecord:
     """Result of `02_rehearse`: the whole migration and the way back, on a copy."""
 
-    steps: tuple[StepTaken, ...]
+    steps: tuple[StepResult, ...]
     footprint: tuple[FootprintLine, ...]
     digests: tuple[TableDigest, ...]
     rolled_back_equal: bool
@@ -208,7 +208,7 @@ class RollbackRecord:
     kept: int
     discarded: int
     findings: tuple[Finding, ...]
-    steps: tuple[StepTaken, ...]
+    steps: tuple[StepResult, ...]
     locked_seconds: float
     exported: tuple[str, ...] = ()
     how: Literal["rollback", "restore"] = "rollback"

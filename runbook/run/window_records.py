@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from runbook.run.findings import Sample
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -16,7 +18,7 @@ class Answer:
 
     at: float
     status: int
-    well: bool
+    ok: bool
     note: str = ""
 
 
@@ -52,7 +54,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class ScanSeen:
+class ScanCounts:
     """What `runbook scan` counted in the application's source: the file `window/scan.json`."""
 
     path: str
@@ -75,8 +77,8 @@ class LogPosition:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look of the monitoring: a line of `monitor.jsonl`.
+class Observation:
+    """One observation of the monitoring: a line of `monitor.jsonl`.
 
     `violations` are rows by invariant, with their keys in `samples`; `unanswered` names what could
     not be asked, and why. `longest_read` is the longest read of the database, in seconds.
@@ -87,7 +89,7 @@ class Look:
     violations: Mapping[str, int] = field(default_factory=dict)
     unanswered: Mapping[str, str] = field(default_factory=dict)
     without_organization: Mapping[str, int] = field(default_factory=dict)
-    samples: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = ()
     log_lines: int = 0
     log_samples: tuple[str, ...] = ()
     health: Answer | None = None
@@ -101,16 +103,17 @@ class Look:
         return any(self.violations.values()) or any(self.without_organization.values())
 
     @property
-    def well(self) -> bool:
-        """Whether nothing at all was amiss in this look."""
-        return not (self.violated or self.log_lines or (self.health and not self.health.well))
+    def ok(self) -> bool:
+        """Whether nothing at all was amiss in this observation."""
+        return not (self.violated or self.log_lines or (self.health and not self.health.ok))
 
 
 @dataclass(frozen=True)
 class MonitorRecord:
     """Result of `07_monitor`, summed up over the whole series.
 
-    `watched_seconds` leaves out the gaps in which nobody watched.
+    `watched_seconds` leaves out the gaps in which nothing watched. Of the `observations`, so many
+    were `violated`, left a question `unanswered`, or had an `unhealthy` answer.
     """
 
     verdict: Literal["pass", "fail"]
@@ -118,10 +121,10 @@ class MonitorRecord:
     until: str
     watched_seconds: float
     planned_seconds: float
-    looks: int
-    looks_violated: int
-    looks_unanswered: int
-    looks_unwell: int
+    observations: int
+    violated: int
+    unanswered: int
+    unhealthy: int
     log_lines: int
     first_violation: str = ""
     longest_read: float = 0.0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import BadInput
+from runbook.files import publish
 from runbook.sample import rows
 from runbook.templates import split_statements, sql_file
 
@@ -55,11 +56,9 @@ def make_sample(
         with tempfile.TemporaryDirectory(prefix=".sample-", dir=path.parent) as folder:
             scratch = Path(folder) / "scratch.db"
             without, planted = _fill(scratch, users, projects, seed, messy)
-            _sync(scratch)
             size = scratch.stat().st_size
             _check_free(path)
-            scratch.rename(path)
-        _sync(path.parent)
+            publish(scratch, path)
     except (OSError, sqlite3.OperationalError) as error:
         raise BadInput(
             f"The sample database '{path}' cannot be written ({error}): "
@@ -150,12 +149,3 @@ def _insert(
 ) -> None:
     marks = ", ".join("?" * columns)
     db.executemany(f"INSERT INTO {table} VALUES ({marks})", cells)
-
-
-def _sync(path: Path) -> None:
-    """Have the file or folder on the disk before going on."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -29,9 +29,10 @@ MIGRATION_INDEXES = (
 
 @dataclass(frozen=True)
 class FootprintLine:
-    """One line of the footprint: what may change, how many rows were predicted and seen.
+    """One line of the footprint: what may change, how many rows were predicted and counted.
 
-    `seen` maps each witness to its count; `allowed` is False for a line that no rule foresees.
+    `counts` maps each witness to its number of rows; `allowed` is False for a line that no rule
+    foresees.
     """
 
     table: str
@@ -40,7 +41,7 @@ class FootprintLine:
     rule: str
     predicted: int | None
     allowed: bool = True
-    seen: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def declare(
@@ -134,14 +135,14 @@ def is_new_table(table: str) -> bool:
     return table.casefold() in (*NEW_TABLES, LEDGER)
 
 
-def with_seen(
+def with_counts(
     lines: Iterable[FootprintLine],
     witness: str,
     counts: Mapping[tuple[str, str, str], int],
 ) -> tuple[FootprintLine, ...]:
     """The lines with what `witness` counted, by (table, change, column)."""
     return tuple(
-        dataclasses.replace(line, seen={**line.seen, witness: counts[key]})
+        dataclasses.replace(line, counts={**line.counts, witness: counts[key]})
         if (key := (line.table, line.change, line.column)) in counts
         else line
         for line in lines

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import unicodedata
 
 CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
-_READABLE_LENGTH = 200  # characters of a value that are shown
 
 
 def cell_sql(column_sql: str) -> str:
@@ -81,39 +79,3 @@ def encode(value: str | int | bytes | None, encoding: str = "UTF-8") -> bytes:
     if isinstance(value, int):
         return f"i{value}".encode(codec)
     return f"t{value}".encode(codec, "surrogateescape" if codec == "utf-8" else "surrogatepass")
-
-
-def readable(cell: bytes, encoding: str = "UTF-8") -> str:
-    """Return `cell` for people: `'abc'`, `42`, `1.0`, `x'00ff'`, `NULL`.
-
-    Whatever the eye cannot tell apart is spelled out: control characters, unusual blanks,
-    combining marks, invalid bytes (`\\xff`), and the backslash itself. Long values are cut, and
-    say how long they are.
-    """
-    value = decode(cell, encoding)
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        digits = value.hex()
-        cut = digits[:_READABLE_LENGTH]
-        return f"x'{cut}'" if cut == digits else f"x'{cut}'... ({len(value)} bytes)"
-    if isinstance(value, str):
-        shown = "".join(map(_visible, value[:_READABLE_LENGTH]))
-        cut_off = len(value) > _READABLE_LENGTH
-        return f"'{shown}'... ({len(value)} characters)" if cut_off else f"'{shown}'"
-    return repr(value)
-
-
-def _visible(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"  # a byte that is not valid UTF-8
-    if character == "'":
-        return "''"
-    if character == "\\":
-        return "\\\\"
-    if character.isprintable() and not unicodedata.combining(character):
-        return character
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

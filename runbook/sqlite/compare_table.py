@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runbook.errors import BadInput
-from runbook.sqlite.cells import cell_sql, provide_atan2, readable
-from runbook.sqlite.difference import How, RowSample, TableDifference, name_row
+from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.difference import How, RowSample, TableDifference
+from runbook.sqlite.fields import read_field, read_row
 from runbook.sqlite.inequality import any_differs, any_of, differs
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Column, Table
@@ -289,8 +290,8 @@ def _detail(
             f" WHERE {differs(old, new)} LIMIT {min(n, sides.samples)}"
         )
         for *key, was, now in sides.connection.execute(sql):
-            named = name_row(pairing.names, key, encoding)
-            values = readable(was, encoding), readable(now, encoding)
+            named = read_row(pairing.names, key, encoding)
+            values = ((read_field(new.name, cell, encoding),) for cell in (was, now))
             samples.append(RowSample("changed", named, new.name, *values))
     named_counts = tuple((new.name, n) for _, new, n in changed)
     return _result(sides, pairing.how, counts, named_counts, samples, rowids_moved=rowids_moved)
@@ -303,8 +304,8 @@ def _row_samples(
     shown = [*names, *(column.name for column in table.columns[:_COLUMNS_AT_ONCE])]
     cells = ", ".join(cell_sql(f"{side}.{quote_name(name)}") for name in shown)
     for row in sides.connection.execute(f"SELECT {cells} {rest}"):
-        key = name_row(names, row[: len(names)], encoding)
-        whole = name_row(shown[len(names) :], row[len(names) :], encoding)
+        key = read_row(names, row[: len(names)], encoding)
+        whole = read_row(shown[len(names) :], row[len(names) :], encoding)
         if change == "removed":
             yield RowSample("removed", key, "", whole, None)
         else:
@@ -333,11 +334,11 @@ def _compare_rows(
             continue
         sql = f"SELECT * FROM ({surplus}) WHERE n {sign} 0 LIMIT {min(n, sides.samples)}"
         for _, *cells in sides.connection.execute(sql):
-            whole = name_row(names, cells[: len(names)], encoding)
+            whole = read_row(names, cells[: len(names)], encoding)
             if change == "removed":
-                samples.append(RowSample("removed", "", "", whole, None))
+                samples.append(RowSample("removed", (), "", whole, None))
             else:
-                samples.append(RowSample("added", "", "", None, whole))
+                samples.append(RowSample("added", (), "", None, whole))
     counts = _Counts(rows_before, rows_after, rows_before - removed, 0)
     moved = by_rowid is not None
     return _result(sides, "rows", counts, (), samples, rowids_moved=moved)

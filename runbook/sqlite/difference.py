@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.sqlite.cells import readable
+from runbook.sqlite.fields import Row
 
 How = Literal["rowid", "key", "rows"]
 Change = Literal["added", "removed", "changed"]
 
-_ROW_LENGTH = 1000  # characters of a whole row that are shown
-
 
 @dataclass(frozen=True)
 class RowSample:
-    """One example of a difference, in readable values.
+    """One example of a difference.
 
-    `key` names the row (`id='p-1'`, or `rowid=7` where no key is declared; empty where rows are
+    `key` names the row (by its key, or by its rowid where no key is declared; empty where rows are
     compared as a multiset). A changed cell has its `column` and both values. For an added or
     removed row, `column` is empty and the whole row stands on its side, None on the other.
     """
 
     change: Change
-    key: str
+    key: Row
     column: str
-    before: str | None
-    after: str | None
+    before: Row | None
+    after: Row | None
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,3 @@ class TableDifference:
     def identical(self) -> bool:
         """Whether no row was added, removed or changed."""
         return not (self.added or self.removed or self.rows_changed)
-
-
-def name_row(columns: Sequence[str], cells: Sequence[bytes], encoding: str) -> str:
-    """Return `id='p-1', part=2` for the cells of a key or of a whole row; cut when very long."""
-    pairs = zip(columns, cells, strict=True)
-    text = ", ".join(f"{column}={readable(cell, encoding)}" for column, cell in pairs)
-    return text if len(text) <= _ROW_LENGTH else text[:_ROW_LENGTH] + "..."

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runbook.errors import Violated
 from runbook.plan.shape import Shape
 from runbook.plan.shape import look as look_at_shape
 from runbook.run.folder import Run, Stage, now
-from runbook.run.window_records import Look, MonitorRecord
+from runbook.run.window_records import MonitorRecord, Observation
 from runbook.sqlite.connect import immutable_uri
 from runbook.targets.open_target import open_target
 from runbook.window.logs import remembered_logs
@@ -24,34 +25,39 @@ from runbook.window.watch import RolledBack, Watcher
 
 DAY = 86_400.0
 
-Tell = Callable[[Look], object]
+
+@dataclass(frozen=True)
+class Watching:
+    """How to watch.
+
+    Attributes:
+        seconds: how long to watch in all, over all restarts.
+        every: seconds between two observations.
+        once: observe once and return, for a scheduler that calls again.
+        exit_on_violation: end at the first violated invariant.
+        show: called with each observation.
+    """
+
+    seconds: float = DAY
+    every: float = 300.0
+    once: bool = False
+    exit_on_violation: bool = False
+    show: Callable[[Observation], object] = lambda observation: None
 
 
-def monitor(
-    run: Run,
-    *,
-    seconds: float = DAY,
-    every: float = 300.0,
-    once: bool = False,
-    exit_on_violation: bool = False,
-    tell: Tell = lambda look: None,
-) -> MonitorRecord:
-    """Looks every `every` seconds until `seconds` have passed since the first look of the series.
+def monitor(run: Run, watching: Watching) -> MonitorRecord:
+    """Observes the database until the time is over, counted from the first of the series.
 
     Args:
         run: a run that has migrated.
-        seconds: how long to watch in all, over all restarts.
-        every: seconds between two looks.
-        once: look once and return, for a scheduler that calls again.
-        exit_on_violation: end at the first violated invariant.
-        tell: told of each look.
+        watching: how long and how often.
 
     Returns:
         The sum of the series so far.
 
     Raises:
         NotAllowedNow: there is nothing to watch, or another process watches already.
-        Violated: an invariant is violated, and `exit_on_violation` was asked for.
+        Violated: an invariant is violated, and the watching was to end there.
     """
     with run.locked("monitor"):
         if run.finished("monitor"):
@@ -60,61 +66,54 @@ def monitor(
         series = list(read_series(run.folder))
         began = series[0].at if series else now()
         stage = run.stage("monitor", began)
-        stage.write("started", sum_up(series, seconds) if series else None)
-        run.log("monitor", "started", looks=len(series))
+        stage.write("started", sum_up(series, watching.seconds) if series else None)
+        run.log("monitor", "started", observations=len(series))
         try:
-            return _watch(run, stage, series, seconds, every, once, exit_on_violation, tell)
+            return _watch(run, stage, series, watching)
         except Violated as error:
             stage.failed(error)
             raise
 
 
-def _watch(
-    run: Run,
-    stage: Stage,
-    series: list[Look],
-    seconds: float,
-    every: float,
-    once: bool,
-    exit_on_violation: bool,
-    tell: Tell,
-) -> MonitorRecord:
+def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching) -> MonitorRecord:
+    """Observes until there is a reason to end; every observation is added to `series`."""
     watcher = Watcher(
         open_target(run.info.database, run.info.options),
         run.info.plan,
         _shape(run),
         run.info.run,
         logs=series[-1].logs if series else remembered_logs(run),
-        every=every,
+        every=watching.every,
     )
     while True:
-        if series and not once:
-            _wait(series[-1].at, every)
+        if series and not watching.once:
+            _wait(series[-1].at, watching.every)
         try:
-            look = watcher.look()
+            observation = watcher.observe()
         except RolledBack:
-            return _rolled_back(run, stage, series, seconds)
-        append(run.folder, look)
-        series.append(look)
-        tell(look)
-        if look.violated and exit_on_violation:
-            record = sum_up(series, seconds, "at a violation")
-            error = Violated(
-                f"The monitoring saw a violation at {look.at}: {describe(look)}; find what writes "
-                "such rows (old code?), mend them, and start the monitoring again."
+            return _rolled_back(run, stage, series, watching.seconds)
+        append(run.folder, observation)
+        series.append(observation)
+        watching.show(observation)
+        if observation.violated and watching.exit_on_violation:
+            raise Violated(
+                f"The monitoring found a violation at {observation.at}: {describe(observation)}; "
+                "find what writes such rows (old code?), correct them, and start the monitoring "
+                "again.",
+                record=sum_up(series, watching.seconds, "at a violation"),
             )
-            error.record = record
-            raise error
-        over = _passed(series[0].at) + every / 2 >= seconds
-        record = sum_up(series, seconds, "in time" if over else "")
+        over = _passed(series[0].at) + watching.every / 2 >= watching.seconds
+        record = sum_up(series, watching.seconds, "in time" if over else "")
         stage.write("finished" if over else "started", record)
         if over:
             run.log("monitor", "finished", verdict=record.verdict)
-        if over or once:
+        if over or watching.once:
             return record
 
 
-def _rolled_back(run: Run, stage: Stage, series: list[Look], seconds: float) -> MonitorRecord:
+def _rolled_back(
+    run: Run, stage: Stage, series: list[Observation], seconds: float
+) -> MonitorRecord:
     """The end of a monitoring whose migration was taken back."""
     if not series:
         raise Violated(
@@ -128,7 +127,7 @@ def _rolled_back(run: Run, stage: Stage, series: list[Look], seconds: float) -> 
 
 
 def _wait(last: str, every: float) -> None:
-    """Waits until `every` seconds have passed since the look at `last`."""
+    """Waits until `every` seconds have passed since the observation at `last`."""
     left = every - _passed(last)
     if left > 0:
         time.sleep(min(left, every))

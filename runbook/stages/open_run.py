@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook.errors import BadInput, RunFolderError
-from runbook.plan.plan import read_plan
+from runbook.plan.read import read_plan
 from runbook.run.folder import Run
 from runbook.targets.open_target import open_target
 

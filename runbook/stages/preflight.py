@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runbook.errors import Blocked
 from runbook.hazards.d1 import probe_d1
-from runbook.hazards.inspect import Advice, find_all
-from runbook.hazards.inspect_file import find_all_hazards
+from runbook.hazards.inspect import Advice, inspect_database
+from runbook.hazards.inspect_file import inspect_file
 from runbook.hazards.sighting import as_hazards, worst_first
 from runbook.plan.plan import Plan
 from runbook.plan.shape import look
@@ -21,6 +21,7 @@ from runbook.script.footprint import declare
 from runbook.sqlite.connect import immutable_uri
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
+from runbook.wording import and_more
 
 
 def preflight(
@@ -53,13 +54,11 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:
         first = blocking[0]
-        more = f" and {len(blocking) - 1} more" if len(blocking) > 1 else ""
-        error = Blocked(
-            f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,}){more}; "
-            f"{first.remedy}"
+        raise Blocked(
+            f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,})"
+            f"{and_more(len(blocking) - 1)}; {first.remedy}",
+            record=record,
         )
-        error.record = record
-        raise error
     return record
 
 
@@ -72,14 +71,14 @@ def inspect_target(target: Target, plan: Plan, folder: Path) -> tuple[tuple[Haza
         folder: the run folder, whose disk has to have room.
     """
     if target.file is not None:
-        return find_all_hazards(target.file, plan, folder)
+        return inspect_file(target.file, plan, folder)
     with (
         target.committed() as file,
         contextlib.closing(
             sqlite3.connect(immutable_uri(file), uri=True, isolation_level=None)
         ) as replica,
     ):
-        hazards, advice = find_all(replica, plan)
+        hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)
         conditions = target.conditions(plan, None if blocked else replica)
         own = as_hazards(probe_d1(conditions, replica, plan), plan) if conditions else ()

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepTaken
+from runbook.run.findings import StepResult
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import Script, Step
 
@@ -23,13 +23,13 @@ from runbook.script.migration import Script, Step
 class Applied:
     """How a script ran: its steps, and seconds of waiting, proving and holding the write lock."""
 
-    steps: tuple[StepTaken, ...]
+    steps: tuple[StepResult, ...]
     waited_seconds: float
     gate_seconds: float
     locked_seconds: float
 
 
-Prove = Callable[[sqlite3.Connection, tuple[StepTaken, ...]], None]
+Prove = Callable[[sqlite3.Connection, tuple[StepResult, ...]], None]
 """Compares `main` with the attached backup `before`; raises to have everything rolled back."""
 
 Prepare = Callable[[sqlite3.Connection], Script]

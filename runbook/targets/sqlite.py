@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
 from runbook.errors import Refused, RunbookError, TargetError
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepTaken
+from runbook.run.findings import StepResult
 from runbook.run.identity import Identity, LedgerRow
 from runbook.script.migration import LEDGER, Script
 from runbook.sqlite.connect import CACHE_KIBIBYTES, CutOff, file_uri, immutable_uri, open_readonly
@@ -205,23 +207,20 @@ class SqliteTarget:
 
         SQLite's own waiting cannot be interrupted, so it gets short turns.
         """
-        until = time.monotonic() + wait
-        while True:
-            try:
-                connection.execute(statement)
-            except sqlite3.OperationalError as error:
-                busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-                if busy and time.monotonic() < until:
-                    time.sleep(0.01)
-                    continue
-                doing = f"waiting {wait:g} s for its write lock" if busy else "migrating it"
-                raise _refusal(error, self.path, doing) from error
-            else:
-                return
+        try:
+            Retrying(
+                retry=retry_if_exception(_is_busy),
+                stop=stop_after_delay(wait),
+                wait=wait_fixed(0.01),
+                reraise=True,
+            )(connection.execute, statement)
+        except sqlite3.OperationalError as error:
+            doing = f"waiting {wait:g} s for its write lock" if _is_busy(error) else "migrating it"
+            raise _refusal(error, self.path, doing) from error
 
     def _run(
         self, connection: sqlite3.Connection, script: Script, explain: Explain, progress: Progress
-    ) -> tuple[StepTaken, ...]:
+    ) -> tuple[StepResult, ...]:
         taken = []
         for number, step in enumerate(script.steps):
             progress(step.title, number, len(script.steps))
@@ -235,7 +234,7 @@ class SqliteTarget:
                         raise reason from error
                     raise
             seconds = round(time.perf_counter() - began, 3)
-            taken.append(StepTaken(step.name, step.title, rows, seconds))
+            taken.append(StepResult(step.name, step.title, rows, seconds))
         progress("Proof", len(script.steps), len(script.steps))
         return tuple(taken)
 
@@ -252,6 +251,10 @@ def read_ledger(connection: sqlite3.Connection, migration: str) -> LedgerRow | N
         (migration,),
     ).fetchone()
     return LedgerRow(*row) if row else None
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:

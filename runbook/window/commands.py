@@ -1,4 +1,4 @@
-"""Runs a command of the operator's with a time limit, and keeps what it said, secrets masked."""
+"""Runs a command of the operator's with a time limit, and keeps its output, secrets masked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ MASK = "***"
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: `exit_status` is None where it never began; `problem` is "" if well.
+    """How a command ended: `exit_status` is None where it never began; `problem` is "" if it
+    succeeded.
 
     `output` is standard output and standard error, bounded and masked.
     """
@@ -126,7 +127,7 @@ def _wait(process: subprocess.Popen[bytes], output: IO[bytes], until: float) -> 
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and its group: it leads a session of its own, so nobody else is hit."""
+    """Ends the process and its group: it leads a session of its own, so nothing else is hit."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Whether anybody still writes to the database."""
+"""Whether anything still writes to the database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-BETWEEN_LOOKS = 0.1
-"""Seconds between two looks."""
+POLL_SECONDS = 0.1
+"""Seconds between two readings of the data version."""
 
 PATIENCE = 3
 """How many times the quiet time is waited for before the writer is given up on."""
@@ -19,7 +19,7 @@ PATIENCE = 3
 class Quiet:
     """`seconds` without a commit, out of `waited`; `version` is the data version at the end.
 
-    `commits` counts the looks at which somebody had committed since the one before.
+    `commits` counts the readings at which another connection had committed since the one before.
     """
 
     quiet: bool
@@ -37,8 +37,8 @@ def wait_until_quiet(
 ) -> Quiet:
     """Waits until no other connection has committed for `seconds`.
 
-    SQLite's `data_version` changes with every commit of another connection. A look at it takes
-    microseconds and holds no lock between looks, so no writer is kept from writing.
+    SQLite's `data_version` changes with every commit of another connection. Reading it takes
+    microseconds and holds no lock in between, so no writer is kept from writing.
 
     Args:
         reading: opens a read-only connection to the database.
@@ -49,16 +49,17 @@ def wait_until_quiet(
     with reading() as connection:
         began = since = time.monotonic()
         version, commits = _version(connection, None), 0
+        # Not with tenacity: each commit restarts the quiet time, which is no retry of anything.
         while True:
             now = time.monotonic()
             if now - since >= seconds:
                 return Quiet(True, round(now - since, 3), round(now - began, 3), commits, version)
             if now - began >= limit:
                 return Quiet(False, round(now - since, 3), round(now - began, 3), commits, version)
-            time.sleep(min(BETWEEN_LOOKS, max(seconds - (now - since), 0.001)))
-            found = _version(connection, version)
-            if found != version:
-                version, since, commits = found, time.monotonic(), commits + 1
+            time.sleep(min(POLL_SECONDS, max(seconds - (now - since), 0.001)))
+            current = _version(connection, version)
+            if current != version:
+                version, since, commits = current, time.monotonic(), commits + 1
 
 
 def _version(connection: sqlite3.Connection, known: int | None) -> int:

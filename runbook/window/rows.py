@@ -1,4 +1,4 @@
-"""Makes a valid new row for a table that nothing is known of but its schema and its rows.
+"""Makes a valid new row for a table of which only the schema and the rows are known.
 
 The best model of a valid row is one that is there already: it is copied inside SQLite, and only
 what must be unique gets new values. An empty table gets the least that its constraints ask for.
@@ -23,7 +23,7 @@ Value = str | int | float | bytes | None
 
 @dataclass(frozen=True)
 class NewRow:
-    """A row that was made: `where` finds it again, with `key` bound."""
+    """A new row: `where` finds it again, with `key` bound."""
 
     where: str
     key: tuple[Value, ...]
@@ -31,7 +31,7 @@ class NewRow:
 
 @dataclass(frozen=True)
 class CannotMake:
-    """No row could be made; `reason` is what the table said last."""
+    """No row could be made; `reason` is the last error."""
 
     reason: str
 
@@ -47,17 +47,18 @@ def make_row(
     Args:
         connection: inside a transaction; foreign keys are enforced if it says so.
         table: the table, as it is now.
-        fixed: columns whose value is given.
+        fixed: columns whose value is fixed.
         like: a condition that finds a row to copy, and what it binds; None where there is none.
     """
-    facts = _Facts.read(connection, table)
-    model = None if like is None else _model(connection, table, facts, like)
+    rules = _Rules.read(connection, table)
+    model = None if like is None else _model(connection, table, rules, like)
+    source = _Source(connection, table, rules, model)
     reason = "no value passed its constraints"
     for attempt in range(ATTEMPTS):
-        fresh = dict(_fresh_values(connection, table, facts, fixed, model, attempt))
-        names = [c for c in facts.columns if model is not None or c in fresh]
-        if facts.automatic in names:
-            names.remove(facts.automatic)
+        fresh = dict(source.fresh_values(fixed, attempt))
+        names = [c for c in rules.columns if model is not None or c in fresh]
+        if rules.automatic in names:
+            names.remove(rules.automatic)
         connection.execute("SAVEPOINT one_row")
         try:
             cursor = connection.execute(*_insert(table, names, fresh, like if model else None))
@@ -66,7 +67,7 @@ def make_row(
             reason = str(error)
         else:
             if cursor.rowcount == 1:
-                return _found(connection, table, facts, fresh, cursor.lastrowid)
+                return source.inserted(fresh, cursor.lastrowid)
             reason = "the INSERT was passed over without an error, as a trigger can do"
         finally:
             connection.execute("RELEASE one_row")
@@ -74,8 +75,8 @@ def make_row(
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What constraints say: columns that can be written, and those that must be new or must lead
+class _Rules:
+    """The constraints: columns that can be written, and those that must be new or must lead
     to another table."""
 
     columns: tuple[str, ...]
@@ -87,7 +88,7 @@ class _Facts:
     types: Mapping[str, str]
 
     @classmethod
-    def read(cls, connection: sqlite3.Connection, table: Table) -> _Facts:
+    def read(cls, connection: sqlite3.Connection, table: Table) -> _Rules:
         keys = [c.name for c in table.columns if c.primary_key_position]
         types = {c.name: c.type.upper() for c in table.columns}
         automatic = keys[0] if table.stable_rowid and keys else None
@@ -137,12 +138,12 @@ class _Model:
 def _model(
     connection: sqlite3.Connection,
     table: Table,
-    facts: _Facts,
+    rules: _Rules,
     like: tuple[str, tuple[Value, ...]],
 ) -> _Model | None:
     where, values = like
     asked = ", ".join(
-        f"typeof({quote_name(c)}), coalesce(length({quote_name(c)}), 0)" for c in facts.columns
+        f"typeof({quote_name(c)}), coalesce(length({quote_name(c)}), 0)" for c in rules.columns
     )
     row = connection.execute(
         f"SELECT {asked} FROM {quote_name(table.name)} WHERE {where} LIMIT 1", values
@@ -150,93 +151,110 @@ def _model(
     if row is None:
         return None
     return _Model(
-        dict(zip(facts.columns, row[::2], strict=True)),
-        dict(zip(facts.columns, row[1::2], strict=True)),
+        dict(zip(rules.columns, row[::2], strict=True)),
+        dict(zip(rules.columns, row[1::2], strict=True)),
     )
 
 
-def _fresh_values(
-    connection: sqlite3.Connection,
-    table: Table,
-    facts: _Facts,
-    fixed: Mapping[str, Value],
-    model: _Model | None,
-    attempt: int,
-) -> Iterator[tuple[str, Value]]:
-    """The columns that get a value of their own: given, unique, or needed in an empty table."""
-    given = {name: _given(name, fixed) for name in facts.columns if _is_given(name, fixed)}
-    yield from given.items()
-    done = set(given)
-    if facts.automatic is not None and facts.automatic not in done:
-        done.add(facts.automatic)  # SQLite gives it the next number
-    # Longer rules last: a column that is fresh for one of them is fresh for the others too.
-    for columns in sorted(facts.unique, key=len):
-        if facts.automatic in columns or done.intersection(set(columns) - set(given)):
-            continue
-        absent = model is not None and any(
-            model.kinds[c] == "null" for c in columns if c not in given
+@dataclass(frozen=True)
+class _Source:
+    """Where values of a new row come from: the table, its rules, and the row that is copied."""
+
+    connection: sqlite3.Connection
+    table: Table
+    rules: _Rules
+    model: _Model | None
+
+    def fresh_values(self, fixed: Mapping[str, Value], attempt: int) -> Iterator[tuple[str, Value]]:
+        """The columns that get a value of their own: fixed, unique, or needed in an empty table."""
+        preset = {
+            name: value
+            for name in self.rules.columns
+            for other, value in fixed.items()
+            if same_name(name, other)
+        }
+        yield from preset.items()
+        done = set(preset)
+        if self.rules.automatic is not None and self.rules.automatic not in done:
+            done.add(self.rules.automatic)  # SQLite gives it the next number
+        # Longer rules last: a column that is fresh for one of them is fresh for the others too.
+        for columns in sorted(self.rules.unique, key=len):
+            if self.rules.automatic in columns or done.intersection(set(columns) - set(preset)):
+                continue
+            absent = self.model is not None and any(
+                self.model.kinds[c] == "null" for c in columns if c not in preset
+            )
+            if absent and columns != self.rules.key:
+                continue  # with a NULL in it, it is no duplicate
+            free = [c for c in columns if c not in done]
+            free.sort(key=lambda c: c in self.rules.parents)
+            if not free:
+                continue
+            column = free[0]
+            done.add(column)
+            yield column, self._new_value(column, attempt)
+        if self.model is None:
+            for column in self.rules.needed:
+                if column not in done:
+                    done.add(column)
+                    yield column, self._new_value(column, attempt)
+
+    def _new_value(self, column: str, attempt: int) -> Value:
+        """A value that the column does not hold yet, or the key of a row that it must lead to."""
+        if column in self.rules.parents:
+            parent, key = self.rules.parents[column]
+            # A column that leads elsewhere cannot have an invented value; another parent may do.
+            row = self.connection.execute(
+                f"SELECT {quote_name(key or 'rowid')} FROM {quote_name(parent)} LIMIT 1 OFFSET ?",
+                (attempt,),
+            ).fetchone()
+            value: Value = row[0] if row else None
+            return value
+        kind, length = _kind(self.rules.types[column]), 0
+        if self.model is not None and self.model.kinds[column] != "null":
+            kind, length = self.model.kinds[column], self.model.lengths[column]
+        if kind == "integer":
+            return self._next_number(column) + attempt
+        if kind == "real":
+            return float(self._next_number(column) + attempt)
+        if kind == "blob":
+            return os.urandom(length or 16)
+        token = uuid.uuid4()
+        texts = (
+            str(token),
+            token.hex,
+            (token.hex * (length // 32 + 1))[: length or 8],  # where the length is fixed
+            f"runbook-{token.hex[:8]}@runbook.invalid",
+            str(token.int)[: length or 8],  # where only digits may stand
+            "2001-01-01 00:00:00",
         )
-        if absent and columns != facts.key:
-            continue  # with a NULL in it, it is no duplicate
-        free = [c for c in columns if c not in done]
-        free.sort(key=lambda c: c in facts.parents)
-        if not free:
-            continue
-        column = free[0]
-        done.add(column)
-        yield column, _new_value(connection, table, facts, column, model, attempt)
-    if model is None:
-        for column in facts.needed:
-            if column not in done:
-                done.add(column)
-                yield column, _new_value(connection, table, facts, column, model, attempt)
+        return texts[attempt % len(texts)]
 
-
-def _is_given(name: str, fixed: Mapping[str, Value]) -> bool:
-    return any(same_name(name, other) for other in fixed)
-
-
-def _given(name: str, fixed: Mapping[str, Value]) -> Value:
-    return next(value for other, value in fixed.items() if same_name(name, other))
-
-
-def _new_value(
-    connection: sqlite3.Connection,
-    table: Table,
-    facts: _Facts,
-    column: str,
-    model: _Model | None,
-    attempt: int,
-) -> Value:
-    """A value that the column does not hold yet, or the key of a row that it must lead to."""
-    if column in facts.parents:
-        parent, key = facts.parents[column]
-        # A column that leads elsewhere cannot have an invented value; another parent may do.
-        row = connection.execute(
-            f"SELECT {quote_name(key or 'rowid')} FROM {quote_name(parent)} LIMIT 1 OFFSET ?",
-            (attempt,),
+    def _next_number(self, column: str) -> int:
+        name = quote_name(column)
+        (largest,) = self.connection.execute(
+            f"SELECT max({name}) FROM {quote_name(self.table.name)} WHERE typeof({name})"
+            " IN ('integer', 'real')"
         ).fetchone()
-        value: Value = row[0] if row else None
-        return value
-    kind, length = _kind(facts.types[column]), 0
-    if model is not None and model.kinds[column] != "null":
-        kind, length = model.kinds[column], model.lengths[column]
-    if kind == "integer":
-        return _next_number(connection, table, column) + attempt
-    if kind == "real":
-        return float(_next_number(connection, table, column) + attempt)
-    if kind == "blob":
-        return os.urandom(length or 16)
-    token = uuid.uuid4()
-    texts = (
-        str(token),
-        token.hex,
-        (token.hex * (length // 32 + 1))[: length or 8],  # where the length is fixed
-        f"runbook-{token.hex[:8]}@runbook.invalid",
-        str(token.int)[: length or 8],  # where only digits may stand
-        "2001-01-01 00:00:00",
-    )
-    return texts[attempt % len(texts)]
+        number = int(largest or 0) + 1
+        return number if number < 2**62 else -1
+
+    def inserted(self, fresh: Mapping[str, Value], rowid: int | None) -> NewRow | CannotMake:
+        """How the row is found again that was just inserted with these new values."""
+        if self.table.rowid is not None:
+            return NewRow(f"{quote_name(self.table.rowid)} = ?", (rowid,))
+        # Without a rowid, the unique columns that got new values name the row.
+        named = [c for c in fresh if any(c in columns for columns in self.rules.unique)]
+        if not named:
+            return CannotMake("a row was made, but nothing unique tells it from the others")
+        where = " AND ".join(f"{quote_name(c)} IS ?" for c in named)
+        key = tuple(fresh[c] for c in named)
+        (rows,) = self.connection.execute(
+            f"SELECT count(*) FROM {quote_name(self.table.name)} WHERE {where}", key
+        ).fetchone()
+        if rows != 1:
+            return CannotMake("a row was made, but its key does not tell it from the others")
+        return NewRow(where, key)
 
 
 def _kind(declared: str) -> str:
@@ -250,16 +268,6 @@ def _kind(declared: str) -> str:
     if any(word in declared for word in ("REAL", "FLOA", "DOUB")):
         return "real"
     return "integer" if declared else "text"
-
-
-def _next_number(connection: sqlite3.Connection, table: Table, column: str) -> int:
-    name = quote_name(column)
-    (largest,) = connection.execute(
-        f"SELECT max({name}) FROM {quote_name(table.name)} WHERE typeof({name})"
-        " IN ('integer', 'real')"
-    ).fetchone()
-    number = int(largest or 0) + 1
-    return number if number < 2**62 else -1
 
 
 def _insert(
@@ -282,26 +290,3 @@ def _insert(
         f"INSERT INTO {target} ({columns}) SELECT {cells} FROM {target} WHERE {where} LIMIT 1",
         (*bound, *values),
     )
-
-
-def _found(
-    connection: sqlite3.Connection,
-    table: Table,
-    facts: _Facts,
-    fresh: Mapping[str, Value],
-    rowid: int | None,
-) -> NewRow | CannotMake:
-    if table.rowid is not None:
-        return NewRow(f"{quote_name(table.rowid)} = ?", (rowid,))
-    # Without a rowid, the unique columns that got new values name the row.
-    named = [c for c in fresh if any(c in columns for columns in facts.unique)]
-    if not named:
-        return CannotMake("a row was made, but nothing unique tells it from the others")
-    where = " AND ".join(f"{quote_name(c)} IS ?" for c in named)
-    key = tuple(fresh[c] for c in named)
-    (rows,) = connection.execute(
-        f"SELECT count(*) FROM {quote_name(table.name)} WHERE {where}", key
-    ).fetchone()
-    if rows != 1:
-        return CannotMake("a row was made, but its key does not tell it from the others")
-    return NewRow(where, key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.plan.plan import read_plan
+from runbook.plan.read import read_plan
 from runbook.run.folder import Run, now
-from runbook.run.window_records import ScanSeen
+from runbook.run.window_records import ScanCounts
 from runbook.scan import ResourceNames, as_text, scan
 from runbook.window.store import write_scan
 
@@ -27,16 +27,16 @@ def scan_source(path: Path, *, plan: str = "", run_dir: str = "") -> str:
         run.info.plan if run is not None and not plan else read_plan(Path(plan) if plan else None)
     )
     names = [ResourceNames(resource.table, resource.owner) for resource in known.resources]
-    found = scan(path, names)
+    result = scan(path, names)
     if run is not None:
-        seen = ScanSeen(
+        counts = ScanCounts(
             path=str(path.resolve()),
             at=now(),
-            files=found.files_read,
-            not_read=len(found.files_skipped),
-            certain=found.count("certain"),
-            likely=found.count("likely"),
+            files=result.files_read,
+            not_read=len(result.files_skipped),
+            certain=result.count("certain"),
+            likely=result.count("likely"),
         )
         with run.locked("stage"):
-            write_scan(run.folder, seen)
-    return as_text(found)
+            write_scan(run.folder, counts)
+    return as_text(result)

@@ -18,6 +18,14 @@ Database = Literal["before", "migrated", "rolled back", "unknown"]
 Code = Literal["old", "new", "unknown", "not configured"]
 Mode = Literal["off", "on", "unknown", "not configured"]
 
+STEPS_OF = {
+    "snapshot": ("maintenance_on",),
+    "migrate": ("maintenance_on",),
+    "verify": ("deploy", "health", "workflows", "smoke", "maintenance_off"),
+    "rollback": ("undeploy", "maintenance_off"),
+}
+"""The steps in each stage's notebook; those after the verification each need all before them."""
+
 
 @dataclass(frozen=True)
 class WindowState:
@@ -32,15 +40,15 @@ class WindowState:
 
 
 def window_state(run: Run) -> WindowState:
-    """The state as the ledger in the database and the records of the run tell it."""
+    """The state that the ledger in the database and the records of the run show."""
     database, database_says = _database(run)
-    code, code_says = _code(run)
+    code, code_says = code_state(run)
     mode = maintenance_state(run)
     return WindowState(database, database_says, code, code_says, mode, _mode_says(run, mode))
 
 
 def maintenance_state(run: Run) -> Mode:
-    """Whether the application is shut, as far as the steps' records tell."""
+    """Whether the application is shut, as far as the steps' records show."""
     if not configured(run.info.plan, 2):
         return "not configured"
     on, off = read_step(run.folder, "maintenance_on"), read_step(run.folder, "maintenance_off")
@@ -54,6 +62,30 @@ def maintenance_state(run: Run) -> Mode:
 def may_be_shut(run: Run) -> bool:
     """Whether the application is shut, or may be."""
     return maintenance_state(run) in ("on", "unknown")
+
+
+def stands(run: Run, name: str) -> bool:
+    """Whether the step `name` after the verification is done, or was left out on purpose."""
+    step = read_step(run.folder, name)
+    if step is None or step.status in ("started", "failed"):
+        return False
+    return name != "maintenance_off" or maintenance_state(run) in ("off", "not configured")
+
+
+def pending_step(run: Run, stage: str) -> str:
+    """The first step that the notebook of the finished `stage` has still to do; "" for none.
+
+    After a failed verdict there is none: the new code is not brought, and nothing is opened.
+    """
+    if stage == "verify" and run.result("verify", VerifyRecord).verdict == "pass":
+        return next((name for name in STEPS_OF["verify"] if not stands(run, name)), "")
+    if stage == "rollback":
+        code, _ = code_state(run)
+        if code in ("new", "unknown") and run.info.plan.window.undeploy is not None:
+            return "undeploy"
+        if may_be_shut(run):
+            return "maintenance_off"
+    return ""
 
 
 def block(run: Run, problem: str) -> str:
@@ -81,17 +113,23 @@ def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, str], ...]:
     if state.database == "unknown":
         ways.append(("To find out what is true", f"runbook status --run-dir {folder}"))
     elif state.database != "rolled back":
-        ways.append(("To go on, once it is mended", f"runbook run --run-dir {folder} --yes"))
+        ways.append(("To go on, once it is corrected", f"runbook run --run-dir {folder} --yes"))
     back = []
+    by_hand = state.code in ("new", "unknown") and plan.undeploy is None
     if state.database == "migrated":
+        # Puts the old code back and opens, too, where it can.
         back.append(f"runbook rollback --run-dir {folder} --yes")
-    if state.code in ("new", "unknown"):
-        back.append(show_command(plan.undeploy) if plan.undeploy else "# put the old code back")
+    elif state.code in ("new", "unknown") and plan.undeploy is not None:
+        back.append(show_command(plan.undeploy))
+    if by_hand:
+        back.append("# put the old code back")
+    if by_hand or state.database != "migrated":
+        back.append(open_again)
     title = {
         "migrated": "To go back and open the application",
         "unknown": "To open the application, once database and code are known to fit together",
     }.get(state.database, "To open the application as it was")
-    ways.append((title, "\n  ".join([*back, open_again])))
+    ways.append((title, "\n  ".join(back)))
     ways.append(("To leave it shut", "nothing: it stays shut until one of these commands is run"))
     return tuple(ways)
 
@@ -104,29 +142,30 @@ def _database(run: Run) -> tuple[Database, str]:
         row = target.ledger(name)
         if row is None and target.unfinished(name) is not None:
             return "unknown", "neither before nor after: a migration in chunks has not ended"
-        return _told(run, row)
+        return _database_from(run, row)
     except RunbookError as error:
-        return "unknown", f"unknown, because it cannot be told ({error})"
+        return "unknown", f"unknown, because the ledger cannot be read ({error})"
 
 
-def _told(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
+def _database_from(run: Run, row: LedgerRow | None) -> tuple[Database, str]:
     """What the ledger's row and the records say together."""
     rolled_back = run.finished("rollback") and run.result("rollback", RollbackRecord).done
     if row is None:
         if rolled_back:
             return "rolled back", "as before: migrated, rolled back, and proven against its backup"
         if run.finished("migrate") and run.result("migrate", MigrateRecord).committed:
-            return "unknown", "the record says migrated, but its ledger says not; look at it"
+            return "unknown", "the record says migrated, but the ledger does not; inspect it"
         return "before", "as before: its ledger holds no migration"
     if row.run != run.info.run:
-        return "unknown", f'migrated by another run ("{row.run}", {row.applied_at}); look at it'
+        return "unknown", f'migrated by another run ("{row.run}", {row.applied_at}); inspect it'
     verdict = "not verified yet"
     if run.finished("verify"):
         verdict = f"verdict {run.result('verify', VerifyRecord).verdict}"
     return "migrated", f"migrated at {row.applied_at} UTC, {verdict}"
 
 
-def _code(run: Run) -> tuple[Code, str]:
+def code_state(run: Run) -> tuple[Code, str]:
+    """Which code runs, as far as the steps' records show, and how that is known."""
     deployed, undone = read_step(run.folder, "deploy"), read_step(run.folder, "undeploy")
     if deployed is None or deployed.status == "not configured":
         if run.info.plan.window.deploy is None:

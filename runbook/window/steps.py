@@ -1,12 +1,13 @@
 """The steps of the window, each done once, proven, and recorded before and after.
 
 A step that is done already gives its record. Maintenance mode is proven anew where it matters,
-because somebody may have opened the application in the meantime.
+because it may have been opened in the meantime.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 
@@ -22,47 +23,48 @@ from runbook.window.commands import Ran, run_command, show_command
 from runbook.window.quiet import wait_until_quiet
 from runbook.window.state import maintenance_state
 from runbook.window.store import LINES, read_step, write_step
-from runbook.window.web import Answers, ask_until_gone, ask_until_well, expected, show_address
+from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
 
+_AGAIN = "Proven again at "
+"""How the evidence begins that a later proof has added."""
 
-def maintenance_on(run: Run, *, prove_again: bool = False) -> WindowStep:
+
+def maintenance_on(run: Run) -> WindowStep:
     """Shuts the application and proves it: its page answers so, and the database is quiet.
 
-    With `prove_again`, a step that was done is proven once more; where the page says that the
-    application is open, it is shut again.
+    A step that was done is proven once more; where the page says that the application is open, it
+    is shut again.
 
     Raises:
-        WindowFailed: the command failed, the page answers otherwise, or somebody still writes.
+        WindowFailed: the command failed, the page answers otherwise, or something still writes.
     """
     window = run.info.plan.window
     known = read_step(run.folder, "maintenance_on")
-    shut = known is not None and maintenance_state(run) == "on"
-    if shut and not prove_again:
-        assert known is not None
-        return known
+    shut = known if maintenance_state(run) == "on" else None
+
+    def prove_again(step: _Step, page: Maintenance) -> None:
+        step.note(f"{_AGAIN}{now()}")
+        if window.maintenance_on is None:
+            step.answers_so(page)
+        elif not step.answers_so(page, limit=3.0, required=False):
+            step.note("The application was found open, so it was shut again")
+            step.command(window.maintenance_on)
+            step.answers_so(page)
 
     def work(step: _Step) -> None:
-        if shut and window.maintenance is not None:
-            if step.answers_so(window.maintenance, limit=3.0, required=False):
-                step.say("Proven again, without running the command again")
-            elif window.maintenance_on is not None:
-                step.say("The application was found open, so it was shut again")
-                step.command(window.maintenance_on)
-                step.answers_so(window.maintenance)
-            else:
-                step.answers_so(window.maintenance)
-        elif not shut:
+        if shut is None:
             if window.maintenance_on is not None:
                 step.command(window.maintenance_on)
             if window.maintenance is not None:
                 step.answers_so(window.maintenance)
+        elif window.maintenance is not None:
+            prove_again(step, window.maintenance)
         step.is_quiet(window.quiet_seconds)
 
     configured = bool(window.maintenance_on or window.maintenance)
-    since = known.at if shut and known is not None else ""
-    return _perform(run, "maintenance_on", configured, work, at=since)
+    return _perform(run, "maintenance_on", configured, work, first=shut)
 
 
 def deploy(run: Run) -> WindowStep:
@@ -116,13 +118,13 @@ def workflows(run: Run, *, again: bool = False) -> WindowStep:
         target = open_target(run.info.database, run.info.options)
         shape, _ = look_at_backup(run.backup, run.info.plan)
         with target.committed() as database:
-            found = try_workflows(database, run.info.plan, shape)
+            outcome = try_workflows(database, run.info.plan, shape)
         where = (
             "on the database itself, in a savepoint that was rolled back"
             if isinstance(target, SqliteTarget)
             else "on an exact copy, because this database holds no transaction open"
         )
-        step.tried(found, where)
+        step.tried(outcome, where)
 
     return _once(run, "workflows", True, work, again=again)
 
@@ -152,17 +154,17 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
         return known
 
     def work(step: _Step) -> None:
-        remember_logs(run)  # what the application says from now on is looked at by the monitoring
+        remember_logs(run)  # monitoring reads on from here
         if window.maintenance_off is not None:
             step.command(window.maintenance_off)
         if window.maintenance is not None:
-            step.answered(window.maintenance, ask_until_gone(window.maintenance))
-            step.say(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
+            step.answered(ask_until_gone(window.maintenance))
+            step.note(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
         if window.health is not None:
-            well = dataclasses.replace(window.health, text="") if old_code else window.health
-            step.answers_so(well)
+            page = dataclasses.replace(window.health, text="") if old_code else window.health
+            step.answers_so(page)
         if window.maintenance is None and window.health is None:
-            step.say("No address is configured, so only the exit status shows it")
+            step.note("No address is configured, so only the exit status shows it")
 
     configured = bool(window.maintenance_off or window.maintenance)
     return _perform(run, "maintenance_off", configured, work)
@@ -185,7 +187,7 @@ class _Step:
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
 
-    def say(self, evidence: str) -> None:
+    def note(self, evidence: str) -> None:
         self._add(evidence=(*self.record.evidence, evidence))
 
     def command(self, command: Command) -> Ran:
@@ -198,12 +200,12 @@ class _Step:
         self._add(exit_status=ran.exit_status, output=output)
         shown = show_command(command)
         if ran.problem:
-            said = f' and said "{_last_line(ran.output)}"' if ran.output else ""
+            output = f' and said "{_last_line(ran.output)}"' if ran.output else ""
             raise _Failed(
-                f"the command `{shown}` {ran.problem}{said}",
-                "mend what it complains of, and go on with the same command",
+                f"the command `{shown}` {ran.problem}{output}",
+                "correct what it complains of, and go on with the same command",
             )
-        self.say(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
+        self.note(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
         return ran
 
     def answers_so(
@@ -212,59 +214,61 @@ class _Step:
         """Asks the address until it answers as expected."""
         if limit:
             page = dataclasses.replace(page, timeout=min(limit, page.timeout))
-        found = ask_until_well(page)
-        self.answered(page, found, required=required)
-        if not found.problem:
-            self.say(
+        answers = ask_until_expected(page)
+        self.answered(answers, required=required)
+        if not answers.problem:
+            self.note(
                 f"{show_address(page.url)} answered {expected(page)} after "
-                f"{duration(found.series[-1].at)} (asked {counted(len(found.series), 'time')})"
+                f"{duration(answers.series[-1].at)} (asked {counted(len(answers.series), 'time')})"
             )
-        return not found.problem
+        return not answers.problem
 
-    def answered(
-        self, page: Maintenance | Health, found: Answers, *, required: bool = True
-    ) -> None:
-        self._add(answers=(*self.record.answers, *found.series))
-        if found.problem and required:
-            raise _Failed(found.problem, "look at the application, and go on with the same command")
+    def answered(self, answers: Answers, *, required: bool = True) -> None:
+        """Keeps the answers of an address; a problem with the last is the step's, if required."""
+        self._add(answers=(*self.record.answers, *answers.series))
+        if answers.problem and required:
+            raise _Failed(answers.problem, "check the application, and go on with the same command")
 
     def is_quiet(self, seconds: float) -> None:
-        """Waits until nobody writes any more."""
+        """Waits until nothing writes any more."""
         target = open_target(self.run.info.database, self.run.info.options)
         if not isinstance(target, SqliteTarget):
-            self.say("Whether nobody writes is not known: this database does not tell")
+            self.note("Whether anything still writes is not known for this kind of database")
             return
-        found = wait_until_quiet(target.reading, seconds)
-        if not found.quiet:
+        quiet = wait_until_quiet(target.reading, seconds)
+        if not quiet.quiet:
             raise _Failed(
-                f"the database {target.path} is still written to ({found.commits} commits seen "
-                f"in {found.waited:.1f} s; it must be quiet for {seconds:g} s)",
+                f"the database {target.path} is still written to "
+                f"({counted(quiet.commits, 'commit')} in {quiet.waited:.1f} s; it must be quiet "
+                f"for {seconds:g} s)",
                 "stop what writes to it, and go on with the same command",
             )
-        self.say(f"The database was quiet for {found.seconds:.1f} s (data version {found.version})")
-
-    def tried(self, found: Workflows, where: str) -> None:
-        """What the workflows showed."""
-        subjects = dict.fromkeys(t.subject for t in found.tried)
-        for subject in subjects:
-            mine = [t for t in found.tried if t.subject == subject]
-            self.say(f"{subject}: " + ", ".join(_result(t) for t in mine))
-        self.say(
-            f"Tried {where}; then {found.tables} tables with {found.rows:,} rows were compared "
-            f"strictly with what is committed: {len(found.remains)} differences"
+        self.note(
+            f"The database was quiet for {quiet.seconds:.1f} s (data version {quiet.version})"
         )
-        if found.remains:
+
+    def tried(self, outcome: Workflows, where: str) -> None:
+        """What the workflows showed."""
+        subjects = dict.fromkeys(t.subject for t in outcome.tried)
+        for subject in subjects:
+            mine = [t for t in outcome.tried if t.subject == subject]
+            self.note(f"{subject}: " + ", ".join(_result(t) for t in mine))
+        self.note(
+            f"Tried {where}; then {outcome.tables} tables with {outcome.rows:,} rows were compared "
+            f"strictly with what is committed: {len(outcome.remains)} differences"
+        )
+        if outcome.remains:
             raise _Failed(
-                f"something of the workflows remained ({found.remains[0]})",
-                "look at that table, and roll back if you cannot explain it",
+                f"something of the workflows remained ({outcome.remains[0]})",
+                "inspect that table, and roll back if you cannot explain it",
             )
-        if found.failed:
-            first = found.failed[0]
+        if outcome.failed:
+            first = outcome.failed[0]
             raise _Failed(
                 f"the workflow {first.action} of {first.subject} did not work ({first.note})",
                 "find out why, and go on with the same command, or roll back",
             )
-        if found.impossible:
+        if outcome.impossible:
             self._add(status="not done")
 
     def _add(self, **changes: object) -> None:
@@ -272,17 +276,28 @@ class _Step:
 
 
 def _perform(
-    run: Run, name: str, configured: bool, work: Callable[[_Step], None], *, at: str = ""
+    run: Run,
+    name: str,
+    configured: bool,
+    work: Callable[[_Step], None],
+    *,
+    first: WindowStep | None = None,
 ) -> WindowStep:
-    """Runs `work` as the step `name` and records it, whatever happens."""
-    line = LINES[name]
-    started = WindowStep(name, line, "started", at or now(), run.info.operator)
+    """Runs `work` as the step `name` and records it, whatever happens.
+
+    `first` is the record of a step that is proven anew: its time and its evidence are kept.
+    """
+    if first is None:
+        started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
+    else:
+        kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.evidence))
+        started = dataclasses.replace(first, status="started", evidence=kept)
     with run.locked("stage"):
         if not configured:
             left_out = dataclasses.replace(started, status="not configured")
             write_step(run.folder, left_out)
             return left_out
-        # Before anything is touched: a kill in the middle must not look as if nothing was tried.
+        # Before anything is touched: a kill in the middle must leave a trace.
         write_step(run.folder, started)
         run.log("window", "started", step=name)
         step = _Step(run, started)
@@ -299,9 +314,8 @@ def _perform(
             work(step)
         except _Failed as failure:
             record = end(status="failed", error=failure.problem)
-            error = WindowFailed(f"{_TITLES[name]}: {failure.problem}; {failure.remedy}.")
-            error.record = record
-            raise error from None
+            message = f"{_TITLES[name]}: {failure.problem}; {failure.remedy}."
+            raise WindowFailed(message, record=record) from None
         except BaseException as problem:
             end(status="failed", error=str(problem) or type(problem).__name__)
             raise

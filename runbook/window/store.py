@@ -10,7 +10,7 @@ from runbook.files import read_json, write_json
 from runbook.plan.plan import Plan
 from runbook.run.folder import Run, now
 from runbook.run.json_form import from_json, to_json
-from runbook.run.window_records import ScanSeen, Tick, WindowStep
+from runbook.run.window_records import ScanCounts, Tick, WindowStep
 
 T = TypeVar("T")
 
@@ -69,15 +69,15 @@ def read_ticks(folder: Path) -> tuple[Tick, ...]:
     Raises:
         RunFolderError: a record is damaged.
     """
-    found = (_read(_tick_path(folder, line), Tick) for line in range(1, 9))
-    return tuple(tick for tick in found if tick is not None)
+    ticks = (_read(_tick_path(folder, line), Tick) for line in range(1, 9))
+    return tuple(tick for tick in ticks if tick is not None)
 
 
 def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
-    """Records that `by` vouches for a line that the runbook was not told how to do.
+    """Records that `by` vouches for a line that the plan does not configure.
 
     Raises:
-        BadInput: there is no such line, or nobody is named.
+        BadInput: there is no such line, or no name was passed.
         NotAllowedNow: the runbook itself shows this line.
     """
     if not 1 <= line <= 8:
@@ -90,21 +90,21 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
             f"Line {line} of the checklist is not ticked by hand: {reason}; see it with "
             f"runbook status --run-dir {run.folder}."
         )
-    made = Tick(line, by.strip(), now(), note.strip())
+    new = Tick(line, by.strip(), now(), note.strip())
     with run.locked("stage"):
-        _write(_tick_path(run.folder, line), made)
-    run.log("window", "ticked", line=line, by=made.by)
-    return made
+        _write(_tick_path(run.folder, line), new)
+    run.log("window", "ticked", line=line, by=new.by)
+    return new
 
 
-def read_scan(folder: Path) -> ScanSeen | None:
+def read_scan(folder: Path) -> ScanCounts | None:
     """What the scan of the application's source counted; None where none was made."""
-    return _read(folder / "window" / "scan.json", ScanSeen)
+    return _read(folder / "window" / "scan.json", ScanCounts)
 
 
-def write_scan(folder: Path, seen: ScanSeen) -> None:
+def write_scan(folder: Path, counts: ScanCounts) -> None:
     """Keeps what a scan counted; the last one counts."""
-    _write(folder / "window" / "scan.json", seen)
+    _write(folder / "window" / "scan.json", counts)
 
 
 def configured(plan: Plan, line: int) -> bool:

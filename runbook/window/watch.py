@@ -1,4 +1,4 @@
-"""One look at the migrated database and its application.
+"""One observation of the migrated database and its application.
 
 Reading must never keep a writer waiting for long. In WAL mode readers keep nobody waiting, so a
 query may take its time. With a rollback journal a reader does: there each query has a small
@@ -17,8 +17,9 @@ from runbook.audit.samples import sample_rows
 from runbook.errors import TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
+from runbook.run.findings import Sample
 from runbook.run.folder import now
-from runbook.run.window_records import LogPosition, Look
+from runbook.run.window_records import LogPosition, Observation
 from runbook.script.migration import guard_query
 from runbook.targets.protocol import Target
 from runbook.targets.sqlite import read_ledger
@@ -42,7 +43,7 @@ WITHOUT = "resources_without_organization"
 
 _BETWEEN_QUERIES = 0.02
 _PATIENCE = 5.0
-_OPERATIONS = 2_000  # of SQLite's machine between two looks at the clock: about 0.1 ms
+_OPERATIONS = 2_000  # of SQLite's machine between two readings of the clock: about 0.1 ms
 
 
 class RolledBack(Exception):
@@ -51,7 +52,7 @@ class RolledBack(Exception):
 
 @dataclass
 class Watcher:
-    """Looks at one database again and again; remembers nothing between looks but the logs."""
+    """Observes one database again and again; keeps nothing in between but its place in the logs."""
 
     target: Target
     plan: Plan
@@ -61,45 +62,45 @@ class Watcher:
     every: float = 0.0
     _budget: float = field(default=0.0, init=False)
 
-    def look(self) -> Look:
-        """One look.
+    def observe(self) -> Observation:
+        """One observation.
 
         Raises:
             RolledBack: the migration is not there any more.
         """
         began = time.monotonic()
         at = now()
-        seen = _Seen()
+        counts = _Counts()
         try:
             with self.target.reading() as connection:
-                self._ask(connection, seen)
+                self._ask(connection, counts)
         except (TargetError, sqlite3.Error) as error:
-            seen.unanswered["database"] = str(error)
+            counts.unanswered["database"] = str(error)
         lines = self._log_lines()
         page = self.plan.window.health
         health = None if page is None else ask(page, limit=min(page.timeout, 10.0))
-        return Look(
+        return Observation(
             at=at,
             seconds=round(time.monotonic() - began, 3),
-            violations=seen.violations,
-            unanswered=seen.unanswered,
-            without_organization=seen.without,
-            samples=tuple(seen.samples[:10]),
+            violations=counts.violations,
+            unanswered=counts.unanswered,
+            without_organization=counts.without,
+            samples=tuple(counts.samples[:10]),
             log_lines=lines.matching,
             log_samples=lines.samples,
             health=health,
-            longest_read=round(seen.longest, 4),
+            longest_read=round(counts.longest, 4),
             every=self.every,
             logs=lines.positions,
         )
 
     def _log_lines(self) -> NewLines:
         monitor = self.plan.monitor
-        found = read_new_lines(monitor.logs, monitor.pattern, self.logs)
-        self.logs = found.positions
-        return found
+        new = read_new_lines(monitor.logs, monitor.pattern, self.logs)
+        self.logs = new.positions
+        return new
 
-    def _ask(self, connection: sqlite3.Connection, seen: _Seen) -> None:
+    def _ask(self, connection: sqlite3.Connection, counts: _Counts) -> None:
         mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
         monitor = self.plan.monitor
         self._budget = (
@@ -107,23 +108,23 @@ class Watcher:
             if mode == "wal"
             else min(monitor.query_seconds, monitor.blocking_seconds)
         )
-        # A writer in the middle of its commit is waited for, so that a look is rarely in vain.
+        # A writer in the middle of its commit is waited for, so that an answer rarely fails.
         connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
         row = read_ledger(connection, self.plan.migration.name)
         if row is None or row.run != self.run:
             raise RolledBack
         for file in _files():
             for table, query in guard_query(file, self.plan, self.shape):
-                rows = self._count(connection, file, table, query, seen)
+                rows = self._count(connection, file, table, query, counts)
                 if file.name == WITHOUT:
                     if rows is not None:
-                        seen.without[table] = rows
+                        counts.without[table] = rows
                 elif rows is not None:
-                    seen.violations[file.name] = seen.violations.get(file.name, 0) + rows
+                    counts.violations[file.name] = counts.violations.get(file.name, 0) + rows
                 time.sleep(_BETWEEN_QUERIES)
 
     def _count(
-        self, connection: sqlite3.Connection, file: SqlFile, table: str, query: str, seen: _Seen
+        self, connection: sqlite3.Connection, file: SqlFile, table: str, query: str, counts: _Counts
     ) -> int | None:
         """Violating rows; None where there was no answer in time."""
         what = f"{file.name} in {table}" if table else file.name
@@ -132,27 +133,28 @@ class Watcher:
         connection.set_progress_handler(lambda: time.monotonic() > until, _OPERATIONS)
         try:
             (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
-            if rows and len(seen.samples) < 10:
-                shown = sample_rows(connection, query)
-                seen.samples += [f"{file.name}: {table} {s.key}".strip() for s in shown]
+            if rows and len(counts.samples) < 10:
+                place = f"{file.name}: {table}".strip()
+                some = sample_rows(connection, query)
+                counts.samples += [Sample(sample.key, place=place) for sample in some]
         except sqlite3.OperationalError as error:
             if "interrupted" in str(error):
-                seen.unanswered[what] = f"not within {self._budget:g} s"
+                counts.unanswered[what] = f"not within {self._budget:g} s"
             else:
-                seen.unanswered[what] = str(error)
+                counts.unanswered[what] = str(error)
             return None
         finally:
             connection.set_progress_handler(None, 0)
-            seen.longest = max(seen.longest, time.monotonic() - began)
+            counts.longest = max(counts.longest, time.monotonic() - began)
         return int(rows)
 
 
 @dataclass
-class _Seen:
+class _Counts:
     violations: dict[str, int] = field(default_factory=dict)
     without: dict[str, int] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
-    samples: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     longest: float = 0.0
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
 MOST_BYTES = 1_000_000
-"""Bytes of an answer in which the expected text is looked for."""
+"""Bytes of an answer in which the expected text is searched for."""
 
 ONE_ANSWER = 10.0
 """Seconds after which a single question counts as not answered."""
@@ -30,7 +30,7 @@ _KEPT = 60
 
 @dataclass(frozen=True)
 class Answers:
-    """A series of answers; `problem` says what was wrong with the last, "" if it was well."""
+    """A series of answers; `problem` is what was wrong with the last, "" for nothing."""
 
     series: tuple[Answer, ...]
     problem: str = ""
@@ -74,7 +74,7 @@ def ask(page: Maintenance | Health, at: float = 0.0, limit: float = ONE_ANSWER) 
     return Answer(at, status, True)
 
 
-def ask_until_well(page: Maintenance | Health) -> Answers:
+def ask_until_expected(page: Maintenance | Health) -> Answers:
     """Asks every `page.every` seconds until the answer is as expected, at most `page.timeout`."""
     return _ask_until(page, lambda answer: answer, "did not answer as expected")
 
@@ -83,10 +83,10 @@ def ask_until_gone(page: Maintenance) -> Answers:
     """Asks until the address answers without an error and not as in maintenance any more."""
 
     def judge(answer: Answer) -> Answer:
-        if answer.well:
-            return dataclasses.replace(answer, well=False, note="still in maintenance")
+        if answer.ok:
+            return dataclasses.replace(answer, ok=False, note="still in maintenance")
         gone = 0 < answer.status < 500
-        return dataclasses.replace(answer, well=gone, note="" if gone else answer.note)
+        return dataclasses.replace(answer, ok=gone, note="" if gone else answer.note)
 
     return _ask_until(page, judge, "did not come back")
 
@@ -94,23 +94,25 @@ def ask_until_gone(page: Maintenance) -> Answers:
 def _ask_until(
     page: Maintenance | Health, judge: Callable[[Answer], Answer], otherwise: str
 ) -> Answers:
+    from tenacity import Retrying, retry_if_result, stop_before_delay
+
     began = time.monotonic()
     series: list[Answer] = []
-    while True:
+
+    def question() -> Answer:
         at = time.monotonic() - began
-        left = page.timeout - at
-        answer = judge(ask(page, round(at, 3), max(min(ONE_ANSWER, left), LEAST)))
-        series.append(answer)
-        if answer.well:
-            return Answers(_thinned(series))
-        wait = max(page.every - (time.monotonic() - began - at), 0)
-        if time.monotonic() - began + wait >= page.timeout:
-            return Answers(
-                _thinned(series),
-                f"{show_address(page.url)} {otherwise} within {page.timeout:g} s "
-                f"(last: {answer.note})",
-            )
-        time.sleep(wait)
+        limit = max(min(ONE_ANSWER, page.timeout - at), LEAST)
+        series.append(judge(ask(page, round(at, 3), limit)))
+        return series[-1]
+
+    last = Retrying(
+        retry=retry_if_result(lambda answer: not answer.ok),
+        stop=stop_before_delay(page.timeout),
+        wait=lambda _: max(page.every - (time.monotonic() - began - series[-1].at), 0),
+        retry_error_callback=lambda _: series[-1],
+    )(question)
+    problem = f"{show_address(page.url)} {otherwise} within {page.timeout:g} s (last: {last.note})"
+    return Answers(_thinned(series), "" if last.ok else problem)
 
 
 def expected(page: Maintenance | Health) -> str:

@@ -112,12 +112,12 @@ def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workf
     for table in tables:
         if table.name not in committed:
             continue  # named among the objects already
-        found = compare_table(connection, committed[table.name], table, before="committed")
-        rows += found.rows_after
-        if not found.identical:
+        difference = compare_table(connection, committed[table.name], table, before="committed")
+        rows += difference.rows_after
+        if not difference.identical:
             remains.append(
-                f"{table.name}: {found.added} rows added, {found.removed} removed, "
-                f"{found.rows_changed} changed"
+                f"{table.name}: {difference.added} rows added, {difference.removed} removed, "
+                f"{difference.rows_changed} changed"
             )
     return Workflows(tried, tuple(remains), len(tables), rows)
 
@@ -156,14 +156,14 @@ class _Trial:
         owner, _ = self._owner()
         new = {"id": f"org-{uuid.uuid4()}", "slug": f"team-{uuid.uuid4()}", "owner": owner}
         rows = self._run("organization_create", **new, name="Runbook trial")
-        self._say("organization", "create", rows == 1, f"{rows} row")
-        found = self._rows("organization_read", id=new["id"])
-        known = len(found) == 1 and found[0][:3] == (new["id"], "Runbook trial", new["slug"])
-        self._say("organization", "read", known, f"{len(found)} row")
+        self._record("organization", "create", rows == 1, f"{rows} row")
+        stored = self._rows("organization_read", id=new["id"])
+        known = len(stored) == 1 and stored[0][:3] == (new["id"], "Runbook trial", new["slug"])
+        self._record("organization", "read", known, f"{len(stored)} row")
         rows = self._run("organization_update", id=new["id"], name="Renamed")
-        found = self._rows("organization_read", id=new["id"])
-        renamed = rows == 1 and bool(found) and found[0][1] == "Renamed"
-        self._say("organization", "update", renamed, f"{rows} row, read again")
+        stored = self._rows("organization_read", id=new["id"])
+        renamed = rows == 1 and bool(stored) and stored[0][1] == "Renamed"
+        self._record("organization", "update", renamed, f"{rows} row, read again")
         member = f"mem-{uuid.uuid4()}"
         self._run(
             "membership_create",
@@ -173,44 +173,44 @@ class _Trial:
         left = len(self._rows("organization_read", id=new["id"]))
         left += len(self._rows("membership_read", organization=new["id"], user=owner))
         note = f"{rows} row with its membership, {left} left"
-        self._say("organization", "delete", rows >= 1 and left == 0, note)
+        self._record("organization", "delete", rows >= 1 and left == 0, note)
 
     def _membership(self) -> None:
         owner, organization = self._owner()
         guest = self._stranger(organization)
         queries = [(r, self._query("after_by_organization", r)) for r in self.plan.resources]
 
-        def seen(user: Value) -> int:
+        def visible_to(user: Value) -> int:
             return sum(self._count(query, (user,)) for _, query in queries)
 
-        before, theirs = seen(guest), seen(owner)
+        before, theirs = visible_to(guest), visible_to(owner)
         place = {"organization": organization, "user": guest}
         new = f"mem-{uuid.uuid4()}"
         rows = self._run("membership_create", **place, id=new, role="member", inviter=owner)
-        self._say("membership", "create", rows == 1, f"{rows} row")
-        found, now = self._rows("membership_read", **place), seen(guest)
+        self._record("membership", "create", rows == 1, f"{rows} row")
+        stored, now = self._rows("membership_read", **place), visible_to(guest)
         note = (
-            f"role {found[0][0] if found else 'none'}, guest sees {counted(now, 'row')}: "
+            f"role {stored[0][0] if stored else 'none'}, guest sees {counted(now, 'row')}: "
             f"{before:,} own and {theirs:,} of the organization"
         )
-        known = [tuple(r) for r in found] == [("member",)] and now == before + theirs
-        self._say("membership", "read", known, note)
+        known = [tuple(r) for r in stored] == [("member",)] and now == before + theirs
+        self._record("membership", "read", known, note)
         rows = self._run("membership_update", **place, role="viewer")
-        found = self._rows("membership_read", **place)
-        changed = rows == 1 and [tuple(r) for r in found] == [("viewer",)]
-        self._say("membership", "update", changed, "role viewer")
+        stored = self._rows("membership_read", **place)
+        changed = rows == 1 and [tuple(r) for r in stored] == [("viewer",)]
+        self._record("membership", "update", changed, "role viewer")
         rows = self._run("membership_delete", **place)
-        after = seen(guest)
+        after = visible_to(guest)
         note = f"guest sees {counted(after, 'row')} again"
-        self._say("membership", "delete", rows == 1 and after == before, note)
+        self._record("membership", "delete", rows == 1 and after == before, note)
 
     def _resource(self, resource: Resource) -> None:
         name = resource.table
         table = self._table(name)
         like: tuple[str, tuple[Value, ...]] | None = None
-        found = self._rows("owner_with_rows", resource)
-        if found:
-            owner, organization = found[0]
+        stored = self._rows("owner_with_rows", resource)
+        if stored:
+            owner, organization = stored[0]
             like = (
                 f"organization_id = ? AND {quote_name(resource.owner)} = ?",
                 (
@@ -222,30 +222,30 @@ class _Trial:
             owner, organization = self._owner()
         query = self._query("after_by_organization", resource)
         before = self._count(query, (owner,))
-        made = make_row(
+        new = make_row(
             self.connection,
             table,
             {resource.owner: owner, "organization_id": organization},
             like,
         )
-        if isinstance(made, CannotMake):
-            self._say(name, "create", None, f"no valid row could be made: {made.reason}")
+        if isinstance(new, CannotMake):
+            self._record(name, "create", None, f"no valid row could be made: {new.reason}")
             raise _Stop
         how = "like one that is there" if like else "the least that the table asks for"
-        self._say(name, "create", True, f"1 row, {how}")
+        self._record(name, "create", True, f"1 row, {how}")
         now = self._count(query, (owner,))
-        self._say(
+        self._record(
             name, "read", now == before + 1, f"{before:,}, then {now:,} rows by the new query"
         )
-        self._update(resource, table, made, owner)
+        self._update(resource, table, new, owner)
         rows = self._act(
-            f"DELETE FROM {quote_name(name)} WHERE {made.where} AND {_MINE}", *made.key, owner
+            f"DELETE FROM {quote_name(name)} WHERE {new.where} AND {_MINE}", *new.key, owner
         )
         after = self._count(query, (owner,))
         note = f"{counted(after, 'row')} again"
-        self._say(name, "delete", rows == 1 and after == before, note)
+        self._record(name, "delete", rows == 1 and after == before, note)
 
-    def _update(self, resource: Resource, table: Table, made: NewRow, owner: Value) -> None:
+    def _update(self, resource: Resource, table: Table, new: NewRow, owner: Value) -> None:
         """Changes the new row through the organization, in a column that lets itself be changed."""
         target = quote_name(table.name)
         reason = "no column could be changed"
@@ -254,25 +254,25 @@ class _Trial:
             self.connection.execute("SAVEPOINT one_change")
             try:
                 (meant,) = self._one(
-                    f"SELECT {expression} FROM {target} WHERE {made.where}", made.key
+                    f"SELECT {expression} FROM {target} WHERE {new.where}", new.key
                 )
                 rows = self._execute(
-                    f"UPDATE {target} SET {name} = ? WHERE {made.where} AND {_MINE}",
-                    (meant, *made.key, owner),
+                    f"UPDATE {target} SET {name} = ? WHERE {new.where} AND {_MINE}",
+                    (meant, *new.key, owner),
                 ).rowcount
                 (same,) = self._one(
-                    f"SELECT {name} IS ? FROM {target} WHERE {made.where}", (meant, *made.key)
+                    f"SELECT {name} IS ? FROM {target} WHERE {new.where}", (meant, *new.key)
                 )
             except sqlite3.Error as error:
                 self.connection.execute("ROLLBACK TO one_change")
                 reason = str(error)
             else:
                 note = f'"{column}" of {rows} row, read again'
-                self._say(table.name, "update", rows == 1 and bool(same), note)
+                self._record(table.name, "update", rows == 1 and bool(same), note)
                 return
             finally:
                 self.connection.execute("RELEASE one_change")
-        self._say(table.name, "update", None, reason, stop=False)
+        self._record(table.name, "update", None, reason, stop=False)
 
     def _changes(self, resource: Resource, table: Table) -> Iterator[tuple[str, str]]:
         """Columns that may be changed, with their new value; the likeliest to be let first."""
@@ -301,7 +301,7 @@ class _Trial:
         # Nothing lets itself be changed: it may still be moved to where it is.
         yield "organization_id", "organization_id"
 
-    # -- what they are made of ---------------------------------------------------------------
+    # -- their parts ---------------------------------------------------------------
 
     @contextlib.contextmanager
     def _subject(self, name: str) -> Iterator[None]:
@@ -317,7 +317,7 @@ class _Trial:
             ours = re.match(r"no such (function|collation|module)", str(error))
             self._tried.append(Tried(name, at, None if ours else False, str(error)))
 
-    def _say(
+    def _record(
         self, subject: str, action: str, ok: bool | None, note: str, *, stop: bool = True
     ) -> None:
         self._tried.append(Tried(subject, action, ok, note))
@@ -326,26 +326,26 @@ class _Trial:
 
     def _owner(self) -> tuple[Value, Value]:
         """A user with a personal organization, and that organization."""
-        found = self._rows("owner")
-        if not found:
-            self._say("organization", "create", None, "no user has a personal organization yet")
+        stored = self._rows("owner")
+        if not stored:
+            self._record("organization", "create", None, "no user has a personal organization yet")
             raise _Stop
-        return found[0][0], found[0][1]
+        return stored[0][0], stored[0][1]
 
     def _stranger(self, organization: Value) -> Value:
         """A user who is no member; made on the spot where everybody is."""
-        found = self._rows("stranger", organization=organization)
-        if not found:
+        stored = self._rows("stranger", organization=organization)
+        if not stored:
             users = self.plan.users
             key = quote_name(users.key)
-            made = make_row(
+            new = make_row(
                 self.connection, self._table(users.table), {}, (f"{key} IS NOT NULL", ())
             )
-            if isinstance(made, CannotMake):
-                self._say("membership", "create", None, f"no second user: {made.reason}")
+            if isinstance(new, CannotMake):
+                self._record("membership", "create", None, f"no second user: {new.reason}")
                 raise _Stop
-            found = self._rows("stranger", organization=organization)
-        value: Value = found[0][0]
+            stored = self._rows("stranger", organization=organization)
+        value: Value = stored[0][0]
         return value
 
     def _table(self, name: str) -> Table:

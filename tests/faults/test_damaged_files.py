@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotAllowedNow, RunbookError, RunFolderError
-from runbook.headless.run_stages import _is_done
+from runbook.headless.run_stages import is_done
 from runbook.run.folder import Run
 from runbook.run.notebooks import keep_notebook
 from runbook.stages import migrate, report, rollback, snapshot, verify
@@ -102,7 +102,7 @@ def test_records_before_the_migration_are_made_anew(
     with pytest.raises(RunFolderError, match=r"03_snapshot\.json"):
         migrate.migrate(run, agreed(run))
     said: list[str] = []
-    assert not _is_done(run, "snapshot", said.append)
+    assert not is_done(run, "snapshot", said.append)
     assert "03_snapshot.json" in said[0]
     snapshot.snapshot(run)
     assert migrate.migrate(run, agreed(run)).committed
@@ -118,7 +118,7 @@ def test_records_after_the_migration_cannot_be_made_anew(
     for call in (
         lambda: verify.verify(run),
         lambda: rollback.rollback(run, agreed(run)),
-        lambda: _is_done(run, "snapshot", print),
+        lambda: is_done(run, "snapshot", print),
     ):
         with pytest.raises(RunFolderError, match=r"03_snapshot\.json"):
             call()
@@ -159,4 +159,4 @@ def test_an_executed_notebook(damage: Damage, database: Path, tmp_path: Path) ->
     assert report.report(run).verdict == "fail"
     assert "notebooks/04_migrate.ipynb" in (run.folder / "report.html").read_text()
     assert json.loads((run.folder / "audit.json").read_text())["verdict"] == "fail"
-    assert not _is_done(run, "migrate", print)  # so that it is executed again
+    assert not is_done(run, "migrate", print)  # so that it is executed again

@@ -17,6 +17,7 @@ from runbook.errors import BadInput, TargetError
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
 from runbook.sqlite.compare_table import compare_table
 from runbook.sqlite.difference import RowSample, TableDifference
+from runbook.sqlite.fields import Field, render_row
 from runbook.sqlite.tables import read_tables, stored_tables
 
 Witnesses = Callable[..., dict[str, TableDifference]]
@@ -86,8 +87,8 @@ def test_rows_added_removed_and_changed(witnesses: Witnesses, create: str, encod
     assert (seen.added, seen.removed, seen.rows_changed) == (2, 1, 1)
     assert seen.changed == (("v", 1),)
     values = {sample.change: (sample.before, sample.after) for sample in seen.samples}
-    assert values["changed"] == ("1", "1.0")
-    assert (values["removed"][0] or "").startswith("k='b', v=2")
+    assert values["changed"] == ((Field("v", "integer", "1"),), (Field("v", "real", "1.0"),))
+    assert render_row(values["removed"][0] or ()).startswith("k='b', v=2")
     assert values["removed"][1] is None
     assert not seen.identical
     untouched = witnesses("DROP TABLE IF EXISTS t;" + create + insert, "SELECT 1", encoding)["t"]
@@ -121,7 +122,8 @@ def test_vacuum_renumbers_a_table_without_key(witnesses: Witnesses) -> None:
     assert seen.rowids_moved
     seen = witnesses("DROP TABLE t;" + setup, "DELETE FROM t WHERE rowid IN (1, 3); VACUUM")["t"]
     assert (seen.removed, seen.added, seen.how) == (2, 0, "rows")
-    assert [sample.before for sample in seen.samples] == ["k='a', v=1", "k='c', v=3"]
+    shown = [render_row(sample.before or ()) for sample in seen.samples]
+    assert shown == ["k='a', v=1", "k='c', v=3"]
 
 
 def test_columns_that_hide_every_name_of_the_rowid(witnesses: Witnesses) -> None:
@@ -240,7 +242,10 @@ def test_limited_columns_and_samples(attached: sqlite3.Connection) -> None:
     assert compare_table(attached, old, new, columns=["id", "b"]).identical
     seen = compare_table(attached, old, new, samples=3)
     assert (seen.rows_changed, seen.changed, len(seen.samples)) == (50, (("a", 50),), 3)
-    assert seen.samples[0] == RowSample("changed", "id=1", "a", "1", "2")
+    key, old_value, new_value = (
+        (Field(c, "integer", v),) for c, v in (("id", "1"), ("a", "1"), ("a", "2"))
+    )
+    assert seen.samples[0] == RowSample("changed", key, "a", old_value, new_value)
     with pytest.raises(BadInput, match="'extra'"):
         compare_table(attached, old, new, columns=["extra"])
 

@@ -14,6 +14,7 @@ from runbook.audit.duckdb_session import open_duckdb
 from runbook.audit.parquet import write_snapshot
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.sqlite.compare_table import TableDifference, compare_table
+from runbook.sqlite.fields import render_row
 from runbook.sqlite.tables import read_tables
 from tests.support.matrix import CellChange, add_columns, changes, plant
 
@@ -137,5 +138,5 @@ def test_each_change_alone_is_seen_before_commit(tmp_path: Path, change: CellCha
         seen = compare_table(connection, old, new)
         connection.execute("ROLLBACK")
         assert seen.changed == ((change.column, 1),)
-        assert [sample.key for sample in seen.samples] == ["id='1'"]
+        assert [render_row(sample.key) for sample in seen.samples] == ["id='1'"]
         assert compare_table(connection, old, new).identical

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotProven
+from runbook.run.findings import render_sample
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, VerifyRecord
 from runbook.stages import migrate, snapshot, verify
@@ -117,7 +118,7 @@ def test_a_changed_view(sample: Path, tmp_path: Path) -> None:
     execute(sample, "DROP VIEW project_overview", "CREATE VIEW project_overview AS SELECT 1")
     (finding,) = refused(run).findings
     assert (finding.table, finding.change) == ("project_overview", "view changed")
-    assert finding.samples[0].after == "CREATE VIEW project_overview AS SELECT 1"
+    assert render_sample(finding.samples[0]).after == "CREATE VIEW project_overview AS SELECT 1"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_what_the_plan_lets_a_trigger_write_is_none(sample: Path, tmp_path: Path
     record = verify.verify(run)
     assert record.verdict == "pass", record.findings
     (line,) = [f for f in record.footprint if f.table == "log"]
-    assert set(line.seen.values()) == {1000}
+    assert set(line.counts.values()) == {1000}
 
 
 def test_a_suspended_trigger_does_not_fire_and_is_there_again(sample: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbook.plan.plan import Organizations, Plan, Resource, Unowned
+from runbook.run.findings import render_sample
 from runbook.templates import sql_files
 from tests.support.witnessed import Migrated, broken, migrate, witnesses
 
@@ -192,5 +193,6 @@ def test_samples_name_the_table_the_row_and_what_is_wrong(tmp_path: Path) -> Non
     done = migrate(tmp_path, SCHEMA.format(type="TEXT", **KEYS["TEXT"]), plan=PLAN)
     seen = broken(done, "UPDATE projects SET organization_id = 'org-b' WHERE id = 1;")
     (sample,) = seen.asked["resources_of_another_owner"].samples
-    assert sample.key == "projects id=1"
-    assert sample.after == "owner='a', organization_owner='b'"
+    shown = render_sample(sample)
+    assert shown.key == "projects id=1"
+    assert shown.after == "owner='a', organization_owner='b'"

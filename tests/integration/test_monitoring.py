@@ -20,12 +20,12 @@ from runbook.errors import NotAllowedNow, Violated
 from runbook.plan.plan import Monitor
 from runbook.plan.shape import look as look_at_shape
 from runbook.report.checklist import checklist
-from runbook.report.contents import read_facts
+from runbook.report.contents import read_contents
 from runbook.report.write import write_report
 from runbook.run.folder import Run
-from runbook.run.window_records import Answer, Look, MonitorRecord
+from runbook.run.window_records import Answer, MonitorRecord, Observation
 from runbook.stages import rollback
-from runbook.stages.monitor import monitor
+from runbook.stages.monitor import Watching, monitor
 from runbook.targets.open_target import open_target
 from runbook.window.series import append, describe, read_series, sum_up
 from runbook.window.watch import Watcher
@@ -80,23 +80,26 @@ def test_no_writer_fails_and_old_code_is_noticed_within_one_interval(
     database = Path(migrated.info.database)
     execute(database, f"PRAGMA journal_mode = {mode}")
     every = 0.5
-    looks: list[tuple[float, Look]] = []
+    observations: list[tuple[float, Observation]] = []
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(database), "6", "2"], stdout=subprocess.PIPE, text=True
     ) as process:
         record = monitor(
-            migrated, seconds=5, every=every, tell=lambda look: looks.append((time.time(), look))
+            migrated,
+            Watching(5, every, show=lambda each: observations.append((time.time(), each))),
         )
         said, _ = process.communicate(timeout=60)
     written = json.loads(said)
     assert written["failed"] == 0
     assert written["n"] / 6 >= 200, written
     assert written["slowest"] < 1.5
-    noticed = next(at for at, look in looks if look.without_organization.get("projects"))
-    looking = max(look.seconds for _, look in looks)
-    assert 0 < noticed - written["old_at"] < every + looking + 0.5
+    noticed = next(
+        at for at, observation in observations if observation.without_organization.get("projects")
+    )
+    slowest = max(observation.seconds for _, observation in observations)
+    assert 0 < noticed - written["old_at"] < every + slowest + 0.5
     assert record.verdict == "fail"
-    assert record.looks_violated >= 3
+    assert record.violated >= 3
     assert record.longest_read < 1.0
 
 
@@ -115,14 +118,14 @@ def test_a_query_that_takes_too_long_lets_go_and_is_not_taken_as_an_answer(
         connection.execute("COMMIT")
     slow = watcher(migrated)
     slow.plan = dataclasses.replace(slow.plan, monitor=Monitor(blocking_seconds=0.005))
-    look = slow.look()
-    assert look.unanswered["references_to_nothing"] == "not within 0.005 s"
-    assert "references_to_nothing" not in look.violations
-    assert look.without_organization == {"projects": 0}
+    observation = slow.observe()
+    assert observation.unanswered["references_to_nothing"] == "not within 0.005 s"
+    assert "references_to_nothing" not in observation.violations
+    assert observation.without_organization == {"projects": 0}
     slow.plan = dataclasses.replace(slow.plan, monitor=Monitor(blocking_seconds=30.0))
-    look = slow.look()
-    assert look.violations["references_to_nothing"] == 300_000
-    assert not look.unanswered
+    observation = slow.observe()
+    assert observation.violations["references_to_nothing"] == 300_000
+    assert not observation.unanswered
 
 
 def test_a_locked_database_is_no_evidence_that_all_is_well(
@@ -132,10 +135,10 @@ def test_a_locked_database_is_no_evidence_that_all_is_well(
     with connected(Path(migrated.info.database)) as connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("BEGIN EXCLUSIVE")
-        look = watcher(migrated).look()
-    assert list(look.unanswered) == ["database"]
-    assert sum_up([look], 1.0).verdict == "fail"
-    assert sum_up([watcher(migrated).look()], 1.0).verdict == "pass"
+        observation = watcher(migrated).observe()
+    assert list(observation.unanswered) == ["database"]
+    assert sum_up([observation], 1.0).verdict == "fail"
+    assert sum_up([watcher(migrated).observe()], 1.0).verdict == "pass"
 
 
 @pytest.mark.parametrize(
@@ -167,12 +170,12 @@ def test_a_locked_database_is_no_evidence_that_all_is_well(
     ],
 )  # fmt: skip
 def test_each_lasting_invariant_is_seen_to_break(migrated: Run, statement: str, name: str) -> None:
-    whole = watcher(migrated).look()
+    whole = watcher(migrated).observe()
     assert not whole.violated, whole
     execute(Path(migrated.info.database), statement)
-    look = watcher(migrated).look()
-    assert look.violations[name] > 0
-    assert any(sample.startswith(name) for sample in look.samples)
+    observation = watcher(migrated).observe()
+    assert observation.violations[name] > 0
+    assert any(sample.place.startswith(name) for sample in observation.samples)
 
 
 def test_new_teams_and_new_rows_violate_nothing(migrated: Run) -> None:
@@ -187,23 +190,23 @@ def test_new_teams_and_new_rows_violate_nothing(migrated: Run) -> None:
         " SELECT 'of-team', 'x', owner_id, id FROM organizations WHERE id = 'team'",
         "DELETE FROM projects WHERE rowid = 3",
     )
-    assert watcher(migrated).look().well
+    assert watcher(migrated).observe().ok
 
 
 def test_it_survives_a_restart_and_ends_by_itself(migrated: Run) -> None:
     began = time.monotonic()
-    first = monitor(migrated, seconds=1.5, every=0.3, once=True)
-    assert (first.looks, first.ended) == (1, "")
+    first = monitor(migrated, Watching(seconds=1.5, every=0.3, once=True))
+    assert (first.observations, first.ended) == (1, "")
     assert migrated.record("monitor").status == "started"  # type: ignore[union-attr]
     with (migrated.folder / "monitor.jsonl").open("a") as file:
         file.write('{"at": "2026-')  # a crash in the middle of a line
-    record = monitor(migrated, seconds=1.5, every=0.3)
+    record = monitor(migrated, Watching(seconds=1.5, every=0.3))
     assert 1.0 < time.monotonic() - began < 6
     assert record.ended == "in time"
     assert record.since == first.since
-    assert record.looks == len(read_series(migrated.folder)) >= 4
+    assert record.observations == len(read_series(migrated.folder)) >= 4
     assert record.verdict == "pass"
-    again = monitor(migrated, seconds=1.5, every=0.3)
+    again = monitor(migrated, Watching(seconds=1.5, every=0.3))
     assert again == record
 
 
@@ -215,7 +218,7 @@ def test_a_kill_loses_nothing(migrated: Run) -> None:
             time.sleep(0.05)
         process.kill()
     before = read_series(migrated.folder)
-    monitor(migrated, seconds=3600, every=0.1, once=True)
+    monitor(migrated, Watching(seconds=3600, every=0.1, once=True))
     assert read_series(migrated.folder)[: len(before)] == before
     assert len(read_series(migrated.folder)) == len(before) + 1
 
@@ -226,38 +229,40 @@ def test_a_violation_ends_it_with_1_and_it_can_go_on(migrated: Run) -> None:
         "UPDATE projects SET organization_id = NULL WHERE id IN (SELECT id FROM projects LIMIT 2)",
     )
     with pytest.raises(Violated, match="projects: 2 rows without organization") as caught:
-        monitor(migrated, seconds=60, every=0.2, exit_on_violation=True)
+        monitor(migrated, Watching(seconds=60, every=0.2, exit_on_violation=True))
     assert caught.value.exit_code == 1
     record = migrated.record("monitor")
     assert record is not None
     assert record.status == "failed"
     assert record.result is not None
     assert record.result["ended"] == "at a violation"
-    assert monitor(migrated, seconds=60, every=0.1, once=True).looks == 2
+    assert monitor(migrated, Watching(seconds=60, every=0.1, once=True)).observations == 2
 
 
 def test_a_rollback_ends_it(migrated: Run) -> None:
-    monitor(migrated, seconds=60, every=0.1, once=True)
+    monitor(migrated, Watching(seconds=60, every=0.1, once=True))
     done: list[MonitorRecord] = []
-    thread = threading.Thread(target=lambda: done.append(monitor(migrated, seconds=60, every=0.2)))
+    thread = threading.Thread(
+        target=lambda: done.append(monitor(migrated, Watching(seconds=60, every=0.2)))
+    )
     thread.start()
     time.sleep(0.5)
     rollback.rollback(migrated, agreed(migrated))  # while the monitoring goes on
     thread.join(timeout=20)
     assert done[0].ended == "by a rollback"
     with pytest.raises(NotAllowedNow):
-        monitor(begin(Path(migrated.info.database), migrated.folder.with_name("other")))
+        monitor(begin(Path(migrated.info.database), migrated.folder.with_name("other")), Watching())
 
 
 def test_two_do_not_watch_at_once(migrated: Run) -> None:
     with migrated.locked("monitor"), pytest.raises(NotAllowedNow, match="Another process"):
-        monitor(migrated, once=True)
+        monitor(migrated, Watching(once=True))
 
 
 def test_it_does_not_touch_the_database(migrated: Run) -> None:
     database = Path(migrated.info.database)
     before = database.read_bytes(), database.stat().st_mtime_ns
-    monitor(migrated, seconds=60, every=0.1, once=True)
+    monitor(migrated, Watching(seconds=60, every=0.1, once=True))
     assert (database.read_bytes(), database.stat().st_mtime_ns) == before
 
 
@@ -265,40 +270,42 @@ def test_the_command_line_for_a_scheduler(migrated: Run) -> None:
     arguments = ["monitor", "--run-dir", str(migrated.folder), "--once"]
     seen = CliRunner().invoke(main, arguments)
     assert seen.exit_code == 0, seen.output
-    assert seen.output.rstrip().endswith("well")
+    assert seen.output.rstrip().endswith("  ok")
     wrong = CliRunner().invoke(main, [*arguments, "--for", "soon"])
     assert wrong.exit_code == 2
     assert "is no duration" in wrong.output
 
 
-def look_at(minute: int, **more: object) -> Look:
+def observed_at(minute: int, **more: object) -> Observation:
     at = f"2026-11-{22 + minute // 1440}T{minute // 60 % 24:02d}:{minute % 60:02d}:00.000+00:00"
-    return Look(at=at, seconds=0.1, without_organization={"projects": 0}, every=300.0, **more)  # type: ignore[arg-type]
+    return Observation(
+        at=at, seconds=0.1, without_organization={"projects": 0}, every=300.0, **more
+    )  # type: ignore[arg-type]
 
 
-def day(step: int = 5) -> Iterator[Look]:
-    yield from (look_at(minute) for minute in range(0, 1441, step))
+def day(step: int = 5) -> Iterator[Observation]:
+    yield from (observed_at(minute) for minute in range(0, 1441, step))
 
 
-def seal(run: Run, series: list[Look]) -> None:
+def seal(run: Run, series: list[Observation]) -> None:
     """The record that a monitoring with this series leaves."""
-    for look in series:
-        append(run.folder, look)
+    for observation in series:
+        append(run.folder, observation)
     run.perform("monitor", MonitorRecord, lambda stage: sum_up(series, 86_400.0, "in time"))
 
 
 def test_a_whole_day_is_done(migrated: Run) -> None:
     seal(migrated, list(day()))
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert line.state == "done"
     assert line.evidence[0].startswith("Watched for 24 h from 22 November 2026, 00:00:00 UTC")
 
 
 def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
-    series = [look for i, look in enumerate(day()) if not 100 < i < 200]
+    series = [observation for i, observation in enumerate(day()) if not 100 < i < 200]
     assert sum_up(series, 86_400.0).watched_seconds == pytest.approx(86_400 - 100 * 300 + 300)
     seal(migrated, series)
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert line.state == "not done"
     assert line.evidence[-1] == "The specification asks for 24 h."
 
@@ -312,28 +319,29 @@ def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
     ],
 )
 def test_a_day_in_which_something_was_amiss_failed(migrated: Run, amiss: dict[str, object]) -> None:
-    seal(migrated, [*day(), look_at(1445, **amiss)])
-    assert checklist(read_facts(migrated.folder))[7].state == "failed"
+    seal(migrated, [*day(), observed_at(1445, **amiss)])
+    assert checklist(read_contents(migrated.folder))[7].state == "failed"
 
 
 def test_a_question_that_is_never_answered_is_named_everywhere(migrated: Run) -> None:
     """On a large database without WAL, a query may need longer than writers may be kept waiting."""
     why = "not within 0.25 s"
     series = [
-        dataclasses.replace(look, unanswered={"references_to_nothing": why}) for look in day()
+        dataclasses.replace(observation, unanswered={"references_to_nothing": why})
+        for observation in day()
     ]
     assert "not answered: references_to_nothing (not within 0.25 s)" in describe(series[0])
     seal(migrated, series)
-    line = checklist(read_facts(migrated.folder))[7]
+    line = checklist(read_contents(migrated.folder))[7]
     assert "Never answered, so not known to hold: references_to_nothing" in line.evidence
     write_report(migrated.folder)
     page = Page((migrated.folder / "report.html").read_text())
     assert f"references_to_nothing {why} {len(series)} {len(series)}" in page.text
     # Answered once, it is known, and still said how often it was not.
-    append(migrated.folder, look_at(1445))
-    line = checklist(read_facts(migrated.folder))[7]
+    append(migrated.folder, observed_at(1445))
+    line = checklist(read_contents(migrated.folder))[7]
     assert not any("Never answered" in evidence for evidence in line.evidence)
-    assert f"{len(series)} looks in which a question was not answered" in line.evidence
+    assert f"{len(series)} observations in which a question was not answered" in line.evidence
 
 
 def test_the_picture_tells_what_was_seen() -> None:
@@ -343,8 +351,8 @@ def test_the_picture_tells_what_was_seen() -> None:
     quiet = monitoring_chart(list(day()))
     assert "Rows without organization: well" in quiet
     assert 'class="amiss"' not in quiet
-    loud = monitoring_chart([*day(), look_at(1445, log_lines=7)])
+    loud = monitoring_chart([*day(), observed_at(1445, log_lines=7)])
     assert "Log lines that match: 7, in 1 look" in loud
     assert ">7</text>" in loud
     assert loud.count('class="amiss"') == 1
-    assert "<script" not in monitoring_chart([look_at(0, violations={"<script>": 1})])
+    assert "<script" not in monitoring_chart([observed_at(0, violations={"<script>": 1})])

@@ -29,7 +29,7 @@ def executed(run: Run, notebook: str, **parameters: str) -> str:
     out = run.folder.with_suffix(".ipynb")
     command = [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar"]
     command += [str(NOTEBOOKS / f"{notebook}.ipynb"), str(out)]
-    for name, value in {"run_dir": str(run.folder), "window": "False", **parameters}.items():
+    for name, value in {"run_dir": str(run.folder), **parameters}.items():
         command += ["-p", name, value]
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert ended.returncode == 1, ended.stderr

@@ -46,15 +46,15 @@ def assert_predicted(run: Run) -> None:
         d.table: (d.rows, d.timeless) for d in seen.digests
     }
     assert all(d.timeless for d in seen.digests)
-    assert [(f.table, f.change, f.column, dict(f.seen)) for f in said.footprint] == [
-        (f.table, f.change, f.column, dict(f.seen)) for f in seen.footprint
+    assert [(f.table, f.change, f.column, dict(f.counts)) for f in said.footprint] == [
+        (f.table, f.change, f.column, dict(f.counts)) for f in seen.footprint
     ]
     predicted = run.result("preflight", PreflightRecord)
     rows = {(f.table, f.change, f.column): f.predicted for f in predicted.footprint}
     for line in seen.footprint:
         expected = rows[line.table, line.change, line.column]
         if expected is not None:
-            assert set(line.seen.values()) == {expected}, line
+            assert set(line.counts.values()) == {expected}, line
 
 
 def test_the_sample(sample: Path, tmp_path: Path) -> None:

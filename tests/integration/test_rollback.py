@@ -15,7 +15,8 @@ import pytest
 from runbook.errors import NotProven, Refused
 from runbook.migration.migrate import migrate
 from runbook.migration.rollback import assess, restore_backup, roll_back
-from runbook.plan.plan import Plan, Triggers, read_plan
+from runbook.plan.plan import Plan, Triggers
+from runbook.plan.read import read_plan
 from runbook.run.records import Assessment, RollbackRecord
 from runbook.sqlite.inequality import any_differs
 from runbook.targets.sqlite import SqliteTarget

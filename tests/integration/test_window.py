@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,13 +15,12 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, NotConfirmed, NotProven, Refused, WindowFailed
-from runbook.headless.run_stages import roll_back
+from runbook.headless.run_stages import Options, roll_back, run_stages
 from runbook.report.checklist import checklist
-from runbook.report.contents import read_facts
+from runbook.report.contents import read_contents
 from runbook.run.folder import Run
-from runbook.stages.monitor import monitor
+from runbook.stages.monitor import Watching, monitor
 from runbook.window import steps
-from runbook.window.back_out import back_out
 from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
 from runbook.window.workflows import Tried, Workflows
@@ -43,11 +43,11 @@ def test_the_whole_window(site: Site) -> None:
     assert site.get() == (200, "welcome")
     assert site.get("/health") == (200, "well, new code")
     assert states(window.run) == ("migrated", "new", "off")
-    record = monitor(window.run, seconds=0.6, every=0.2)
+    record = monitor(window.run, Watching(0.6, 0.2))
     assert (record.verdict, record.ended) == ("pass", "in time")
-    executor.execute(window.run, "report", {})
+    executor(window.run, "report", {"run_dir": str(window.run.folder)})
 
-    lines = checklist(read_facts(window.run.folder))
+    lines = checklist(read_contents(window.run.folder))
     assert [line.state for line in lines] == ["done"] * 7 + ["not done"]
     assert lines[7].evidence[-1] == "The specification asks for 24 h."
     for line in lines:
@@ -57,6 +57,7 @@ def test_the_whole_window(site: Site) -> None:
     assert 'answered 503 with "maintenance"' in said[2]
     assert "quiet for" in said[2]
     assert "data version" in said[2]
+    assert said[2].count("Proven again at") == 1  # before the migration, beside the first proof
     assert 'answered 200 with "well"' in said[5]
     assert "compared strictly" in said[6]
     assert "0 differences" in said[6]
@@ -104,13 +105,14 @@ def test_maintenance_is_proven_again_before_the_migration(site: Site) -> None:
     shut_at = read_step(window.run.folder, "maintenance_on")
     site.maintenance.unlink()
     seen: list[tuple[int, str]] = []
-    window.go(Direct(before={"migrate": lambda run: seen.append(site.get())}))
+    window.go(Direct(after={"migrate": lambda run: seen.append(site.get())}))
     assert seen[0][0] == 503
     again = read_step(window.run.folder, "maintenance_on")
     assert shut_at is not None
     assert again is not None
     assert again.at == shut_at.at
     assert any("found open, so it was shut again" in e for e in again.evidence)
+    assert again.evidence[: len(shut_at.evidence)] == shut_at.evidence
 
 
 # -- each line fails once ----------------------------------------------------------------------
@@ -264,9 +266,11 @@ def test_each_line_fails_once(name: str, site: Site) -> None:
         for word in ("problem", "database", "code", "maintenance", "To leave it shut"):
             assert word in block
         assert f"runbook run --run-dir {window.run.folder}" in block
-        assert f"runbook maintenance off --run-dir {window.run.folder}" in block
-        assert ("runbook rollback" in block) == (failure.states[0] == "migrated")
-        line = checklist(read_facts(window.run.folder))[failure.line - 1]
+        # A rollback puts the old code back and opens; without one, it is to be opened.
+        migrated = failure.states[0] == "migrated"
+        assert (f"runbook rollback --run-dir {window.run.folder}" in block) == migrated
+        assert (f"runbook maintenance off --run-dir {window.run.folder}" in block) != migrated
+        line = checklist(read_contents(window.run.folder))[failure.line - 1]
         assert line.state == ("failed" if failure.line > 1 else "not done")
 
         # Going on runs into the same again, and is now told to lead out.
@@ -331,7 +335,7 @@ def test_a_workflow_that_fails_is_led_out_of(
     with pytest.raises(WindowFailed, match=says) as caught:
         window.go(on_failure="rollback")
     assert caught.value.exit_code == 1
-    assert checklist(read_facts(window.run.folder))[5].state == "failed"
+    assert checklist(read_contents(window.run.folder))[5].state == "failed"
     assert content(site.database) == before
     assert states(window.run) == ("rolled back", "old", "off")
     assert site.get() == (200, "welcome")
@@ -352,22 +356,47 @@ def test_a_rollback_that_is_refused_leaves_it_shut(site: Site) -> None:
     assert site.get()[0] == 503
 
 
-def test_a_rollback_by_hand_says_how_to_open(site: Site) -> None:
+def test_a_rollback_by_hand_opens_with_the_old_code(site: Site) -> None:
     settings = site.settings()
     settings["window.smoke"] = {"command": ["false"]}
     window = Window.of(site, settings)
     with pytest.raises(WindowFailed, match="smoke test"):
         window.go()
-    window.said.clear()
-    roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
-    assert "it was taken back, but nothing was opened yet" in window.text
-    assert f"runbook maintenance off --run-dir {window.run.folder}" in window.text
-    assert site.get()[0] == 503
-    window.said.clear()
-    back_out(window.run, lambda: None, say=window.said.append)
-    roll_back(window.run, yes=True, say=window.said.append, executor=Direct())
+    window.lines.clear()
+    roll_back(window.run, Options(yes=True, echo=window.lines.append), execute=Direct())
+    order = [line.split()[0] for line in window.lines]
+    assert order == ["rollback", "undeploy", "maintenance", "report"]
     assert "not over" not in window.text
     assert site.get() == (200, "welcome")
+    assert site.get("/health") == (200, "well, old code")
+    window.lines.clear()
+    roll_back(window.run, Options(yes=True, echo=window.lines.append), execute=Direct())
+    assert "done already" in window.text
+
+
+def test_a_rollback_that_could_not_open_says_how_and_goes_on_there(site: Site) -> None:
+    settings = site.settings()
+    settings["window.smoke"] = {"command": ["false"]}
+    settings["window.undeploy"] = {
+        "shell": f"[ -e '{site.folder / 'mended'}' ] && echo old > '{site.code}'"
+    }
+    window = Window.of(site, settings)
+    with pytest.raises(WindowFailed, match="smoke test"):
+        window.go()
+    window.lines.clear()
+    with pytest.raises(WindowFailed, match="old code was not put back"):
+        roll_back(window.run, Options(yes=True, echo=window.lines.append), execute=Direct())
+    assert states(window.run) == ("rolled back", "unknown", "on")
+    assert "To open the application as it was" in window.text
+    assert f"runbook maintenance off --run-dir {window.run.folder}" in window.text
+    assert window.lines[-1].startswith("  report     taken back:")
+    assert site.get()[0] == 503
+    (site.folder / "mended").touch()
+    window.lines.clear()
+    # Nobody has to agree once more: the database is not changed any more.
+    roll_back(window.run, Options(echo=window.lines.append), execute=Direct())
+    assert "not over" not in window.text
+    assert site.get("/health") == (200, "well, old code")
 
 
 def test_an_unknown_database_is_left_alone(site: Site) -> None:
@@ -389,16 +418,12 @@ def test_an_unknown_database_is_left_alone(site: Site) -> None:
 
 
 def test_a_person_who_does_not_agree_shuts_nobody_out(site: Site) -> None:
-    from runbook.headless.run_stages import run_stages
-
     window = Window.of(site, site.settings())
     with pytest.raises(NotConfirmed):
         run_stages(
             window.run,
-            ask=lambda text: "no",
-            say=window.said.append,
-            executor=Direct(),
-            on_failure="rollback",
+            Options(ask=lambda text: "no", echo=window.lines.append, on_failure="rollback"),
+            Direct(),
         )
     assert states(window.run) == ("before", "old", "off")
     assert read_step(window.run.folder, "maintenance_on") is None
@@ -426,7 +451,7 @@ def test_killed_while_shutting_is_not_taken_for_open(site: Site) -> None:
 def test_without_a_window_nothing_is_shown_as_done(site: Site) -> None:
     window = Window.of(site, {})
     window.go()
-    lines = checklist(read_facts(window.run.folder))
+    lines = checklist(read_contents(window.run.folder))
     assert [lines[n - 1].state for n in (2, 5, 7)] == ["not configured"] * 3
     assert lines[5].state == "done"  # workflows need no configuration
     assert "maintenance" not in window.text
@@ -440,7 +465,7 @@ def test_a_tick_has_a_name_and_a_time_and_is_not_done(site: Site) -> None:
         main, ["tick", "2", "--run-dir", folder, "--by", "Ada", "--note", "banner seen"]
     )
     assert ticked.exit_code == 0, ticked.output
-    line = checklist(read_facts(window.run.folder))[1]
+    line = checklist(read_contents(window.run.folder))[1]
     assert line.state == "not configured"
     assert line.evidence[0].startswith("Not configured; ticked by Ada, ")
     assert line.evidence[0].endswith("banner seen")
@@ -463,7 +488,7 @@ def test_scan_enters_its_count_under_line_5(site: Site, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["scan", str(source), "--run-dir", str(window.run.folder)])
     assert done.exit_code == 0, done.output
     assert "a.ts:1" in done.output
-    line = checklist(read_facts(window.run.folder))[4]
+    line = checklist(read_contents(window.run.folder))[4]
     assert "1 query still to be changed (1 certain, 0 likely)" in line.evidence[-1]
 
 
@@ -505,9 +530,9 @@ def test_old_code_after_the_window_is_noticed(site: Site) -> None:
     arguments = ["monitor", "--run-dir", folder, "--for", "1m", "--every", "1s"]
     seen = CliRunner().invoke(main, [*arguments, "--exit-on-violation"])
     assert seen.exit_code == 1
-    assert "projects: 1 rows without organization" in seen.output
+    assert "projects: 1 row without organization" in seen.output
     assert "'p-old'" in seen.output
-    assert checklist(read_facts(window.run.folder))[7].state == "failed"
+    assert checklist(read_contents(window.run.folder))[7].state == "failed"
 
 
 def test_an_interrupted_run_says_where_everything_stands(site: Site) -> None:
@@ -545,9 +570,11 @@ def test_through_the_notebooks_and_out_again(site: Site) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "The smoke test failed" in done.stderr
-    assert did.read_text().split() == ["on", "deploy", "smoke"]  # the notebooks repeat none of it
+    assert did.read_text().split() == ["on", "deploy", "smoke"]  # each by its notebook, and once
     executed = (folder / "notebooks" / "05_verify.ipynb").read_text()
-    assert "Deployment: not done by this notebook, but by whoever executes it." in executed
+    assert "The maintenance window is not over." in executed
+    for step in ("maintenance on", "deploy", "health", "workflows", "undeploy", "maintenance off"):
+        assert re.search(rf"^  {step} +done in ", done.stdout, re.MULTILINE), step
     assert "the application is open" in done.stdout
     assert content(site.database) == before
     assert site.get() == (200, "welcome")

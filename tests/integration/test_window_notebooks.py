@@ -13,7 +13,7 @@ from runbook.notebook import window as cells
 from runbook.run.folder import Run, now
 from runbook.run.records import Confirmation
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
-from runbook.window.store import read_step, read_ticks
+from runbook.window.store import read_ticks
 from tests.conftest import execute
 from tests.support.notebooks import NOTEBOOKS
 from tests.support.windows import Site, Window, content, states
@@ -182,23 +182,6 @@ def test_nobody_is_shut_out_for_a_snapshot_that_may_not_be_taken(site: Site) -> 
     assert did(site) == []
 
 
-def test_a_step_is_done_in_one_place_only(site: Site) -> None:
-    """Where `runbook run` does the steps, the cells do nothing, before and after it."""
-    run = Window.of(site, counting(site)).run
-    preflight.preflight(run)
-    cells.maintenance_on(run, window=False)
-    cells.still_shut(run, window=False)
-    snapshot.snapshot(run)
-    migrate.migrate(run, agreed(run))
-    verify.verify(run)
-    for step in cells.AFTER_VERIFY:
-        getattr(cells, step)(run, window=False)
-        assert read_step(run.folder, step) is None
-    rollback.rollback(run, agreed(run))
-    cells.open_again(run, window=False)
-    assert did(site) == []
-
-
 def test_after_a_rollback_nothing_new_is_opened(site: Site) -> None:
     run = until_verified(Window.of(site, counting(site)).run)
     with pytest.raises(NotAllowedNow, match="not taken back"):
@@ -219,7 +202,7 @@ def test_what_is_not_configured_is_ticked_by_name(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(cells, "say", said.append)
+    monkeypatch.setattr(cells, "echo", said.append)
     run = until_verified(Window.of(site, {}).run)
     for step in cells.AFTER_VERIFY:
         getattr(cells, step)(run)

@@ -5,17 +5,25 @@ Like nbval, it runs them in a copy of the folders that their parameters point to
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from runbook.sample.make import make_sample
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+
+
+def code_cells(path: Path) -> list[dict[str, Any]]:
+    """The cells of a notebook that hold code."""
+    notebook = json.loads(path.read_text())
+    return [c for c in notebook["cells"] if c["cell_type"] == "code" and "".join(c["source"])]
 
 
 def stage_folder(folder: Path) -> Path:

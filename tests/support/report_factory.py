@@ -12,7 +12,15 @@ from typing import Any
 from runbook.files import write_sealed
 from runbook.plan.plan import Migration, Plan, Resource, Triggers, Unowned, Users
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Hazard, InvariantSeen, Sample, StepTaken, TableDigest
+from runbook.run.findings import (
+    Finding,
+    Hazard,
+    InvariantResult,
+    Sample,
+    StepResult,
+    TableDigest,
+    words_sample,
+)
 from runbook.run.identity import Identity, LedgerRow
 from runbook.run.json_form import to_json
 from runbook.run.records import (
@@ -27,6 +35,8 @@ from runbook.run.records import (
 )
 from runbook.script.footprint import FootprintLine
 from runbook.script.migration import render
+from runbook.sqlite.cells import encode
+from runbook.sqlite.fields import Field, read_field
 from runbook.templates import sql_files
 
 BEGAN = datetime(2026, 11, 22, 17, 17, 0, 120_000, tzinfo=UTC)
@@ -141,7 +151,7 @@ class RunFolder:
     def _changed(self, value: Any) -> Any:
         """Every free text in the record changed; words with a fixed meaning stay."""
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fixed = {"level", "witness", "change", "verdict", "proof", "applied_at"}
+            fixed = {"level", "witness", "change", "verdict", "proof", "applied_at", "kind"}
             return type(value)(
                 **{
                     f.name: getattr(value, f.name)
@@ -167,7 +177,7 @@ class RunFolder:
 
     def rehearse(self) -> None:
         record = RehearseRecord(
-            steps=tuple(StepTaken(n, t, r, s * 1.15) for n, t, r, s in sql_steps()),
+            steps=tuple(StepResult(n, t, r, s * 1.15) for n, t, r, s in sql_steps()),
             footprint=footprint("gate"),
             digests=digests_after(),
             rolled_back_equal=True,
@@ -195,13 +205,33 @@ class RunFolder:
 
 # -- records of a run on a sample --------------------------------------------------------------
 
+
+def field(column: str, value: str | int | bytes | None) -> Field:
+    """A value as a comparison leaves it in a record."""
+    return read_field(column, encode(value))
+
+
+def changed(
+    key: str, column: str, before: str | int | bytes | None, after: str | int | bytes | None
+) -> Sample:
+    """A changed value of the row with this id."""
+    sides = (field(column, before),), (field(column, after),)
+    return Sample((field("id", key),), column, *sides)
+
+
+def keys(*names: str, **others: str) -> tuple[Sample, ...]:
+    """Rows named by their id, each with the same other values."""
+    before = tuple(field(column, value) for column, value in others.items())
+    return tuple(Sample((field("id", name),), before=before or None) for name in names)
+
+
 INDEXES = Hazard(
     "redundant_index",
     "note",
     "An index repeats what a constraint already indexes",
     "idx_projects_owner_2",
     1,
-    ("idx_projects_owner_2",),
+    (words_sample("idx_projects_owner_2"),),
     "It costs time at every write, and nothing is found faster by it.",
     'DROP INDEX "idx_projects_owner_2";',
 )
@@ -211,7 +241,7 @@ TRIGGER = Hazard(
     "A trigger would fire for every row of the backfill",
     "projects_touch",
     1,
-    ("projects_touch",),
+    (words_sample("projects_touch"),),
     "It writes what the footprint does not foresee, so the plan suspends it.",
     '[triggers] policy = "suspend"',
 )
@@ -221,7 +251,7 @@ NO_EMAIL = Hazard(
     "Some e-mails have nothing before the @",
     "users.email",
     14,
-    ("u-00017", "u-00391", "u-00402"),
+    keys("u-00017", "u-00391", "u-00402"),
     "Their organizations are called Personal Workspace instead.",
     "Nothing needs to be done.",
 )
@@ -231,7 +261,7 @@ ORPHANS = Hazard(
     "3 projects belong to a user who does not exist",
     "projects.owner_id",
     3,
-    ("p-00044 (owner ghost)", "p-01020 (owner ghost)", "p-04711 (owner u-99999)"),
+    keys("p-00044", "p-01020", owner_id="ghost") + keys("p-04711", owner_id="u-99999"),
     "They would point to an organization that is never made.",
     "UPDATE projects SET owner_id = '<a user>' WHERE id IN ('p-00044', 'p-01020', 'p-04711');",
 )
@@ -258,15 +288,15 @@ def footprint(*witnesses: str) -> tuple[FootprintLine, ...]:
             column,
             rule,
             predicted,
-            seen=dict.fromkeys(witnesses, predicted) if predicted is not None else {},
+            counts=dict.fromkeys(witnesses, predicted) if predicted is not None else {},
         )
         for table, change, column, rule, predicted in lines
     )
 
 
-def invariants(*witnesses: str, guarded: bool = False) -> tuple[InvariantSeen, ...]:
+def invariants(*witnesses: str, guarded: bool = False) -> tuple[InvariantResult, ...]:
     return tuple(
-        InvariantSeen(f.name, f.title, f.why, dict.fromkeys(witnesses, 0))
+        InvariantResult(f.name, f.title, f.why, dict.fromkeys(witnesses, 0))
         for f in sql_files("invariants")
         if not guarded or f.when == "before commit"
     )
@@ -305,7 +335,7 @@ def migrated() -> MigrateRecord:
             digest("script"),
             "2026-11-22 17:18:46.391",
         ),
-        steps=tuple(StepTaken(n, t, r, s) for n, t, r, s in sql_steps()),
+        steps=tuple(StepResult(n, t, r, s) for n, t, r, s in sql_steps()),
         footprint=footprint("gate"),
         findings=(),
         invariants=invariants("gate", guarded=True),
@@ -343,8 +373,8 @@ DRIFT = Finding(
     "wrote between the snapshot and now; make sure that nobody writes, take a new snapshot and "
     "run again",
     (
-        Sample("id='u-00017'", "email", "'grace@example.org'", "'grace.hopper@example.org'"),
-        Sample("id='u-00391'", "email", "NULL", "'alan@example.org'"),
+        changed("u-00017", "email", "grace@example.org", "grace.hopper@example.org"),
+        changed("u-00391", "email", None, "alan@example.org"),
     ),
 )
 LOST = Finding(
@@ -355,7 +385,10 @@ LOST = Finding(
     31,
     '31 rows were removed from "sessions"; it is not part of the migration',
     tuple(
-        Sample(f"id='s-{n:04}'", "", f"id='s-{n:04}', user_name='Grace Hopper', hits={n}", None)
+        Sample(
+            (field("id", f"s-{n:04}"),),
+            before=(field("id", f"s-{n:04}"), field("user_name", "Grace Hopper"), field("hits", n)),
+        )
         for n in range(10)
     ),
 )
@@ -382,7 +415,7 @@ def refused_by_gate(folder: Path, change: Rename = str) -> Path:
     run.rehearse()
     run.snapshot()
     record = dataclasses.replace(migrated(), committed=False, findings=(DRIFT, LOST), ledger=None)
-    message = f"The proof failed before the commit: {DRIFT.message} (and 1 more findings)."
+    message = f"The proof failed before the commit: {DRIFT.message} (and 1 more finding)."
     run.stage("migrate", record, status="failed", error=("NotProven", message, 1), pause=95)
     run.reporting()
     return folder
@@ -417,7 +450,7 @@ def rolled_back(folder: Path, change: Rename = str) -> Path:
         kept=12,
         discarded=1,
         findings=(),
-        steps=(StepTaken("restore_resources", "Restore the original values", PROJECTS, 0.05),),
+        steps=(StepResult("restore_resources", "Restore the original values", PROJECTS, 0.05),),
         locked_seconds=0.31,
         exported=("rollback/organizations.jsonl",),
     )
@@ -429,7 +462,7 @@ def rolled_back(folder: Path, change: Rename = str) -> Path:
 def disagreeing(folder: Path, change: Rename = str) -> Path:
     """pandas counted one row less than the others, in a footprint and in an invariant."""
     lines = list(footprint("sqlite", "duckdb", "pandas"))
-    lines[5] = dataclasses.replace(lines[5], seen={**lines[5].seen, "pandas": PROJECTS - 1})
+    lines[5] = dataclasses.replace(lines[5], counts={**lines[5].counts, "pandas": PROJECTS - 1})
     asked = list(invariants("sqlite", "duckdb", "pandas"))
     asked[0] = dataclasses.replace(asked[0], violations={"sqlite": 0, "duckdb": 0, "pandas": 1})
     finding = Finding(

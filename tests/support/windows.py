@@ -1,7 +1,8 @@
-"""What the tests of the maintenance window share: the application, its plan, direct stages."""
+"""What the tests of the maintenance window share: the application, its plan, its notebooks without kernels."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import subprocess
@@ -13,14 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runbook.headless.run_stages import run_stages
-from runbook.run.folder import Run, file_stem, now
+from runbook.headless.run_stages import Options, run_stages
+from runbook.run.folder import Run, file_stem
 from runbook.run.notebooks import keep_notebook
-from runbook.run.records import Confirmation, RehearseRecord
+from runbook.run.records import RehearseRecord
 from runbook.sample.make import make_sample
 from runbook.stages.open_run import open_run
 from runbook.window.state import window_state
 from tests.conftest import connected, dump
+from tests.support.notebooks import NOTEBOOKS, code_cells
 
 APPLICATION = Path(__file__).with_name("application.py")
 
@@ -122,51 +124,44 @@ def write_plan(path: Path, settings: Mapping[str, object]) -> Path:
 
 @dataclass
 class Direct:
-    """Calls the stages directly; `before` and `after` are called around a stage of that name."""
+    """Executes the notebooks' cells in this process; hooks are called around a stage's own call."""
 
     before: dict[str, Callable[[Run], object]] = field(default_factory=dict)
     after: dict[str, Callable[[Run], object]] = field(default_factory=dict)
     rehearse: bool = False
 
-    def prepare(self) -> None:
-        """Nothing has to be started."""
+    def __call__(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        name = f"{file_stem(stage)}.ipynb"
+        try:
+            if stage == "rehearse" and not self.rehearse:
+                nothing = RehearseRecord((), (), (), True, 0.0, 0.0, 0, 0)
+                run.perform("rehearse", RehearseRecord, lambda stage: nothing)
+            else:
+                self._execute(run, stage, parameters)
+        finally:
+            keep_notebook(run.folder, name, b"{}")
 
-    def execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
-        from runbook.stages import migrate, preflight, report, rollback, snapshot, verify
-        from runbook.stages import rehearse as rehearsal
-
-        self.before.get(stage, lambda run: None)(run)
-        agreed = Confirmation("tester", now(), str(parameters.get("how", "test")))
-        if stage == "preflight":
-            preflight.preflight(run)
-        elif stage == "rehearse" and self.rehearse:
-            rehearsal.rehearse(run)
-        elif stage == "rehearse":
-            nothing = RehearseRecord((), (), (), True, 0.0, 0.0, 0, 0)
-            run.perform("rehearse", RehearseRecord, lambda stage: nothing)
-        elif stage == "snapshot":
-            snapshot.snapshot(run)
-        elif stage == "migrate":
-            assert run.finished("migrate") or parameters["confirm"] == run.info.identity.name
-            migrate.migrate(run, agreed)
-        elif stage == "verify":
-            verify.verify(run)
-        elif stage == "report":
-            report.report(run)
-        elif stage == "rollback":
-            rollback.rollback(run, agreed)
-        else:
-            raise AssertionError(stage)
-        keep_notebook(run.folder, f"{file_stem(stage)}.ipynb", b"{}")
-        self.after.get(stage, lambda run: None)(run)
+    def _execute(self, run: Run, stage: str, parameters: Mapping[str, object]) -> None:
+        names: dict[str, object] = {}
+        for cell in code_cells(NOTEBOOKS / f"{file_stem(stage)}.ipynb"):
+            for statement in ast.parse("".join(cell["source"])).body:
+                own = f"nb.{stage}(" in ast.unparse(statement)
+                if own:
+                    self.before.get(stage, lambda run: None)(run)
+                exec(compile(ast.Module([statement], []), stage, "exec"), names)
+                if own:
+                    self.after.get(stage, lambda run: None)(run)
+            if "parameters" in cell["metadata"].get("tags", []):
+                assert set(parameters) <= set(names), "Papermill would not know one of these"
+                names.update(parameters)
 
 
 @dataclass
 class Window:
-    """A run of the application's window, and what it said."""
+    """A run of the application's window, and the lines that it printed."""
 
     run: Run
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, site: Site, settings: Mapping[str, object], name: str = "run") -> Window:
@@ -176,19 +171,16 @@ class Window:
             open_run(str(site.database), plan=str(plan), run_dir=str(folder), operator="tester")
         )
 
-    def go(self, executor: Direct | None = None, on_failure: str = "stop", **more: object) -> None:
+    def go(self, execute: Direct | None = None, on_failure: str = "stop", **more: object) -> None:
         run_stages(
             self.run,
-            yes=True,
-            say=self.said.append,
-            executor=executor or Direct(),
-            on_failure=on_failure,  # type: ignore[arg-type]
-            **more,  # type: ignore[arg-type]
+            Options(yes=True, echo=self.lines.append, on_failure=on_failure, **more),  # type: ignore[arg-type]
+            execute or Direct(),
         )
 
     @property
     def text(self) -> str:
-        return "\n".join(self.said)
+        return "\n".join(self.lines)
 
 
 def content(database: Path) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
+import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runbook import files
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import read_sealed, write_sealed
+from runbook.files import (
+    append_line,
+    create_private,
+    publish,
+    read_sealed,
+    rename_durably,
+    write_durably,
+    write_sealed,
+)
 from runbook.run.lock import held
 from tests.support.runs import begin
 
@@ -76,12 +88,12 @@ def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_pa
     said: list[str] = []
     try:
         if granted:
-            with held(tmp_path, "stage", wait=wait, say=said.append):
+            with held(tmp_path, "stage", wait=wait, echo=said.append):
                 pass
         else:
             with (
                 pytest.raises(NotAllowedNow, match="Another process is working in"),
-                held(tmp_path, "stage", wait=wait, say=said.append),
+                held(tmp_path, "stage", wait=wait, echo=said.append),
             ):
                 pytest.fail("two at once")
     finally:
@@ -110,3 +122,85 @@ def test_a_torn_line_of_the_log_stays_alone(sample: Path, tmp_path: Path) -> Non
         "event": "two",
         "note": "\u00fc",
     }
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_lock_is_not_reentrant_and_its_file_is_private_and_stays(tmp_path: Path) -> None:
+    with held(tmp_path, "stage"):
+        assert mode(tmp_path / ".stage.lock") == 0o600
+        with (
+            pytest.raises(NotAllowedNow, match=re.escape(str(tmp_path))),
+            held(tmp_path, "stage", wait=0.1, echo=lambda line: None),
+        ):
+            pytest.fail("two at once")
+    inode = (tmp_path / ".stage.lock").stat().st_ino
+    with held(tmp_path, "stage"):
+        assert (tmp_path / ".stage.lock").stat().st_ino == inode
+
+
+def test_a_lock_does_not_bring_a_folder_back(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="No such file"), held(tmp_path / "gone", "run"):
+        pytest.fail("there is no such folder")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_files_are_private(tmp_path: Path) -> None:
+    create_private(tmp_path / "a")
+    write_durably(tmp_path / "b", b"1")
+    append_line(tmp_path / "c", b"1")
+    assert {mode(tmp_path / name) for name in "abc"} == {0o600}
+    with pytest.raises(FileExistsError):
+        create_private(tmp_path / "a")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "record"
+    write_durably(path, b"old")
+    monkeypatch.setattr(os, "fsync", _no_space)
+    with pytest.raises(OSError, match="No space"):
+        write_durably(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _no_space(handle: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_publishing_replaces_nothing(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", _not_permitted)
+    source, path = tmp_path / "source", tmp_path / "path"
+    source.write_bytes(b"new")
+    publish(source, path)
+    assert path.read_bytes() == b"new"
+    source.write_bytes(b"newer")
+    path.unlink()
+    path.write_bytes(b"other")
+    with pytest.raises(FileExistsError):
+        publish(source, path)
+    assert path.read_bytes() == b"other"
+
+
+def _not_permitted(source: Path, path: Path) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_rename_is_durable_in_the_right_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, path = tmp_path / "source", tmp_path / "path"
+    source.write_bytes(b"new")
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(files, "sync_file", lambda f: synced.append((f.name, path.exists())))
+    monkeypatch.setattr(files, "sync_folder", lambda f: synced.append((f.name, path.exists())))
+    rename_durably(source, path)
+    assert synced == [("source", False), (tmp_path.name, True)]

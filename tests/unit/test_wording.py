@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbook.wording import clip, counted, duration, listed, size, visible, when
+from runbook.wording import and_more, clip, counted, duration, listed, size, visible, when
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,13 @@ def test_instants() -> None:
 def test_what_cannot_be_seen_is_spelled_out() -> None:
     assert visible("a\x00\x1b[31m\u202eb\ud800\r") == r"a\x00\x1b[31m\u202eb\ud800\x0d"
     assert visible("Zoë 東京 \U0001f600\n\t") == "Zoë 東京 \U0001f600\n\t"
+
+
+def test_how_many_more() -> None:
+    assert [and_more(n, "finding") for n in (0, 1, 2000)] == [
+        "",
+        " (and 1 more finding)",
+        " (and 2,000 more findings)",
+    ]
+    assert and_more(3) == " (and 3 more)"
+    assert and_more(-1) == ""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import TargetError
+from runbook.files import rename_durably
 from runbook.targets.d1.read_rows import Pace, Told, read_rows, written_to
 from runbook.targets.d1.schema import Read, Schema, read_schema, schema_of, schema_sql, sums_sql
 from runbook.targets.d1.write_replica import ReplicaWriter
@@ -74,7 +75,7 @@ def replicate(
             before = read_rows(read, schema, writer.insert, pace, told)
             writer.create_rest(schema)
             _check(read, schema, leave_out, writer, before)
-        partial.rename(to)
+        rename_durably(partial, to)
     finally:
         partial.unlink(missing_ok=True)
     tables = tuple(

@@ -26,7 +26,7 @@ from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetE
 from runbook.plan.plan import Plan
 from runbook.plan.shape import look
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepTaken
+from runbook.run.findings import StepResult
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import LEDGER, Script, render
 from runbook.sqlite.connect import immutable_uri
@@ -275,19 +275,18 @@ class D1Target:
         )
 
     def _prove_committed(
-        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepTaken, ...]
+        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepResult, ...]
     ) -> None:
         with contextlib.closing(open_copy(after)) as connection:
             connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
             try:
                 prove(connection, steps)
             except NotProven as error:
-                unknown = OutcomeUnknown(
+                raise OutcomeUnknown(
                     f"D1 committed the migration, but what it holds now is not as it should be "
-                    f"({str(error).rstrip('.')}); look at the findings, and roll it back."
-                )
-                unknown.record = error.record
-                raise unknown from error
+                    f"({str(error).rstrip('.')}); read the findings, and roll it back.",
+                    record=error.record,
+                ) from error
 
     def _conditions(self, migration: str, text: str) -> D1Conditions:
         """What the probes of D1 need; an empty `text` is not tried out."""

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
+
 from runbook.errors import OutcomeUnknown, Refused, RunbookError, TargetError
 from runbook.targets.d1.config import D1Config, read_config
 from runbook.targets.d1.install import Tool, find_tool
@@ -261,17 +263,23 @@ class Wrangler:
         command += ["--config", str(config or self.config.path)]
         if self.config.environment:
             command += ["--env", self.config.environment]
-        attempts = READ_ATTEMPTS if kind == "read" else 1
-        for attempt in range(1, attempts + 1):
+
+        def attempt() -> _Ended:
             self.calls += 1
-            ended = self._run(command)
-            if ended.code == 0:
-                return ended
-            failure = self._failure(ended)
-            if failure.certainty in ("refused", "unusable") or attempt == attempts:
-                raise self._error(kind, doing, failure)
-            time.sleep(0.5 * 4 ** (attempt - 1))
-        raise AssertionError("unreachable")
+            return self._run(command)
+
+        def unclear(ended: _Ended) -> bool:
+            return ended.code != 0 and self._failure(ended).certainty not in ("refused", "unusable")
+
+        ended = Retrying(
+            retry=retry_if_result(unclear),
+            stop=stop_after_attempt(READ_ATTEMPTS if kind == "read" else 1),
+            wait=wait_exponential(multiplier=0.5, exp_base=4),
+            retry_error_callback=last_outcome,
+        )(attempt)
+        if ended.code != 0:
+            raise self._error(kind, doing, self._failure(ended))
+        return ended
 
     def _run(self, command: list[str]) -> _Ended:
         began = time.monotonic()
@@ -355,6 +363,12 @@ class Wrangler:
             f"Whether {doing} happened in the D1 database {self.config.name} is unknown ({reason});"
             " do not repeat it: look at the ledger, the schema and the remaining rows first."
         )
+
+
+def last_outcome(state: RetryCallState) -> Any:
+    """The result of the last attempt, where there is no time for another."""
+    assert state.outcome is not None
+    return state.outcome.result()
 
 
 def mask(text: str, environment: Mapping[str, str]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runbook.errors import TargetError
+from runbook.files import create_private, sync_file
 from runbook.sqlite.quoting import quote_name
 from runbook.targets.d1.cells import RawText
 from runbook.targets.d1.pages import Part
@@ -36,19 +36,14 @@ class ReplicaWriter:
     _counters: list[tuple[StoredTable, Part]] = field(default_factory=list)
 
     def __enter__(self) -> ReplicaWriter:
-        handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        os.close(handle)
+        create_private(self.path)
         self._open()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.connection.close()
         if kind is None:
-            handle = os.open(self.path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync_file(self.path)
 
     def _open(self) -> None:
         self.connection = sqlite3.connect(self.path, isolation_level=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import random
@@ -19,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from runbook.sample.make import make_sample
 from tests.conftest import ROOT, dump
@@ -240,8 +241,7 @@ class Tally:
 
 def _keep(name: str, mine: dict[str, Any]) -> None:
     COUNTS.parent.mkdir(exist_ok=True)
-    with (COUNTS.parent / ".faults.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(COUNTS.parent / ".faults.lock"):
         try:
             tests = json.loads(COUNTS.read_text())["tests"]
         except (OSError, ValueError, KeyError):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards import find_hazards
+from runbook.hazards import inspect_database
 from runbook.plan.plan import Plan
-from runbook.run.findings import Hazard
+from runbook.run.findings import Hazard, sample_line
 
 SCHEMA = """
 CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT, name TEXT);
@@ -58,6 +58,11 @@ def plant(tmp_path: Path) -> Plant:
     return planted
 
 
+def shown(hazard: Hazard) -> tuple[str, ...]:
+    """The hazard's samples as people see them."""
+    return tuple(map(sample_line, hazard.samples))
+
+
 def run_sql(path: Path, sql: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(sql)
@@ -66,6 +71,6 @@ def run_sql(path: Path, sql: str) -> None:
 def look(path: Path, plan: Plan | None = None) -> Found:
     found: Found = {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        for hazard in find_hazards(connection, plan or Plan()):
+        for hazard in inspect_database(connection, plan or Plan())[0]:
             found.setdefault(hazard.code, []).append(hazard)
     return found

@@ -18,16 +18,16 @@ import pytest
 
 from runbook.errors import TargetError
 from runbook.hazards import file as file_probes
-from runbook.hazards import find_all_hazards, find_file_hazards
+from runbook.hazards import file_hazards, inspect_file
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import CutOff, Locked, open_readonly
 
-from .conftest import run_sql
+from .conftest import run_sql, shown
 
 
 def look(path: Path) -> dict[str, Hazard]:
-    return {h.code: h for h in find_file_hazards(path, Plan(), path.parent / "runs")}
+    return {h.code: h for h in file_hazards(path, Plan(), path.parent / "runs")}
 
 
 def trace(path: Path) -> dict[str, tuple[str, int]]:
@@ -106,7 +106,7 @@ def test_a_clean_file_has_only_the_estimate(database: Path) -> None:
 
 def test_looking_leaves_no_trace(quiet: Path) -> None:
     before, listed = trace(quiet), sorted(quiet.parent.iterdir())
-    hazards, _ = find_all_hazards(quiet, Plan(), None)
+    hazards, _ = inspect_file(quiet, Plan(), None)
     assert not [h for h in hazards if h.level != "note"]
     assert trace(quiet) == before
     now = sorted(quiet.parent.iterdir())
@@ -181,7 +181,7 @@ def test_a_hot_journal(database: Path) -> None:
     assert "-journal" in before
     with pytest.raises(CutOff, match="cut off"):
         open_readonly(database)
-    hazards, advice = find_all_hazards(database, Plan(), None)
+    hazards, advice = inspect_file(database, Plan(), None)
     assert [(h.code, h.level) for h in hazards] == [("hot_journal", "block")]
     assert advice == {}
     assert trace(database) == before
@@ -198,7 +198,7 @@ def test_damaged_pages(database: Path) -> None:
     with database.open("r+b") as file:
         file.seek(4096 * 8)
         file.write(b"\xff" * 4096 * 10)
-    hazards, _ = find_all_hazards(database, Plan(), None)
+    hazards, _ = inspect_file(database, Plan(), None)
     (damage,) = [h for h in hazards if h.code == "integrity_errors"]
     assert damage.level == "block"
     assert damage.samples
@@ -209,7 +209,7 @@ def test_a_symbolic_link(database: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to(database)
     hazard = look(link)["symbolic_link"]
-    assert (hazard.level, hazard.samples) == ("note", (str(database),))
+    assert (hazard.level, shown(hazard)) == ("note", (str(database),))
 
 
 def test_a_network_file_system(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_a_held_write_lock(database: Path, mode: str) -> None:
         found = look(database)
         assert trace(database) == before
     assert found["write_lock_held"].level == "block"
-    assert "process" in found["write_lock_held"].samples[0]
+    assert "process" in shown(found["write_lock_held"])[0]
 
 
 def test_a_lock_that_keeps_readers_out(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_the_file_is_open_elsewhere(database: Path) -> None:
     with other_process(database, "SELECT * FROM users"):
         hazard = look(database)["open_elsewhere"]
     assert hazard.level == "warn"
-    assert "python" in hazard.samples[0]
+    assert "python" in shown(hazard)[0]
     assert "open_elsewhere" not in look(database)
 
 
@@ -341,8 +341,8 @@ def test_what_is_no_database_gets_one_sentence(tmp_path: Path, make, message: st
     before = trace(path) if path.is_file() else {}
     for call in (
         lambda: open_readonly(path),
-        lambda: find_file_hazards(path, Plan(), None),
-        lambda: find_all_hazards(path, Plan(), None),
+        lambda: file_hazards(path, Plan(), None),
+        lambda: inspect_file(path, Plan(), None),
     ):
         with pytest.raises(TargetError, match=message) as caught:
             call()

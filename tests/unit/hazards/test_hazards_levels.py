@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import ast
+import dataclasses
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from runbook import hazards
 from runbook.errors import PlanError
-from runbook.hazards import CATALOGUE, advice, find_hazards
+from runbook.hazards import CATALOGUE, inspect_database
+from runbook.hazards.catalogue import Group, read_catalogue
 from runbook.hazards.docs import PAGE, page
 from runbook.plan.plan import Organizations, Plan, Resource, Unowned, Users
 from runbook.plan.shape import look as look_at_shape
@@ -61,11 +64,55 @@ def test_the_page_is_generated() -> None:
 
 def test_the_catalogue_and_the_probes_know_the_same_codes() -> None:
     folder = Path(hazards.__file__).parent
-    text = "\n".join(p.read_text() for p in folder.glob("*.py") if "catalogue" not in p.name)
-    used = set(re.findall(r'Found\(\s*"(\w+)"', text))
-    used |= set(re.findall(r'"(owners_converted|owners_other_case|owners_dangling)"', text))
-    used |= {"application_id", "user_version", "disk_estimate", "disk_space"}
-    assert used == set(CATALOGUE)
+    nodes = [n for p in folder.glob("*.py") for n in ast.walk(ast.parse(p.read_text()))]
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    assert set(CATALOGUE) - texts == set(), "in the catalogue, used by no probe"
+    made = [
+        n.args[0]
+        for n in nodes
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "Sighting"
+    ]
+    codes = {n.value for n in made if isinstance(n, ast.Constant)}
+    assert len(codes) > 50
+    assert codes - set(CATALOGUE) == set(), "made by a probe, not in the catalogue"
+
+
+def test_the_catalogue_is_complete() -> None:
+    for code, definition in CATALOGUE.items():
+        assert code == definition.code
+        for name, text in dataclasses.asdict(definition).items():
+            assert text.strip() == text != "", (code, name)
+            assert name not in ("meaning", "remedy") or text.endswith("."), (code, name)
+    assert {d.group for d in CATALOGUE.values()} == set(get_args(Group))
+    titles = [d.title for d in CATALOGUE.values()]
+    assert len(titles) == len(set(titles))
+
+
+COMPLETE = """
+[keys_null]
+group = "data"
+level = "block"
+title = "Users without a key"
+meaning = "It means something."
+remedy = "Do something."
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('level = "block"', 'level = "fatal"'),
+        ('group = "data"', 'group = "rows"'),
+        ('remedy = "Do something."', ""),
+        ('meaning = "It means something."', ""),
+        ("remedy", "remedies"),
+        ("title", 'colour = "red"\ntitle'),
+    ],
+)
+def test_a_definition_has_every_field_and_no_other(change: tuple[str, str]) -> None:
+    assert list(read_catalogue(COMPLETE)) == ["keys_null"]
+    with pytest.raises(ExceptionGroup, match="Definition"):
+        read_catalogue(COMPLETE.replace(*change))
 
 
 def migrate(path: Path, plan: Plan) -> sqlite3.Connection:
@@ -99,7 +146,7 @@ def test_advice_predicts_what_the_migration_then_does(database: Path, plan: Plan
             "INSERT INTO projects VALUES ('p4', 'ghost', '', NULL), ('p5', NULL, '', NULL)",
         )
     with closing(sqlite3.connect(database)) as connection:
-        predicted = advice(connection, plan)
+        _, predicted = inspect_database(connection, plan)
     with closing(migrate(database, plan)) as connection:
 
         def one(sql: str) -> int:
@@ -139,7 +186,7 @@ def test_the_estimated_growth_is_near_the_real_one(database: Path) -> None:
     )
     before = database.stat().st_size
     with closing(sqlite3.connect(database)) as connection:
-        estimated = int(advice(connection, Plan())["growth_bytes"])
+        estimated = int(inspect_database(connection, Plan())[1]["growth_bytes"])
     migrate(database, Plan()).close()
     real = database.stat().st_size - before
     assert 0.7 < estimated / real < 1.5, (estimated, real)
@@ -151,7 +198,6 @@ def test_public_databases_are_clean(name: str, plan: Plan) -> None:
     if not path.exists():
         pytest.skip(f"{name}.db is not beside the project")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        found = find_hazards(connection, plan)
-        predicted = advice(connection, plan)
+        found, predicted = inspect_database(connection, plan)
     assert found == ()
     assert predicted["organizations"] == {"chinook": 59, "northwind": 89}[name]

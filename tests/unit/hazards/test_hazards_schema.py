@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards import find_hazards
+from runbook.hazards import inspect_database
 from runbook.hazards.sighting import check_levels
 from runbook.plan.plan import Plan, Resource, Triggers, Users
 from runbook.plan.shape import look as look_at_shape
 from runbook.script.migration import render
 
-from .conftest import SCHEMA, Plant, look, run_sql
+from .conftest import SCHEMA, Plant, look, run_sql, shown
 
 TRIGGER = """
 CREATE TABLE audit_log (project TEXT);
@@ -153,7 +153,7 @@ def test_odd_names_are_quoted_everywhere(plant: Plant) -> None:
     found = plant(schema=schema, rows=rows, plan=plan)
     assert set(found) == {"odd_names", "table_without_key"}
     (hazard,) = found["odd_names"]
-    assert hazard.samples == ('"the ""users"', '"order"', '"e mail"', '"my rows"', '"user id"')
+    assert shown(hazard) == ('"the ""users"', '"order"', '"e mail"', '"my rows"', '"user id"')
     broken = "INSERT INTO \"my rows\" VALUES (7, 'now'), (NULL, NULL);"
     found = plant(broken, schema=schema, rows=rows, plan=plan)
     assert {"owners_null", "owners_dangling", "updated_at_unknown"} < set(found)
@@ -169,7 +169,7 @@ def test_triggers_that_fire(plant: Plant, policy: str, level: str) -> None:
     assert hazard.level == level
     assert hazard.subject == "log_change on projects"
     # What the trigger writes, and what the trigger that it fires writes in turn.
-    assert hazard.samples == ("INSERT audit_log", "UPDATE totals")
+    assert shown(hazard) == ("INSERT audit_log", "UPDATE totals")
     assert set(found) == {"triggers_fire"}
 
 
@@ -194,7 +194,7 @@ def test_already_migrated(database: Path) -> None:
                 connection.execute(statement)
     found = look(database)
     assert set(found) == {"already_migrated"}
-    assert "run-7" in found["already_migrated"][0].samples[0]
+    assert "run-7" in shown(found["already_migrated"][0])[0]
 
 
 def test_everything_at_once_is_one_list(plant: Plant) -> None:
@@ -237,6 +237,6 @@ def test_blocking_hazards_come_first(database: Path) -> None:
         "CREATE VIEW v AS SELECT * FROM projects;",
     )
     with closing(sqlite3.connect(database)) as connection:
-        levels = [h.level for h in find_hazards(connection, Plan())]
+        levels = [h.level for h in inspect_database(connection, Plan())[0]]
     assert levels == ["block", "warn", "note"]
     check_levels(Plan())

@@ -9,7 +9,7 @@ import pytest
 
 from runbook.hazards import d1
 from runbook.hazards.d1 import probe_d1
-from runbook.plan.plan import parse_plan
+from runbook.plan.read import parse_plan
 from runbook.run.identity import D1Conditions
 
 

@@ -1,9 +1,13 @@
+import contextlib
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from runbook.errors import PlanError
-from runbook.plan.plan import Plan, Resource, Users, parse_plan, read_plan
+from runbook.plan.plan import Plan, Resource, Users
+from runbook.plan.read import parse_plan, read_plan
 
 
 def test_without_a_file_the_plan_is_the_specification() -> None:
@@ -60,7 +64,10 @@ emails_missing = "warn"
     [
         ("[user]\ntable = 'x'", 'unknown key "user"; did you mean "users"?'),
         ("[users]\ntable = 'x'", 'lacks "key" in [users]'),
-        ("[users]\ntable = 1\nkey = 'x'", "users.table must be a text"),
+        (
+            "[users]\ntable = 1\nkey = 'x'",
+            "[users] table must be a string, not 1; write it in quotes",
+        ),
         ("[organizations]\nfro = 'x'", 'did you mean "for"?'),
         ("[organizations]\nfor = 'some'", "use one of"),
         ("[unowned]\npolicy = 'adopt'", "needs adopter"),
@@ -74,8 +81,21 @@ emails_missing = "warn"
             "[[resources]]\ntable = 'a'\nowner = 'o'\nupdated_at_format = 'roman'",
             "is not known; use one of: YYYY-MM-DD HH:MM:SS",
         ),
-        ("[triggers]\nmay_write = 'log'", "must be a list"),
-        ("[hazards]\nx = 'blok'", "use one of"),
+        ("[triggers]\nmay_write = 'log'", '[triggers] may_write must be a list, not "log"'),
+        ("[triggers]\nmay_write = ['a', 2]", "[triggers] entry 2 of may_write must be a string"),
+        ("[window.health]\nurl = 'http://a'\nstatus = '200'", 'must be a whole number, not "200"'),
+        ("[window.health]\nurl = 'http://a'\nstatus = true", "must be a whole number, not true"),
+        (
+            "[[resources]]\ntable = 'a'\nowner = 'o'\n[[resources]]\ntable = 'b'\nowner = 3",
+            "[[resources]] number 2 owner must be a string, not 3",
+        ),
+        (
+            "[[resources]]\ntable = 'a'\nonwer = 'o'",
+            'an unknown key "onwer" in [[resources]] number 1; did you mean "owner"?',
+        ),
+        ("resources = [3]", "[[resources]] number 1 must be a table, not 3"),
+        ("[zzz]", 'unknown key "zzz"; use one of "migration", "users"'),
+        ("[hazards]\nx = 'blok'", '[hazards] x = "blok" is not known; use one of "block"'),
         ("users = 3", "must be a table"),
         ("[migration]\nname = ' '", "name is empty"),
         ('[migration]\nname = "a\\u0000b"', "NUL"),
@@ -99,3 +119,30 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_the_default_plan_is_what_parsing_nothing_gives() -> None:
     assert parse_plan("") == Plan()
+
+
+VALUES = ("1", "-1", "0.5", "nan", "true", "'x'", "''", "[]", "[1]", "['x']", "{}", "{x = 1}")
+
+
+@pytest.mark.parametrize("value", [*VALUES, "1979-05-27", "[[1]]", "[{}]", "'\\u0000('"])
+def test_any_value_at_any_place_is_read_or_refused_in_words(value: str) -> None:
+    """Never anything but a plan or a sentence that names the file and the place."""
+    fields = {f.name: f.metadata.get("key", f.name) for f in dataclasses.fields(Plan)}
+    for section in fields.values():
+        for text in (f"{section} = {value}", f"[{section}]\nx = {value}", f"[[{section}]]"):
+            _read_or_refuse(text, section)
+    for part in ("health", "maintenance", "deploy", "maintenance_off"):
+        for key in ("url", "status", "text", "timeout", "every", "command", "shell"):
+            _read_or_refuse(f"[window.{part}]\n{key} = {value}", part)
+    for key in ("logs", "pattern", "query_seconds"):
+        _read_or_refuse(f"[monitor]\n{key} = {value}", "monitor")
+
+
+def _read_or_refuse(text: str, place: str) -> None:
+    with contextlib.suppress(PlanError):
+        parse_plan(text, source="p.toml")
+        return
+    with pytest.raises(PlanError) as caught:
+        parse_plan(text, source="p.toml")
+    assert re.fullmatch(r"p\.toml\b.*[.?]", str(caught.value), re.DOTALL)
+    assert place in str(caught.value)

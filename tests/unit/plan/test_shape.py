@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from runbook.plan.plan import Plan, parse_plan
+from runbook.plan.plan import Plan
+from runbook.plan.read import parse_plan
 from runbook.plan.shape import Trigger, look
 from tests.conftest import connected, execute
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runbook.errors import PlanError
-from runbook.plan.plan import Command, Plan, parse_plan
+from runbook.plan.plan import Command, Plan
+from runbook.plan.read import parse_plan
 from runbook.run.json_form import from_json, to_json
 
 WHOLE = r"""
@@ -41,11 +42,11 @@ def test_a_window_survives_the_run_folder() -> None:
         ('[window.deploy]\ncommand = ["a"]\ntimeout = 0', "more than 0"),
         ('[window.deploy]\ncommand = ["a"]\ntimeout = nan', "more than 0"),
         ('[window.maintenance_on]\ncommand = ["a"]', "nothing opens it"),
-        ('[window.health]\nurl = "app.example"', "is no address"),
+        ('[window.health]\nurl = "app.example"', "is not a valid URL"),
         ("[window.health]\nstatus = 200", 'lacks "url"'),
         ("[window]\nquiet_seconds = -1", "from 0 to 3600"),
         ('[window]\nmaintenence = "x"', 'did you mean "maintenance"'),
-        ('[monitor]\npattern = "("', "no regular expression"),
+        ('[monitor]\npattern = "("', "must be a regular expression"),
         ("[monitor]\nblocking_seconds = inf", "more than 0"),
     ],
 )

@@ -9,26 +9,51 @@ from pathlib import Path
 import pytest
 
 from runbook.files import read_sealed, write_sealed
-from runbook.plan.plan import Command, Health, Maintenance, Plan, Window
+from runbook.plan.plan import Command, Health, Maintenance, Plan, Resource, Users, Window
 from runbook.report import masking
-from runbook.report.masking import EMAIL_MASK, mask_emails, mask_finding, mask_value
+from runbook.report.masking import (
+    EMAIL_MASK,
+    mask_emails,
+    mask_finding,
+    mask_hazard,
+    mask_observation,
+    mask_of,
+)
 from runbook.report.write import write_report
-from runbook.run.findings import Sample
+from runbook.run.findings import RenderedSample, Sample, render_sample, sample_line
 from runbook.run.json_form import to_json
-from tests.support.report_factory import DRIFT, LOST, NO_EMAIL, RunFolder, migrated
+from runbook.run.window_records import Observation
+from tests.support.report_factory import (
+    DRIFT,
+    LOST,
+    NO_EMAIL,
+    RunFolder,
+    changed,
+    field,
+    migrated,
+)
 
 NAMES = ("Grace Hopper", "grace.hopper@example.org", "alan@example.org", "eve@example.org")
+
+
+KEYED = Sample(
+    (field("email", "eve@example.org"),), "plan", (field("plan", "a"),), (field("plan", "b"),)
+)
 
 
 def personal(folder: Path) -> Path:
     """A refused run with names and e-mails in findings, messages, keys and hazards."""
     run = RunFolder(folder)
-    run.preflight(dataclasses.replace(NO_EMAIL, samples=("u-7 (eve@example.org)",)))
+    run.preflight(
+        dataclasses.replace(
+            NO_EMAIL, samples=(Sample((field("id", "u-7"), field("email", "eve@example.org"))),)
+        )
+    )
     run.snapshot()
     keyed = dataclasses.replace(
         DRIFT,
         message=DRIFT.message + " (grace.hopper@example.org)",
-        samples=(*DRIFT.samples, Sample("email='eve@example.org'", "plan", "'a'", "'b'")),
+        samples=(*DRIFT.samples, KEYED),
     )
     record = dataclasses.replace(migrated(), committed=False, findings=(keyed, LOST), ledger=None)
     run.stage(
@@ -72,6 +97,7 @@ def test_without_the_mask_the_first_test_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(masking, "_mask_text", str)
+    monkeypatch.setattr(masking.Mask, "sample", lambda _, sample, **options: sample)
     assert "eve@example.org" in views(personal(tmp_path / "run"), show_values=False)["report.html"]
 
 
@@ -96,37 +122,117 @@ def test_secrets_of_the_plan_are_never_shown(show_values: bool, tmp_path: Path) 
     assert shown["smoke"] is None
 
 
+def shown(sample: Sample, plan: Plan | None = None) -> RenderedSample:
+    """The sample as the views show it: masked first, then rendered."""
+    return render_sample(mask_of(Plan() if plan is None else plan).sample(sample))
+
+
 @pytest.mark.parametrize(
     ("value", "masked"),
     [
-        ("'Grace'", "••• (text, 5 characters)"),
-        ("'O''Hara'", "••• (text, 6 characters)"),
-        ("x'00ff'", "••• (blob, 2 bytes)"),
-        ("'long'... (4000 characters)", "••• (text, 4,000 characters)"),
-        ("42", "42"),
-        ("-1.5e3", "-1.5e3"),
-        ("NULL", "NULL"),
-        ("Grace", "••• (5 characters)"),
+        ("Grace", "••• (text, 5 characters)"),
+        ("O'Hara", "••• (text, 6 characters)"),
+        ("", "••• (text, 0 characters)"),
+        (b"\x00\xff", "••• (blob, 2 bytes)"),
+        (b"\x00", "••• (blob, 1 byte)"),
+        ("x" * 4000, "••• (text, 4,000 characters)"),
+        (42, "42"),
+        (None, "NULL"),
     ],
 )
-def test_values(value: str, masked: str) -> None:
-    assert mask_value(value) == masked
+def test_values(value: str | int | bytes | None, masked: str) -> None:
+    assert shown(changed("1", "note", value, None)).before == masked
 
 
 def test_columns_of_the_migration_stay_readable() -> None:
-    sample = Sample("id='p-1'", "organization_id", "NULL", "'org-7'")
+    sample = changed("p-1", "organization_id", None, "org-7")
     finding = dataclasses.replace(DRIFT, table="projects", samples=(sample,))
     assert mask_finding(finding, Plan()).samples == (sample,)
-    other = dataclasses.replace(finding, samples=(dataclasses.replace(sample, column="note"),))
-    assert mask_finding(other, Plan()).samples[0].after == "••• (text, 5 characters)"
+    assert shown(changed("p-1", "note", None, "org-7")).after == "••• (text, 5 characters)"
+
+
+def test_invariants_select_keys_whatever_they_call_them() -> None:
+    row = (field("owner", "u-1"), field("organization_owner", "eve@example.org"))
+    violated = dataclasses.replace(DRIFT, samples=(Sample((), before=row),))
+    hidden = "••• (text, 15 characters)"
+    for change, owner in (("invariant x", "'u-1'"), ("changed", "••• (text, 3 characters)")):
+        (sample,) = mask_finding(dataclasses.replace(violated, change=change), Plan()).samples
+        assert render_sample(sample).before == f"owner={owner}, organization_owner={hidden}"
 
 
 def test_two_different_values_of_one_length_do_not_look_equal() -> None:
-    finding = dataclasses.replace(DRIFT, samples=(Sample("id=1", "name", "'Ann'", "'Bob'"),))
-    sample = mask_finding(finding, None).samples[0]
-    assert sample.before != sample.after
+    sample = shown(changed("1", "name", "Ann", "Bob"))
+    assert sample.before == "••• (text, 3 characters)"
+    assert sample.after == "••• (text, 3 characters; other content)"
+
+
+HOSTILE = (
+    '"grace hopper"@example.org',
+    "grace@[1.2.3.4]",
+    "grace hopper",
+    "a='b', name='Grace', hits=3",
+    "x'6a'... (9 characters)",
+    "Grace', email='none",
+    "Grace\nid=1, note=NULL",
+    "••• (text, 5 characters)",
+    "NULL",
+    "42",
+)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_no_value_confuses_the_mask(value: str) -> None:
+    """Quotes, commas, equal signs and line breaks in a value are its content and nothing else."""
+    hidden = f"••• (text, {len(value)} characters)"
+    row = (field("id", 7), field("email", value), field("note", value), field("hits", 3))
+    sample = shown(Sample((field("id", 7),), before=row))
+    assert sample.key == "id=7"
+    assert sample.before == f"id=7, email={hidden}, note={hidden}, hits=3"
+    assert shown(changed("7", "email", value, None)).before == hidden
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_what_does_not_look_like_an_e_mail_is_hidden_in_the_column_of_e_mails(value: str) -> None:
+    """In a key as well, whichever table it is in; and where an e-mail is the users' key."""
+    hidden = f"••• (text, {len(value)} characters)"
+    assert shown(Sample((field("email", value),))).key == f"email={hidden}"
+    plan = dataclasses.replace(
+        Plan(), users=Users("people", "mail", "mail"), resources=(Resource("notes", "by"),)
+    )
+    row = (field("by", value), field("organization_id", f"org-{value}"), field("row", value))
+    for each in shown(Sample(row, before=row), plan).before, shown(Sample(row), plan).key:
+        assert each == (
+            f"by={hidden}, organization_id=••• (text, {len(value) + 4} characters), row={hidden}"
+        )
+    assert shown(Sample((field("email", 5),))).key == "email=••• (integer)"
+
+
+@pytest.mark.parametrize(
+    "value", ["eve@example.org", '"e v e"@x.org', "eve@[1.2.3.4]", b"eve@example.org", "org-a@b"]
+)
+def test_an_address_is_hidden_even_in_a_key(value: str | bytes) -> None:
+    for column in ("id", "organization_id", "owner_id"):
+        sample = shown(Sample((field(column, value),), column, (field(column, value),)))
+        assert "eve" not in f"{sample.key}{sample.before}".lower()
+        assert b"eve".hex() not in f"{sample.key}{sample.before}"
+        assert "•••" in sample.key
+    assert shown(Sample((field("id", b"\x40\xff"),))).key == "id=x'40ff'"
+
+
+def test_samples_of_hazards_and_of_the_monitoring_are_masked() -> None:
+    sample = Sample((field("email", "grace"),), before=(field("users", 2), field("name", "Grace")))
+    hazard = dataclasses.replace(NO_EMAIL, samples=(sample,), accepted_by="ada@example.org")
+    masked = mask_hazard(hazard, Plan())
+    line = "email=••• (text, 5 characters): users=2, name=••• (text, 5 characters)"
+    assert [sample_line(s) for s in masked.samples] == [line]
+    assert masked.accepted_by == "ada@example.org"
+    look = Observation(at="2026-11-22T17:17:00", seconds=0.1, samples=(sample,))
+    assert [sample_line(s) for s in mask_observation(look, Plan()).samples] == [line]
 
 
 def test_e_mails_in_any_text() -> None:
     assert mask_emails("<ann@example.org>, 'bob@x'") == f"<{EMAIL_MASK}>, '{EMAIL_MASK}'"
     assert mask_emails("Nothing at all @ noon") == "Nothing at all @ noon"
+    assert (
+        mask_emails('to "e v e"@x.org and eve@[1.2.3.4].') == f"to {EMAIL_MASK} and {EMAIL_MASK}."
+    )

@@ -106,7 +106,7 @@ def test_an_agreement_is_not_taken_on_trust(tmp_path: Path) -> None:
     run.snapshot()
     run.migrate()
     lines = list(verified().footprint)
-    lines[5] = dataclasses.replace(lines[5], seen={**lines[5].seen, "pandas": 1})
+    lines[5] = dataclasses.replace(lines[5], counts={**lines[5].counts, "pandas": 1})
     run.verify(footprint=tuple(lines))
     assert verified().verdict == "pass"
     outcome = read_view(run.folder).outcome
@@ -126,7 +126,7 @@ def test_a_silent_witness_proves_nothing(tmp_path: Path) -> None:
 
     run.verify(
         footprint=tuple(
-            dataclasses.replace(f, seen=without(dict(f.seen))) for f in record.footprint
+            dataclasses.replace(f, counts=without(dict(f.counts))) for f in record.footprint
         ),
         invariants=tuple(
             dataclasses.replace(i, violations=without(dict(i.violations)))

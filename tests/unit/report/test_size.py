@@ -14,8 +14,9 @@ from runbook.report import html as html_module
 from runbook.report.html import MOST_BYTES
 from runbook.report.view_model import read_view
 from runbook.report.write import write_report
-from runbook.run.findings import Finding, Hazard, Sample, TableDigest
+from runbook.run.findings import Finding, Hazard, Sample, TableDigest, words_sample
 from runbook.script.footprint import FootprintLine
+from runbook.sqlite.fields import Field
 from tests.support.report_factory import RunFolder, digest, migrated, verified
 from tests.support.report_page import Page
 
@@ -25,9 +26,10 @@ MANY = 400
 def huge(folder: Path, value: str = "<&\"'>" * 400) -> Path:
     """A failed run with hundreds of tables, findings and hazards, each full of long values."""
     run = RunFolder(folder)
+    samples = (words_sample(value),) * 10
     run.preflight(
         *(
-            Hazard(f"code_{n}", "warn", value, f"table_{n}", 10**6, (value,) * 10, value, value)
+            Hazard(f"code_{n}", "warn", value, f"table_{n}", 10**6, samples, value, value)
             for n in range(MANY)
         )
     )
@@ -43,12 +45,18 @@ def huge(folder: Path, value: str = "<&\"'>" * 400) -> Path:
             5_000_000,
             value,
             tuple(
-                Sample(f"id='{n}{value}'", value, f"'{value}'", f"'{value}!'") for n in range(10)
+                Sample(
+                    (Field("id", "text", f"{n}{value}", 2_000),),
+                    value,
+                    (Field(value, "text", value, 2_000),),
+                    (Field(value, "text", f"{value}!", 2_001),),
+                )
+                for n in range(10)
             ),
         )
         for table in tables
     )
-    lines = tuple(FootprintLine(t, "changed", value, value, 9, seen={"gate": 9}) for t in tables)
+    lines = tuple(FootprintLine(t, "changed", value, value, 9, counts={"gate": 9}) for t in tables)
     run.migrate(findings=findings, footprint=lines)
     digests = tuple(TableDigest(t, 10**9, digest(t), digest(t), digest(t)) for t in tables)
     rows = dict.fromkeys(tables, 10**9)

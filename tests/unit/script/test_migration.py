@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import PlanError
-from runbook.plan.plan import Plan, parse_plan
+from runbook.plan.plan import Plan
+from runbook.plan.read import parse_plan
 from runbook.plan.shape import Shape, look
 from runbook.script.migration import render
 from tests.conftest import connected, dump, execute

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.sqlite.cells import cell_sql, decode, provide_atan2, readable
+from runbook.sqlite.cells import cell_sql, decode, provide_atan2
+from runbook.sqlite.fields import read_field, render_value
 
 ENCODINGS = ["UTF-8", "UTF-16le", "UTF-16be"]
 VALUES = st.one_of(
@@ -67,7 +68,7 @@ def test_invalid_bytes_are_kept_and_shown() -> None:
         (cell,) = connection.execute(sql).fetchone()
     assert cell == b"ta\xff"
     assert decode(cell) == "a\udcff"
-    assert readable(cell) == r"'a\xff'"
+    assert render_value(read_field("", cell)) == r"'a\xff'"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_invalid_bytes_are_kept_and_shown() -> None:
 )
 def test_readable(value: object, shown: str) -> None:
     for encoding in ENCODINGS:
-        assert readable(encode(value, encoding), encoding) == shown
+        assert render_value(read_field("", encode(value, encoding), encoding)) == shown
 
 
 @pytest.mark.parametrize("cell", [b"", b"x", b"nn", b"\xff"])

@@ -16,7 +16,7 @@ import pytest
 from runbook.plan.plan import Health, Maintenance
 from runbook.targets.open_target import open_target
 from runbook.window.quiet import wait_until_quiet
-from runbook.window.web import ask, ask_until_gone, ask_until_well
+from runbook.window.web import ask, ask_until_expected, ask_until_gone
 
 
 class Scripted(BaseHTTPRequestHandler):
@@ -58,9 +58,9 @@ def served(*answers: tuple[int, bytes] | tuple[int, bytes, float]) -> Iterator[s
 
 def test_it_is_asked_until_it_is_well_and_every_answer_is_kept() -> None:
     with served((500, b""), (200, b"starting"), (200, b"all well")) as url:
-        found = ask_until_well(Health(url, text="well", timeout=5, every=0.05))
+        found = ask_until_expected(Health(url, text="well", timeout=5, every=0.05))
     assert not found.problem
-    assert [(a.status, a.well) for a in found.series] == [(500, False), (200, False), (200, True)]
+    assert [(a.status, a.ok) for a in found.series] == [(500, False), (200, False), (200, True)]
     assert [a.note for a in found.series] == [
         "500 instead of 200",
         "without the expected text",
@@ -72,7 +72,7 @@ def test_it_is_asked_until_it_is_well_and_every_answer_is_kept() -> None:
 def test_it_gives_up_in_time() -> None:
     with served((200, b"")) as url:
         began = time.monotonic()
-        found = ask_until_well(Maintenance(url, timeout=0.4, every=0.1))
+        found = ask_until_expected(Maintenance(url, timeout=0.4, every=0.1))
         assert time.monotonic() - began < 3
     assert found.problem.endswith("within 0.4 s (last: 200 instead of 503)")
     assert 2 <= len(found.series) <= 5
@@ -107,7 +107,7 @@ def test_an_answer_that_drips_is_cut_off() -> None:
 def test_gone_means_that_something_else_answers_without_an_error() -> None:
     with served((503, b""), (502, b""), (200, b"")) as url:
         found = ask_until_gone(Maintenance(url, timeout=5, every=0.05))
-    assert [a.well for a in found.series] == [False, False, True]
+    assert [a.ok for a in found.series] == [False, False, True]
     assert [a.note for a in found.series] == [
         "still in maintenance",
         "502 instead of 503",
@@ -117,7 +117,7 @@ def test_gone_means_that_something_else_answers_without_an_error() -> None:
 
 def test_passwords_in_addresses_are_not_told() -> None:
     page = Health("http://me:pw@127.0.0.1:1/", timeout=0.1, every=0.1)
-    found = ask_until_well(page)
+    found = ask_until_expected(page)
     assert "http://***@127.0.0.1:1/ did not answer" in found.problem
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runbook.plan.plan import parse_plan
+from runbook.plan.read import parse_plan
 from runbook.plan.shape import look
 from runbook.sample.make import make_sample
 from runbook.script.migration import Script, render

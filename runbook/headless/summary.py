@@ -1,0 +1,80 @@
+"""One line about what a notebook did: its stage, and each step of the window in it."""
+
+from __future__ import annotations
+
+from runbook.report.contents import read_contents
+from runbook.report.outcome import judge, proofs
+from runbook.run.folder import Run
+from runbook.run.records import (
+    MigrateRecord,
+    PreflightRecord,
+    RehearseRecord,
+    ReportRecord,
+    RollbackRecord,
+    SnapshotRecord,
+    VerifyRecord,
+)
+from runbook.run.window_records import WindowStep
+from runbook.window import steps
+from runbook.wording import counted
+
+RECORDS = {
+    "preflight": PreflightRecord,
+    "rehearse": RehearseRecord,
+    "snapshot": SnapshotRecord,
+    "migrate": MigrateRecord,
+    "verify": VerifyRecord,
+    "report": ReportRecord,
+    "rollback": RollbackRecord,
+}
+
+
+def stage_line(run: Run, stage: str, done: str = "") -> str:
+    """One line about a finished stage; `done` is put before what it did."""
+    return f"  {stage:<10} {done}{summary(run, stage)}"
+
+
+def step_line(step: WindowStep) -> str:
+    """One line about a step of the window."""
+    return f"  {step.name.replace('_', ' '):<10} {steps.summary(step)}"
+
+
+def summary(run: Run, stage: str) -> str:
+    """What a finished stage did, in one line."""
+    match run.result(stage, RECORDS[stage]):
+        case PreflightRecord(hazards=hazards):
+            warnings, notes = (sum(h.level == level for h in hazards) for level in ("warn", "note"))
+            return f"nothing blocks; {counted(warnings, 'warning')}, {counted(notes, 'note')}"
+        case RehearseRecord() as tried:
+            return (
+                f"migrated, verified and taken back on a copy in {tried.seconds:.1f} s; "
+                f"write lock {tried.locked_seconds:.2f} s"
+            )
+        case SnapshotRecord() as taken:
+            backup = taken.backup.bytes
+            return f"{taken.tables} tables, {taken.rows:,} rows, backup {backup:,} bytes"
+        case MigrateRecord(locked_seconds=seconds):
+            return f"committed after the proof; write lock held {seconds:.2f} s"
+        case VerifyRecord() as verified:
+            held = sum(i.holds for i in verified.invariants)
+            return (
+                f"verdict {verified.verdict}: {held} of {len(verified.invariants)} invariants "
+                f"hold, {len(verified.findings)} findings"
+            )
+        case RollbackRecord() as back:
+            return (
+                f"taken back after the proof; {back.restored:,} rows restored, {back.kept:,} kept "
+                f"as users wrote them, {back.discarded:,} discarded"
+            )
+        case ReportRecord() as written:
+            return f"{_outcome(run, written)} {run.folder / written.report}"
+
+
+def _outcome(run: Run, written: ReportRecord) -> str:
+    if run.finished("rollback"):
+        return "taken back:"
+    if written.verdict == "pass":
+        return "verdict pass:"
+    # Also where nothing was committed, which "verdict fail" would not say.
+    contents = read_contents(run.folder)
+    return judge(contents, proofs(contents)).headline
