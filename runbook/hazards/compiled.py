@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from runbook.hazards.clone import compile_error, empty_clone, execute
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Entry, Survey, plain
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.sql_text import (

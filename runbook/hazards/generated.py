@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from runbook.hazards.clone import empty_clone
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Column, Entry, Survey, Table, plain
+from runbook.run.findings import Sample
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.soundness import is_damage
 from runbook.sqlite.table_text import (
@@ -62,21 +63,24 @@ def probe_checks(survey: Survey) -> Iterator[Sighting]:
                     "checks_unmet",
                     plain(table.name),
                     count,
-                    survey.show(f"SELECT {row_text(table)} {where}"),
+                    show_rows(survey, table, f"NOT ({expression})"),
                     f"SELECT * FROM {quote_name(table.name)} WHERE NOT ({expression});"
                     " -- then correct these rows, or accept them",
                     detail=f"CHECK ({expression}).",
                 )
 
 
-def row_text(table: Table) -> str:
-    """SQL text that names a row of the table: its key, or its rowid."""
-    if table.key:
-        return " || ', ' || ".join(
-            f"{_text(plain(c.name) + ' ')} || quote({quote_name(c.name)})" for c in table.key
-        )
+def row_columns(table: Table) -> list[str]:
+    """The quoted columns that name a row of the table: its key, or its rowid."""
     alias = row_alias(table)
-    return f"'rowid ' || {alias}" if alias else "'a row'"
+    return [quote_name(c.name) for c in table.key] or ([alias] if alias else ["NULL"])
+
+
+def show_rows(survey: Survey, table: Table, where: str, *values: object) -> tuple[Sample, ...]:
+    """A few rows of the table, by what names them."""
+    columns = row_columns(table)
+    query = f"SELECT {', '.join(columns)} FROM main.{quote_name(table.name)} WHERE {where}"
+    return survey.show(query, *values, keys=len(columns))
 
 
 def row_alias(table: Table) -> str | None:
@@ -85,10 +89,6 @@ def row_alias(table: Table) -> str | None:
         return None
     hidden = {c.name.casefold() for c in table.columns}
     return next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _tables(survey: Survey) -> Iterator[tuple[Table, Entry]]:
@@ -157,21 +157,20 @@ def _function(
 def _rows(survey: Survey, table: Table, column: Column, expression: str, error: str) -> Sighting:
     """The hazard of rows for which the column cannot be computed."""
     name = quote_name(table.name)
-    keys = [quote_name(c.name) for c in table.key] if row_alias(table) is None else []
-    keys = keys or [row_alias(table) or "rowid"]
+    alias = row_alias(table)
+    keys = [alias] if alias else row_columns(table)
     where = " AND ".join(f"{k} IS ?" for k in keys)
     one = f"SELECT ({expression}) FROM main.{name} WHERE {where}"
-    shown: list[str] = []
+    shown: list[Sample] = []
     count = 0
     # Only where something fails, so that it may take its time.
-    for text, *values in survey.rows(
-        f"SELECT {row_text(table)}, {', '.join(keys)} FROM main.{name}"
-    ):
+    for values in survey.rows(f"SELECT {', '.join(keys)} FROM main.{name}"):
         try:
             survey.rows(one, *values)
         except sqlite3.Error:
             count += 1
-            shown += [str(text)] if len(shown) < survey.samples else []
+            if len(shown) < survey.samples:
+                shown += show_rows(survey, table, where, *values)
     return Sighting(
         "generated_unreadable",
         f"{plain(table.name)}.{plain(column.name)}",

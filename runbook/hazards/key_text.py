@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.sqlite.cells import CODECS
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
@@ -41,8 +41,11 @@ def probe_key_text(survey: Survey) -> Iterator[Sighting]:
             f"{plain(users.table)}.{plain(users.key)}",
             len(wrong),
             tuple(
-                f"CAST({quote_value(raw)} AS TEXT), as {_right(raw, codec)!r}"
+                sample
                 for raw in wrong[: survey.samples]
+                for sample in survey.show(
+                    f"SELECT {key} FROM {table} WHERE {key} = CAST(? AS TEXT)", raw
+                )
             ),
             _remedy(survey, wrong[:_FIXED], codec),
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.sqlite.connect import JOURNAL_MAGIC, side_file
 
 JOURNAL = "journal_of_another_name"

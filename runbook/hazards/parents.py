@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.sqlite.sql_text import edited, references

@@ -12,12 +12,12 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from runbook.hazards.owners import row_shown
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Entry, Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import Shape, look
+from runbook.run.findings import Sample
 from runbook.script.migration import row_key
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.sqlite.table_text import mentions
@@ -88,24 +88,25 @@ def _refused(survey: Survey, shape: Shape, resource: Resource) -> Iterator[Sight
         if not count:
             return
         keys = [quote_name(k) for k in row_key(resource, shape)]
-        rows = connection.execute(
-            f"SELECT {row_shown(survey, resource)}, {', '.join(keys)} {remaining} LIMIT {_ASKED}"
-        ).fetchall()
-        reasons: dict[str, list[str]] = {}
-        for text, *values in rows:
-            where = " AND ".join(f"{k} IS ?" for k in keys)
+        where = " AND ".join(f"{k} IS ?" for k in keys)
+        listed = ", ".join(keys)
+        rows = connection.execute(f"SELECT {listed} {remaining} LIMIT {_ASKED}").fetchall()
+        reasons: dict[str, list[Sample]] = {}
+        for values in rows:
             try:
                 connection.execute(
                     f"UPDATE OR ABORT {table} SET {column} = {new} WHERE {where}", values
                 )
             except sqlite3.IntegrityError as error:
-                reasons.setdefault(str(error), []).append(text)
-        for reason, texts in reasons.items():
+                named = f"SELECT {listed} FROM {table} WHERE {where}"
+                shown = survey.show(named, *values, keys=len(keys))
+                reasons.setdefault(str(error), []).extend(shown)
+        for reason, samples in reasons.items():
             yield Sighting(
                 "rows_refuse",
                 column_of(resource, resource.updated_at),
-                count if len(reasons) == 1 else len(texts),
-                tuple(texts[: survey.samples]),
+                count if len(reasons) == 1 else len(samples),
+                tuple(samples[: survey.samples]),
                 f'In the plan, under [[resources]] of "{resource.table}": leave out updated_at.',
                 detail=f"{reason}, in {plain(resource.table)}.",
             )

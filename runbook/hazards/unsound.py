@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbook.hazards.generated import row_alias, row_text
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.generated import row_alias, show_rows
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.soundness import Soundness
@@ -96,7 +96,7 @@ def _nulls(survey: Survey, table: str, column: str) -> Iterator[Sighting]:
         "nulls_in_not_null",
         f"{plain(table)}.{plain(column)}",
         count,
-        survey.show(f"SELECT {row_text(shape)} FROM main.{name} WHERE {where}"),
+        show_rows(survey, shape, where),
         f"UPDATE {name} SET {quoted} = {_filler(survey, shape, column)} WHERE {where};"
         " -- or with the value that it should be",
         level=None if _in_plan(survey, table, column) else "warn",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbook.hazards.parents import missing_references, probe_parents
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import survey
 from runbook.plan.plan import Plan
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from runbook.hazards.row_trial import probe_rows
-from runbook.hazards.sighting import Found as Sighting
+from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import survey
 from runbook.plan.plan import Plan, Resource, Users
+from runbook.run.findings import sample_line
 from runbook.sqlite.connect import open_readonly
 
 from .conftest import run_sql
@@ -38,25 +39,25 @@ def sightings(path: Path, plan: Plan = PLAN) -> list[Sighting]:
 @pytest.mark.parametrize(
     ("columns", "after", "rows", "reason"),
     [
-        ("CHECK (updated_at <= closed_at)", "", ["id 1"], "updated_at <= closed_at"),
-        ("CONSTRAINT shut CHECK (jobs.updated_at <= closed_at)", "", ["id 1"], "shut"),
-        ("UNIQUE (user_id, updated_at)", "", ["id 3"], "UNIQUE constraint failed: jobs.user_id"),
+        ("CHECK (updated_at <= closed_at)", "", ["id=1"], "updated_at <= closed_at"),
+        ("CONSTRAINT shut CHECK (jobs.updated_at <= closed_at)", "", ["id=1"], "shut"),
+        ("UNIQUE (user_id, updated_at)", "", ["id=3"], "UNIQUE constraint failed: jobs.user_id"),
         (
             "UNIQUE (user_id, updated_at) ON CONFLICT REPLACE",
             "",
-            ["id 3"],
+            ["id=3"],
             "UNIQUE constraint failed: jobs.user_id, jobs.updated_at",
         ),
         (
             "CHECK (1)",
             "CREATE UNIQUE INDEX i ON jobs(date(updated_at)) WHERE closed_at IS NULL;",
-            ["id 3"],
+            ["id=3"],
             "UNIQUE constraint failed: index 'i'",
         ),
         (
             "y TEXT AS (substr(updated_at, 1, 4)) CHECK (y < '2025')",
             "",
-            ["id 1", "id 2", "id 3"],
+            ["id=1", "id=2", "id=3"],
             "y < '2025'",
         ),
         ("CHECK (closed_at IS NOT '')", "", [], ""),
@@ -72,7 +73,7 @@ def test_rows_that_would_refuse(
     fields = "id INTEGER PRIMARY KEY, user_id TEXT, updated_at TEXT, closed_at TEXT"
     run_sql(path, f"CREATE TABLE jobs ({fields}, {columns}) {form};{after}" + ROWS)
     found = sightings(path)
-    assert [list(f.samples) for f in found] == ([rows] if rows else [])
+    assert [list(map(sample_line, f.samples)) for f in found] == ([rows] if rows else [])
     if rows:
         assert (found[0].count, found[0].subject) == (len(rows), "jobs.updated_at")
         assert reason in found[0].detail
@@ -94,4 +95,4 @@ def test_what_is_violated_today_is_another_matter(tmp_path: Path) -> None:
     )
     (found,) = sightings(path)
     assert found.count == 2
-    assert found.samples == ("rowid 2", "rowid 3")
+    assert tuple(map(sample_line, found.samples)) == ("rowid=2", "rowid=3")
