@@ -143,6 +143,16 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def notebooks(folder: Path) -> None:
+    """Copies the notebooks to FOLDER, for JupyterLab."""
+    from runbook.resources import copy_notebooks
+
+    copies = copy_notebooks(folder)
+    click.echo(f"{folder}: {len(copies)} notebooks, from {copies[0].name} to {copies[-1].name}")
+
+
+@main.command()
 @click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
 def status(run_dir: Path) -> None:
     """Prints the checklist as it stands."""

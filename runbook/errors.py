@@ -4,7 +4,7 @@
     +-- Refused                  1  the audit says no; the database is as it was
     |   +-- Blocked              1  preflight found blocking hazards
     |   +-- NotProven            1  the proof failed before commit; rolled back
-    |   +-- NotConfirmed         1  nobody said yes
+    |   +-- NotConfirmed         1  the change was not confirmed
     |   +-- NotAllowedNow        1  this stage may not run at this moment
     |   +-- WindowFailed         1  a step of the maintenance window did not succeed
     |   +-- Violated             1  monitoring saw a violated invariant
@@ -12,7 +12,8 @@
     |   +-- PlanError            2
     |   +-- TargetError          2  the database cannot be opened or read
     |   +-- RunFolderError       2  the run folder cannot be used, or is damaged
-    +-- OutcomeUnknown           3  it may or may not have happened; a person must look
+    |   +-- InstallationError    2  a file that the runbook brings along is missing
+    +-- OutcomeUnknown           3  it may or may not have happened; a person must check
 
 The message of each is one sentence: what is wrong, with which thing, and what to do.
 """
@@ -48,7 +49,7 @@ class NotProven(Refused):
 
 
 class NotConfirmed(Refused):
-    """A person was asked to confirm, or could not be asked, and nobody said yes."""
+    """The change was not confirmed, or there was no terminal to ask for it."""
 
 
 class NotAllowedNow(Refused):
@@ -64,7 +65,7 @@ class Violated(Refused):
 
 
 class BadInput(RunbookError):
-    """Something given by the user cannot be used."""
+    """A file, option or plan cannot be used."""
 
     exit_code = 2
 
@@ -81,8 +82,15 @@ class RunFolderError(BadInput):
     """The run folder cannot be used, belongs to another database, or is damaged."""
 
 
+class InstallationError(BadInput):
+    """A file or folder that the runbook brings along is missing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is missing: install the runbook again.")
+
+
 class OutcomeUnknown(RunbookError):
-    """Whether the change happened cannot be known from here; a person must look."""
+    """Whether the change happened cannot be known from here; a person must check."""
 
     exit_code = 3
 

@@ -42,7 +42,7 @@ class Lines:
         self._write = write
         self._state = state
         self._what = ""
-        self._since = self._written = self._kept = time.monotonic()
+        self._began = self._written = self._kept = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Keeps in mind, and now and then writes, that `done` of `total` is done of `what`."""
@@ -51,11 +51,11 @@ class Lines:
             self._kept = present
             self._keep(what, done, total)
         if what != self._what:
-            self._what, self._since = what, present
+            self._what, self._began = what, present
         if present - self._written >= LOG_EVERY:
             self._written = present
             line: dict[str, object] = {"what": what, "done": done, "total": total}
-            left = remaining(present - self._since, done, total)
+            left = remaining(present - self._began, done, total)
             self._write(**line, **({} if left is None else {"remaining": left}))
 
     def close(self) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import jinja2
 
+from runbook.errors import InstallationError
 from runbook.resources import resource_folder
 
 FOLDER = resource_folder("sql")
 
-_HEAD = re.compile(r"^-- (title|why|for each|when|columns|given): (.*)\n", re.MULTILINE)
+_HEAD = re.compile(r"^-- (title|why|for each|when|columns|assumes): (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SqlFile:
     for_each: str
     when: str
     columns: tuple[str, ...]
-    given: tuple[str, ...]
+    assumes: tuple[str, ...]
     body: str
 
     def render(self, **values: object) -> str:
@@ -70,7 +71,13 @@ def sql_file(name: str) -> SqlFile:
 
 
 def _read(path: Path) -> SqlFile:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        # Not the database's or the operator's fault, and never to be taken for it.
+        raise InstallationError(
+            f"The file 'sql/{path.relative_to(FOLDER)}' of the runbook"
+        ) from error
     head = dict(_HEAD.findall(text))
     return SqlFile(
         name=path.stem,
@@ -79,7 +86,7 @@ def _read(path: Path) -> SqlFile:
         for_each=head.get("for each", ""),
         when=head.get("when", ""),
         columns=tuple(filter(None, head.get("columns", "").split(", "))),
-        given=tuple(filter(None, head.get("given", "").split(", "))),
+        assumes=tuple(filter(None, head.get("assumes", "").split(", "))),
         body=_HEAD.sub("", text),
     )
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 # Control characters except tab and newline, lone surrogates, non-characters, and the marks that
 # turn the direction of writing or hide themselves: what a reader would not see, or see wrongly.
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
@@ -20,10 +20,10 @@ _UNSEEN = re.compile(
 
 def visible(text: str) -> str:
     """The text with every character that cannot be seen, or not be stored, spelled out."""
-    return _UNSEEN.sub(_spelled, text)
+    return _INVISIBLE.sub(_escape, text)
 
 
-def _spelled(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
@@ -105,10 +105,10 @@ def size(count: int) -> str:
 def moment(text: str) -> datetime | None:
     """An instant from a record (ISO 8601; UTC where no zone is named); None where it is none."""
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def when(text: str) -> str:

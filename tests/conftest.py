@@ -1,20 +1,26 @@
-"""What all tests share: small databases, and the public ones where they can be had."""
+"""What all tests share: small databases, the public ones where they can be had, and the luck.
+
+Hypothesis takes the same examples every time, so that `make test` fails for a reason and never by
+chance. RUNBOOK_EXPLORE=1 (as in `make faults`) takes fresh ones and prints what they find, which
+then belongs into the test as an example.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from runbook.sample.make import make_sample
+from tests.support.paths import PUBLIC
 
-ROOT = Path(__file__).resolve().parent.parent
-PUBLIC = ROOT.parent / "shared" / "data"
-PLANS = ROOT / "tests" / "plans"
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("explore" if os.environ.get("RUNBOOK_EXPLORE") else "ci")
 
 
 @pytest.fixture
@@ -36,27 +42,3 @@ def public(tmp_path: Path) -> Callable[[str], Path]:
         return Path(shutil.copy(source, tmp_path / f"{name}.db"))
 
     return copy
-
-
-@contextmanager
-def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """A writing connection without Python's own transactions, closed in the end."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def execute(path: Path, *statements: str) -> None:
-    """Runs statements on a database file."""
-    with connected(path) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def dump(path: Path) -> str:
-    """The database as SQL text: schema and content."""
-    with connected(path) as connection:
-        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-        return "\n".join(connection.iterdump())

@@ -104,14 +104,14 @@ def check(
         )
         problems.insert(0, Problem(archive.name, "altered", about))
 
-    beside = signature_path(archive)
-    signed = verify(archive, beside, allowed_signers=allowed_signers, identity=identity)
+    signature_file = signature_path(archive)
+    signed = verify(archive, signature_file, allowed_signers=allowed_signers, identity=identity)
     if signed.state == "bad":
-        problems.append(Problem(beside.name, "altered", signed.text))
+        problems.append(Problem(signature_file.name, "altered", signed.text))
     elif signed.state == "refused":
-        problems.append(Problem(beside.name, "refused", signed.text))
+        problems.append(Problem(signature_file.name, "refused", signed.text))
     elif signed.state == "none" and allowed_signers is not None:
-        problems.append(Problem(beside.name, "missing", "a signature was asked for"))
+        problems.append(Problem(signature_file.name, "missing", "a signature was asked for"))
     return CheckResult(not problems, tuple(problems), signed.text, archive.name, files)
 
 
@@ -175,7 +175,7 @@ def _check_members(container: zipfile.ZipFile, archive: str) -> tuple[list[Probl
     tops = Counter(m.filename.split("/")[0] for m in members)
     top = tops.most_common(1)[0][0] + "/" if tops else "/"
     problems: list[Problem] = []
-    found: dict[str, str | None] = {}
+    digests: dict[str, str | None] = {}
     tags: dict[str, bytes] = {}
     overlapping = _overlapping(members, container.start_dir)
     for member in members:
@@ -185,27 +185,27 @@ def _check_members(container: zipfile.ZipFile, archive: str) -> tuple[list[Probl
         refusal = _refusal(member, overlapping, payload=name.startswith(bag.PAYLOAD))
         if refusal:
             problems.append(Problem(member.filename, "refused", refusal))
-            found.setdefault(name, None)
+            digests.setdefault(name, None)
         elif not member.filename.startswith(top):
             problems.append(Problem(member.filename, "added", "outside the folder of the bag"))
-        elif name in found:
+        elif name in digests:
             problems.append(Problem(name, "refused", "there are two files of this name"))
         else:
-            found[name] = None
+            digests[name] = None
             try:
                 with container.open(member) as content:
                     if not name.startswith(bag.PAYLOAD):
                         tags[name] = content.read()
-                        found[name] = hashlib.sha256(tags[name]).hexdigest()
+                        digests[name] = hashlib.sha256(tags[name]).hexdigest()
                     else:
-                        found[name] = digest_of(content).hexdigest()
+                        digests[name] = digest_of(content).hexdigest()
             except _UNREADABLE as error:
                 what: What = "altered" if "CRC" in str(error) else "damaged"
                 problems.append(Problem(name, what, str(error)))
-    problems += _compare(found, tags)
+    problems += _compare(digests, tags)
     if not problems:
         problems += _bagit_objects(archive, tags)
-    return problems, len(found)
+    return problems, len(digests)
 
 
 def _overlapping(members: list[zipfile.ZipInfo], end: int) -> set[int]:
@@ -247,16 +247,16 @@ def _check_folder(folder: Path) -> tuple[list[Problem], int]:
     if not any((folder / name).exists() for name in bag.REQUIRED):
         raise BadInput(f"{folder} is not an unpacked archive; give the sealed file or such a one.")
     problems: list[Problem] = []
-    found: dict[str, str | None] = {}
+    digests: dict[str, str | None] = {}
     tags: dict[str, bytes] = {}
     for name, entry in sorted(walk(folder)):
         if not entry.is_file(follow_symlinks=False):
             problems.append(Problem(name, "refused", "it is not a regular file"))
             continue
-        found[name] = None
+        digests[name] = None
         try:
             with Path(entry.path).open("rb") as content:
-                found[name] = digest_of(content).hexdigest()
+                digests[name] = digest_of(content).hexdigest()
                 if not name.startswith(bag.PAYLOAD):
                     if content.tell() > _TAG_LIMIT:
                         problems.append(Problem(name, "refused", "too large for a tag file"))
@@ -265,10 +265,10 @@ def _check_folder(folder: Path) -> tuple[list[Problem], int]:
                     tags[name] = content.read()
         except OSError as error:
             problems.append(Problem(name, "damaged", error.strerror or str(error)))
-    problems += _compare(found, tags)
+    problems += _compare(digests, tags)
     if not problems:
         problems += _bagit_objects(folder.name, tags, folder)
-    return problems, len(found)
+    return problems, len(digests)
 
 
 def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -284,18 +284,18 @@ def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]
                 yield prefix + entry.name, entry
 
 
-def _compare(found: Mapping[str, str | None], tags: Mapping[str, bytes]) -> list[Problem]:
+def _compare(digests: Mapping[str, str | None], tags: Mapping[str, bytes]) -> list[Problem]:
     """The files that are there, with their digests, against what the manifests say.
 
     A digest of None: there, but not read, and reported already.
     """
-    problems = [Problem(name, "missing") for name in bag.REQUIRED if name not in found]
+    problems = [Problem(name, "missing") for name in bag.REQUIRED if name not in digests]
     listed: dict[str, str] = {bag.TAG_MANIFEST: ""}  # it lists the others, nothing lists it
     manifest_altered = False
     for manifest in (bag.TAG_MANIFEST, bag.MANIFEST):
         payload = manifest == bag.MANIFEST
         if manifest not in tags:  # then nothing is known of what it lists
-            listed |= {n: "" for n in found if n.startswith(bag.PAYLOAD) == payload}
+            listed |= {n: "" for n in digests if n.startswith(bag.PAYLOAD) == payload}
             continue
         says = bag.parse_manifest(tags[manifest])
         in_place = {n for n in says.digests if n.startswith(bag.PAYLOAD) == payload}
@@ -305,13 +305,13 @@ def _compare(found: Mapping[str, str | None], tags: Mapping[str, bytes]) -> list
         doubt = ", which is itself altered" if payload and manifest_altered else ""
         for name in sorted(in_place):
             listed[name] = says.digests[name]
-            if name not in found:
+            if name not in digests:
                 if name not in bag.REQUIRED:
                     problems.append(Problem(name, "missing", f"listed in {manifest}{doubt}"))
-            elif found[name] not in (None, says.digests[name]):
+            elif digests[name] not in (None, says.digests[name]):
                 problems.append(Problem(name, "altered", f"differs from {manifest}{doubt}"))
                 manifest_altered |= name == bag.MANIFEST
-    unlisted = (n for n in sorted(found) if found[n] is not None and n not in listed)
+    unlisted = (n for n in sorted(digests) if digests[n] is not None and n not in listed)
     problems += [Problem(name, "added", "in no manifest") for name in unlisted]
     return list({(p.path, p.what): p for p in reversed(problems)}.values())[::-1]
 
@@ -321,8 +321,8 @@ def _bagit_objects(
 ) -> list[Problem]:
     """A second opinion by the `bagit` package on a bag that seems right.
 
-    It parses tag files and manifests with code that is not ours; for a folder, it also looks
-    for all files.
+    It parses tag files and manifests with code that is not ours; for a folder, it also checks
+    that all files are there.
     """
     import bagit  # 0.15 s, and only archives need it
 

@@ -63,9 +63,9 @@ def seal(
     """Seal a run folder into one file (default: `<run>.zip` beside it), and check it.
 
     Without `bulky`, backup and snapshots are left out, but their SHA-256s and sizes are kept.
-    `sign_with`: an SSH key for a detached signature beside the file. Nothing appears under its
+    `sign_with`: an SSH key for a detached signature beside the file. Nothing gets its
     final name before it is complete, and nothing is overwritten. Raises RunFolderError if the
-    folder is missing, no run folder, in use, or changing; BadInput if the output, or the key,
+    folder is missing, not a run folder, in use, or changing; BadInput if the output, or the key,
     cannot be used.
     """
     run_dir = _run_folder(run_dir)

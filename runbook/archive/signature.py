@@ -34,7 +34,7 @@ class Signature:
     """What is known of a signature.
 
     `state`: "none" (there is none), "unchecked" (no tool), "good" (by an allowed signer),
-    "unknown" (intact, but nobody said whose key it is), "refused" (intact, but by a key or
+    "unknown" (intact, but whose key it is is not known), "refused" (intact, but by a key or
     person that is not allowed), "bad" (does not fit the file). `text` says it to a person.
     """
 
@@ -104,9 +104,10 @@ def verify(
     allowed = str(allowed_signers.absolute())
     who = identity
     if who is None:
-        found = _ssh_keygen(["find-principals", "-s", where[-1], "-f", allowed], file)
-        names = found.stdout.decode(errors="replace") if found and not found.returncode else ""
-        who = re.split(r"[,\n]", names)[0].strip()
+        principals = _ssh_keygen(["find-principals", "-s", where[-1], "-f", allowed], file)
+        if principals and principals.returncode == 0:
+            names = principals.stdout.decode(errors="replace")
+            who = re.split(r"[,\n]", names)[0].strip()
     if who:
         good = _ssh_keygen(["verify", *where, "-f", allowed, "-I", who], file)
         if good is not None and good.returncode == 0:

@@ -63,7 +63,7 @@ def ask_sqlite(
     values = template_values(plan, shape, rows_before=_counted_in(before))
     asked: dict[str, Asked] = {}
     shortcuts = {file.name: file for file in sql_files("shortcuts")}
-    given = {name: len(file.given) for name, file in shortcuts.items()}
+    given = {name: len(file.assumes) for name, file in shortcuts.items()}
     # What a shortcut takes as given must have been asked before.
     for file in sorted(sql_files("invariants"), key=lambda file: given.get(file.name, -1)):
         violations = 0
@@ -91,7 +91,7 @@ def _shown(
     asked: Mapping[str, Asked],
 ) -> bool:
     """Whether the shortcut shows that its invariant holds; if not, nothing is known."""
-    return all(asked[name].violations == 0 for name in shortcut.given) and not any(
+    return all(asked[name].violations == 0 for name in shortcut.assumes) and not any(
         _count(connection.execute(f"SELECT EXISTS (\n{question.query}\n)"))
         for question in _questions(shortcut, plan, shape, values)
     )

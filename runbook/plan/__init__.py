@@ -1,1 +1,1 @@
-"""What is to move, and how the database looks: plan, shape, timestamps."""
+"""What is to move, and the form of the database: plan, shape, timestamps."""

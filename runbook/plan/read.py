@@ -92,8 +92,8 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(is_a(Mapping), mapping)
     converter.register_structure_hook_factory(is_a(tuple), array)
     converter.register_structure_hook_func(is_a(Literal), _one_of)
-    for kind, hook in _TYPES.items():
-        converter.register_structure_hook(kind, hook)
+    for kind in _SCALARS:
+        converter.register_structure_hook(kind, _scalar)
     return converter
 
 
@@ -116,49 +116,42 @@ def _one_of(value: object, kind: Any) -> object:
     return value
 
 
-def _text(value: object, _: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {_shown(value)}; write it in quotes")
-    if "\x00" in value:
+def _scalar(value: Any, kind: Any) -> Any:
+    if not isinstance(value, _SCALARS[kind][0]) or isinstance(value, bool):
+        name, remedy = _SCALARS[kind][1:]
+        raise ValueError(f"must be {name}, not {_shown(value)}; write it {remedy} quotes")
+    if isinstance(value, str) and "\x00" in value:
         raise ValueError("contains a NUL character; remove it")
     return value
 
 
-def _whole(value: object, _: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"must be a whole number, not {_shown(value)}; write it without quotes")
-    return value
-
-
-def _number(value: object, _: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"must be a number, not {_shown(value)}; write it without quotes")
-    return value
-
-
-def _seconds(value: object, kind: object) -> float:
-    if not 0 < _number(value, kind) <= 86_400:
+def _seconds(value: object, kind: Any) -> Any:
+    if not 0 < _scalar(value, kind) <= 86_400:
         raise ValueError(
             f"must be more than 0 and at most 86400 seconds, not {value}; use such a number"
         )
-    return _number(value, kind)
+    return value
 
 
-def _url(value: object, kind: object) -> str:
-    if not re.match(r"https?://[^/\s]", _text(value, kind)):
+def _url(value: object, kind: Any) -> Any:
+    if not re.match(r"https?://[^/\s]", _scalar(value, kind)):
         raise ValueError(f"= {_shown(value)} is not a valid URL; begin it with http:// or https://")
-    return _text(value, kind)
+    return value
 
 
-def _pattern(value: object, kind: object) -> str:
+def _pattern(value: object, kind: Any) -> Any:
     try:
-        re.compile(_text(value, kind))
+        re.compile(_scalar(value, kind))
     except re.error as error:
         raise ValueError(f"must be a regular expression ({error}); correct it") from error
-    return _text(value, kind)
+    return value
 
 
-_TYPES: dict[type, _Hook] = {str: _text, int: _whole, float: _number}
+_SCALARS: dict[type, tuple[Any, str, str]] = {
+    str: (str, "a string", "in"),
+    int: (int, "a whole number", "without"),
+    float: (int | float, "a number", "without"),
+}
 _CHECKS: dict[str, _Hook] = {"seconds": _seconds, "url": _url, "pattern": _pattern}
 
 

@@ -1,4 +1,4 @@
-"""What a look at the database adds to the plan: types, formats, keys and triggers.
+"""What the database adds to the plan: types, formats, keys and triggers.
 
 A plan says *which* table and column; the script also has to know what type the users' key has,
 in which format `updated_at` is kept, and which triggers the backfill would fire. Without a
@@ -37,7 +37,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Shape:
-    """What was found by looking; the defaults are the specification's."""
+    """What the schema and the values show; the defaults are the specification's."""
 
     encoding: str = "UTF-8"
     key_type: str = "TEXT"
@@ -66,9 +66,9 @@ def look(
     key_type, key_class = _key(connection, plan, schema)
     formats = {}
     for resource in plan.resources:
-        found = formats_found(connection, resource, schema, uniform=uniform)
-        if len(found) == 1 and "unknown" not in found:
-            formats[resource.table] = next(iter(found))
+        counts = formats_found(connection, resource, schema, uniform=uniform)
+        if len(counts) == 1 and "unknown" not in counts:
+            formats[resource.table] = next(iter(counts))
     names = [plan.users.table, *(r.table for r in plan.resources)]
     return Shape(
         encoding=connection.execute("PRAGMA encoding").fetchone()[0],
@@ -89,7 +89,7 @@ def formats_found(
 ) -> dict[str, int]:
     """Format to number of rows for the resource's `updated_at`; NULLs are not counted.
 
-    Where the column is known to be `uniform`, only its first value is looked at, and counted.
+    Where the column is known to be `uniform`, only its first value is read, and counted.
     """
     if resource.updated_at is None:
         return {}
@@ -153,8 +153,8 @@ def _key(connection: sqlite3.Connection, plan: Plan, schema: str) -> tuple[str, 
     by_affinity: KeyClass = (
         "integer" if "INT" in declared.upper() else "blob" if "BLOB" in declared.upper() else "text"
     )
-    found = row[0] if row else by_affinity
-    key_class: KeyClass = found if found in ("text", "integer", "blob") else by_affinity
+    stored = row[0] if row else by_affinity
+    key_class: KeyClass = stored if stored in ("text", "integer", "blob") else by_affinity
     # ANY keeps what it is given in a STRICT table, but means NUMERIC in the tables we create.
     if declared and (declared.upper() == "ANY" or not _PLAIN_TYPE.fullmatch(declared)):
         declared = {"text": "TEXT", "integer": "INTEGER", "blob": "BLOB"}[key_class]
@@ -177,7 +177,7 @@ def fired_triggers(
     connection: sqlite3.Connection, plan: Plan, schema: str = "main"
 ) -> tuple[Trigger, ...]:
     """The triggers that an UPDATE of the resources' backfilled columns fires, in schema order."""
-    found = []
+    triggers = []
     for resource in plan.resources:
         columns = {"organization_id", (resource.updated_at or "").casefold()}
         rows = connection.execute(
@@ -188,8 +188,8 @@ def fired_triggers(
         for name, table, sql in rows:
             fired_by = _update_columns(sql)
             if fired_by is not None and (not fired_by or fired_by & columns):
-                found.append(Trigger(name, table, sql))
-    return tuple(found)
+                triggers.append(Trigger(name, table, sql))
+    return tuple(triggers)
 
 
 _TOKEN = re.compile(

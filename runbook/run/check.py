@@ -20,7 +20,7 @@ def check_finished(
         run: the run.
         stage: the stage.
         earlier: a record from before this attempt, which says nothing about it.
-        problem: what Papermill said.
+        problem: the error that Papermill raised.
     """
     record = run.record(stage)
     if record == earlier:
@@ -31,10 +31,10 @@ def check_finished(
         raise named(record.error["type"])(record.error["message"])
     if (error := named_error(problem)) is not None:
         raise error  # it refused before it could record anything, such as in a folder that is full
-    said = f" ({type(problem).__name__})" if problem is not None else ""
+    reason = f" ({type(problem).__name__})" if problem is not None else ""
     raise RunbookError(
-        f"The stage {stage} left no finished record{said}, so it counts as not done; call the same "
-        "command again, which finds out what is true and goes on."
+        f"The stage {stage} left no finished record{reason}, so it counts as not done; call the "
+        "same command again, which finds out what is true and goes on."
     )
 
 

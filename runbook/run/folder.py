@@ -24,9 +24,9 @@ from runbook.files import append_line, private, read_sealed, sync_folder, write_
 from runbook.plan.plan import Plan
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
-from runbook.run.lock import ORPHAN_SECONDS, held
+from runbook.run.lock import ORPHAN_SECONDS, hold_lock
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
-from runbook.run.stage import Stage, StageRecord, explained, now
+from runbook.run.stage import Stage, StageRecord, now, translate_error
 from runbook.run.versions import sql_checksums, versions
 
 __all__ = ["STAGES", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now"]
@@ -34,8 +34,20 @@ __all__ = ["STAGES", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RunInfo:
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the operator wants migrated: `options` say how the target is reached."""
+
+    database: str
+    identity: Identity
+    plan: Plan
+    operator: str = ""
+    ticket: str = ""
+    options: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo(Request):
     """The file `run.json`: what is migrated, by whom, with which software and which SQL.
 
     `run` is the folder's name and a random number: the ledger knows the run by it, and folders of
@@ -44,17 +56,22 @@ class RunInfo:
 
     run: str
     created_at: str
-    database: str
-    identity: Identity
-    plan: Plan
-    operator: str
-    ticket: str
     versions: dict[str, str]
     sql: dict[str, str]
-    options: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 _FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
+
+
+def _check_empty(folder: Path) -> None:
+    """Raises if the folder holds more than a killed call may have left: empty folders."""
+    for path in folder.iterdir():
+        left = path.name in _FOLDERS and path.is_dir() and not any(path.iterdir())
+        if not left and not path.name.startswith("."):
+            raise RunFolderError(
+                f"The folder {folder} is not empty and is not a run folder (it holds {path.name}); "
+                "name a new folder with --run-dir."
+            )
 
 
 class Run:
@@ -65,17 +82,7 @@ class Run:
         self.info = info
 
     @classmethod
-    def create(
-        cls,
-        folder: Path,
-        *,
-        database: str,
-        identity: Identity,
-        plan: Plan,
-        operator: str = "",
-        ticket: str = "",
-        options: dict[str, str] | None = None,
-    ) -> Run:
+    def create(cls, folder: Path, request: Request) -> Run:
         """A new run folder, readable by its owner alone.
 
         Raises:
@@ -84,32 +91,16 @@ class Run:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
-            with held(folder, "run"):
-                # A call that was killed here may have left some of the folders, all empty.
-                strangers = [
-                    p.name
-                    for p in folder.iterdir()
-                    if not p.name.startswith(".")
-                    and (p.name not in _FOLDERS or not p.is_dir() or any(p.iterdir()))
-                ]
-                if strangers:
-                    raise RunFolderError(
-                        f"The folder {folder} is not empty and is no run folder (it holds "
-                        f"{strangers[0]}); name a new folder with --run-dir."
-                    )
+            with hold_lock(folder, "run"):
+                _check_empty(folder)
                 for name in _FOLDERS:
                     (folder / name).mkdir(mode=0o700, exist_ok=True)
                 info = RunInfo(
                     run=f"{folder.resolve().name}-{secrets.token_hex(4)}",
                     created_at=now(),
-                    database=database,
-                    identity=identity,
-                    plan=plan,
-                    operator=operator,
-                    ticket=ticket,
                     versions=versions(),
                     sql=sql_checksums(),
-                    options=options or {},
+                    **{f.name: getattr(request, f.name) for f in dataclasses.fields(request)},
                 )
                 write_sealed(folder / "run.json", to_json(info))
             sync_folder(folder.resolve().parent)
@@ -206,7 +197,7 @@ class Run:
         record = self.record(stage)
         if record is None or record.status != "finished" or record.result is None:
             raise NotAllowedNow(
-                f"The stage {stage} is not finished in {self.folder}; {self.may_say()}."
+                f"The stage {stage} is not finished in {self.folder}; {self.allowed_now()}."
             )
         return from_json(cls, record.result)
 
@@ -251,24 +242,30 @@ class Run:
             self._sweep()
             open_stage = self.stage(stage, now())
             open_stage.begin(previous, unsettled=self.unsettled(stage))
-            self.log(stage, "started")
-            try:
-                result = work(open_stage)
-            except BaseException as error:
-                in_words = explained(stage, self.folder, error)
-                open_stage.failed(in_words)
-                if in_words is error:
-                    raise
-                raise in_words from error
-            open_stage.write("finished", result)
-            self.log(stage, "finished")
-            return result
+            return self._attempt(open_stage, work)
+
+    def _attempt(self, stage: Stage, work: Callable[[Stage], T]) -> T:
+        """Does the work and records its end, whichever it is."""
+        self.log(stage.name, "started")
+        try:
+            result = work(stage)
+        except BaseException as error:
+            translated = translate_error(stage.name, self.folder, error)
+            stage.failed(translated)
+            if translated is error:
+                raise
+            raise translated from error
+        stage.write("finished", result)
+        self.log(stage.name, "finished")
+        return result
 
     def check_allowed(self, stage: str) -> None:
         """Raises NotAllowedNow unless the rules allow `stage` now."""
         reason = self.forbidden(stage)
         if reason:
-            raise NotAllowedNow(f"The stage {stage} may not run now: {reason}; {self.may_say()}.")
+            raise NotAllowedNow(
+                f"The stage {stage} may not run now: {reason}; {self.allowed_now()}."
+            )
 
     def forbidden(self, stage: str) -> str:
         """Why `stage` may not run now; an empty text where it may.
@@ -299,14 +296,14 @@ class Run:
             return self.snapshot_problem()
         return ""
 
-    def may_say(self) -> str:
+    def allowed_now(self) -> str:
         """The stages that may run now, as words."""
-        may = []
+        stages = []
         for stage in STAGES:
-            with contextlib.suppress(RunFolderError):  # named when somebody relies on it
+            with contextlib.suppress(RunFolderError):  # reported by the stage that relies on it
                 if not self.forbidden(stage) and not self.finished(stage):
-                    may.append(stage)
-        return f"allowed now: {', '.join(may)}" if may else "nothing is left to do"
+                    stages.append(stage)
+        return f"allowed now: {', '.join(stages)}" if stages else "nothing is left to do"
 
     def snapshot_problem(self) -> str:
         """Why the snapshot cannot be used at this time of day; an empty text where it can."""
@@ -340,7 +337,7 @@ class Run:
         return problem if problem.endswith("take a new one") else ""
 
     def stage(self, name: str, started_at: str) -> Stage:
-        """The stage `name` at work, whose record nobody has written yet."""
+        """The stage `name` at work, whose record is not written yet."""
         clock = time.perf_counter()
         path = self.record_path(name)
         return Stage(path, self.info.run, self.log, name, self._next_order(), started_at, clock)
@@ -367,9 +364,9 @@ class Run:
         wait: float = 0.0,
         echo: Callable[[str], object] | None = None,
     ) -> AbstractContextManager[None]:
-        """Holds the folder's lock `name` (see `runbook.run.lock.held`)."""
+        """Holds the folder's lock `name` (see `runbook.run.lock.hold_lock`)."""
         options = {} if echo is None else {"echo": echo}
-        return held(self.folder, name, wait=wait, **options)
+        return hold_lock(self.folder, name, wait=wait, **options)
 
     def log(self, stage: str, event: str, **details: object) -> None:
         """Appends one line to `log.jsonl`; the records decide, so a full disk stops nothing here.

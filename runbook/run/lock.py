@@ -22,7 +22,7 @@ def _echo(line: str) -> None:
 
 
 @contextlib.contextmanager
-def held(
+def hold_lock(
     folder: Path, name: str, *, wait: float = 0.0, echo: Callable[[str], object] = _echo
 ) -> Iterator[None]:
     """Holds the lock `name` of a folder; it is not reentrant, and its file stays.

@@ -18,7 +18,7 @@ STAGES = (
 """Every stage in the order of its notebook; the number in file names is the position from 1."""
 
 SNAPSHOT_VALID = timedelta(hours=24)
-"""How long a snapshot may be used: after a day nobody should trust that nothing was written."""
+"""How long a snapshot may be used: after a day something may have been written."""
 
 CLOCK_STEP = timedelta(minutes=5)
 """How far a clock may be set back without a question."""
@@ -28,7 +28,7 @@ CLOCK_STEP = timedelta(minutes=5)
 class Rule:
     """When a stage may run: `after` these are finished, and not after any of `never_after`.
 
-    A stage of `never_after` that was begun and whose end nobody knows bars the way as well.
+    A stage of `never_after` that was begun and whose end is unknown bars the way as well.
     """
 
     after: tuple[str, ...]
@@ -38,7 +38,7 @@ class Rule:
 
 
 ALLOWED: dict[str, Rule] = {
-    # Looking does no harm, but after the migration it would look at another database.
+    # Reading does no harm, but after the migration it would read another database.
     "preflight": Rule(after=(), never_after=("migrate", "rollback")),
     # Works on a copy; needs preflight to know that a copy can be migrated at all.
     "rehearse": Rule(after=("preflight",), never_after=("migrate", "rollback")),

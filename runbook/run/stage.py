@@ -88,7 +88,7 @@ class Stage:
         try:
             write_sealed(self.path, to_json(record))
         except OSError as problem:
-            ended = "ended well, but its record" if status == "finished" else "stops: its record"
+            ended = "succeeded, but its record" if status == "finished" else "stops: its record"
             raise RunFolderError(
                 f"The stage {self.name} {ended} cannot be written to {self.path.parent} "
                 f"({problem.strerror}); make room or make the folder writable, and run it again."
@@ -125,7 +125,7 @@ class Stage:
             self.log(self.name, "failed", error=about["message"])
 
 
-def in_short(error: BaseException) -> str:
+def shorten(error: BaseException) -> str:
     """The error in half a sentence."""
     if isinstance(error, KeyboardInterrupt):
         return "it was interrupted"
@@ -134,7 +134,7 @@ def in_short(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def explained(stage: str, folder: Path, error: BaseException) -> BaseException:
+def translate_error(stage: str, folder: Path, error: BaseException) -> BaseException:
     """The error as one sentence where it is the system's or the operator's, otherwise itself."""
     if isinstance(error, KeyboardInterrupt):
         return Refused(
@@ -143,7 +143,7 @@ def explained(stage: str, folder: Path, error: BaseException) -> BaseException:
         )
     if isinstance(error, OSError):
         return RunFolderError(
-            f"The stage {stage} cannot write to {folder} ({in_short(error)}); make room or "
+            f"The stage {stage} cannot write to {folder} ({shorten(error)}); make room or "
             "correct its permissions, and run it again; the database was not touched."
         )
     return error

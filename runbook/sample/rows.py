@@ -55,9 +55,9 @@ _FAMILY_FIRST = (
 def _people() -> Iterator[tuple[str, str]]:
     """Every pairing of names within a culture, with the local part of an e-mail."""
     for culture in (*_GIVEN_FIRST, *_FAMILY_FIRST):
-        given, given_mail, family, family_mail = (names.split() for names in culture)
+        first, first_mail, family, family_mail = (names.split() for names in culture)
         for (name, mail), (surname, surname_mail) in itertools.product(
-            zip(given, given_mail, strict=True), zip(family, family_mail, strict=True)
+            zip(first, first_mail, strict=True), zip(family, family_mail, strict=True)
         ):
             whole = f"{surname} {name}" if culture in _FAMILY_FIRST else f"{name} {surname}"
             yield whole, f"{mail}.{surname_mail}"

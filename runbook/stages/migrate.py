@@ -15,7 +15,7 @@ from runbook.migration.migrate import migrate as migrate_target
 from runbook.progress import Progress, no_progress
 from runbook.run.folder import Run, Stage
 from runbook.run.records import Confirmation, MigrateRecord, SnapshotRecord
-from runbook.run.stage import in_short
+from runbook.run.stage import shorten
 from runbook.script.migration import Script
 from runbook.stages.backup import checked_backup
 from runbook.targets.open_target import open_target
@@ -83,12 +83,12 @@ def _migrate(
             raise
         if target.unfinished(name) is not None:
             raise OutcomeUnknown(
-                f"The migration in chunks stopped on its way ({in_short(error)}), so the database "
+                f"The migration in chunks stopped on its way ({shorten(error)}), so the database "
                 "is neither before nor after; call the same command again, which goes on, or take "
                 "it back with `runbook rollback`."
             ) from error
         raise Refused(
-            f"The migration stopped ({in_short(error)}) and everything was rolled back, so the "
+            f"The migration stopped ({shorten(error)}) and everything was rolled back, so the "
             "database is as it was; remove the cause and run it again."
         ) from error
     return dataclasses.replace(record, confirmation=confirmation)

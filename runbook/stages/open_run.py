@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runbook.errors import BadInput, RunFolderError
 from runbook.plan.read import read_plan
-from runbook.run.folder import Run
+from runbook.run.folder import Request, Run
 from runbook.targets.open_target import open_target
 
 
@@ -50,15 +50,15 @@ def open_run(
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = Path("runs") / f"{stamp}-{Path(identity.name).stem}"
     place = database if identity.kind != "sqlite" else identity.place
-    return Run.create(
-        folder,
+    request = Request(
         database=place,
         identity=identity,
         plan=parsed,
         operator=operator or getpass.getuser(),
         ticket=ticket,
-        options=options,
+        options=options or {},
     )
+    return Run.create(folder, request)
 
 
 def target_options(

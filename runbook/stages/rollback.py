@@ -16,7 +16,7 @@ from runbook.run.folder import Run, Stage
 from runbook.run.identity import LedgerRow
 from runbook.run.json_form import from_json
 from runbook.run.records import Assessment, Confirmation, RollbackRecord
-from runbook.run.stage import in_short
+from runbook.run.stage import shorten
 from runbook.script.migration import Script
 from runbook.stages.backup import checked_backup
 from runbook.targets.open_target import open_target
@@ -130,7 +130,7 @@ def _rollback(
         if isinstance(error, RunbookError):
             raise
         raise Refused(
-            f"The rollback stopped ({in_short(error)}) and was itself undone, so the migration "
+            f"The rollback stopped ({shorten(error)}) and was itself undone, so the migration "
             "still stands; remove the cause and run it again."
         ) from error
     return dataclasses.replace(record, confirmation=confirmation)

@@ -1,6 +1,6 @@
 -- title: The new query returns what the old one returned
 -- why: Where every row is in its owner's organization, the two queries agree if every organization is a personal one and its owner is its only member.
--- given: resources_of_another_owner, resources_without_organization, resources_of_missing_organization, organizations_without_owner_membership
+-- assumes: resources_of_another_owner, resources_without_organization, resources_of_missing_organization, organizations_without_owner_membership
 {% import "rules.sql" as rules with context -%}
 SELECT o.id AS organization_id
 FROM organizations AS o

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from runbook.sample.make import make_sample
-from tests.support.notebooks import ROOT, stage_folder
+from tests.support.notebooks import stage_folder
+from tests.support.paths import ROOT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -154,7 +155,7 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
     notebook.picture(SCREENS / "07_monitor.png")
     watched = record(project, "07_monitor")
     assert watched["result"]["verdict"] == "pass"
-    assert watched["result"]["looks"] >= 2
+    assert watched["result"]["observations"] >= 2
     notebook.run_all(after=len(notebook.codes()))
     expect(notebook.codes()[1]).to_contain_text("its result is shown, not repeated")
     assert record(project, "07_monitor") == watched

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from runbook.report.write import write_report
-from tests.conftest import ROOT
 from tests.support import report_factory as factory
+from tests.support.paths import ROOT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

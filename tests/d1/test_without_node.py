@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 
 def test_the_tests_of_d1_are_skipped_with_the_reason(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from runbook.run.records import SnapshotRecord
-from tests.conftest import ROOT
 from tests.support.faults.harness import environment, finish, make_database
+from tests.support.paths import ROOT
 from tests.support.runs import agreed, begin, until_migrated
 
 

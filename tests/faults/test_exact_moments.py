@@ -11,7 +11,7 @@ from runbook.errors import NotAllowedNow
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord
 from runbook.stages import snapshot
-from tests.conftest import execute
+from tests.support.databases import execute
 from tests.support.faults.harness import (
     Reference,
     call,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.run.lock import held
-from tests.faults.test_other_processes import another
+from runbook.run.lock import hold_lock
 from tests.support.faults.harness import (
+    another,
     call,
     environment,
     finish,
@@ -118,7 +118,7 @@ def test_while_the_migration_waits_for_the_lock(prepared: tuple[Path, Path]) -> 
     assert "Traceback" not in output
     assert moment(folder) == "migrate failed"
     assert not wait_until_gone(kernels)
-    with held(folder, "stage"):  # nobody holds it any more
+    with hold_lock(folder, "stage"):  # nobody holds it any more
         pass
     assert state(database) == before
     code, output = call(*runbook("run", folder, database))
@@ -141,7 +141,7 @@ def test_the_kernel_of_a_killed_driver_is_waited_for(prepared: tuple[Path, Path]
 
 def test_two_runs_on_one_folder(prepared: tuple[Path, Path]) -> None:
     database, folder = prepared
-    with held(folder, "run"):
+    with hold_lock(folder, "run"):
         code, output = call(*runbook("run", folder, database))
         assert (code, output.count("\n")) == (1, 1)
         assert "Another process is working in" in output

@@ -76,3 +76,14 @@ def test_the_executed_notebook_is_whole(run: Run) -> None:
     cells = json.loads(kept.read_text())["cells"]
     assert all(c["execution_count"] for c in cells if c["cell_type"] == "code")
     assert [p.name for p in kept.parent.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("source", [LIES["the kernel dies"], LIES["sys.exit(0)"]])
+def test_a_finished_stage_is_no_success_of_the_steps_after_it(
+    source: str, run: Run, tmp_path: Path
+) -> None:
+    """The verification is recorded; the new code was never brought and nothing was opened."""
+    to_the_end(run)
+    said = tried(run, "verify", lie(tmp_path, source))
+    assert "RunbookError: The notebook 05_verify ended before the step deploy was done" in said
+    assert tried(run, "verify") == "finished\n"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +10,8 @@ import pytest
 from runbook.errors import NotProven, Refused
 from runbook.run.records import MigrateRecord
 from runbook.stages import migrate, preflight, snapshot, verify
-from tests.support.faults.harness import finish, make_database, start, state
+from tests.support.faults.harness import another, finish, make_database, state
 from tests.support.runs import agreed, begin, until_snapshot
-
-
-@contextlib.contextmanager
-def another(database: Path, deed: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has begun its deed."""
-    process = start("tests.support.faults.other", str(database), deed, str(seconds))
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    try:
-        yield process
-    finally:
-        process.kill()
-        finish(process)
 
 
 @pytest.mark.parametrize(

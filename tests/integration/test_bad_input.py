@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runbook.cli import main
-from tests.conftest import execute
+from tests.support.databases import execute
 
 
 def runbook(*arguments: object) -> Result:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.benchmarks.figures import missed, summed
 from tests.benchmarks.work import STAGES, WORK
-from tests.support.notebooks import ROOT, environment
+from tests.support.notebooks import environment
+from tests.support.paths import ROOT
 
 
 def called(*arguments: str) -> str:

@@ -12,7 +12,7 @@ from runbook.run.findings import render_sample
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, VerifyRecord
 from runbook.stages import migrate, snapshot, verify
-from tests.conftest import connected, dump, execute
+from tests.support.databases import connected, dump, execute
 from tests.support.matrix import add_columns, changes, plant
 from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 

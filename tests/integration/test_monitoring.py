@@ -29,7 +29,7 @@ from runbook.stages.monitor import Watching, monitor
 from runbook.targets.open_target import open_target
 from runbook.window.series import append, describe, read_series, sum_up
 from runbook.window.watch import Watcher
-from tests.conftest import connected, execute
+from tests.support.databases import connected, execute
 from tests.support.report_page import Page
 from tests.support.runs import agreed, begin, until_migrated
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.notebooks import NOTEBOOKS, ROOT, environment, stage_folder
+from tests.support.notebooks import NOTEBOOKS, environment, stage_folder
+from tests.support.paths import ROOT
 
 SANITIZE = ROOT / "tests" / "nbval.cfg"
 

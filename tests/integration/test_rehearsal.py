@@ -18,10 +18,11 @@ from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
 from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rehearse, snapshot, verify
-from tests.conftest import PLANS, connected
-from tests.integration.test_shapes import KEYS, PLAN, TIMES, make
+from tests.support.databases import connected
 from tests.support.notebooks import environment
+from tests.support.paths import PLANS
 from tests.support.runs import agreed, begin
+from tests.support.shapes import KEYS, PLAN, TIMES, make
 
 Before = tuple[str, int, str]
 

@@ -21,7 +21,9 @@ from runbook.run.records import Assessment, RollbackRecord
 from runbook.sqlite.inequality import any_differs
 from runbook.targets.sqlite import SqliteTarget
 from runbook.templates import sql_files
-from tests.conftest import PLANS, connected, dump, execute
+from tests.support.databases import connected, dump, execute
+from tests.support.later_writes import NEW_ORGANIZATION
+from tests.support.paths import PLANS
 
 EARLIER = "2020-01-01 00:00:00"
 LATER = "2031-01-01 00:00:00"
@@ -272,10 +274,6 @@ def test_after_a_dump_and_load_the_rollback_still_restores(
 
 # -- what stands in the way ----------------------------------------------------------------------
 
-NEW_ORGANIZATION = (
-    "INSERT INTO organizations (id, name, slug, owner_id)"
-    " SELECT 'team', 'Team', 'team', min(id) FROM users"
-)
 NEW_MEMBERSHIP = (
     "INSERT INTO organization_memberships (id, organization_id, user_id, role)"
     " SELECT 'm', min(o.id), (SELECT max(id) FROM users), 'member' FROM organizations AS o"

@@ -13,8 +13,8 @@ from runbook.files import read_sealed, write_sealed
 from runbook.run.folder import Run
 from runbook.run.records import RollbackRecord
 from runbook.stages import migrate, rollback, verify
-from tests.conftest import dump, execute
-from tests.integration.test_rollback import NEW_ORGANIZATION
+from tests.support.databases import dump, execute
+from tests.support.later_writes import NEW_ORGANIZATION
 from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 

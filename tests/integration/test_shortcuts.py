@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from runbook.audit import invariants
-from tests.integration.test_invariants import KEYS, PLAN, SCHEMA
+from tests.support.small_schema import KEYS, PLAN, SCHEMA
 from tests.support.witnessed import Migrated, migrate
 
 USERS = st.sampled_from(["u1", "u2", "u3", "u4", "ghost"])

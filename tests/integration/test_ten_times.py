@@ -11,7 +11,7 @@ from runbook.migration.migrate import migrate
 from runbook.plan.plan import Plan
 from runbook.sample.make import make_sample
 from runbook.targets.sqlite import SqliteTarget
-from tests.conftest import connected
+from tests.support.databases import connected
 
 
 @pytest.mark.slow

@@ -10,12 +10,12 @@ import pytest
 
 from runbook.errors import NotAllowedNow, NotProven, RunFolderError
 from runbook.run.folder import Run
-from runbook.run.lock import held
+from runbook.run.lock import hold_lock
 from runbook.run.rules import ALLOWED, STAGES
 from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
 from runbook.stages.open_run import open_run
-from tests.conftest import dump, execute
+from tests.support.databases import dump, execute
 from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 Call = Callable[[Run], object]
@@ -130,7 +130,7 @@ def test_a_folder_of_something_else(stranger: str, database: Path, tmp_path: Pat
     folder = tmp_path / "run"
     (folder / stranger).parent.mkdir(parents=True)
     (folder / stranger).write_text("mine")
-    with pytest.raises(RunFolderError, match="is not empty and is no run folder"):
+    with pytest.raises(RunFolderError, match="is not empty and is not a run folder"):
         begin(database, folder)
 
 
@@ -144,7 +144,7 @@ def test_one_stage_at_a_time(
     before = dump(database)
     monkeypatch.setattr("runbook.run.folder.ORPHAN_SECONDS", 0.3)
     with (
-        held(run.folder, "stage"),
+        hold_lock(run.folder, "stage"),
         pytest.raises(NotAllowedNow, match=r"Another process is working in .* after 0.3 s"),
     ):
         migrate.migrate(run, agreed(run))

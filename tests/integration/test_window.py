@@ -24,7 +24,7 @@ from runbook.window import steps
 from runbook.window.state import window_state
 from runbook.window.store import read_step, tick
 from runbook.window.workflows import Tried, Workflows
-from tests.conftest import execute
+from tests.support.databases import execute
 from tests.support.windows import Direct, Site, Window, content, states, write_plan
 
 Settings = dict[str, object]

@@ -14,7 +14,7 @@ from runbook.run.folder import Run, now
 from runbook.run.records import Confirmation
 from runbook.stages import migrate, preflight, rollback, snapshot, verify
 from runbook.window.store import read_ticks
-from tests.conftest import execute
+from tests.support.databases import execute
 from tests.support.notebooks import NOTEBOOKS
 from tests.support.windows import Site, Window, content, states
 

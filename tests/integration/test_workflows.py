@@ -14,7 +14,8 @@ from runbook.run.folder import Run
 from runbook.window import workflows
 from runbook.window.steps import workflows as workflows_step
 from runbook.window.workflows import Workflows, try_workflows
-from tests.conftest import PLANS, connected, execute
+from tests.support.databases import connected, execute
+from tests.support.paths import PLANS
 from tests.support.runs import begin, until_migrated
 
 ACTIONS = ["create", "read", "update", "delete"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from runbook.sample.make import make_sample
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 
 

@@ -21,7 +21,7 @@ from runbook.run.records import RehearseRecord
 from runbook.sample.make import make_sample
 from runbook.stages.open_run import open_run
 from runbook.window.state import window_state
-from tests.conftest import connected, dump
+from tests.support.databases import connected, dump
 from tests.support.notebooks import NOTEBOOKS, code_cells
 
 APPLICATION = Path(__file__).with_name("application.py")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 NAMED = set(re.findall(r"`((?:runbook|sql|notebooks|tests|docs)/[\w./]*)`", PAGE))

@@ -11,7 +11,7 @@ import pytest
 from runbook.cli import main
 from runbook.plan.plan import Plan
 from runbook.run.folder import STAGES
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 PAGES = {p: p.read_text() for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 EVERYTHING = "\n".join(PAGES.values())

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from runbook.files import (
     write_durably,
     write_sealed,
 )
-from runbook.run.lock import held
+from runbook.run.lock import hold_lock
 from tests.support.runs import begin
 
 JSON = st.recursive(
@@ -72,37 +71,44 @@ def test_a_record_without_its_checksum_is_none(text: str, tmp_path: Path) -> Non
         read_sealed(path)
 
 
-def hold(folder: Path, seconds: float, ready: Any) -> None:
-    with held(folder, "stage"):
+def hold(folder: Path, ready: Any, over: Any) -> None:
+    with hold_lock(folder, "stage"):
         ready.set()
-        time.sleep(seconds)
+        over.wait(60)
 
 
-@pytest.mark.parametrize(("wait", "granted"), [(0.0, False), (0.2, False), (20.0, True)])
+@pytest.mark.parametrize(("wait", "granted"), [(0.0, False), (0.2, False), (60.0, True)])
 def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    other = context.Process(target=hold, args=(tmp_path, 1.0, ready))
+    ready, over = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, ready, over))
     other.start()
-    assert ready.wait(30)
-    said: list[str] = []
+    assert ready.wait(60)
+    lines: list[str] = []
+
+    def echo(line: str) -> None:
+        lines.append(line)
+        if granted:
+            over.set()
+
     try:
         if granted:
-            with held(tmp_path, "stage", wait=wait, echo=said.append):
+            with hold_lock(tmp_path, "stage", wait=wait, echo=echo):
                 pass
         else:
             with (
                 pytest.raises(NotAllowedNow, match="Another process is working in"),
-                held(tmp_path, "stage", wait=wait, echo=said.append),
+                hold_lock(tmp_path, "stage", wait=wait, echo=echo),
             ):
                 pytest.fail("two at once")
     finally:
+        over.set()
         other.join()
-    assert len(said) == (1 if wait else 0)
+    assert len(lines) == (1 if wait else 0)
 
 
 def test_two_locks_do_not_hinder_each_other(tmp_path: Path) -> None:
-    with held(tmp_path, "run"), held(tmp_path, "stage"):
+    with hold_lock(tmp_path, "run"), hold_lock(tmp_path, "stage"):
         pass
 
 
@@ -129,20 +135,20 @@ def mode(path: Path) -> int:
 
 
 def test_a_lock_is_not_reentrant_and_its_file_is_private_and_stays(tmp_path: Path) -> None:
-    with held(tmp_path, "stage"):
+    with hold_lock(tmp_path, "stage"):
         assert mode(tmp_path / ".stage.lock") == 0o600
         with (
             pytest.raises(NotAllowedNow, match=re.escape(str(tmp_path))),
-            held(tmp_path, "stage", wait=0.1, echo=lambda line: None),
+            hold_lock(tmp_path, "stage", wait=0.1, echo=lambda line: None),
         ):
             pytest.fail("two at once")
     inode = (tmp_path / ".stage.lock").stat().st_ino
-    with held(tmp_path, "stage"):
+    with hold_lock(tmp_path, "stage"):
         assert (tmp_path / ".stage.lock").stat().st_ino == inode
 
 
 def test_a_lock_does_not_bring_a_folder_back(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="No such file"), held(tmp_path / "gone", "run"):
+    with pytest.raises(RunFolderError, match="No such file"), hold_lock(tmp_path / "gone", "run"):
         pytest.fail("there is no such folder")
     assert not (tmp_path / "gone").exists()
 

@@ -6,8 +6,11 @@ Where an answer is missing, the database is looked at, never written to again.
 from __future__ import annotations
 
 import contextlib
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 from runbook.errors import OutcomeUnknown, Refused, RunbookError
 from runbook.files import write_durably
@@ -21,7 +24,9 @@ from runbook.targets.d1.migration_file import file_name, file_text
 from runbook.targets.d1.notes import open_copy, seen_beside
 from runbook.targets.d1.rollback_file import reversal_text
 from runbook.targets.d1.schema import read_schema
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Wrangler, last_outcome
+
+T = TypeVar("T")
 
 REMOTE_PATIENCE = 45.0
 """Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
@@ -136,32 +141,34 @@ class Applying:
 
     def _part_happened(self, script: Script, part: Part, last: bool) -> bool:
         """Looks until it is certain; a part that comes late cannot happen twice anyway."""
-        deadline = time.monotonic() + (0 if self._wrangler.local else REMOTE_PATIENCE)
-        while True:
+
+        def happened() -> bool:
             seen = self._looking.look(script.migration)  # waits for whoever is still at work
             done = self._looking.parts_done()
-            if len(done) >= part.number or (last and seen.after(script.run)):
-                return True
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(5)
+            return len(done) >= part.number or (last and seen.after(script.run))
+
+        return self._poll(happened, bool)
 
     def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
         """Looks until it is certain whether the migration happened (or was undone)."""
-        deadline = time.monotonic() + (0 if self._wrangler.local else REMOTE_PATIENCE)
-        while True:
-            seen = self._looking.look(script.migration)
-            happened, not_yet = seen.after(script.run), seen.before
-            if undone:
-                happened, not_yet = not_yet, happened
-            if happened:
-                return True
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(5)
-        if not_yet:
-            return False
+        seen = self._poll(
+            lambda: self._looking.look(script.migration),
+            lambda seen: seen.before if undone else seen.after(script.run),
+        )
+        if seen.before or seen.after(script.run):
+            return seen.before if undone else seen.after(script.run)
         raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
+
+    def _poll(self, read: Callable[[], T], certain: Callable[[T], bool]) -> T:
+        """Reads until it is certain; only a remote database gets time for what comes late."""
+        retrying = Retrying(
+            retry=retry_if_not_result(certain),
+            stop=stop_after_delay(0 if self._wrangler.local else REMOTE_PATIENCE),
+            wait=wait_fixed(5),
+            retry_error_callback=last_outcome,
+        )
+        result: T = retrying(read)
+        return result
 
     def _write_file(self, script: Script) -> Path:
         """Writes the migration into the application's folder of migrations."""

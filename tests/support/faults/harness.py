@@ -22,7 +22,8 @@ from typing import Any
 from filelock import FileLock
 
 from runbook.sample.make import make_sample
-from tests.conftest import ROOT, dump
+from tests.support.databases import dump
+from tests.support.paths import ROOT
 
 FULL = os.environ.get("RUNBOOK_FAULTS") == "full"
 SEED = int(os.environ.get("RUNBOOK_FAULTS_SEED", random.SystemRandom().randrange(10**9)))
@@ -250,3 +251,16 @@ def _keep(name: str, mine: dict[str, Any]) -> None:
         words = ("kills", "wholly before", "wholly after", "mixed", "resumed")
         total = {word: sum(t[word] for t in tests.values()) for word in words}
         COUNTS.write_text(json.dumps({**total, "tests": tests}, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def another(database: Path, deed: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has begun its deed."""
+    process = start("tests.support.faults.other", str(database), deed, str(seconds))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    try:
+        yield process
+    finally:
+        process.kill()
+        finish(process)

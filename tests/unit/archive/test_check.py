@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from runbook.archive import bag as bag_format
 from runbook.archive.seal import CheckResult, Problem, as_text, check, seal
 from runbook.errors import BadInput
+from tests.support.noise import noise
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run.json").write_text(json.dumps({"created_at": "2026-03-04T05:06:07Z"}))
     (folder / "audit.json").write_text('{"verdict": "pass"}')
     (folder / "report.html").write_text("<h1>pass</h1>" * 100)
-    (folder / "backup" / "app.db").write_bytes(bytes(4_000) + os.urandom(1_000))
-    (folder / "snapshots" / "users.parquet").write_bytes(os.urandom(1_000))
+    (folder / "backup" / "app.db").write_bytes(bytes(4_000) + noise(1_000))
+    (folder / "snapshots" / "users.parquet").write_bytes(noise(1_000))
     return seal(folder).path
 
 

@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import stat
 import subprocess
@@ -20,6 +19,7 @@ from runbook.archive import seal as archive_module
 from runbook.archive.bag import SEAL_BYTES
 from runbook.archive.seal import as_text, check, seal
 from runbook.errors import BadInput, RunFolderError
+from tests.support.noise import noise
 
 
 def make_run(folder: Path) -> Path:
@@ -30,8 +30,8 @@ def make_run(folder: Path) -> Path:
         "report.html": b"<h1>pass</h1>" * 500,
         "stages/04_migrate.json": b"{}",
         "sql/001 create.sql": b"CREATE TABLE organizations (id TEXT PRIMARY KEY);\n",
-        "backup/app.db": b"SQLite format 3\0" + bytes(20_000) + os.urandom(3_000),
-        "snapshots/before/users.parquet": b"PAR1" + os.urandom(2_000) + b"PAR1",
+        "backup/app.db": b"SQLite format 3\0" + bytes(20_000) + noise(3_000),
+        "snapshots/before/users.parquet": b"PAR1" + noise(2_000) + b"PAR1",
         "snapshots/before/Größe.parquet": b"PAR1PAR1",
         "empty.log": b"",
         "run.lock": b"123",
@@ -165,7 +165,7 @@ def test_without_the_bulky_folders_their_digests_remain(run_dir: Path, tmp_path:
         pytest.skip("sha256sum is not installed")
     command = ["sha256sum", "--strict", "-c", listing]
     assert subprocess.run(command, cwd=run_dir, capture_output=True, check=False).returncode == 0
-    (run_dir / "backup/app.db").write_bytes(backup[:-1] + b"?")
+    (run_dir / "backup/app.db").write_bytes(backup[:-1] + bytes([backup[-1] ^ 1]))
     assert subprocess.run(command, cwd=run_dir, capture_output=True, check=False).returncode == 1
 
 
@@ -388,7 +388,7 @@ def test_memory_stays_bounded(run_dir: Path) -> None:
     """64 MB that compress extremely well, and 32 MB that do not: a few MB of memory."""
     with (run_dir / "backup/app.db").open("wb") as f:
         f.truncate(64 << 20)
-    (run_dir / "snapshots/big.parquet").write_bytes(os.urandom(1 << 20) * 32)
+    (run_dir / "snapshots/big.parquet").write_bytes(noise(1 << 20) * 32)
     seal(run_dir, run_dir.with_name("warm.zip"))  # imports do not count
     tracemalloc.start()
     try:

@@ -22,6 +22,7 @@ from runbook.hazards import file_hazards, inspect_file
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import CutOff, Locked, open_readonly
+from tests.support.noise import noise
 
 from .conftest import run_sql, shown
 
@@ -303,7 +304,7 @@ def _text(path: Path) -> None:
 
 
 def _noise(path: Path) -> None:
-    path.write_bytes(os.urandom(8192))
+    path.write_bytes(noise(8192))
 
 
 def _empty(path: Path) -> None:

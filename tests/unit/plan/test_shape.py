@@ -5,7 +5,7 @@ import pytest
 from runbook.plan.plan import Plan
 from runbook.plan.read import parse_plan
 from runbook.plan.shape import Trigger, look
-from tests.conftest import connected, execute
+from tests.support.databases import connected, execute
 
 
 def shape_of(path: Path, plan: Plan, *statements: str):  # type: ignore[no-untyped-def]

@@ -23,8 +23,8 @@ from runbook.sample import make as sample_module
 from runbook.sample import rows as sample_rows
 from runbook.sample.make import SampleResult, make_sample
 from runbook.templates import split_statements
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 MAIL = re.compile(r"[a-z]+\.[a-z]+[0-9]+@example\.(com|org|net)")
 TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]")
 

@@ -10,7 +10,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.read import parse_plan
 from runbook.plan.shape import Shape, look
 from runbook.script.migration import render
-from tests.conftest import connected, dump, execute
+from tests.support.databases import connected, dump, execute
 
 STEPS = [
     "open_ledger",
