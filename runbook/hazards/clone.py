@@ -6,11 +6,20 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Iterable
-
-from runbook.hazards.survey import Entry
+from dataclasses import dataclass
 
 _MISSING = re.compile(r"no such (function|collation sequence): (.+)$")
 _ORDER = {"table": 0, "index": 1, "view": 2, "trigger": 3}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the schema: a table, index, view or trigger."""
+
+    kind: str
+    name: str
+    table: str
+    sql: str
 
 
 def empty_clone(entries: Iterable[Entry]) -> sqlite3.Connection:

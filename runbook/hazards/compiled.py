@@ -14,9 +14,9 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from runbook.hazards.clone import compile_error, empty_clone, execute
+from runbook.hazards.clone import Entry, compile_error, empty_clone, execute
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Entry, Survey, plain
+from runbook.hazards.survey import Survey, plain
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.sql_text import (
     Columns,

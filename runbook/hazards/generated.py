@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from runbook.hazards.clone import empty_clone
+from runbook.hazards.clone import Entry, empty_clone
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Column, Entry, Survey, Table, plain
+from runbook.hazards.survey import Column, Survey, Table, plain
 from runbook.run.findings import Sample
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.soundness import is_damage

@@ -11,7 +11,12 @@ from pathlib import Path
 
 from runbook.hazards.advice import advise
 from runbook.hazards.census import census
+from runbook.hazards.compiled import probe_compiled
+from runbook.hazards.generated import probe_checks, probe_generated
+from runbook.hazards.key_text import probe_key_text
 from runbook.hazards.owners import probe_adopter, probe_owners
+from runbook.hazards.parents import probe_parents
+from runbook.hazards.row_trial import probe_rows
 from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels
@@ -29,11 +34,14 @@ _PROBES: tuple[Probe, ...] = (
     probe_owners,
     probe_row_keys,
     probe_key_index,
+    probe_key_text,
+    probe_parents,
     probe_references,
+    probe_generated,
     probe_views,
     probe_oddities,
 )
-_SLOW_PROBES: tuple[Probe, ...] = (probe_users, probe_times)
+_SLOW_PROBES: tuple[Probe, ...] = (probe_users, probe_times, probe_rows, probe_checks)
 
 OLDEST_SQLITE = (3, 39, 0)
 
@@ -99,6 +107,7 @@ def _probe(surveyed: Survey) -> Iterator[Sighting]:
         yield from _careful(probe, surveyed)
     if surveyed.complete and not in_the_way:
         yield from _careful(probe_by_trial, surveyed)
+        yield from _careful(probe_compiled, surveyed)
 
 
 def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
