@@ -5,7 +5,14 @@ DB ?=
 PLAN ?=
 ARGS ?=
 
-.PHONY: run test test-d1 check lab faults bench notebooks pins browser d1 clean
+# The other Pythons that pyproject.toml admits, as far as the machine has them.
+PYTHONS ?= 3.12 3.13
+
+# The short form of the tests: all units, and whole runs there and back.
+SHORT = -m "not slow and not d1_long" tests/unit tests/integration/test_rollback_stage.py \
+  tests/integration/test_gate.py tests/integration/test_archive_of_a_run.py
+
+.PHONY: run test test-d1 test-pythons test-sqlite check lab faults bench notebooks pins browser d1 clean
 
 # The main job: on a fresh sample database, or on yours with DB=app.db PLAN=plan.toml.
 run: .venv/ready
@@ -25,6 +32,29 @@ test: .venv/ready browser d1
 test-d1: .venv/ready d1
 	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 
+# The short form on each other Python; pyenv's are found too.
+test-pythons:
+	@for version in $(PYTHONS); do \
+	  python=$$(command -v python$$version) && "$$python" -c "" 2>/dev/null || \
+	    python=$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+	  if [ -z "$$python" ]; then echo "Python $$version is not on this machine: not tested."; continue; fi; \
+	  ready=build/python-$$version/ready; \
+	  if [ ! $$ready -nt requirements.txt ]; then \
+	    "$$python" -m venv build/python-$$version && \
+	    build/python-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
+	      -r requirements.txt && touch $$ready || exit 1; \
+	  fi; \
+	  echo "Python $$version"; \
+	  build/python-$$version/bin/python -m pytest -q -n auto --dist loadgroup $(SHORT) $(ARGS) || exit 1; \
+	done
+
+# The short form with a newest SQLite in the place of the standard library's.
+test-sqlite: .venv/ready
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+	  --target build/sqlite pysqlite3-binary || { echo "A newest SQLite cannot be had: not tested."; exit 0; }; \
+	PYTHONPATH=$(CURDIR)/tests/support/newest_sqlite:$(CURDIR)/build/sqlite \
+	  .venv/bin/python -m pytest -q -n auto --dist loadgroup $(SHORT) $(ARGS)
+
 check: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -35,9 +65,12 @@ check: .venv/ready
 lab: .venv/ready sample/sample.db
 	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_preflight.ipynb $(ARGS)
 
-# The faults of tests/faults in full: hundreds of kills.
+# The faults of tests/faults in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
 faults: .venv/ready
 	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults $(ARGS)
+	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow" tests/unit \
+	  tests/integration/test_*property.py tests/integration/test_shortcuts.py \
+	  tests/integration/test_queries.py $(ARGS)
 
 bench: .venv/ready
 	.venv/bin/python -m tests.benchmarks $(ARGS)

@@ -39,6 +39,10 @@ class SqlFile:
         """The SQL for these values; a name that is missing is an error, never an empty text."""
         return _template(self.body).render(**values).strip() + "\n"
 
+    def statements(self, **values: object) -> tuple[str, ...]:
+        """The SQL for these values as single statements, each complete."""
+        return split_statements(self.render(**values))
+
 
 @functools.cache
 def environment() -> jinja2.Environment:

@@ -64,3 +64,39 @@
    OR {{ key }} = {{ adopter }}
   {%- endif %}
 {%- endmacro %}
+
+{#- The organization of a resource whose owner column is `owner`: its owner's, or the adopter's. #}
+{%- macro organization_of(owner, schema="") -%}
+  {%- if adopter is none -%} {{ organization_id(owner) }}
+  {%- else -%}
+    CASE WHEN EXISTS (SELECT 1 FROM {{ schema }}{{ users.table }} AS owners WHERE owners.{{ users.key }} = {{ owner }}) THEN {{ organization_id(owner) }} ELSE {{ organization_id(adopter) }} END
+  {%- endif -%}
+{%- endmacro %}
+
+{#- A personal organization for each user `u`; the migration and its chunks add which and in what order. #}
+{%- macro personal_organizations() -%}
+INSERT INTO organizations (id, name, slug, owner_id, type, created_at, updated_at)
+SELECT
+    {{ organization_id("u." ~ users.key) }},
+    {{ organization_name("u." ~ users.email if users.email else none) }},
+    {{ slug("u." ~ users.key) }},
+    u.{{ users.key }},
+    'personal',
+    {{ now_specified() }},
+    {{ now_specified() }}
+FROM {{ users.table }} AS u
+{%- endmacro %}
+
+{#- The membership of the owner in each organization `o`. #}
+{%- macro owner_memberships() -%}
+INSERT INTO organization_memberships
+    (id, organization_id, user_id, role, accepted_at, created_at, updated_at)
+SELECT
+    {{ membership_id("o.owner_id") }},
+    o.id,
+    o.owner_id,
+    'owner',
+    o.created_at,
+    o.created_at,
+    o.created_at
+{%- endmacro %}

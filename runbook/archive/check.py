@@ -352,7 +352,9 @@ def _quiet() -> Iterator[None]:
     before, logger.disabled = logger.disabled, True
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings(
+                "ignore", "'count' is passed as positional", DeprecationWarning, module="bagit"
+            )
             yield
     finally:
         logger.disabled = before

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from runbook.audit.parquet import Snapshot, SnapshotTable
+from runbook.audit.parquet import SnapshotTable
+from runbook.audit.snapshot import Capture
 from runbook.errors import TargetError
 from runbook.sqlite.cells import CODECS, encode
 from runbook.sqlite.fields import Field, Row, read_row
@@ -40,10 +41,10 @@ class ColumnFile:
     encoding: str
 
     @classmethod
-    def of(cls, snapshot: Snapshot, folder: Path, name: str) -> ColumnFile:
-        """The file of the table `name`; raises TargetError if the snapshot has none."""
-        table = snapshot.table(name)
-        return cls(table, folder / table.file, snapshot.encoding)
+    def of(cls, captured: Capture, name: str) -> ColumnFile:
+        """The file of the table `name`; raises TargetError if the capture has none."""
+        table = captured.table(name)
+        return cls(table, captured.path(table), captured.encoding)
 
     def has(self, column: str) -> bool:
         """Whether the table has this column, compared as SQLite compares names."""
@@ -113,7 +114,7 @@ class ColumnFile:
 
     def rows_at(self, columns: Sequence[str], positions: Sequence[int]) -> list[list[Any]]:
         """The cells of some few rows, as Arrow scalars."""
-        found: dict[int, list[Any]] = {}
+        rows: dict[int, list[Any]] = {}
         start = 0
         with pq.ParquetFile(self.path) as file:
             for group in range(file.metadata.num_row_groups):
@@ -122,9 +123,9 @@ class ColumnFile:
                 if inside:
                     table = file.read_row_group(group, columns=list(columns))
                     for p in inside:
-                        found[p] = [table[name][p - start] for name in columns]
+                        rows[p] = [table[name][p - start] for name in columns]
                 start = end
-        return [found[p] for p in positions]
+        return [rows[p] for p in positions]
 
 
 def combined(column: Any) -> Any:
@@ -210,9 +211,9 @@ class Alphabet:
         ats = np.flatnonzero(data.view(self._unit) == ord("@"))
         after = np.searchsorted(ats, starts)
         first = np.append(ats, np.iinfo(np.int64).max)[after]
-        found = (first > starts) & (first < ends)
-        stops = np.where(found, first, starts) * self._width
-        return found, _cut(data, starts * self._width, stops, None)
+        has_at = (first > starts) & (first < ends)
+        stops = np.where(has_at, first, starts) * self._width
+        return has_at, _cut(data, starts * self._width, stops, None)
 
     def _characters(self, offsets: Positions, data: Any, like: Any) -> Any:
         if self._width == 2:

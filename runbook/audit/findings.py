@@ -16,27 +16,29 @@ DRIFT = (
 
 
 def outside_findings(
-    found: TableDifference, plan: Plan, witness: Witness, advice: str = DRIFT
+    difference: TableDifference, plan: Plan, witness: Witness, advice: str = DRIFT
 ) -> Iterator[Finding]:
     """The differences of one table, from before the migration, that are outside the footprint."""
-    table = found.table
+    table = difference.table
     by_triggers = may_be_written_by_triggers(plan, table)
 
     def samples(change: str, column: str = "") -> tuple[Sample, ...]:
         return tuple(
             Sample(s.key, s.column, s.before, s.after)
-            for s in found.samples
+            for s in difference.samples
             if s.change == change and (not column or s.column == column)
         )
 
-    if found.added and not by_triggers:
-        message = f'{found.added:,} rows were added to "{table}"; {advice}'
-        yield Finding(witness, table, "", "added", found.added, message, samples("added"))
-    if found.removed:
-        message = f'{found.removed:,} rows were removed from "{table}"; {advice}'
-        yield Finding(witness, table, "", "removed", found.removed, message, samples("removed"))
-    outside = set(outside_columns(plan, table, [column for column, _ in found.changed]))
-    for column, rows in found.changed:
+    if difference.added and not by_triggers:
+        message = f'{difference.added:,} rows were added to "{table}"; {advice}'
+        yield Finding(witness, table, "", "added", difference.added, message, samples("added"))
+    if difference.removed:
+        message = f'{difference.removed:,} rows were removed from "{table}"; {advice}'
+        yield Finding(
+            witness, table, "", "removed", difference.removed, message, samples("removed")
+        )
+    outside = set(outside_columns(plan, table, [column for column, _ in difference.changed]))
+    for column, rows in difference.changed:
         if column not in outside or (by_triggers and table.casefold() == "sqlite_sequence"):
             continue
         message = f'{rows:,} values of "{column}" in "{table}" were changed; {advice}'

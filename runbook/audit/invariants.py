@@ -11,12 +11,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
-from runbook.audit.parquet import Snapshot, SnapshotTable
+from runbook.audit.parquet import SnapshotTable
 from runbook.audit.samples import sample_rows
+from runbook.audit.snapshot import Capture
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Sample
@@ -27,7 +27,7 @@ from runbook.templates import SqlFile, sql_files
 
 
 @dataclass(frozen=True)
-class Asked:
+class InvariantAnswer:
     """One invariant as SQLite answered it: number of violating rows, and some of them."""
 
     name: str
@@ -52,7 +52,7 @@ def ask_sqlite(
     shape: Shape,
     before: str = "before",
     samples: int = 10,
-) -> Mapping[str, Asked]:
+) -> Mapping[str, InvariantAnswer]:
     """Every invariant, by name, in the migrated database that is the connection's `main`.
 
     `before` is the schema under which the backup is attached; at most `samples` violating rows
@@ -61,51 +61,39 @@ def ask_sqlite(
     only if the shortcut cannot show it.
     """
     values = template_values(plan, shape, rows_before=_counted_in(before))
-    asked: dict[str, Asked] = {}
+    answers: dict[str, InvariantAnswer] = {}
     shortcuts = {file.name: file for file in sql_files("shortcuts")}
-    given = {name: len(file.assumes) for name, file in shortcuts.items()}
+    premises = {name: len(file.assumes) for name, file in shortcuts.items()}
     # What a shortcut takes as given must have been asked before.
-    for file in sorted(sql_files("invariants"), key=lambda file: given.get(file.name, -1)):
+    for file in sorted(sql_files("invariants"), key=lambda file: premises.get(file.name, -1)):
         violations = 0
         shown: list[Sample] = []
         shortcut = shortcuts.get(file.name)
-        holds = shortcut is not None and _shown(connection, shortcut, plan, shape, values, asked)
+        holds = (
+            shortcut is not None
+            and all(answers[name].violations == 0 for name in shortcut.assumes)
+            and _none_found(connection, _questions(shortcut, plan, shape, values))
+        )
         for question in () if holds else _questions(file, plan, shape, values):
             rows = _count(connection.execute(f"SELECT count(*) FROM (\n{question.query}\n)"))
             violations += rows
             if rows and len(shown) < samples:
-                some = sample_rows(
-                    connection, question.query, samples - len(shown), keys=question.key_columns
-                )
-                shown += [replace(s, column="", place=question.subject) for s in some]
-        asked[file.name] = Asked(file.name, file.title, file.why, violations, tuple(shown))
-    return {file.name: asked[file.name] for file in sql_files("invariants")}
+                shown += _samples(connection, question, samples - len(shown))
+        answer = InvariantAnswer(file.name, file.title, file.why, violations, tuple(shown))
+        answers[file.name] = answer
+    return {file.name: answers[file.name] for file in sql_files("invariants")}
 
 
-def _shown(
-    connection: sqlite3.Connection,
-    shortcut: SqlFile,
-    plan: Plan,
-    shape: Shape,
-    values: Mapping[str, object],
-    asked: Mapping[str, Asked],
-) -> bool:
-    """Whether the shortcut shows that its invariant holds; if not, nothing is known."""
-    return all(asked[name].violations == 0 for name in shortcut.assumes) and not any(
+def _none_found(connection: sqlite3.Connection, questions: Iterator[_Question]) -> bool:
+    """Whether a shortcut shows that its invariant holds; if not, nothing is known."""
+    return not any(
         _count(connection.execute(f"SELECT EXISTS (\n{question.query}\n)"))
-        for question in _questions(shortcut, plan, shape, values)
+        for question in questions
     )
 
 
-def ask_duckdb(
-    plan: Plan,
-    shape: Shape,
-    before: Snapshot,
-    before_dir: Path,
-    after: Snapshot,
-    after_dir: Path,
-) -> Mapping[str, int]:
-    """Number of violating rows of every invariant, by name, in the Parquet of two snapshots.
+def ask_duckdb(plan: Plan, shape: Shape, before: Capture, after: Capture) -> Mapping[str, int]:
+    """Number of violating rows of every invariant, by name, in the Parquet of two captures.
 
     Raises:
         TargetError: a table that the queries need is in no snapshot.
@@ -117,19 +105,19 @@ def ask_duckdb(
     values = template_values(plan, shape, literal=literal, rows_before=_counted_in("before"))
     started_from = (plan.users.table, *(r.table for r in plan.resources))
     owners = {r.table: r.owner for r in plan.resources}
-    with open_duckdb(after_dir) as connection:
+    with open_duckdb(after.folder) as connection:
         connection.execute('CREATE SCHEMA "before"')
-        for schema, snapshot, folder, names in (
-            ("before", before, before_dir, started_from),
-            ("main", after, after_dir, (*started_from, *NEW_TABLES)),
+        for schema, captured, names in (
+            ("before", before, started_from),
+            ("main", after, (*started_from, *NEW_TABLES)),
         ):
             for name in names:
-                table = snapshot.table(name)
+                table = captured.table(name)
                 view = f"{quote_name(schema)}.{quote_name(name)}"
-                columns = _columns(table, owners.get(name), shape, snapshot.encoding)
+                columns = _columns(table, owners.get(name), shape, captured.encoding)
                 connection.execute(
                     f"CREATE VIEW {view} AS SELECT {', '.join(columns)}"
-                    f" FROM {read_parquet(folder / table.file)}"
+                    f" FROM {read_parquet(captured.path(table))}"
                 )
         return {
             file.name: sum(
@@ -158,6 +146,12 @@ def _questions(
             yield _Question(name, 0, file.render(**values, table=subject))
     else:
         yield _Question("", 1, file.render(**values))
+
+
+def _samples(connection: sqlite3.Connection, question: _Question, limit: int) -> Iterator[Sample]:
+    """Violating rows: their key, and what else the query says about them, as it is now."""
+    for sample in sample_rows(connection, question.query, limit, keys=question.key_columns):
+        yield replace(sample, column="", place=question.subject)
 
 
 def _counted_in(schema: str) -> Callable[[str], str]:
@@ -205,5 +199,5 @@ def _blob(cell: bytes) -> str:
     return f"unhex('{cell.hex()}')"
 
 
-def _count(found: Any) -> int:
-    return int(found.fetchone()[0])
+def _count(answer: Any) -> int:
+    return int(answer.fetchone()[0])

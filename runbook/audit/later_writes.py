@@ -153,8 +153,9 @@ def _what_sql(
     if resource.updated_at:
         tests.append(f"WHEN {_stamped(resource)} THEN 'stamped'")
         values["instant"] = instant(connection, plan, shape, resource)
-    organization = _organization(plan, shape, resource)
-    tests.append(f"WHEN b.organization_id IS NOT {organization} COLLATE BINARY THEN 'moved'")
+    owner = f"a.{quote_name(resource.owner)}"
+    organization = rule("organization_of(owner, 'before.')", plan, shape, owner=owner)
+    tests.append(f"WHEN b.organization_id IS NOT ({organization}) COLLATE BINARY THEN 'moved'")
     return f"CASE {' '.join(tests)} ELSE '{UNTOUCHED}' END", values
 
 
@@ -167,35 +168,14 @@ def instant(
     assert isinstance(resources, list)
     now = next(r["now"] for r in resources if r["plain"] == resource.table)
     sql = f"SELECT {now} FROM main.runbook_ledger WHERE migration = {values['migration']}"
-    found: str | int = connection.execute(sql).fetchone()[0]
-    return found
+    value: str | int = connection.execute(sql).fetchone()[0]
+    return value
 
 
 def _stamped(resource: Resource) -> str:
     assert resource.updated_at
     value = f"b.{quote_name(resource.updated_at)}"
     return f"+{value} IS NOT :instant COLLATE BINARY OR typeof({value}) <> typeof(:instant)"
-
-
-def _organization(plan: Plan, shape: Shape, resource: Resource) -> str:
-    """The organization that the migration gave to the row that was `a`."""
-    owner = f"a.{quote_name(resource.owner)}"
-    own = f"({_organization_id(owner, plan, shape)})"
-    adopter = template_values(plan, shape)["adopter"]
-    if adopter is None:
-        return own
-    users, key = quote_name(plan.users.table), quote_name(plan.users.key)
-    owned = f"EXISTS (SELECT 1 FROM before.{users} AS u WHERE u.{key} = {owner})"
-    return f"(CASE WHEN {owned} THEN {own} ELSE {_organization_id(str(adopter), plan, shape)} END)"
-
-
-def _organization_id(key: str, plan: Plan, shape: Shape) -> str:
-    return rule(f'organization_id("{_jinja(key)}")', plan, shape)
-
-
-def _jinja(text: str) -> str:
-    """The text inside a string literal of Jinja."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _counted(

@@ -37,8 +37,8 @@ class Codes:
 
     def of(self, cells: Any) -> Positions:
         """The codes of these cells."""
-        found = pc.fill_null(pc.index_in(cells, value_set=self.values), UNKNOWN)
-        codes = pc.if_else(pc.equal(cells, self._null), pa.scalar(NULL, pa.int32()), found)
+        known = pc.fill_null(pc.index_in(cells, value_set=self.values), UNKNOWN)
+        codes = pc.if_else(pc.equal(cells, self._null), pa.scalar(NULL, pa.int32()), known)
         positions: Positions = codes.to_numpy(zero_copy_only=False)
         return positions
 
@@ -82,7 +82,7 @@ class CodedResource:
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedTables:
     """The migrated database in codes: keys share one set of them, organizations' ids another.
 
     `organizations` has `id`, `owner` and `personal`; `memberships` has `organization`, `user` and
@@ -139,13 +139,13 @@ class Coded:
         known = readers[readers["user"] >= 0]
         pairs = _pairs(known["organization"].to_numpy(), known["user"].to_numpy())
         right = pd.Series(pairs).value_counts()
-        seen = _counted(reads, at)
+        read = _counted(reads, at)
         rightly = np.where(at >= 0, _counted(right, _pairs(at, belongs_to)), 0)
         return {
             "resources_without_organization": int((at == NULL).sum()),
             "resources_of_missing_organization": int(((at != NULL) & (place < 0)).sum()),
             "resources_of_another_owner": int(of_another.sum()),
-            "queries_disagree": int((seen == 0).sum()) + int((seen - rightly).sum()),
+            "queries_disagree": int((read == 0).sum()) + int((read - rightly).sum()),
         }
 
 
@@ -161,5 +161,5 @@ def _pairs(organizations: Positions, users: Positions) -> Positions:
 def _counted(counts: pd.Series[int], values: Positions) -> Positions:
     """How often each value was counted."""
     numbers = np.append(counts.to_numpy(dtype=np.int64), 0)
-    found: Positions = numbers[counts.index.get_indexer(pd.Index(values))]
-    return found
+    times: Positions = numbers[counts.index.get_indexer(pd.Index(values))]
+    return times

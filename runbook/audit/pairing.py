@@ -52,9 +52,9 @@ def pair(before: ColumnFile, after: ColumnFile, outside: Sequence[str]) -> Pairi
             continue
         if last_resort:
             old, new = _numbered(old, new)
-        found = pc.index_in(new, value_set=old)
-        paired = found.is_valid().to_numpy(zero_copy_only=False)
-        positions = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        places = pc.index_in(new, value_set=old)
+        paired = places.is_valid().to_numpy(zero_copy_only=False)
+        positions = pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         alone = np.ones(len(old), bool)
         alone[positions[paired]] = False
         return Pairing(

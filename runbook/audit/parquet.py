@@ -17,13 +17,11 @@ process meanwhile.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import queue
 import re
 import sqlite3
-import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +32,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runbook.errors import TargetError
-from runbook.files import rename_durably
+from runbook.files import rename_durably, sha256
+from runbook.progress import Progress, no_progress
 from runbook.sqlite.cells import cell_sql
+from runbook.sqlite.connect import file_uri
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
 
@@ -45,8 +45,6 @@ _READERS = 4
 _ONE_READER_BELOW = 32 << 20  # bytes of database: opening more connections would cost more
 _BUSY_MILLISECONDS = 10_000
 _ATTEMPTS = 50  # at catching a moment in which nobody commits
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -97,12 +95,32 @@ def rowid_column(columns: Sequence[str]) -> str:
     return name
 
 
+def exact_schema(table: Table) -> pa.Schema:
+    """The Parquet schema of a table's cells, with its rowid first if it has one."""
+    fields = [pa.field(name, pa.binary(), nullable=False) for name in table.column_names]
+    if table.rowid is not None:
+        fields.insert(0, pa.field(rowid_column(table.column_names), pa.int64(), nullable=False))
+    return pa.schema(fields)
+
+
+def exact_writer(to: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """Writes Parquet without dictionary and statistics: cells seldom repeat or are filtered by."""
+    return pq.ParquetWriter(
+        to,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        write_statistics=False,
+    )
+
+
 def write_snapshot(
-    database: Path, folder: Path, *, progress: Progress | None = None, immutable: bool = False
+    database: Path, folder: Path, *, progress: Progress = no_progress, immutable: bool = False
 ) -> Snapshot:
     """Write every stored table of the SQLite file `database` into `folder`.
 
-    `progress` is told (table, rows written, rows in all). `immutable` reads a file that nobody
+    `progress` is shown (table, rows written, rows in all). `immutable` reads a file that nobody
     can change, such as a backup on read-only storage, without locks and without its WAL. Files
     appear whole or not at all. Raises TargetError if the database cannot be read, or if a table
     yields other than the number of rows that SQLite counts.
@@ -132,8 +150,7 @@ def write_snapshot(
 
 
 def _uri(database: Path, immutable: bool) -> str:
-    path = urllib.parse.quote(str(database.resolve()))
-    return f"file:{path}?mode=ro" + ("&immutable=1" if immutable else "")
+    return file_uri(database, mode="ro", **({"immutable": "1"} if immutable else {}))
 
 
 def _read_schema(database: Path, immutable: bool) -> tuple[str, int, tuple[Table, ...]]:
@@ -162,10 +179,10 @@ class _Readers:
         for attempt in range(_ATTEMPTS):
             # After many failures one reader has to do: it agrees with itself.
             number = self._wanted if attempt < _ATTEMPTS - 1 else 1
-            seen = _scalar(watcher, "PRAGMA data_version")
+            version = _scalar(watcher, "PRAGMA data_version")
             with contextlib.ExitStack() as opened:
                 connections = [opened.enter_context(self._open()) for _ in range(number)]
-                if number == 1 or _scalar(watcher, "PRAGMA data_version") == seen:
+                if number == 1 or _scalar(watcher, "PRAGMA data_version") == version:
                     self._stack.push(opened.pop_all())
                     break
         self.count = len(connections)
@@ -203,15 +220,11 @@ def _scalar(connection: Any, sql: str) -> int:
 
 
 def _write_table(
-    readers: _Readers, number: int, table: Table, folder: Path, progress: Progress | None
+    readers: _Readers, number: int, table: Table, folder: Path, progress: Progress
 ) -> SnapshotTable:
-    columns = table.column_names
     slug = re.sub(r"[^a-z0-9]+", "-", table.name.lower()).strip("-")[:40]
     file = folder / f"{number:04d}-{slug or 'table'}.parquet"
-    fields = [pa.field(name, pa.binary(), nullable=False) for name in columns]
-    if table.rowid is not None:
-        fields.insert(0, pa.field(rowid_column(columns), pa.int64(), nullable=False))
-    schema = pa.schema(fields)
+    schema = exact_schema(table)
     with readers.one() as connection:
         expected = _count(connection, table)
         batch_rows = _batch_rows(connection, table)
@@ -219,24 +232,12 @@ def _write_table(
     rows = 0
     part = folder / f".{file.name}.part"
     try:
-        # No dictionary and no statistics: cells seldom repeat, and nobody filters by them.
-        with (
-            part.open("wb") as sink,
-            pq.ParquetWriter(
-                sink,
-                schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=False,
-                write_statistics=False,
-            ) as writer,
-        ):
+        with part.open("wb") as sink, exact_writer(sink, schema) as writer:
             for batch in _batches(readers, table, bounds, batch_rows):
                 if batch.num_rows:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                     rows += batch.num_rows
-                    if progress:
-                        progress(table.name, rows, expected)
+                    progress(table.name, rows, expected)
         if rows != expected:
             raise TargetError(
                 f"Table {table.name!r} yielded {rows} rows where SQLite counts {expected}:"
@@ -245,11 +246,16 @@ def _write_table(
         rename_durably(part, file)
     finally:
         part.unlink(missing_ok=True)
-    with file.open("rb") as source:
-        checksum = hashlib.file_digest(source, "sha256").hexdigest()
-    size = file.stat().st_size
-    has_rowid = table.rowid is not None
-    return SnapshotTable(table.name, file.name, rows, columns, has_rowid, table.key, size, checksum)
+    return SnapshotTable(
+        name=table.name,
+        file=file.name,
+        rows=rows,
+        columns=table.column_names,
+        rowid=table.rowid is not None,
+        key=table.key,
+        bytes=file.stat().st_size,
+        sha256=sha256(file),
+    )
 
 
 def _count(connection: Any, table: Table) -> int:

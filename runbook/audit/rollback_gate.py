@@ -84,7 +84,7 @@ class Before:
     written: tuple[Written, ...]
 
 
-def look_before(connection: sqlite3.Connection, plan: Plan, written: tuple[Written, ...]) -> Before:
+def read_before(connection: sqlite3.Connection, plan: Plan, written: tuple[Written, ...]) -> Before:
     """What `main` holds before the script runs; `before` is the backup."""
     ledger = frozenset(connection.execute(f"SELECT * FROM main.{LEDGER}").fetchall())
     in_backup = any(
@@ -105,7 +105,7 @@ def prove_rollback(
         now = new.get(written.old.name.casefold())
         if now is None or now.column_names != written.old.column_names:
             continue  # the schema's finding says it
-        findings += _rows(connection, written, now)
+        findings += _Resource(connection, written, now).findings()
     return tuple(findings)
 
 
@@ -118,8 +118,8 @@ def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iter
         for o in read_objects(connection, "before")
         if o.type == "table" and o.name.casefold() in resources
     }
-    found = set(read_objects(connection))
-    for each in sorted(expected ^ found, key=lambda o: (o.type, o.name)):
+    present = set(read_objects(connection))
+    for each in sorted(expected ^ present, key=lambda o: (o.type, o.name)):
         missing = each in expected
         says = "is not what it must be again" if missing else "should not be there"
         yield _finding(
@@ -141,83 +141,125 @@ def _ledger(connection: sqlite3.Connection, plan: Plan, before: Before) -> Itera
         yield _finding(LEDGER, "changed", len(wrong), "the ledger is not as it was before")
 
 
-def _rows(connection: sqlite3.Connection, written: Written, now: Table) -> Iterator[Finding]:
-    """The rows of one resource: untouched ones as in the backup, the others as just before."""
-    table = written.old.name
-    main, backup = (f"{schema}.{quote_name(table)}" for schema in ("main", "before"))
-    what = f"k.{quote_name(written.what)}"
-    key = quote_name((written.old.key or (written.old.rowid or "rowid",))[0])
-    same = f"({any_differs(same_columns(now))}) IS NOT TRUE"
-    is_written = f"EXISTS (SELECT 1 FROM {written.source} AS k WHERE {written.same_row('k', 'b')})"
+@dataclass(frozen=True)
+class _Resource:
+    """One resource whose rows are proven.
 
-    def count(sql: str) -> int:
-        return int(connection.execute(f"SELECT count(*) FROM {sql}").fetchone()[0])
+    Row `b` is the one of today, row `a` that of the backup, row `k` the one in the TEMP table of
+    `written`, which holds each value as it was just before the rollback.
+    """
 
-    rows = count(main)
-    if rows != written.since.rows:
-        message = f'"{table}" holds {rows:,} rows and held {written.since.rows:,} just before'
-        yield _finding(table, "rows", abs(rows - written.since.rows), message)
-    restored = count(
-        f"{main} AS b CROSS JOIN {backup} AS a ON {written.counterpart('a', 'b')}"
-        f" WHERE NOT {is_written} AND {same}"
-    )
-    expected = written.since.rows - written.rows
-    if restored != expected:
-        yield _finding(
-            table,
-            "not restored",
-            abs(expected - restored),
-            f'{expected - restored:,} rows of "{table}" that nobody touched since are not '
-            "identical to the backup",
-            sample_rows(
-                connection,
-                f"SELECT b.{key} AS {key} FROM {main} AS b WHERE NOT {is_written} AND NOT EXISTS"
-                f" (SELECT 1 FROM {backup} AS a WHERE {written.counterpart('a', 'b')} AND {same})",
-                SAMPLES,
-            ),
+    connection: sqlite3.Connection
+    written: Written
+    now: Table
+
+    @property
+    def _main(self) -> str:
+        return f"main.{quote_name(self.written.old.name)}"
+
+    @property
+    def _backup(self) -> str:
+        return f"before.{quote_name(self.written.old.name)}"
+
+    @property
+    def _key(self) -> str:
+        old = self.written.old
+        return quote_name((old.key or (old.rowid or "rowid",))[0])
+
+    @property
+    def _same(self) -> str:
+        return f"({any_differs(same_columns(self.now))}) IS NOT TRUE"
+
+    @property
+    def _is_written(self) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM {self.written.source} AS k"
+            f" WHERE {self.written.same_row('k', 'b')})"
         )
-    if not written.rows:
-        return
-    moved = count(f"{written.source} AS k WHERE {what} = '{UNTOUCHED}'")
-    if moved:
-        rowid = quote_name(written.old.rowid or "")
-        origin = f"k.{quote_name(written.origin)}"
-        found = count(
-            f"{written.source} AS k CROSS JOIN {main} AS b ON {written.same_row('k', 'b')}"
-            f" CROSS JOIN {backup} AS a ON a.{rowid} = {origin}"
-            f" WHERE {what} = '{UNTOUCHED}' AND {same}"
-        )
-        if found != moved:
-            yield _finding(
-                table,
-                "not restored",
-                moved - found,
-                f'{moved - found:,} rows of "{table}" that nobody touched since, and whose rowid '
-                "moved, are not identical to the backup",
+
+    def _count(self, sql: str) -> int:
+        return int(self.connection.execute(f"SELECT count(*) FROM {sql}").fetchone()[0])
+
+    def findings(self) -> Iterator[Finding]:
+        """Untouched rows must be as in the backup, the others as just before."""
+        yield from self._number()
+        yield from self._untouched()
+        if self.written.rows:
+            moved = self._count(
+                f"{self.written.source} AS k"
+                f" WHERE k.{quote_name(self.written.what)} = '{UNTOUCHED}'"
             )
-    # Row `a` is here the TEMP table's, which holds each value as it was just before.
-    kept = written.rows - moved
-    as_before = count(
-        f"{written.source} AS a CROSS JOIN {main} AS b ON {written.same_row('a', 'b')}"
-        f" WHERE a.{quote_name(written.what)} <> '{UNTOUCHED}' AND {same}"
-    )
-    if as_before != kept:
-        yield _finding(
-            table,
-            "not kept",
-            kept - as_before,
-            f'{kept - as_before:,} rows of "{table}" that were written since are not as they were '
-            "just before",
-            sample_rows(
-                connection,
-                f"SELECT a.{key} AS {key} FROM {written.source} AS a WHERE"
-                f" a.{quote_name(written.what)} <> '{UNTOUCHED}' AND NOT EXISTS"
-                f" (SELECT 1 FROM {main} AS b WHERE {written.same_row('a', 'b')} AND {same})",
-                SAMPLES,
-            )
-            if written.old.key
-            else (),
+            yield from self._moved(moved)
+            yield from self._kept(self.written.rows - moved)
+
+    def _number(self) -> Iterator[Finding]:
+        table, rows, held = self.now.name, self._count(self._main), self.written.since.rows
+        if rows != held:
+            message = f'"{table}" holds {rows:,} rows and held {held:,} just before'
+            yield _finding(table, "rows", abs(rows - held), message)
+
+    def _untouched(self) -> Iterator[Finding]:
+        """Rows that nobody touched since are identical to the backup."""
+        counterpart = self.written.counterpart("a", "b")
+        restored = self._count(
+            f"{self._main} AS b CROSS JOIN {self._backup} AS a ON {counterpart}"
+            f" WHERE NOT {self._is_written} AND {self._same}"
         )
+        wrong = self.written.since.rows - self.written.rows - restored
+        if wrong:
+            query = (
+                f"SELECT b.{self._key} AS {self._key} FROM {self._main} AS b"
+                f" WHERE NOT {self._is_written} AND NOT EXISTS"
+                f" (SELECT 1 FROM {self._backup} AS a WHERE {counterpart} AND {self._same})"
+            )
+            yield self._not_restored(wrong, "", sample_rows(self.connection, query, SAMPLES))
+
+    def _moved(self, moved: int) -> Iterator[Finding]:
+        """So are those that lie under another rowid now."""
+        if not moved:
+            return
+        written, rowid = self.written, quote_name(self.written.old.rowid or "")
+        restored = self._count(
+            f"{written.source} AS k CROSS JOIN {self._main} AS b ON {written.same_row('k', 'b')}"
+            f" CROSS JOIN {self._backup} AS a ON a.{rowid} = k.{quote_name(written.origin)}"
+            f" WHERE k.{quote_name(written.what)} = '{UNTOUCHED}' AND {self._same}"
+        )
+        if restored != moved:
+            yield self._not_restored(moved - restored, ", and whose rowid moved,", ())
+
+    def _not_restored(self, rows: int, which: str, samples: tuple[Sample, ...]) -> Finding:
+        table = self.written.old.name
+        message = (
+            f'{rows:,} rows of "{table}" that nobody touched since{which} are not identical to the '
+            "backup"
+        )
+        return _finding(table, "not restored", abs(rows), message, samples)
+
+    def _kept(self, expected: int) -> Iterator[Finding]:
+        """Rows that were written since are as they were just before."""
+        written, table = self.written, self.written.old.name
+        # Here row `a` is the TEMP table's, so that both are compared by the same condition.
+        touched = f"a.{quote_name(written.what)} <> '{UNTOUCHED}'"
+        same_row = written.same_row("a", "b")
+        as_before = self._count(
+            f"{written.source} AS a CROSS JOIN {self._main} AS b ON {same_row}"
+            f" WHERE {touched} AND {self._same}"
+        )
+        if as_before == expected:
+            return
+        samples: tuple[Sample, ...] = ()
+        if written.old.key:
+            query = (
+                f"SELECT a.{self._key} AS {self._key} FROM {written.source} AS a WHERE {touched}"
+                f" AND NOT EXISTS (SELECT 1 FROM {self._main} AS b"
+                f" WHERE {same_row} AND {self._same})"
+            )
+            samples = sample_rows(self.connection, query, SAMPLES)
+        rows = expected - as_before
+        message = (
+            f'{rows:,} rows of "{table}" that were written since are not as they were just before'
+        )
+        yield _finding(table, "not kept", rows, message, samples)
 
 
 def _finding(

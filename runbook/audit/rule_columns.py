@@ -103,10 +103,10 @@ class UserRules:
         parts = []
         for window in self.users.windows([column]):
             cells = combined(window[column])
-            found, local = alphabet.before_at(cells)
-            found &= alphabet.tagged(cells, "t").to_numpy(zero_copy_only=False)
+            has_at, local = alphabet.before_at(cells)
+            has_at &= alphabet.tagged(cells, "t").to_numpy(zero_copy_only=False)
             own = alphabet.join(alphabet.text("t"), local, alphabet.text("'s Workspace"))
-            parts.append(pc.if_else(pa.array(found), own, plain))
+            parts.append(pc.if_else(pa.array(has_at), own, plain))
         return pa.concat_arrays(parts) if parts else pa.array([], pa.large_binary())
 
     def _bodies(self) -> Any:

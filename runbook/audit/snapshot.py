@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from runbook.audit.digest import digest_table
 from runbook.audit.duckdb_session import open_duckdb
-from runbook.audit.parquet import Snapshot, write_snapshot
-from runbook.errors import RunFolderError
+from runbook.audit.parquet import Snapshot, SnapshotTable, write_snapshot
+from runbook.errors import RunFolderError, TargetError
 from runbook.files import read_sealed, sha256, write_sealed
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan
@@ -20,9 +21,44 @@ from runbook.run.findings import TableDigest
 from runbook.run.json_form import from_json, to_json
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import LEDGER
+from runbook.sqlite.cells import encode
 
 PLACEHOLDER = b"<the run's timestamp>"
 """Starts with no cell's tag, so no value can be mistaken for it."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A captured database: the folder of Parquet files, and what describes them."""
+
+    folder: Path
+    snapshot: Snapshot
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the database's text, as PRAGMA encoding names it."""
+        return self.snapshot.encoding
+
+    @property
+    def tables(self) -> tuple[SnapshotTable, ...]:
+        """Every table, by name."""
+        return self.snapshot.tables
+
+    def table(self, name: str) -> SnapshotTable:
+        """One table; raises TargetError if there is none of this name."""
+        return self.snapshot.table(name)
+
+    def path(self, table: SnapshotTable) -> Path:
+        """The Parquet file of one table."""
+        return self.folder / table.file
+
+    def check_encoding(self, other: Capture) -> None:
+        """Raises TargetError if the other database stores text in another encoding."""
+        if self.encoding != other.encoding:
+            raise TargetError(
+                f"The database's text was {self.encoding} and is {other.encoding}: "
+                "compare it with a snapshot of the same database."
+            )
 
 
 def capture(
@@ -31,7 +67,7 @@ def capture(
     *,
     immutable: bool = False,
     progress: Progress = no_progress,
-) -> Snapshot:
+) -> Capture:
     """Writes the tables of a SQLite file into `folder`, with `snapshot.json` last.
 
     Raises:
@@ -39,37 +75,38 @@ def capture(
     """
     snapshot = write_snapshot(database, folder, progress=progress, immutable=immutable)
     write_sealed(folder / "snapshot.json", to_json(snapshot))
-    return snapshot
+    return Capture(folder, snapshot)
 
 
-def read_capture(folder: Path) -> Snapshot:
-    """The description of a capture.
+def read_capture(folder: Path) -> Capture:
+    """The capture in a folder.
 
     Raises:
-        RunFolderError: it is missing or damaged.
+        RunFolderError: its description is missing or damaged.
     """
-    return from_json(Snapshot, read_sealed(folder / "snapshot.json"))
+    return Capture(folder, from_json(Snapshot, read_sealed(folder / "snapshot.json")))
 
 
-def check_capture(folder: Path) -> None:
-    """Looks at every Parquet file of a capture before something is concluded from it.
+def check_capture(folder: Path) -> Capture:
+    """Reads every Parquet file of a capture before something is concluded from it.
 
     Raises:
         RunFolderError: a file is missing or is not as it was written.
     """
-    for table in read_capture(folder).tables:
-        path = folder / table.file
+    captured = read_capture(folder)
+    for table in captured.tables:
+        path = captured.path(table)
         if not path.is_file() or sha256(path) != table.sha256:
             what = "not as it was written (its checksum differs)" if path.is_file() else "missing"
             raise RunFolderError(
                 f'The snapshot file {path} of the table "{table.name}" is {what}; put the original '
                 "back."
             )
+    return captured
 
 
 def digests(
-    snapshot: Snapshot,
-    folder: Path,
+    captured: Capture,
     plan: Plan,
     shape: Shape,
     applied_at: str | None = None,
@@ -82,16 +119,24 @@ def digests(
     `known` has digests that need not be computed again (see `unchanged_digests`).
     """
     known = known or {}
-    with open_duckdb(folder) as connection:
-        return tuple(
-            known.get(table.name)
-            or _digest(snapshot, folder, table.name, plan, shape, applied_at, connection)
-            for table in snapshot.tables
-        )
+    with open_duckdb(captured.folder) as connection:
+        digested = []
+        for table in captured.tables:
+            cells = (
+                _timestamps(table.name, plan, shape, applied_at, captured.encoding)
+                if applied_at
+                else {}
+            )
+            outside = outside_columns(plan, table.name, table.columns)
+            digested.append(
+                known.get(table.name)
+                or _digest(connection, captured.path(table), table, outside, cells)
+            )
+        return tuple(digested)
 
 
 def unchanged_digests(
-    before: Snapshot, digests_before: Iterable[TableDigest], after: Snapshot
+    before: Capture, digests_before: Iterable[TableDigest], after: Capture
 ) -> dict[str, TableDigest]:
     """Digests of before, by table, that are those of now: the file is the same to the byte.
 
@@ -110,48 +155,38 @@ def unchanged_digests(
 
 
 def _digest(
-    snapshot: Snapshot,
-    folder: Path,
-    name: str,
-    plan: Plan,
-    shape: Shape,
-    applied_at: str | None,
     connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    table: SnapshotTable,
+    outside: tuple[str, ...],
+    replace: Mapping[str, tuple[bytes, bytes]],
 ) -> TableDigest:
-    table = next(t for t in snapshot.tables if t.name == name)
-    path = folder / table.file
-    everything = digest_table(path, table.columns, connection=connection)
-    outside = outside_columns(plan, name, table.columns)
-    replace = _timestamps(snapshot, name, plan, shape, applied_at) if applied_at else {}
+    def digest(columns: tuple[str, ...], **replaced: Mapping[str, tuple[bytes, bytes]]) -> str:
+        return digest_table(path, columns, connection=connection, **replaced)
+
+    everything = digest(table.columns)
     return TableDigest(
-        table=name,
+        table=table.name,
         rows=table.rows,
         all_columns=everything,
-        outside=everything
-        if outside == table.columns
-        else digest_table(path, outside, connection=connection),
-        timeless=digest_table(path, table.columns, replace=replace, connection=connection)
-        if replace
-        else everything,
+        outside=everything if outside == table.columns else digest(outside),
+        timeless=digest(table.columns, replace=replace) if replace else everything,
     )
 
 
 def _timestamps(
-    snapshot: Snapshot, name: str, plan: Plan, shape: Shape, applied_at: str
+    table: str, plan: Plan, shape: Shape, applied_at: str, encoding: str
 ) -> Mapping[str, tuple[bytes, bytes]]:
     """The columns of a table that hold the run's timestamp, with its cell and the placeholder."""
-    codec = snapshot.encoding.lower().replace("16le", "-16-le").replace("16be", "-16-be")
 
     def cell(format_name: str) -> tuple[bytes, bytes]:
-        value = timestamps.write(format_name, applied_at)
-        tag = "i" if isinstance(value, int) else "t"
-        return f"{tag}{value}".encode(codec), PLACEHOLDER
+        return encode(timestamps.write(format_name, applied_at), encoding), PLACEHOLDER
 
-    folded = name.casefold()
+    folded = table.casefold()
     if folded == "organizations":
         return dict.fromkeys(("created_at", "updated_at"), cell(timestamps.SPECIFIED))
     if folded == LEDGER:
-        return {"applied_at": (f"t{applied_at}".encode(codec), PLACEHOLDER)}
+        return {"applied_at": (encode(applied_at, encoding), PLACEHOLDER)}
     if folded == "organization_memberships":
         columns = ("accepted_at", "created_at", "updated_at")
         return dict.fromkeys(columns, cell(timestamps.SPECIFIED))

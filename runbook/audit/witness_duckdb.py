@@ -14,8 +14,9 @@ from pathlib import Path
 import duckdb
 
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
-from runbook.audit.parquet import Snapshot, SnapshotTable
-from runbook.errors import BadInput, TargetError
+from runbook.audit.parquet import SnapshotTable
+from runbook.audit.snapshot import Capture
+from runbook.errors import BadInput
 from runbook.sqlite.difference import How, RowSample, TableDifference
 from runbook.sqlite.fields import Field, Row, read_field, read_row
 
@@ -23,10 +24,8 @@ _NULL = {"UTF-8": b"n", "UTF-16le": b"n\0", "UTF-16be": b"\0n"}
 
 
 def diff_snapshots(
-    before: Snapshot,
-    before_dir: Path,
-    after: Snapshot,
-    after_dir: Path,
+    before: Capture,
+    after: Capture,
     *,
     columns: Mapping[str, Sequence[str]] | None = None,
     expected: Mapping[str, Sequence[str]] | None = None,
@@ -39,25 +38,21 @@ def diff_snapshots(
     table on one side only counts as all its rows added or removed. Raises TargetError if the
     two databases do not store text alike, BadInput if a column is not in both tables.
     """
-    if before.encoding != after.encoding:
-        raise TargetError(
-            f"The database's text was {before.encoding} and is {after.encoding}:"
-            " compare it with a snapshot of the same database."
-        )
+    before.check_encoding(after)
     old = {table.name: table for table in before.tables}
     new = {table.name: table for table in after.tables}
-    found: list[TableDifference] = []
-    with open_duckdb(after_dir) as connection:
+    differences: list[TableDifference] = []
+    with open_duckdb(after.folder) as connection:
         for name in sorted(old.keys() | new.keys()):
             if name not in old:
                 n = new[name].rows
-                found.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))
+                differences.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))
             elif name not in new:
                 n = old[name].rows
-                found.append(TableDifference(name, n, 0, 0, n, (), 0, (), "rows"))
+                differences.append(TableDifference(name, n, 0, 0, n, (), 0, (), "rows"))
             else:
                 wanted = (columns or {}).get(name)
-                files = before_dir / old[name].file, after_dir / new[name].file
+                files = before.path(old[name]), after.path(new[name])
                 sides = _Sides(
                     connection,
                     old[name],
@@ -68,8 +63,8 @@ def diff_snapshots(
                     samples,
                     tuple((expected or {}).get(name, ())),
                 )
-                found.append(sides.compare())
-    return tuple(found)
+                differences.append(sides.compare())
+    return tuple(differences)
 
 
 def _common(
@@ -235,14 +230,17 @@ class _Sides:
         for name, _ in changed:
             if name not in self.expected:
                 samples += self._changed(pairing, name)
-        return self._result(
-            pairing.how,
-            counts.added,
-            counts.removed,
-            changed,
-            counts.different,
-            samples,
-            rowids_moved,
+        return TableDifference(
+            table=self.new.name,
+            rows_before=self.old.rows,
+            rows_after=self.new.rows,
+            added=counts.added,
+            removed=counts.removed,
+            changed=changed,
+            rows_changed=counts.different,
+            samples=tuple(samples),
+            how=pairing.how,
+            rowids_moved=rowids_moved,
         )
 
     def _changed(self, pairing: _Pairing, name: str) -> Iterator[RowSample]:
@@ -317,7 +315,18 @@ class _Sides:
             RowSample("added", (), "", None, read_row(names, row, self.encoding))
             for row in new_rows
         ]
-        return self._result("rows", added, removed, (), 0, samples, by_rowid is not None)
+        return TableDifference(
+            table=self.new.name,
+            rows_before=self.old.rows,
+            rows_after=self.new.rows,
+            added=added,
+            removed=removed,
+            changed=(),
+            rows_changed=0,
+            samples=tuple(samples),
+            how="rows",
+            rowids_moved=by_rowid is not None,
+        )
 
     def _surplus(self, source: str, other: str) -> tuple[int, list[tuple[bytes, ...]]]:
         surplus = f"(SELECT * FROM {source} EXCEPT ALL SELECT * FROM {other})"
@@ -325,26 +334,3 @@ class _Sides:
         sql = f"SELECT * FROM {surplus} ORDER BY ALL LIMIT {self.samples}"
         rows = self.connection.execute(sql).fetchall() if count and self.columns else []
         return (count[0] if count else 0), rows
-
-    def _result(
-        self,
-        how: How,
-        added: int,
-        removed: int,
-        changed: tuple[tuple[str, int], ...],
-        rows_changed: int,
-        samples: Sequence[RowSample],
-        rowids_moved: bool,
-    ) -> TableDifference:
-        return TableDifference(
-            self.new.name,
-            self.old.rows,
-            self.new.rows,
-            added,
-            removed,
-            changed,
-            rows_changed,
-            tuple(samples),
-            how,
-            rowids_moved,
-        )

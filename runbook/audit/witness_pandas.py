@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runbook.audit.columns import Alphabet, ColumnFile, Positions, Truths, combined, unequal
-from runbook.audit.owner_codes import NULL, UNKNOWN, Coded, CodedResource, Codes
+from runbook.audit.columns import ColumnFile, Positions, Truths, combined, unequal
+from runbook.audit.migrated import Migrated, count_violations
+from runbook.audit.owner_codes import NULL, Codes
 from runbook.audit.pairing import Pairing, differing, pair
-from runbook.audit.parquet import Snapshot
-from runbook.audit.rule_columns import UserRules, as_keys
+from runbook.audit.rule_columns import UserRules
+from runbook.audit.snapshot import Capture
 from runbook.errors import TargetError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
-from runbook.plan.shape import Shape, adopter_value
+from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, render_sample
 from runbook.script.migration import LEDGER
-from runbook.sqlite.fields import Field, read_field
 from runbook.sqlite.quoting import same_name
 
 _SAMPLES = 10
@@ -63,13 +62,7 @@ class PandasWitness:
 
 
 def recompute(
-    plan: Plan,
-    shape: Shape,
-    before: Snapshot,
-    before_dir: Path,
-    after: Snapshot,
-    after_dir: Path,
-    applied_at: str,
+    plan: Plan, shape: Shape, before: Capture, after: Capture, applied_at: str
 ) -> PandasWitness:
     """Recomputes what the migration must have made of `before`, and compares it with `after`.
 
@@ -77,40 +70,24 @@ def recompute(
     rule gives, its samples show the rule's value as `before`.
 
     Raises:
-        TargetError: a table or column of the plan is not in the snapshots.
+        TargetError: a table or column of the plan is not in the captures.
     """
-    if before.encoding != after.encoding:
-        raise TargetError(
-            f"The database's text was {before.encoding} and is {after.encoding}: "
-            "compare it with a snapshot of the same database."
-        )
-    witness = _Witness(
-        plan,
-        shape,
-        applied_at,
-        lambda name: ColumnFile.of(before, before_dir, name),
-        lambda name: ColumnFile.of(after, after_dir, name),
-        Alphabet(after.encoding),
-    )
-    witness.look()
-    invariants = witness.invariants()
+    before.check_encoding(after)
+    witness = _Witness(plan, shape, before, after, applied_at)
+    witness.compare()
+    invariants = count_violations(witness, witness.known)
     return PandasWitness(invariants, witness.counts, tuple(witness.findings))
 
 
 @dataclass(frozen=True)
-class _Witness:
-    plan: Plan
-    shape: Shape
+class _Witness(Migrated):
     applied_at: str
-    before: Callable[[str], ColumnFile]
-    after: Callable[[str], ColumnFile]
-    alphabet: Alphabet
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     known: dict[tuple[str, str], tuple[Codes, Positions]] = field(default_factory=dict)
     """Codes of columns of resources after the migration, by table and column of the plan."""
 
-    def look(self) -> None:
+    def compare(self) -> None:
         """Compares every row and value of the footprint, and of the tables that it is in."""
         plan = self.plan
         self.unchanged(plan.users.table, ())
@@ -134,22 +111,6 @@ class _Witness:
             if pairing.aligned and not self.counts[resource.table, "changed", owner]:
                 self.known[resource.table, resource.owner] = keys, at
         self.written_elsewhere()
-
-    @property
-    def null(self) -> Any:
-        """The cell of NULL."""
-        return self.alphabet.cell(None)
-
-    def as_keys(self, cells: Any) -> Any:
-        """Owners in the class of the users' keys."""
-        return as_keys(cells, self.alphabet, self.shape.key_class)
-
-    def adopter(self, keys: Codes) -> int:
-        """The adopter's code, UNKNOWN where nothing is adopted."""
-        value = adopter_value(self.plan, self.shape)
-        if value is None:
-            return UNKNOWN
-        return int(keys.of(pa.array([self.alphabet.cell(value).as_py()], pa.large_binary()))[0])
 
     def wanted(self, users: Positions, owners: Iterable[Positions], adopter: int) -> Truths:
         """Which users must have an organization."""
@@ -215,13 +176,13 @@ class _Witness:
         file = self.after(table)
         column = file.named("organization_id")
         codes = Codes(ids, self.null)
-        given = codes.of_column(file, column)
-        self.known[table, "organization_id"] = codes, given
-        self.counts[table, "changed", "organization_id"] = int((given != NULL).sum())
+        assigned = codes.of_column(file, column)
+        self.known[table, "organization_id"] = codes, assigned
+        self.counts[table, "changed", "organization_id"] = int((assigned != NULL).sum())
         if pairing.before is not None and pairing.after is not None:
-            owners, given = owners[pairing.before], given[pairing.after]
+            owners, assigned = owners[pairing.before], assigned[pairing.after]
         # A row that belongs to nobody can be in no right organization.
-        wrong = np.flatnonzero((given != owners) | (owners < 0))
+        wrong = np.flatnonzero((assigned != owners) | (owners < 0))
         if len(wrong):
             first = wrong[:_SAMPLES]
             at = first if pairing.after is None else pairing.after[first]
@@ -332,72 +293,6 @@ class _Witness:
         fired = self.plan.triggers.policy == "fire"
         return fired and any(same_name(table, name) for name in self.plan.triggers.may_write)
 
-    # -- invariants --------------------------------------------------------------------------
-
-    def invariants(self) -> dict[str, int]:
-        """The number of violating rows of every invariant, in what is there after."""
-        plan = self.plan
-        users = self.after(plan.users.table).read(plan.users.key)
-        organizations = self.after("organizations")
-        memberships = self.after("organization_memberships")
-        owner, user = organizations.read("owner_id"), memberships.read("user_id")
-        keys = Codes.of_all([users, owner, user], self.null)
-        own_id, other_id = organizations.read("id"), memberships.read("organization_id")
-        ids = Codes.of_all([own_id, other_id], self.null)
-        coded = Coded(
-            keys.of(users),
-            pd.DataFrame(
-                {
-                    "id": ids.of(own_id),
-                    "owner": keys.of(owner),
-                    "personal": self.is_word(organizations.read("type"), "personal"),
-                }
-            ),
-            pd.DataFrame(
-                {
-                    "organization": ids.of(other_id),
-                    "user": keys.of(user),
-                    "is_owner": self.is_word(memberships.read("role"), "owner"),
-                }
-            ),
-        )
-        del users, owner, user, own_id, other_id
-        adopter = self.adopter(keys)
-        found: Counter[str] = Counter()
-        owners: list[Positions] = []
-        for resource in plan.resources:
-            owners.append(self.codes(keys, resource.table, resource.owner, self.as_keys))
-            belongs_to = owners[-1]
-            if plan.adopts:
-                unowned = ~pd.Series(belongs_to).isin(coded.users[coded.users >= 0]).to_numpy()
-                belongs_to = np.where(unowned, adopter, belongs_to)
-            organization = self.codes(ids, resource.table, "organization_id")
-            found.update(coded.resource_violations(CodedResource(organization, belongs_to)))
-        everybody = plan.organizations.scope == "all_users"
-        found.update(coded.violations(None if everybody else owners))
-        found["rows_lost_or_gained"] = sum(
-            self.before(table).table.rows != self.after(table).table.rows
-            for table in (plan.users.table, *(r.table for r in plan.resources))
-        )
-        return dict(found)
-
-    def codes(
-        self,
-        codes: Codes,
-        table: str,
-        column: str,
-        change: Callable[[Any], Any] = lambda cells: cells,
-    ) -> Positions:
-        """The codes of a resource's column after, from what was found before if that will do."""
-        earlier = self.known.pop((table, column), None)
-        found = None if earlier is None else codes.recoded(earlier[1], earlier[0])
-        return codes.of_column(self.after(table), column, change) if found is None else found
-
-    def is_word(self, cells: Any, word: str) -> Truths:
-        """Which cells are this text."""
-        equal: Truths = pc.equal(cells, self.alphabet.cell(word)).to_numpy(zero_copy_only=False)
-        return equal
-
     # -- findings ----------------------------------------------------------------------------
 
     def find(
@@ -432,10 +327,3 @@ class _Witness:
             "show what it gives, then what is there"
         )
         self.find(table, column, "wrong value", rows, message, samples)
-
-    def field(self, column: str, cell: Any) -> Field:
-        """A cell, or what a rule gives, which may be no value."""
-        value = cell.as_py()
-        if value is None:
-            return Field(column, "absent")
-        return read_field(column, value, self.alphabet.encoding)

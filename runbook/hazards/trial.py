@@ -16,7 +16,7 @@ from runbook.hazards.clone import empty_clone, execute
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
-from runbook.plan.shape import Shape, Trigger, look
+from runbook.plan.shape import Shape, Trigger, read_shape
 from runbook.script.migration import Script, index_name, render
 from runbook.sqlite.quoting import quote_name
 
@@ -34,7 +34,7 @@ def probe_by_trial(survey: Survey) -> Iterator[Sighting]:
     """
     clone = survey.clone
     plan = _without_adoption(survey.plan)
-    shape = look(clone, plan)
+    shape = read_shape(clone, plan)
     views_before = {v: _columns(clone, v) for v in _views(survey) if _compiles_view(clone, v)}
     script = render(plan, shape)
     failed = _run(clone, script)

@@ -14,9 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
-from runbook.audit.parquet import rowid_column
+from runbook.audit.parquet import exact_schema, exact_writer
 from runbook.errors import Refused
 from runbook.files import rename_durably, sync_folder
 from runbook.script.migration import NEW_TABLES
@@ -57,22 +56,12 @@ def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Itera
     names = table.column_names
     parquet, text = (folder / f"{table.name}.{suffix}" for suffix in ("parquet", "csv"))
     parts = [path.with_name(f".{path.name}.part") for path in (parquet, text)]
-    fields = [pa.field(name, pa.binary(), nullable=False) for name in names]
-    if table.rowid is not None:
-        fields.insert(0, pa.field(rowid_column(names), pa.int64(), nullable=False))
-    exact = pa.schema(fields)
+    exact = exact_schema(table)
     readable = pa.schema([pa.field(name, pa.string()) for name in names])
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     try:
         with (
-            pq.ParquetWriter(
-                parts[0],
-                exact,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=False,
-                write_statistics=False,
-            ) as writer,
+            exact_writer(parts[0], exact) as writer,
             pyarrow.csv.CSVWriter(parts[1], readable) as lines,
         ):
             for arrays in _batches(connection, table):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runbook.errors import BadInput
 from runbook.plan.read import read_plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import render
 from runbook.targets.d1.migration_file import file_name
 from runbook.targets.d1.render import d1_files, write_d1_files
@@ -43,5 +43,5 @@ def rendered(
             return "".join(f"{path}\n" for path in write_d1_files(parsed, out, connection))
         if for_d1:
             return d1_files(parsed, connection)[file_name(parsed.migration.name)]
-        shape = look(connection, parsed) if connection else Shape()
+        shape = read_shape(connection, parsed) if connection else Shape()
         return render(parsed, shape).text

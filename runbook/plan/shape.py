@@ -7,15 +7,18 @@ database the specification's own shape is assumed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from runbook.errors import PlanError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.quoting import quote_name
 
 KeyClass = Literal["text", "integer", "blob"]
@@ -55,7 +58,13 @@ class Shape:
         )
 
 
-def look(
+def read_backup_shape(backup: Path, plan: Plan) -> Shape:
+    """The shape of the database from before the migration, as its backup holds it."""
+    with contextlib.closing(open_immutable(backup)) as connection:
+        return read_shape(connection, plan)
+
+
+def read_shape(
     connection: sqlite3.Connection, plan: Plan, schema: str = "main", *, uniform: bool = False
 ) -> Shape:
     """The shape of the database's `schema`, for the tables and columns that the plan names.

@@ -6,16 +6,20 @@ operator before the migration, and each witness fills in what it saw.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape
+from runbook.plan.plan import Plan, Resource
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import LEDGER, NEW_TABLES, index_name, template_values
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import count_rows
 from runbook.templates import sql_file
 
 Change = Literal["appears", "added", "removed", "changed", "disappears", "identical"]
@@ -44,66 +48,79 @@ class FootprintLine:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """What is known of a database from before the migration: its shape, and what may change."""
+
+    shape: Shape
+    footprint: tuple[FootprintLine, ...]
+
+    @property
+    def organizations(self) -> int | None:
+        """How many organizations were counted beforehand."""
+        lines = (f for f in self.footprint if (f.table, f.change) == ("organizations", "added"))
+        return next((line.predicted for line in lines), None)
+
+
+def read_baseline(backup: Path, plan: Plan) -> Baseline:
+    """Shape and footprint of the database as its backup holds it."""
+    with contextlib.closing(open_immutable(backup)) as connection:
+        shape = read_shape(connection, plan)
+        return Baseline(shape, declare(connection, plan, shape))
+
+
 def declare(
     connection: sqlite3.Connection,
     plan: Plan,
     shape: Shape,
-    before: str = "main",
     *,
     organizations: int | None = None,
 ) -> tuple[FootprintLine, ...]:
-    """The footprint of `plan`, with the numbers of rows that schema `before` predicts.
+    """The footprint of `plan`, with the numbers of rows that the database predicts.
 
     `organizations` is how many the plan makes, where that was counted already.
     """
     if organizations is None:
-        organizations = expected_organizations(connection, plan, shape, before)
-    owners = (
-        "one personal organization for each user"
-        if plan.organizations.scope == "all_users"
-        else "one personal organization for each user who owns a resource"
-    )
-    lines = [
-        FootprintLine("organizations", "appears", "", "a new table, as specified", None),
-        FootprintLine("organizations", "added", "", owners, organizations),
-        FootprintLine("organization_memberships", "appears", "", "a new table", None),
-        FootprintLine(
-            "organization_memberships",
-            "added",
-            "",
-            "the owner of each organization, with the role owner",
-            organizations,
+        organizations = expected_organizations(connection, plan, shape)
+    triggers = plan.triggers.may_write if plan.triggers.policy == "fire" else ()
+    return (
+        *_new_tables(plan, organizations),
+        *(
+            line
+            for resource in plan.resources
+            for line in _resource(resource, plan, shape, count_rows(connection, resource.table))
         ),
-    ]
-    for resource in plan.resources:
-        (rows,) = connection.execute(
-            f"SELECT count(*) FROM {quote_name(before)}.{quote_name(resource.table)}"
-        ).fetchone()
-        lines += [
-            FootprintLine(resource.table, "appears", "organization_id", "a new column", None),
-            FootprintLine(
-                resource.table,
-                "changed",
-                "organization_id",
-                "the personal organization of the row's owner"
-                + (f", or of {plan.unowned.adopter} where it has none" if plan.adopts else ""),
-                rows,
-            ),
-        ]
-        if resource.updated_at:
-            rule = f"the run's timestamp, as {shape.format_of(resource)}"
-            lines.append(FootprintLine(resource.table, "changed", resource.updated_at, rule, rows))
-    lines += [
-        FootprintLine(table, "appears", "", f"the index {name}", None)
-        for name, table in new_indexes(plan)
-    ]
-    lines.append(FootprintLine(LEDGER, "added", "", "one row: this migration happened", 1))
-    if plan.triggers.policy == "fire":
-        lines += [
+        *(
+            FootprintLine(table, "appears", "", f"the index {name}", None)
+            for name, table in new_indexes(plan)
+        ),
+        FootprintLine(LEDGER, "added", "", "one row: this migration happened", 1),
+        *(
             FootprintLine(table, "added", "", "rows written by the application's triggers", None)
-            for table in plan.triggers.may_write
-        ]
-    return tuple(lines)
+            for table in triggers
+        ),
+    )
+
+
+def _new_tables(plan: Plan, organizations: int) -> Iterator[FootprintLine]:
+    owners = "" if plan.organizations.scope == "all_users" else " who owns a resource"
+    rule = f"one personal organization for each user{owners}"
+    member = "the owner of each organization, with the role owner"
+    yield FootprintLine("organizations", "appears", "", "a new table, as specified", None)
+    yield FootprintLine("organizations", "added", "", rule, organizations)
+    yield FootprintLine("organization_memberships", "appears", "", "a new table", None)
+    yield FootprintLine("organization_memberships", "added", "", member, organizations)
+
+
+def _resource(resource: Resource, plan: Plan, shape: Shape, rows: int) -> Iterator[FootprintLine]:
+    table = resource.table
+    yield FootprintLine(table, "appears", "organization_id", "a new column", None)
+    adopted = f", or of {plan.unowned.adopter} where it has none" if plan.adopts else ""
+    rule = f"the personal organization of the row's owner{adopted}"
+    yield FootprintLine(table, "changed", "organization_id", rule, rows)
+    if resource.updated_at:
+        rule = f"the run's timestamp, as {shape.format_of(resource)}"
+        yield FootprintLine(table, "changed", resource.updated_at, rule, rows)
 
 
 def new_indexes(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -133,6 +150,14 @@ def outside_columns(plan: Plan, table: str, columns: Iterable[str]) -> tuple[str
 def is_new_table(table: str) -> bool:
     """Whether the migration creates this table (names are compared as SQLite does)."""
     return table.casefold() in (*NEW_TABLES, LEDGER)
+
+
+def complete_counts(
+    counts: Mapping[tuple[str, str, str], int], lines: Iterable[FootprintLine]
+) -> dict[tuple[str, str, str], int]:
+    """The counts of a witness, with zero for each line of rows of which it counted none."""
+    rows = (line for line in lines if line.change in ("added", "changed"))
+    return {**{(line.table, line.change, line.column): 0 for line in rows}, **counts}
 
 
 def with_counts(

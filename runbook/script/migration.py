@@ -11,7 +11,7 @@ from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, adopter_value
 from runbook.sqlite.quoting import quote_name, quote_value
-from runbook.templates import SqlFile, environment, split_statements, sql_files
+from runbook.templates import SqlFile, environment, sql_files
 
 LEDGER = "runbook_ledger"
 GUARD = "runbook_guard"
@@ -82,8 +82,8 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
 
     def steps(checksum: str) -> Iterator[Step]:
         for file in sql_files("migrate"):
-            text = file.render(**values, checksum=quote_value(checksum))
-            yield Step(file.name[3:], file.title, file.why, split_statements(text))
+            statements = file.statements(**values, checksum=quote_value(checksum))
+            yield Step(file.name[3:], file.title, file.why, statements)
 
     body = [s for step in list(steps(""))[1:] for s in step.statements]
     checksum = hashlib.sha256("\n".join(body).encode()).hexdigest()
@@ -94,13 +94,13 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
 def _chunks(plan: Plan, values: dict[str, object]) -> Iterator[Chunked]:
     """The files of `sql/chunks`, once for the users and once for each table of resources."""
     owners, resources = sql_files("chunks")
-    text = owners.render(**values, range=RANGE)
-    yield Chunked(plan.users.table, owners.title, split_statements(text))
-    given = values["resources"]
-    assert isinstance(given, list)
-    for resource, subject in zip(plan.resources, given, strict=True):
-        text = resources.render(**values, resource=subject, range=RANGE)
-        yield Chunked(resource.table, resources.title, split_statements(text))
+    statements = owners.statements(**values, range=RANGE)
+    yield Chunked(plan.users.table, owners.title, statements)
+    subjects = values["resources"]
+    assert isinstance(subjects, list)
+    for resource, subject in zip(plan.resources, subjects, strict=True):
+        statements = resources.statements(**values, resource=subject, range=RANGE)
+        yield Chunked(resource.table, resources.title, statements)
 
 
 def rule(call: str, plan: Plan, shape: Shape, **values: str) -> str:

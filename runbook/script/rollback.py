@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from runbook.plan.plan import Plan, Resource
@@ -12,48 +13,51 @@ from runbook.script.footprint import outside_columns
 from runbook.script.migration import Script, Step, template_values
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table
-from runbook.templates import split_statements, sql_files
+from runbook.templates import sql_files
 
 
-def render_rollback(
-    plan: Plan,
-    shape: Shape,
-    tables: Iterable[Table],
-    *,
-    run: str = "by hand",
-    suspended: Iterable[Trigger] = (),
-    drop_ledger: bool = True,
-    moved: Collection[str] = (),
-    broken: str = "",
-) -> Script:
-    """The script that takes the migration back, with the backup attached as `before`.
+@dataclass(frozen=True)
+class Circumstances:
+    """What the way back depends on in one migrated database.
 
-    Args:
-        plan: what was migrated.
-        shape: the database's shape as it was before.
+    Attributes:
         tables: the resource tables as the backup holds them.
-        run: the run that migrated.
         suspended: triggers that restoring would fire.
         drop_ledger: whether the ledger's table came with the migration and holds nothing else.
         moved: resource tables in which some rows have another rowid than in the backup.
         broken: what SQLite says of a view or trigger that is broken, if one is.
     """
-    by_name = {t.name.casefold(): t for t in tables}
+
+    tables: tuple[Table, ...]
+    suspended: tuple[Trigger, ...]
+    drop_ledger: bool
+    moved: tuple[str, ...]
+    broken: str
+
+
+def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumstances) -> Script:
+    """The script that takes the migration of `run` back, with the backup attached as `before`.
+
+    `shape` is the database's shape from before the migration.
+    """
+    by_name = {t.name.casefold(): t for t in circumstances.tables}
     values = template_values(plan, shape)
-    given = values["resources"]
-    assert isinstance(given, list)
+    resources = values["resources"]
+    assert isinstance(resources, list)
     values |= {
         "resources": [
-            {**known, **_pairing(resource, plan, by_name[resource.table.casefold()], moved)}
-            for known, resource in zip(given, plan.resources, strict=True)
+            {
+                **known,
+                **_pairing(resource, plan, by_name[resource.table.casefold()], circumstances.moved),
+            }
+            for known, resource in zip(resources, plan.resources, strict=True)
         ],
-        "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in suspended],
-        "drop_ledger": drop_ledger,
-        "broken": " ".join(broken.split()).replace(";", ","),
+        "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in circumstances.suspended],
+        "drop_ledger": circumstances.drop_ledger,
+        "broken": " ".join(circumstances.broken.split()).replace(";", ","),
     }
     steps = tuple(
-        Step(f.name[3:], f.title, f.why, split_statements(f.render(**values)))
-        for f in sql_files("rollback")
+        Step(f.name[3:], f.title, f.why, f.statements(**values)) for f in sql_files("rollback")
     )
     body = "\n".join(s for step in steps for s in step.statements)
     return Script(plan.migration.name, run, hashlib.sha256(body.encode()).hexdigest(), steps)

@@ -26,13 +26,13 @@ def compare_objects(
     """Compare two schemas by the SQL text of their objects, automatic indexes included."""
     old = {(each.type, each.name): each for each in read_objects(connection, before)}
     new = {(each.type, each.name): each for each in read_objects(connection, after)}
-    found: list[ObjectDifference] = []
+    differences: list[ObjectDifference] = []
     for type_, name in sorted(old.keys() | new.keys()):
         was, now = old.get((type_, name)), new.get((type_, name))
         if was != now:
             change: Change = "added" if was is None else "removed" if now is None else "changed"
-            found.append(ObjectDifference(change, type_, name, _text(was), _text(now)))
-    return tuple(found)
+            differences.append(ObjectDifference(change, type_, name, _text(was), _text(now)))
+    return tuple(differences)
 
 
 def _text(item: SchemaObject | None) -> str | None:

@@ -16,141 +16,76 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from runbook.errors import BadInput
 from runbook.sqlite.cells import cell_sql, provide_atan2
 from runbook.sqlite.difference import How, RowSample, TableDifference
 from runbook.sqlite.fields import read_field, read_row
 from runbook.sqlite.inequality import any_differs, any_of, differs
+from runbook.sqlite.pairing import (
+    Counts,
+    Pairing,
+    Sides,
+    compared_columns,
+    key_columns,
+    lacks_collation,
+    pair_by_key,
+    pair_by_rowid,
+)
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Column, Table
 
 _COLUMNS_AT_ONCE = 500  # SQLite refuses aggregates over more than 2,000 columns
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What of a table is compared, counted and shown.
+
+    `columns` limits what is compared (default: all that both have); rows are paired by the whole
+    key all the same. Changes in the columns of `counted` are expected: they are only counted, in
+    the same scan, and are no difference. `faults` are SQL conditions that should be true of no row
+    `b` of the table now, which an unchanged table shows in the same scan. At most `samples`
+    examples are kept for added rows, for removed rows and for each changed column.
+    """
+
+    columns: Sequence[str] | None = None
+    counted: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    samples: int = 10
+
+
 def compare_table(
     connection: sqlite3.Connection,
     table_before: Table,
     table_after: Table,
-    *,
-    before: str = "before",
-    after: str = "main",
-    columns: Sequence[str] | None = None,
-    counted: Sequence[str] = (),
-    faults: Sequence[str] = (),
-    samples: int = 10,
+    scope: Scope = Scope(),
+    schemas: tuple[str, str] = ("before", "main"),
 ) -> TableDifference:
-    """Compare a table in the attached schema `before` with its counterpart in `after`.
+    """Compare a table in one attached schema with its counterpart in another.
 
-    `columns` limits what is compared (default: all that both have); rows are paired by the
-    whole key all the same. Changes in the columns of `counted` are expected: they are only
-    counted, in the same scan, and are no difference. `faults` are SQL conditions that should be
-    true of no row `b` of the table now, which an unchanged table shows in the same scan. At most
-    `samples` examples are kept for added rows, for removed rows and for each changed column.
     Raises BadInput if a column is not in both tables.
     """
     provide_atan2(connection)
-    sides = _Sides(
+    before, after = schemas
+    sides = Sides(
         connection,
         table_before,
         table_after,
         f"{quote_name(before)}.{quote_name(table_before.name)}",
         f"{quote_name(after)}.{quote_name(table_after.name)}",
-        _compared_columns(table_before, table_after, columns),
-        _compared_columns(table_before, table_after, counted),
-        tuple(faults),
-        samples,
+        compared_columns(table_before, table_after, scope.columns),
+        compared_columns(table_before, table_after, scope.counted),
+        tuple(scope.faults),
+        scope.samples,
     )
     return _compare(sides)
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Both tables as the statements name them: `a` is the one before, `b` the one after."""
-
-    connection: sqlite3.Connection
-    table_before: Table
-    table_after: Table
-    source_before: str
-    source_after: str
-    columns: tuple[tuple[Column, Column], ...]
-    counted: tuple[tuple[Column, Column], ...]
-    faults: tuple[str, ...]
-    samples: int
-
-    def row(self, sql: str) -> tuple[int, ...]:
-        return tuple(int(value or 0) for value in self.connection.execute(sql).fetchone())
-
-    def count(self, source: str) -> int:
-        try:
-            return self.row(f"SELECT count(*) FROM {source}")[0]
-        except sqlite3.OperationalError as error:
-            if not _lacks_collation(error):
-                raise
-            return self.row(f"SELECT count(*) FROM {source} NOT INDEXED")[0]
-
-    @property
-    def encoding(self) -> str:
-        return str(self.connection.execute("PRAGMA encoding").fetchone()[0])
-
-
-@dataclass(frozen=True)
-class _Pairing:
-    """A condition under which row `a` and row `b` are the same row, and how to name the row."""
-
-    how: How
-    on: str
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Counts:
-    before: int
-    after: int
-    matched: int
-    different: int
-    counted: tuple[int, ...] = ()
-    faultless: bool = False
-
-    @property
-    def added(self) -> int:
-        return self.after - self.matched
-
-    @property
-    def removed(self) -> int:
-        return self.before - self.matched
-
-    @property
-    def identical(self) -> bool:
-        return self.before == self.after == self.matched and not self.different
-
-
-def _compared_columns(
-    before: Table, after: Table, columns: Sequence[str] | None
-) -> tuple[tuple[Column, Column], ...]:
-    old = {column.name: column for column in before.columns}
-    new = {column.name: column for column in after.columns}
-    if columns is None:
-        columns = [name for name in old if name in new]
-    for name in columns:
-        if name not in old or name not in new:
-            raise BadInput(
-                f"Column {name!r} is not in table {after.name!r} both before and after:"
-                " compare only columns that both have."
-            )
-    return tuple((old[name], new[name]) for name in columns)
-
-
-def _lacks_collation(error: sqlite3.OperationalError) -> bool:
-    """Whether an index cannot be used because its collation exists only in the application."""
-    return "no such collation" in str(error)
-
-
-def _compare(sides: _Sides) -> TableDifference:
+def _compare(sides: Sides) -> TableDifference:
     rows_before, rows_after = sides.count(sides.source_before), sides.count(sides.source_after)
-    by_rowid = _pair_by_rowid(sides)
-    counts: _Counts | None = None
+    by_rowid = pair_by_rowid(sides)
+    counts: Counts | None = None
     moved = False
     if by_rowid:
         counts, moved = _count(sides, by_rowid, rows_before, rows_after)
@@ -158,7 +93,7 @@ def _compare(sides: _Sides) -> TableDifference:
             return _result(sides, by_rowid.how, counts, (), ())
         if sides.table_before.stable_rowid and sides.table_after.stable_rowid:
             return _detail(sides, by_rowid, counts)
-    by_key = _pair_by_key(sides)
+    by_key = pair_by_key(sides)
     if by_rowid and counts and by_key and not moved and not (counts.added and counts.removed):
         # Every pair has one key and at most one side has rows left: both pairings agree, and
         # the one by rowid is several times faster.
@@ -167,66 +102,18 @@ def _compare(sides: _Sides) -> TableDifference:
         try:
             key_counts, _ = _count(sides, by_key, rows_before, rows_after)
         except sqlite3.OperationalError as error:
-            if not _lacks_collation(error):
+            if not lacks_collation(error):
                 raise
         else:
             return _detail(sides, by_key, key_counts, rowids_moved=by_rowid is not None)
     return _compare_rows(sides, by_rowid, counts, rows_before, rows_after)
 
 
-def _pair_by_rowid(sides: _Sides) -> _Pairing | None:
-    old, new = sides.table_before.rowid, sides.table_after.rowid
-    if old is None or new is None:
-        return None
-    on = f"a.{quote_name(old)} = b.{quote_name(new)}"
-    key = sides.table_before.key
-    # A row is called by its declared key where it has one, which people know, not by rowid.
-    names = key if key and key == sides.table_after.key else (old,)
-    return _Pairing("rowid", on, names)
-
-
-def _pair_by_key(sides: _Sides) -> _Pairing | None:
-    """Pair by declared key; None if there is none, it changed, or a row has a NULL in it.
-
-    None also if the key cannot be searched.
-    """
-    key = sides.table_before.key
-    if not key or key != sides.table_after.key:
-        return None
-    for table, source in (
-        (sides.table_before, sides.source_before),
-        (sides.table_after, sides.source_after),
-    ):
-        not_null = {column.name for column in table.columns if column.not_null}
-        nullable = [name for name in key if name not in not_null and name != table.rowid]
-        empty = " OR ".join(f"{quote_name(name)} IS NULL" for name in nullable)
-        found = f"SELECT 1 FROM {source} WHERE {empty} LIMIT 1"
-        try:
-            if nullable and sides.connection.execute(found).fetchone():
-                return None
-        except sqlite3.OperationalError as error:
-            if not _lacks_collation(error):
-                raise
-            return None
-    # The first comparison is the column's own and finds the row through the index of the key;
-    # it may be loose (NOCASE, 1 = 1.0). The second is strict.
-    found_by = [f"a.{quote_name(name)} = b.{quote_name(name)}" for name in key]
-    on = f"{' AND '.join(found_by)} AND ({any_differs(_key_columns(sides))}) IS NOT TRUE"
-    return _Pairing("key", on, key)
-
-
-def _key_columns(sides: _Sides) -> tuple[tuple[Column, Column], ...]:
-    key = sides.table_before.key if sides.table_before.key == sides.table_after.key else ()
-    old = {column.name: column for column in sides.table_before.columns}
-    new = {column.name: column for column in sides.table_after.columns}
-    return tuple((old[name], new[name]) for name in key)
-
-
 def _count(
-    sides: _Sides, pairing: _Pairing, rows_before: int, rows_after: int
-) -> tuple[_Counts, bool]:
+    sides: Sides, pairing: Pairing, rows_before: int, rows_after: int
+) -> tuple[Counts, bool]:
     """Count pairs and differing pairs in one scan; also say whether any pair has two keys."""
-    key_moved = f"count(CASE WHEN {any_differs(_key_columns(sides))} THEN 1 END)"
+    key_moved = f"count(CASE WHEN {any_differs(key_columns(sides))} THEN 1 END)"
     pairs = f"{sides.source_after} AS b CROSS JOIN {sides.source_before} AS a ON {pairing.on}"
     different_row = any_differs(sides.columns)
     each = [f"count(CASE WHEN {differs(*pair)} THEN 1 END)" for pair in sides.counted]
@@ -239,7 +126,7 @@ def _count(
         )
         if matched == rows_before == rows_after:
             faultless = bool(sides.faults)
-            return _Counts(rows_before, rows_after, matched, 0, tuple(counted), faultless), False
+            return Counts(rows_before, rows_after, matched, 0, tuple(counted), faultless), False
     if small:
         different_rows = f"count(CASE WHEN {different_row} THEN 1 END)"
         matched, different, *counted = sides.row(
@@ -252,7 +139,7 @@ def _count(
             sides.row(f"SELECT count(*) FROM {pairs} WHERE {differs(*pair)}")[0]
             for pair in sides.counted
         ]
-    counts = _Counts(rows_before, rows_after, matched, different, tuple(counted))
+    counts = Counts(rows_before, rows_after, matched, different, tuple(counted))
     if counts.identical or pairing.how == "key" or sides.table_before.stable_rowid:
         return counts, False
     (moved,) = sides.row(f"SELECT {key_moved} FROM {pairs}")
@@ -260,7 +147,7 @@ def _count(
 
 
 def _detail(
-    sides: _Sides, pairing: _Pairing, counts: _Counts, *, rowids_moved: bool = False
+    sides: Sides, pairing: Pairing, counts: Counts, *, rowids_moved: bool = False
 ) -> TableDifference:
     """Name what differs: columns with their numbers of rows, and examples."""
     pairs = f"{sides.source_after} AS b CROSS JOIN {sides.source_before} AS a ON {pairing.on}"
@@ -281,7 +168,7 @@ def _detail(
             opposite = sources["added" if change == "removed" else "removed"]
             missing = f"NOT EXISTS (SELECT 1 FROM {opposite} AS {other} WHERE {pairing.on})"
             sql = f"FROM {sources[change]} AS {side} WHERE {missing} LIMIT {min(n, sides.samples)}"
-            samples += _row_samples(sides, change, side, pairing.names, sql, encoding)
+            samples += _row_samples(sides, change, side, pairing.names, sql)
     for old, new, n in changed:
         cells = [f"b.{quote_name(name)}" for name in pairing.names]
         cells += [f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"]
@@ -294,13 +181,15 @@ def _detail(
             values = ((read_field(new.name, cell, encoding),) for cell in (was, now))
             samples.append(RowSample("changed", named, new.name, *values))
     named_counts = tuple((new.name, n) for _, new, n in changed)
-    return _result(sides, pairing.how, counts, named_counts, samples, rowids_moved=rowids_moved)
+    result = _result(sides, pairing.how, counts, named_counts, samples)
+    return replace(result, rowids_moved=rowids_moved)
 
 
 def _row_samples(
-    sides: _Sides, change: str, side: str, names: Sequence[str], rest: str, encoding: str
+    sides: Sides, change: str, side: str, names: Sequence[str], rest: str
 ) -> Iterator[RowSample]:
     table = sides.table_before if change == "removed" else sides.table_after
+    encoding = sides.encoding
     shown = [*names, *(column.name for column in table.columns[:_COLUMNS_AT_ONCE])]
     cells = ", ".join(cell_sql(f"{side}.{quote_name(name)}") for name in shown)
     for row in sides.connection.execute(f"SELECT {cells} {rest}"):
@@ -313,9 +202,9 @@ def _row_samples(
 
 
 def _compare_rows(
-    sides: _Sides,
-    by_rowid: _Pairing | None,
-    rowid_counts: _Counts | None,
+    sides: Sides,
+    by_rowid: Pairing | None,
+    rowid_counts: Counts | None,
     rows_before: int,
     rows_after: int,
 ) -> TableDifference:
@@ -339,12 +228,12 @@ def _compare_rows(
                 samples.append(RowSample("removed", (), "", whole, None))
             else:
                 samples.append(RowSample("added", (), "", None, whole))
-    counts = _Counts(rows_before, rows_after, rows_before - removed, 0)
-    moved = by_rowid is not None
-    return _result(sides, "rows", counts, (), samples, rowids_moved=moved)
+    counts = Counts(rows_before, rows_after, rows_before - removed, 0)
+    result = _result(sides, "rows", counts, (), samples)
+    return replace(result, rowids_moved=by_rowid is not None)
 
 
-def _surplus(sides: _Sides, by_rowid: _Pairing | None) -> str:
+def _surplus(sides: Sides, by_rowid: Pairing | None) -> str:
     """Return a query for (n, cells...): distinct rows of which one side has `n` more or fewer.
 
     Rows that are equal under their rowid cancel each other out, so they are left out at once.
@@ -374,13 +263,11 @@ def _surplus(sides: _Sides, by_rowid: _Pairing | None) -> str:
 
 
 def _result(
-    sides: _Sides,
+    sides: Sides,
     how: How,
-    counts: _Counts,
+    counts: Counts,
     changed: tuple[tuple[str, int], ...],
     samples: Iterable[RowSample],
-    *,
-    rowids_moved: bool = False,
 ) -> TableDifference:
     return TableDifference(
         sides.table_after.name,
@@ -392,7 +279,7 @@ def _result(
         counts.different,
         tuple(samples),
         how,
-        rowids_moved,
+        False,
         tuple((new.name, n) for (_, new), n in zip(sides.counted, counts.counted, strict=False)),
         counts.faultless,
     )

@@ -7,12 +7,15 @@ SQLite itself, under its own locks, when nobody else has come meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import TargetError
+from runbook.sqlite.quoting import quote_name
 
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 CACHE_KIBIBYTES = 131072
@@ -73,6 +76,38 @@ def open_readonly(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
     return connection
 
 
+def open_immutable(path: Path) -> sqlite3.Connection:
+    """A connection to a file that nobody changes: it takes no locks and leaves no side files."""
+    return sqlite3.connect(file_uri(path, mode="ro", immutable="1"), uri=True, isolation_level=None)
+
+
+def open_writable(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
+    """A connection to a file that is there; it waits `timeout` seconds for a lock."""
+    return sqlite3.connect(
+        file_uri(path, mode="rw"), uri=True, isolation_level=None, timeout=timeout
+    )
+
+
+def attach_immutable(connection: sqlite3.Connection, path: Path, schema: str = "before") -> None:
+    """Attaches a file that nobody changes, for example the backup, as `schema`."""
+    uri = file_uri(path, mode="ro", immutable="1")
+    connection.execute(f"ATTACH ? AS {quote_name(schema)}", (uri,))
+
+
+@contextlib.contextmanager
+def open_with_backup(database: Path, backup: Path) -> Iterator[sqlite3.Connection]:
+    """The database as `main` and its backup as `before`, in one read transaction.
+
+    Raises:
+        TargetError: the database cannot be read.
+    """
+    with contextlib.closing(open_readonly(database)) as connection:
+        attach_immutable(connection, backup)
+        connection.execute(f"PRAGMA main.cache_size = -{CACHE_KIBIBYTES}")
+        connection.execute("BEGIN")
+        yield connection
+
+
 def tidy(place: Path) -> None:
     """Removes the side files that reading has made, if the log is empty and nobody uses it.
 
@@ -88,9 +123,7 @@ def tidy(place: Path) -> None:
     if log.stat().st_size:
         return  # somebody writes: the files are in use, and theirs
     try:
-        closer = sqlite3.connect(
-            file_uri(place, mode="rw"), uri=True, isolation_level=None, timeout=0
-        )
+        closer = open_writable(place, timeout=0)
     except sqlite3.Error:
         return
     try:
@@ -107,11 +140,6 @@ def file_uri(path: Path, **options: str) -> str:
     """SQLite's URI of a file; the path may hold any character."""
     query = urllib.parse.urlencode(options)
     return f"file:{urllib.parse.quote(str(path.resolve()))}?{query}"
-
-
-def immutable_uri(path: Path) -> str:
-    """URI of a file that nobody changes: read without locks, and no side files appear."""
-    return file_uri(path, mode="ro", immutable="1")
 
 
 def side_file(path: Path, suffix: str) -> Path:

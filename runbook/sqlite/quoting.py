@@ -22,9 +22,14 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def fold_name(name: str) -> str:
+    """`name` as SQLite compares names: it folds the case of ASCII letters only."""
+    return name.translate(_FOLD)
+
+
 def same_name(one: str, other: str) -> bool:
-    """Whether SQLite takes both for the same name: it folds the case of ASCII letters only."""
-    return one.translate(_FOLD) == other.translate(_FOLD)
+    """Whether SQLite takes both for the same name."""
+    return fold_name(one) == fold_name(other)
 
 
 def quote_value(value: str | int | float | bytes | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from runbook.sqlite.quoting import quote_name
@@ -96,7 +96,9 @@ def read_tables(connection: sqlite3.Connection, schema: str = "main") -> tuple[T
         (schema,),
     ).fetchall()
     return tuple(
-        _read_table(connection, schema, name, kind, bool(without_rowid), bool(strict))
+        _read_table(
+            connection, schema, Table(name, kind, (), bool(without_rowid), bool(strict), None, ())
+        )
         for name, kind, without_rowid, strict in listed
         if name not in _SCHEMA_TABLES
     )
@@ -105,6 +107,12 @@ def read_tables(connection: sqlite3.Connection, schema: str = "main") -> tuple[T
 def stored_tables(tables: Iterable[Table]) -> tuple[Table, ...]:
     """Return those that hold rows of their own: ordinary tables and shadow tables."""
     return tuple(table for table in tables if table.kind in ("table", "shadow"))
+
+
+def count_rows(connection: sqlite3.Connection, table: str, schema: str = "main") -> int:
+    """Number of rows of a table."""
+    query = f"SELECT count(*) FROM {quote_name(schema)}.{quote_name(table)}"
+    return int(connection.execute(query).fetchone()[0])
 
 
 def read_objects(connection: sqlite3.Connection, schema: str = "main") -> tuple[SchemaObject, ...]:
@@ -116,16 +124,11 @@ def read_objects(connection: sqlite3.Connection, schema: str = "main") -> tuple[
     return tuple(SchemaObject(*row) for row in rows)
 
 
-def _read_table(
-    connection: sqlite3.Connection,
-    schema: str,
-    name: str,
-    kind: TableKind,
-    without_rowid: bool,
-    strict: bool,
-) -> Table:
-    if kind in ("view", "virtual"):
-        return Table(name, kind, (), without_rowid, strict, None, ())
+def _read_table(connection: sqlite3.Connection, schema: str, listed: Table) -> Table:
+    """The table with its columns and key; those of a view or virtual table are never read."""
+    if listed.kind in ("view", "virtual"):
+        return listed
+    name, without_rowid = listed.name, listed.without_rowid
     columns = tuple(
         Column(column, type_, _GENERATED[hidden], bool(not_null), position)
         for column, type_, not_null, position, hidden in connection.execute(
@@ -150,7 +153,7 @@ def _read_table(
     if not key:
         unique = [index for index, _, is_unique, partial in indexes if is_unique and not partial]
         key = _first_plain_key(connection, schema, unique, columns)
-    return Table(name, kind, columns, without_rowid, strict, rowid, key)
+    return replace(listed, columns=columns, rowid=rowid, key=key)
 
 
 def _free_rowid_name(columns: Iterable[Column]) -> str | None:

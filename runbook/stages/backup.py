@@ -9,6 +9,7 @@ from runbook.files import sha256
 from runbook.run.folder import Run
 from runbook.run.json_form import from_json
 from runbook.run.records import Backup, SnapshotRecord
+from runbook.script.footprint import Baseline, read_baseline
 
 NOTHING_ELSE = "put the original back, without which nothing can be proven or restored"
 
@@ -28,6 +29,14 @@ def checked_backup(run: Run, remedy: str = NOTHING_ELSE) -> Path:
     else:
         return path
     raise RunFolderError(f"The backup {path} is {what}; {remedy}.")
+
+
+def baseline(run: Run, backup: Path) -> Baseline:
+    """Shape and footprint from before the migration, as the snapshot recorded or the backup has."""
+    taken = run.result("snapshot", SnapshotRecord)
+    if taken.shape is None:
+        return read_baseline(backup, run.info.plan)
+    return Baseline(taken.shape, taken.footprint)
 
 
 def _backup(run: Run) -> Backup:

@@ -10,14 +10,15 @@ import dataclasses
 
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
 from runbook.files import write_durably
-from runbook.migration.migrate import found_again
+from runbook.migration.job import Job
 from runbook.migration.migrate import migrate as migrate_target
+from runbook.migration.migrate import recover_record
 from runbook.progress import Progress, no_progress
 from runbook.run.folder import Run, Stage
-from runbook.run.records import Confirmation, MigrateRecord, SnapshotRecord
+from runbook.run.records import Confirmation, MigrateRecord
 from runbook.run.stage import shorten
 from runbook.script.migration import Script
-from runbook.stages.backup import checked_backup
+from runbook.stages.backup import baseline, checked_backup
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
@@ -47,51 +48,52 @@ def _migrate(
     if stage.previous is not None:
         run.log("migrate", "recovered", note="an earlier attempt did not commit")
         stage.begin_anew()
-    name = run.info.plan.migration.name
     problem = run.snapshot_problem()
-    if problem and target.unfinished(name) is None:
+    if problem and target.unfinished(run.info.plan.migration.name) is None:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
     backup = checked_backup(run, remedy="take a new snapshot")
-    taken = run.result("snapshot", SnapshotRecord)
+    job = Job(target, run.info.plan, run.info.run, backup, progress)
 
-    def keep(script: Script) -> None:
+    def keep_script(script: Script) -> None:
         write_durably(run.folder / "sql" / "migrate.sql", script.text.encode())
+
+    def keep_proof(record: MigrateRecord) -> None:
+        stage.proven(dataclasses.replace(record, confirmation=confirmation))
 
     try:
         record = migrate_target(
-            target,
-            run.info.plan,
-            run.info.run,
-            backup,
-            on_proven=lambda record: stage.proven(
-                dataclasses.replace(record, confirmation=confirmation)
-            ),
-            on_script=keep,
-            looked=(taken.shape, taken.footprint) if taken.shape else None,
-            progress=progress,
+            job,
+            on_proven=keep_proof,
+            on_script=keep_script,
+            baseline=baseline(run, backup),
         )
     except BaseException as error:
-        committed = _committed(run, stage, target, tried=True)
-        if committed is not None and isinstance(error, NotProven | Refused):
-            raise OutcomeUnknown(
-                f"The migration was refused and yet the ledger holds it ({error}); look at the "
-                f"database {run.info.database} before anything else."
-            ) from error
-        if committed is not None:  # the interruption came after the commit
-            return committed
-        if isinstance(error, RunbookError):
-            raise
-        if target.unfinished(name) is not None:
-            raise OutcomeUnknown(
-                f"The migration in chunks stopped on its way ({shorten(error)}), so the database "
-                "is neither before nor after; call the same command again, which goes on, or take "
-                "it back with `runbook rollback`."
-            ) from error
-        raise Refused(
-            f"The migration stopped ({shorten(error)}) and everything was rolled back, so the "
-            "database is as it was; remove the cause and run it again."
-        ) from error
+        return _settled(run, stage, target, error)
     return dataclasses.replace(record, confirmation=confirmation)
+
+
+def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> MigrateRecord:
+    """The record, if the migration was committed before it stopped; else raises what to do."""
+    committed = _committed(run, stage, target, tried=True)
+    if committed is not None and isinstance(error, NotProven | Refused):
+        raise OutcomeUnknown(
+            f"The migration was refused and yet the ledger holds it ({error}); look at the "
+            f"database {run.info.database} before anything else."
+        ) from error
+    if committed is not None:  # the interruption came after the commit
+        return committed
+    if isinstance(error, RunbookError):
+        raise error
+    if target.unfinished(run.info.plan.migration.name) is not None:
+        raise OutcomeUnknown(
+            f"The migration in chunks stopped on its way ({shorten(error)}), so the database "
+            "is neither before nor after; call the same command again, which goes on, or take "
+            "it back with `runbook rollback`."
+        ) from error
+    raise Refused(
+        f"The migration stopped ({shorten(error)}) and everything was rolled back, so the "
+        "database is as it was; remove the cause and run it again."
+    ) from error
 
 
 def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> MigrateRecord | None:
@@ -124,7 +126,7 @@ def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> Migrat
         record: MigrateRecord | None = dataclasses.replace(proof, committed=True)
     else:
         note = "its record was lost; the ledger shows it is complete, and verify proves it anew"
-        record = found_again(run.info.plan, run.info.run, checked_backup(run), row)
+        record = recover_record(run.info.plan, run.info.run, checked_backup(run), row)
     if record is None:
         raise OutcomeUnknown(
             f"The ledger says that this run migrated the database at {row.applied_at}, but with "

@@ -6,18 +6,15 @@ its own keeps two of them from watching at once. Restarted, it goes on with its 
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runbook.errors import Violated
-from runbook.plan.shape import Shape
-from runbook.plan.shape import look as look_at_shape
+from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, Stage, now
 from runbook.run.window_records import MonitorRecord, Observation
-from runbook.sqlite.connect import immutable_uri
 from runbook.targets.open_target import open_target
 from runbook.window.logs import remembered_logs
 from runbook.window.series import append, describe, read_series, sum_up
@@ -80,7 +77,7 @@ def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching
     watcher = Watcher(
         open_target(run.info.database, run.info.options),
         run.info.plan,
-        _shape(run),
+        read_backup_shape(run.backup, run.info.plan),
         run.info.run,
         logs=series[-1].logs if series else remembered_logs(run),
         every=watching.every,
@@ -135,12 +132,3 @@ def _wait(last: str, every: float) -> None:
 
 def _passed(since: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
-
-
-def _shape(run: Run) -> Shape:
-    """The shape of the database from before the migration, as its backup holds it."""
-    connection = sqlite3.connect(immutable_uri(run.backup), uri=True, isolation_level=None)
-    try:
-        return look_at_shape(connection, run.info.plan)
-    finally:
-        connection.close()

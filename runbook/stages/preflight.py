@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from pathlib import Path
 
 from runbook.errors import Blocked
@@ -12,13 +11,13 @@ from runbook.hazards.inspect import Advice, inspect_database
 from runbook.hazards.inspect_file import inspect_file
 from runbook.hazards.sighting import as_hazards, worst_first
 from runbook.plan.plan import Plan
-from runbook.plan.shape import look
+from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
 from runbook.run.folder import Run
 from runbook.run.records import PreflightRecord
 from runbook.script.footprint import declare
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import open_immutable
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 from runbook.wording import and_more
@@ -47,7 +46,7 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
         progress("Prediction", 1, 2)
         with target.reading() as connection:
             # Nothing blocks, so a column of two formats is one that the plan decides about.
-            shape = look(connection, plan, uniform=True)
+            shape = read_shape(connection, plan, uniform=True)
             footprint = declare(connection, plan, shape, organizations=int(advice["organizations"]))
             record = PreflightRecord(hazards, footprint, advice)
     progress("Done", 2, 2)
@@ -74,9 +73,7 @@ def inspect_target(target: Target, plan: Plan, folder: Path) -> tuple[tuple[Haza
         return inspect_file(target.file, plan, folder)
     with (
         target.committed() as file,
-        contextlib.closing(
-            sqlite3.connect(immutable_uri(file), uri=True, isolation_level=None)
-        ) as replica,
+        contextlib.closing(open_immutable(file)) as replica,
     ):
         hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)

@@ -7,15 +7,18 @@ import time
 from pathlib import Path
 
 from runbook.audit.compare_database import differences
+from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import capture, digests
-from runbook.audit.verify import verify
+from runbook.audit.verify import Before, verify
 from runbook.errors import NotProven
-from runbook.migration.migrate import look_at_backup, migrate
+from runbook.migration.job import Job
+from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding
 from runbook.run.folder import Run
 from runbook.run.records import RehearseRecord
+from runbook.script.footprint import Baseline, read_baseline
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 
@@ -28,7 +31,7 @@ def rehearse(
     Args:
         run: the run; its database is only read.
         keep: leave the copy in the run folder, as `rehearsal/copy.db`, migrated and rolled back.
-        progress: told of each part.
+        progress: shown each part.
         again: rehearse once more.
 
     Raises:
@@ -59,26 +62,22 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     target = SqliteTarget(copy)
     target.backup(backup, progress)
     before = capture(backup, folder / "before", immutable=True, progress=progress)
-    shape, _ = look_at_backup(backup, plan)
+    baseline = read_baseline(backup, plan)
     bytes_before = copy.stat().st_size
-    done = migrate(target, plan, name, backup, progress=progress)
+    job = Job(target, plan, name, backup, progress)
+    done = migrate(job, baseline=baseline)
     assert done.ledger is not None
     bytes_after = copy.stat().st_size
     verified = verify(
         copy,
-        plan,
-        shape,
-        done.ledger,
-        done.footprint,
-        backup,
-        folder / "before",
+        Expectation(plan, Baseline(baseline.shape, done.footprint), done.ledger),
+        Before(backup, before, digests(before, plan, baseline.shape)),
         folder / "after",
-        digests(before, folder / "before", plan, shape),
         progress=progress,
     )
     if verified.findings:
         raise _failed("the witnesses found that", verified.findings)
-    roll_back(target, plan, name, backup, folder / "exports", progress=progress)
+    roll_back(job, folder / "exports")
     progress("Comparing with before", 0, 1)
     left = differences(copy, backup)
     if left:

@@ -7,10 +7,13 @@ the database, never by a record: a kill can fall between a commit and its record
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
 from runbook.files import write_durably
-from runbook.migration.rollback import assess, restore_backup, roll_back
+from runbook.migration.assess import assess
+from runbook.migration.job import Job
+from runbook.migration.rollback import restore_backup, roll_back
 from runbook.progress import Progress, no_progress
 from runbook.run.folder import Run, Stage
 from runbook.run.identity import LedgerRow
@@ -23,7 +26,7 @@ from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
 
-def look(run: Run) -> Assessment:
+def inspect(run: Run) -> Assessment:
     """What a rollback of `run` would restore, keep and discard; nothing is changed.
 
     Raises:
@@ -40,11 +43,11 @@ def look(run: Run) -> Assessment:
     row = _ledger(run, target)
     previous = run.record("rollback") if run.unsettled("rollback") else None
     if previous is not None and previous.result is not None:
-        found = from_json(RollbackRecord, previous.result).assessment
+        assessment = from_json(RollbackRecord, previous.result).assessment
         # It was stopped between its commit and its record.
-        if found is not None and row is None:
-            return found
-    return assess(target, run.info.plan, run.info.run, checked_backup(run))
+        if assessment is not None and row is None:
+            return assessment
+    return assess(Job(target, run.info.plan, run.info.run, checked_backup(run)))
 
 
 def rollback(
@@ -62,7 +65,7 @@ def rollback(
         confirmation: who agreed.
         discard_organizations: go on although organizations or memberships were made since.
         restore: put the whole backup back instead, and lose every later write.
-        progress: told of each step.
+        progress: shown each step.
 
     Raises:
         NotAllowedNow: there is nothing to roll back.
@@ -71,20 +74,20 @@ def rollback(
         OutcomeUnknown: the ledger contradicts the records.
     """
 
-    def work(stage: Stage) -> RollbackRecord:
-        return _rollback(run, stage, confirmation, discard_organizations, restore, progress)
+    request = _Request(confirmation, discard_organizations, restore)
+    return run.perform(
+        "rollback", RollbackRecord, lambda stage: _rollback(run, stage, request, progress)
+    )
 
-    return run.perform("rollback", RollbackRecord, work)
+
+@dataclass(frozen=True)
+class _Request:
+    confirmation: Confirmation
+    discard_organizations: bool
+    restore: bool
 
 
-def _rollback(
-    run: Run,
-    stage: Stage,
-    confirmation: Confirmation,
-    discard_organizations: bool,
-    restore: bool,
-    progress: Progress,
-) -> RollbackRecord:
+def _rollback(run: Run, stage: Stage, request: _Request, progress: Progress) -> RollbackRecord:
     target = open_target(run.info.database, run.info.options)
     already = _committed(run, stage, target, tried=stage.previous is not None)
     if already is not None:
@@ -92,48 +95,46 @@ def _rollback(
     if stage.previous is not None:
         run.log("rollback", "recovered", note="an earlier attempt did not commit")
         stage.begin_anew()
-    backup = checked_backup(run)
+    job = Job(target, run.info.plan, run.info.run, checked_backup(run), progress)
 
-    def keep(script: Script) -> None:
+    def keep_script(script: Script) -> None:
         write_durably(run.folder / "sql" / "rollback.sql", script.text.encode())
 
-    def proven(record: RollbackRecord) -> None:
-        stage.proven(dataclasses.replace(record, confirmation=confirmation))
+    def keep_proof(record: RollbackRecord) -> None:
+        stage.proven(dataclasses.replace(record, confirmation=request.confirmation))
 
-    plan, name, exports = run.info.plan, run.info.run, run.exports
     try:
-        if restore:
-            record = restore_backup(
-                target, plan, name, backup, exports, on_proven=proven, progress=progress
-            )
+        if request.restore:
+            record = restore_backup(job, run.exports, on_proven=keep_proof)
         else:
             record = roll_back(
-                target,
-                plan,
-                name,
-                backup,
-                exports,
-                discard_organizations=discard_organizations,
-                on_proven=proven,
-                on_script=keep,
-                progress=progress,
+                job,
+                run.exports,
+                discard_organizations=request.discard_organizations,
+                on_proven=keep_proof,
+                on_script=keep_script,
             )
     except BaseException as error:
-        committed = _committed(run, stage, target, tried=True)
-        if committed is not None and isinstance(error, NotProven | Refused):
-            raise OutcomeUnknown(
-                f"The rollback was refused and yet the ledger does not hold the migration any more "
-                f"({error}); look at the database {run.info.database} before anything else."
-            ) from error
-        if committed is not None:  # the interruption came after the commit
-            return committed
-        if isinstance(error, RunbookError):
-            raise
-        raise Refused(
-            f"The rollback stopped ({shorten(error)}) and was itself undone, so the migration "
-            "still stands; remove the cause and run it again."
+        return _settled(run, stage, target, error)
+    return dataclasses.replace(record, confirmation=request.confirmation)
+
+
+def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> RollbackRecord:
+    """The record, if the rollback was committed before it stopped; else raises what to do."""
+    committed = _committed(run, stage, target, tried=True)
+    if committed is not None and isinstance(error, NotProven | Refused):
+        raise OutcomeUnknown(
+            f"The rollback was refused and yet the ledger does not hold the migration any more "
+            f"({error}); look at the database {run.info.database} before anything else."
         ) from error
-    return dataclasses.replace(record, confirmation=confirmation)
+    if committed is not None:  # the interruption came after the commit
+        return committed
+    if isinstance(error, RunbookError):
+        raise error
+    raise Refused(
+        f"The rollback stopped ({shorten(error)}) and was itself undone, so the migration "
+        "still stands; remove the cause and run it again."
+    ) from error
 
 
 def _ledger(run: Run, target: Target) -> LedgerRow | None:

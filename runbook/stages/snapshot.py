@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,11 +11,11 @@ from pathlib import Path
 from runbook.audit.snapshot import capture, digests
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import sha256
-from runbook.migration.migrate import look_at_backup
 from runbook.progress import Progress, no_progress
 from runbook.run.folder import Run
 from runbook.run.records import Backup, SnapshotRecord
-from runbook.sqlite.connect import immutable_uri
+from runbook.script.footprint import read_baseline
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.targets.open_target import open_target
 
@@ -48,11 +48,11 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
     # Nobody writes the backup, so that it can be restored and captured at the same time.
     with ThreadPoolExecutor(2) as pool:
         restoring = pool.submit(_restore, run, began)
-        looking = pool.submit(look_at_backup, path, plan)
+        reading = pool.submit(read_baseline, path, plan)
         captured = capture(path, run.before, immutable=True, progress=progress)
-        shape, footprint = looking.result()
+        baseline = reading.result()
         progress("Digests", 0, 1)
-        digested = digests(captured, run.before, plan, shape)
+        digested = digests(captured, plan, baseline.shape)
         backup = restoring.result()
     return SnapshotRecord(
         backup=backup,
@@ -60,8 +60,8 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
         rows=sum(t.rows for t in captured.tables),
         digests=digested,
         target_state="",
-        shape=shape,
-        footprint=footprint,
+        shape=baseline.shape,
+        footprint=baseline.footprint,
     )
 
 
@@ -86,15 +86,11 @@ def _restore(run: Run, began: float) -> Backup:
     """
     path, scratch = run.backup, run.backup.with_name("restored.tmp")
     try:
-        connection = sqlite3.connect(immutable_uri(path), uri=True, isolation_level=None)
-        try:
+        with contextlib.closing(open_immutable(path)) as connection:
             copy_database(connection, scratch)
-        finally:
-            connection.close()
         digest = sha256(path)
         tables = _check_restored(scratch)
-        equal = sha256(scratch) == digest
-        if not equal:
+        if sha256(scratch) != digest:
             raise RunFolderError(
                 f"The backup {path} restores to something else than itself; check the disk, and "
                 "take the snapshot again."
@@ -107,14 +103,13 @@ def _restore(run: Run, began: float) -> Backup:
         sha256=digest,
         seconds=round(time.perf_counter() - began, 3),
         tables_compared=tables,
-        restored_equal=equal,
+        restored_equal=True,
     )
 
 
 def _check_restored(scratch: Path) -> int:
     """Number of tables in the restored file, which must be sound."""
-    connection = sqlite3.connect(immutable_uri(scratch), uri=True, isolation_level=None)
-    try:
+    with contextlib.closing(open_immutable(scratch)) as connection:
         (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise RunFolderError(
@@ -124,5 +119,3 @@ def _check_restored(scratch: Path) -> int:
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
         ).fetchone()
         return int(tables)
-    finally:
-        connection.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import check_capture
+from runbook.audit.verify import Before
 from runbook.audit.verify import verify as ask_witnesses
 from runbook.errors import OutcomeUnknown
-from runbook.migration.migrate import look_at_backup
 from runbook.progress import Progress, no_progress
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
-from runbook.stages.backup import checked_backup
+from runbook.script.footprint import Baseline
+from runbook.stages.backup import baseline, checked_backup
 from runbook.targets.open_target import open_target
 
 
@@ -36,19 +38,10 @@ def _verify(run: Run, progress: Progress) -> VerifyRecord:
         )
     progress("Checksums", 0, 1)
     backup = checked_backup(run)
-    check_capture(run.before)
+    captured = check_capture(run.before)
     taken = run.result("snapshot", SnapshotRecord)
-    shape = taken.shape or look_at_backup(backup, plan)[0]
+    shape = baseline(run, backup).shape
+    expected = Expectation(plan, Baseline(shape, migrated.footprint), row)
+    before = Before(backup, captured, taken.digests)
     with target.committed() as database:
-        return ask_witnesses(
-            database,
-            plan,
-            shape,
-            row,
-            migrated.footprint,
-            backup,
-            run.before,
-            run.after,
-            taken.digests,
-            progress=progress,
-        )
+        return ask_witnesses(database, expected, before, run.after, progress=progress)

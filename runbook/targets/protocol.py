@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
@@ -18,25 +18,40 @@ from runbook.run.findings import StepResult
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import Script, Step
 
+R = TypeVar("R")
+
 
 @dataclass(frozen=True)
-class Applied:
-    """How a script ran: its steps, and seconds of waiting, proving and holding the write lock."""
+class Work(Generic[R]):
+    """A script to run, how to prove that it did right, and how to explain a failed statement.
 
+    `prove` compares `main` with the attached backup `before` and returns the result to be kept;
+    it raises to have everything rolled back. `explain` names the reason of a failed statement
+    while the transaction is still open, None where it does not know.
+    """
+
+    script: Script
+    prove: Callable[[sqlite3.Connection, tuple[StepResult, ...]], R]
+    explain: Callable[[sqlite3.Connection, Step, sqlite3.Error], Exception | None]
+
+
+Prepare = Callable[[sqlite3.Connection], Work[R]]
+"""Inspects the database inside the transaction, before the first step, and makes the work of it."""
+
+
+@dataclass(frozen=True)
+class Applied(Generic[R]):
+    """How work was done: its steps, what `prove` returned, and seconds.
+
+    The seconds are those of waiting, proving and holding the write lock.
+    """
+
+    script: Script
     steps: tuple[StepResult, ...]
+    proven: R
     waited_seconds: float
     gate_seconds: float
     locked_seconds: float
-
-
-Prove = Callable[[sqlite3.Connection, tuple[StepResult, ...]], None]
-"""Compares `main` with the attached backup `before`; raises to have everything rolled back."""
-
-Prepare = Callable[[sqlite3.Connection], Script]
-"""Looks inside the transaction, before the first step, and makes the script of what it finds."""
-
-Explain = Callable[[sqlite3.Connection, Step, sqlite3.Error], Exception | None]
-"""Names the reason of a failed statement while the transaction is still open; None: not known."""
 
 
 class Target(Protocol):
@@ -94,21 +109,17 @@ class Target(Protocol):
 
     def apply(
         self,
-        script: Script | Prepare,
+        work: Work[R] | Prepare[R],
         backup: Path,
-        prove: Prove,
-        explain: Explain,
         progress: Progress = no_progress,
         wait: float = 30.0,
-    ) -> Applied:
-        """Runs the script and commits it if `prove` finds nothing; otherwise rolls it back.
+    ) -> Applied[R]:
+        """Runs the script and commits it if the proof finds nothing; otherwise rolls it back.
 
         Args:
-            script: the steps to run, in one transaction, or what makes them inside it.
-            backup: the copy with which `prove` compares.
-            prove: called after the last step and before the commit (see `proof_before_commit`).
-            explain: called when a statement fails.
-            progress: told of each step.
+            work: what to do in one transaction, or what makes it inside that transaction.
+            backup: the copy with which the proof compares.
+            progress: shown each step.
             wait: seconds to wait for the write lock.
 
         Raises:

@@ -15,10 +15,17 @@ from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import StepResult
 from runbook.run.identity import Identity, LedgerRow
-from runbook.script.migration import LEDGER, Script
-from runbook.sqlite.connect import CACHE_KIBIBYTES, CutOff, file_uri, immutable_uri, open_readonly
+from runbook.script.migration import LEDGER
+from runbook.sqlite.connect import (
+    CACHE_KIBIBYTES,
+    CutOff,
+    attach_immutable,
+    open_immutable,
+    open_readonly,
+    open_writable,
+)
 from runbook.sqlite.copy import PAGES_AT_ONCE, copy_database
-from runbook.targets.protocol import Applied, Explain, Prepare, Prove
+from runbook.targets.protocol import Applied, Prepare, R, Work
 
 TURN_SECONDS = 0.25
 
@@ -50,11 +57,8 @@ class SqliteTarget:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A read-only connection; it leaves the file's bytes and time untouched."""
-        connection = open_readonly(self.path)
-        try:
+        with contextlib.closing(open_readonly(self.path)) as connection:
             yield connection
-        finally:
-            connection.close()
 
     def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> None:
         """None: there is no service around a file."""
@@ -100,13 +104,12 @@ class SqliteTarget:
 
     def _undo_cut_off(self) -> None:
         """Has SQLite play back the journal that a killed writer left, as any writer would."""
-        connection = sqlite3.connect(file_uri(self.path, mode="rw"), uri=True, isolation_level=None)
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.Error as error:
-            raise _refusal(error, self.path, "undoing a transaction that was cut off") from error
-        finally:
-            connection.close()
+        with contextlib.closing(open_writable(self.path)) as connection:
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except sqlite3.Error as error:
+                doing = "undoing a transaction that was cut off"
+                raise _refusal(error, self.path, doing) from error
 
     def restore_by_hand(self, backup: Path) -> str:
         """How a person puts the whole backup back."""
@@ -118,29 +121,26 @@ class SqliteTarget:
 
     def apply(
         self,
-        script: Script | Prepare,
+        work: Work[R] | Prepare[R],
         backup: Path,
-        prove: Prove,
-        explain: Explain,
         progress: Progress = no_progress,
         wait: float = 30.0,
-    ) -> Applied:
+    ) -> Applied[R]:
         """Runs the script in one `BEGIN IMMEDIATE` transaction, proves it, then commits."""
-        connection = self._open_writable(TURN_SECONDS)
-        try:
+        with contextlib.closing(self._open_writable(TURN_SECONDS)) as connection:
             # Both must happen outside a transaction. Enforcement would look up a parent for each
             # row that is written; the references are proven as a whole before the commit instead.
             connection.execute("PRAGMA foreign_keys = OFF")
-            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
+            attach_immutable(connection, backup)
             began = time.perf_counter()
             self._patiently(connection, "BEGIN IMMEDIATE", wait)
             locked = time.perf_counter()
             try:
-                script = script if isinstance(script, Script) else script(connection)
-                steps = self._run(connection, script, explain, progress)
+                work = work if isinstance(work, Work) else work(connection)
+                steps = self._run(connection, work, progress)
                 proving = time.perf_counter()
-                prove(connection, steps)
-                proven = time.perf_counter()
+                proven = work.prove(connection, steps)
+                gate_seconds = time.perf_counter() - proving
                 self._patiently(connection, "COMMIT", wait)
             except BaseException as error:
                 if connection.in_transaction:
@@ -148,14 +148,14 @@ class SqliteTarget:
                 if isinstance(error, sqlite3.Error):
                     raise _refusal(error, self.path, "changing it") from error
                 raise
-            ended = time.perf_counter()
-        finally:
-            connection.close()
+            locked_seconds = time.perf_counter() - locked
         return Applied(
+            script=work.script,
             steps=steps,
+            proven=proven,
             waited_seconds=round(locked - began, 3),
-            gate_seconds=round(proven - proving, 3),
-            locked_seconds=round(ended - locked, 3),
+            gate_seconds=round(gate_seconds, 3),
+            locked_seconds=round(locked_seconds, 3),
         )
 
     def restore(self, backup: Path, progress: Progress = no_progress, wait: float = 30.0) -> float:
@@ -169,7 +169,7 @@ class SqliteTarget:
         """
         began = time.perf_counter()
         destination = self._open_writable(wait)
-        source = sqlite3.connect(immutable_uri(backup), uri=True, isolation_level=None)
+        source = open_immutable(backup)
 
         def pages(status: int, left: int, total: int) -> None:
             # A locked database answers at once and would be asked again for ever.
@@ -194,9 +194,7 @@ class SqliteTarget:
 
     def _open_writable(self, wait: float) -> sqlite3.Connection:
         open_readonly(self.path).close()  # says clearly what is wrong with the file
-        connection = sqlite3.connect(
-            file_uri(self.path, mode="rw"), uri=True, isolation_level=None, timeout=wait
-        )
+        connection = open_writable(self.path, wait)
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
         # Python must get its turn now and then, or nobody could interrupt a long statement.
         connection.set_progress_handler(lambda: 0, 1_000_000)
@@ -219,9 +217,9 @@ class SqliteTarget:
             raise _refusal(error, self.path, doing) from error
 
     def _run(
-        self, connection: sqlite3.Connection, script: Script, explain: Explain, progress: Progress
+        self, connection: sqlite3.Connection, work: Work[R], progress: Progress
     ) -> tuple[StepResult, ...]:
-        taken = []
+        taken, script = [], work.script
         for number, step in enumerate(script.steps):
             progress(step.title, number, len(script.steps))
             began, rows = time.perf_counter(), 0
@@ -229,7 +227,7 @@ class SqliteTarget:
                 try:
                     rows += max(connection.execute(statement).rowcount, 0)
                 except sqlite3.Error as error:
-                    reason = explain(connection, step, error)
+                    reason = work.explain(connection, step, error)
                     if reason is not None:
                         raise reason from error
                     raise

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from runbook.errors import NotAllowedNow, WindowFailed
-from runbook.migration.migrate import look_at_backup
 from runbook.plan.plan import Command, Health, Maintenance
+from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
 from runbook.run.window_records import Answer, WindowStep
@@ -116,7 +116,7 @@ def workflows(run: Run, *, again: bool = False) -> WindowStep:
 
     def work(step: _Step) -> None:
         target = open_target(run.info.database, run.info.options)
-        shape, _ = look_at_backup(run.backup, run.info.plan)
+        shape = read_backup_shape(run.backup, run.info.plan)
         with target.committed() as database:
             outcome = try_workflows(database, run.info.plan, shape)
         where = (

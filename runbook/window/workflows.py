@@ -20,11 +20,10 @@ from runbook.errors import Refused
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape
 from runbook.script.migration import template_values
-from runbook.sqlite.compare_objects import compare_objects
-from runbook.sqlite.compare_table import compare_table
-from runbook.sqlite.connect import file_uri
+from runbook.sqlite.compare_database import compare_databases
+from runbook.sqlite.connect import file_uri, open_writable
 from runbook.sqlite.quoting import quote_name, same_name
-from runbook.sqlite.tables import Table, read_tables, stored_tables
+from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
 from runbook.window.rows import CannotMake, NewRow, Value, make_row
 from runbook.wording import counted
@@ -72,10 +71,7 @@ def try_workflows(database: Path, plan: Plan, shape: Shape, wait: float = 30.0) 
     Raises:
         Refused: the write lock was not to be had.
     """
-    connection = sqlite3.connect(
-        file_uri(database, mode="rw"), uri=True, isolation_level=None, timeout=wait
-    )
-    try:
+    with contextlib.closing(open_writable(database, wait)) as connection:
         # Python must get its turn now and then, or nobody could interrupt a long statement.
         connection.set_progress_handler(lambda: 0, 1_000_000)
         connection.execute("PRAGMA foreign_keys = ON")  # as the application's connections have it
@@ -97,29 +93,20 @@ def try_workflows(database: Path, plan: Plan, shape: Shape, wait: float = 30.0) 
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-    finally:
-        connection.close()
 
 
 def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workflows:
     """What was tried, with the comparison of everything in the database."""
-    remains = [
-        f"{d.type} {d.name} {d.change}" for d in compare_objects(connection, "committed", "main")
-    ]
-    committed = {t.name: t for t in stored_tables(read_tables(connection, "committed"))}
-    tables = stored_tables(read_tables(connection, "main"))
-    rows = 0
-    for table in tables:
-        if table.name not in committed:
-            continue  # named among the objects already
-        difference = compare_table(connection, committed[table.name], table, before="committed")
-        rows += difference.rows_after
-        if not difference.identical:
-            remains.append(
-                f"{table.name}: {difference.added} rows added, {difference.removed} removed, "
-                f"{difference.rows_changed} changed"
-            )
-    return Workflows(tried, tuple(remains), len(tables), rows)
+    found = compare_databases(connection, before="committed", samples=0)
+    remains = (
+        *(f"{each.type} {each.name} {each.change}" for each in found.objects),
+        *(
+            f"{each.table}: {each.added} rows added, {each.removed} removed, "
+            f"{each.rows_changed} changed"
+            for each in found.tables
+        ),
+    )
+    return Workflows(tried, remains, found.tables_compared, found.rows_compared)
 
 
 class _Stop(Exception):

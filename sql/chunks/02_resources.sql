@@ -3,10 +3,7 @@
 -- for each: resource
 {% import "rules.sql" as rules with context -%}
 UPDATE {{ resource.table }} AS u
-SET organization_id = {{ rules.organization_id("u." ~ resource.owner) if adopter is none else
-        "CASE WHEN EXISTS (SELECT 1 FROM " ~ users.table ~ " AS owners WHERE owners." ~ users.key
-        ~ " = u." ~ resource.owner ~ ") THEN " ~ rules.organization_id("u." ~ resource.owner)
-        ~ " ELSE " ~ rules.organization_id(adopter) ~ " END" }}
+SET organization_id = {{ rules.organization_of("u." ~ resource.owner) }}
 {%- if resource.updated_at %},
     {{ resource.updated_at }} = (SELECT {{ resource.now }} FROM runbook_ledger WHERE migration = {{ migration }})
 {%- endif %}

@@ -14,10 +14,7 @@ FROM before.{{ resource.table }} AS b
 WHERE {{ pair }}
     AND r.{{ resource.updated_at }} IS (SELECT {{ resource.now }} FROM runbook_ledger WHERE migration = {{ migration }}) COLLATE BINARY
     AND typeof(r.{{ resource.updated_at }}) = (SELECT typeof({{ resource.now }}) FROM runbook_ledger WHERE migration = {{ migration }})
-    AND r.organization_id IS {{ rules.organization_id("b." ~ resource.owner) if adopter is none else
-        "CASE WHEN EXISTS (SELECT 1 FROM before." ~ users.table ~ " AS u WHERE u." ~ users.key
-        ~ " = b." ~ resource.owner ~ ") THEN " ~ rules.organization_id("b." ~ resource.owner)
-        ~ " ELSE " ~ rules.organization_id(adopter) ~ " END" }}
+    AND r.organization_id IS {{ rules.organization_of("b." ~ resource.owner, "before.") }}
 {%- for column in resource.others %}
     AND +r.{{ column.name }} IS +b.{{ column.name }} COLLATE BINARY
     {%- if not column.text_only %}

@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
 from runbook.plan.plan import Plan
@@ -34,10 +35,10 @@ def one(what: str, folder: Path) -> dict[str, float]:
     target, backup = SqliteTarget(folder / "work.db"), folder / "backup.db"
     began = time.perf_counter()
     if what == "migrate":
-        migrated = migrate(target, Plan(), "bench", backup)
+        migrated = migrate(Job(target, Plan(), "bench", backup))
         locked, proof, steps = migrated.locked_seconds, migrated.gate_seconds, migrated.steps
     else:
-        back = roll_back(target, Plan(), "bench", backup, folder / "exports")
+        back = roll_back(Job(target, Plan(), "bench", backup), folder / "exports")
         locked, proof, steps = back.locked_seconds, back.proof_seconds, back.steps
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from runbook.audit import verify as verification
+from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import capture, digests, read_capture
 from runbook.audit.witness_pandas import recompute
 from runbook.migration import migrate as migration
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, SnapshotRecord
+from runbook.script.footprint import Baseline
 from runbook.stages import migrate, preflight, report, snapshot, verify
 from runbook.stages.confirm import confirm
 from runbook.stages.open_run import open_run
@@ -122,9 +124,8 @@ def witness_sqlite(folder: Path) -> tuple[Usage, Parts]:
     run, shape, record = _migrated(folder)
     assert record.ledger is not None
     with used() as usage:
-        verification.look_with_sqlite(
-            Path(run.info.database), run.info.plan, shape, record.ledger, run.backup
-        )
+        expected = Expectation(run.info.plan, Baseline(shape, record.footprint), record.ledger)
+        verification.ask_sqlite_witness(Path(run.info.database), expected, run.backup)
     return usage, {}
 
 
@@ -133,7 +134,7 @@ def witness_duckdb(folder: Path) -> tuple[Usage, Parts]:
     run, shape, _ = _migrated(folder)
     before, after = read_capture(run.before), read_capture(run.after)
     with used() as usage:
-        verification.look_with_duckdb(run.info.plan, shape, before, run.before, after, run.after)
+        verification.ask_duckdb_witness(run.info.plan, shape, before, after)
     return usage, {}
 
 
@@ -143,15 +144,7 @@ def witness_pandas(folder: Path) -> tuple[Usage, Parts]:
     assert record.ledger is not None
     before, after = read_capture(run.before), read_capture(run.after)
     with used() as usage:
-        recompute(
-            run.info.plan,
-            shape,
-            before,
-            run.before,
-            after,
-            run.after,
-            record.ledger.applied_at,
-        )
+        recompute(run.info.plan, shape, before, after, record.ledger.applied_at)
     return usage, {}
 
 
@@ -172,7 +165,7 @@ def digest(folder: Path) -> tuple[Usage, Parts]:
     assert record.ledger is not None
     after = read_capture(run.after)
     with used() as usage:
-        digests(after, run.after, run.info.plan, shape, record.ledger.applied_at)
+        digests(after, run.info.plan, shape, record.ledger.applied_at)
     return usage, {}
 
 

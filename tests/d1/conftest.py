@@ -14,7 +14,7 @@ import pytest
 
 from runbook.errors import TargetError
 from runbook.targets.d1.install import Tool, find_tool
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 
 HERE = Path(__file__).parent
 DATABASE_ID = "0f0f0f0f-1111-4222-8333-444444444444"
@@ -51,7 +51,7 @@ def fresh_state(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     app = tmp_path_factory.mktemp("fresh") / "app"
     (app / "migrations").mkdir(parents=True)
     (app / "wrangler.toml").write_text(CONFIG)
-    Wrangler(app / "wrangler.toml", "app-db", local=True, tool=tool).read(["SELECT 1"])
+    Wrangler(app / "wrangler.toml", "app-db", Where(local=True), tool=tool).read(["SELECT 1"])
     return app
 
 
@@ -63,7 +63,7 @@ def app(fresh_state: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def wrangler(app: Path, tool: Tool) -> Wrangler:
-    return Wrangler(app / "wrangler.toml", "app-db", local=True, tool=tool)
+    return Wrangler(app / "wrangler.toml", "app-db", Where(local=True), tool=tool)
 
 
 @dataclass
@@ -141,7 +141,7 @@ def remote(app: Path, tool: Tool, standin: StandIn, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", standin.url)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "a" * 32)
-    return Wrangler(app / "wrangler.toml", "app-db", local=False, tool=tool)
+    return Wrangler(app / "wrangler.toml", "app-db", Where(local=False), tool=tool)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from runbook.cli import main
 from runbook.errors import Refused
 from runbook.sample.make import make_sample
 from runbook.targets.d1.install import Tool
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.targets.d1.wrangler_output import results_in
 from tests.support.d1_apps import ask, dump, load
 
@@ -23,7 +23,9 @@ def alone(app: Path, tool: Tool, *words: str) -> str:
     """What `wrangler d1 ...` prints, called by hand."""
     home = app / "home"
     home.mkdir(exist_ok=True)
-    quiet = Wrangler(app / "wrangler.toml", "app-db", local=True, tool=tool).environment(str(home))
+    quiet = Wrangler(app / "wrangler.toml", "app-db", Where(local=True), tool=tool).environment(
+        str(home)
+    )
     ended = subprocess.run(
         [*tool.command, "d1", *words], cwd=app, env=quiet, capture_output=True, timeout=120
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runbook.errors import TargetError
@@ -19,7 +19,7 @@ from runbook.targets.d1 import pages as d1_pages
 from runbook.targets.d1 import read_rows as d1_reading
 from runbook.targets.d1.cells import RawText, decode_line, line_sql, literal
 from runbook.targets.d1.read_rows import LOCAL, Pace
-from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import check_exact, copy_state, differences
 from runbook.targets.d1.wrangler import Wrangler
 
@@ -157,6 +157,7 @@ VALUES = st.one_of(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@example(values=[-0.0, 0.0])
 @given(values=st.lists(VALUES, min_size=1, max_size=20))
 def test_any_values_arrive_as_they_are(values: list[Any], standin: StandIn) -> None:
     columns = ",".join(f"{literal(value)} AS c{n}" for n, value in enumerate(values))

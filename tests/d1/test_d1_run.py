@@ -17,7 +17,7 @@ from runbook.stages.preflight import preflight
 from runbook.stages.rollback import rollback
 from runbook.stages.verify import verify
 from runbook.targets.d1 import wrangler
-from runbook.targets.d1.apply import Applying
+from runbook.targets.d1.apply import Applier
 from runbook.targets.d1.install import Tool
 from runbook.targets.open_target import open_target
 from tests.support.d1_apps import YES, ask, complete, dump, load, prepare, start
@@ -157,7 +157,9 @@ def test_a_guard_aborts_the_file_for_whoever_applies_it(shop: Path, tmp_path: Pa
     )
     before = dump(shop)
     with pytest.raises(Refused, match="CHECK constraint failed: rows_lost_or_gained"):
-        wrangler.Wrangler(shop / "wrangler.toml", "app-db", local=True).migrations_apply("it")
+        wrangler.Wrangler(
+            shop / "wrangler.toml", "app-db", wrangler.Where(local=True)
+        ).migrations_apply("it")
     assert dump(shop) == before
 
 
@@ -312,12 +314,12 @@ def test_half_a_migration_is_named(
     """Should a service ever run only a part of the batch, it is neither before nor after."""
     run = remote_run(shop, tmp_path / "run")
     cloud.fault("query", "drop before", match="CREATE TABLE runbook_guard")
-    original = Applying._settled
+    original = Applier._settled
 
-    def half(self: Applying, *arguments: object, **options: object) -> bool:
+    def half(self: Applier, *arguments: object, **options: object) -> bool:
         cloud.query("CREATE TABLE organizations (id TEXT)")
         return original(self, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Applying, "_settled", half)
+    monkeypatch.setattr(Applier, "_settled", half)
     with pytest.raises(OutcomeUnknown, match="of its tables there are organizations"):
         migrate(run, YES)

@@ -22,7 +22,7 @@ from runbook.sample.make import make_sample
 from runbook.stages.rollback import rollback
 from runbook.stages.verify import verify
 from runbook.targets.d1.install import Tool
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 from tests.support.d1_apps import YES, ask, complete, dump, load
 
 INVARIANT_OF = {
@@ -46,7 +46,9 @@ def worker(app: Path, tool: Tool, home: Path) -> Iterator[httpx.Client]:
     process = subprocess.Popen(
         [*tool.command, "dev", "worker/index.ts", *options, "--show-interactive-dev-session=false"],
         cwd=app,
-        env=Wrangler(app / "wrangler.toml", "app-db", local=True, tool=tool).environment(str(home)),
+        env=Wrangler(app / "wrangler.toml", "app-db", Where(local=True), tool=tool).environment(
+            str(home)
+        ),
         stdin=subprocess.DEVNULL,
         stdout=said,
         stderr=said,

@@ -18,7 +18,7 @@ from runbook.errors import OutcomeUnknown, Refused, TargetError
 from runbook.targets.d1.config import object_name
 from runbook.targets.d1.install import Tool
 from runbook.targets.d1.state_file import write_lock
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 
 from .conftest import CONFIG, TOKEN
 
@@ -75,7 +75,7 @@ def test_migrations_are_applied_and_their_failure_named(app: Path, wrangler: Wra
 
 def test_export_also_of_state_kept_elsewhere(app: Path, tool: Tool, tmp_path: Path) -> None:
     elsewhere = Wrangler(
-        app / "wrangler.toml", "app-db", local=True, tool=tool, persist_to=tmp_path / "else"
+        app / "wrangler.toml", "app-db", Where(True, persist_to=tmp_path / "else"), tool=tool
     )
     elsewhere.execute("CREATE TABLE there (a); INSERT INTO there VALUES ('kept');", "filling")
     assert elsewhere.state_file.is_relative_to(tmp_path / "else")
@@ -121,7 +121,7 @@ def test_a_lock_is_named(wrangler: Wrangler) -> None:
 
 
 def test_a_time_out_is_unknown_and_is_not_tried_again(app: Path, tool: Tool) -> None:
-    hasty = Wrangler(app / "wrangler.toml", "app-db", local=True, tool=tool, timeout=0.4)
+    hasty = Wrangler(app / "wrangler.toml", "app-db", Where(local=True), tool=tool, timeout=0.4)
     with pytest.raises(OutcomeUnknown, match=r"Whether making slow happened .* within 0\.4 s"):
         hasty.execute(LONG_WRITE.format(rows=10), "making slow")
     assert hasty.calls == 1
@@ -132,9 +132,9 @@ def test_everything_dies_with_the_runbook(app: Path, tool: Tool, wrangler: Wrang
     script = f"""
         from pathlib import Path
         from runbook.targets.d1.install import Tool
-        from runbook.targets.d1.wrangler import Wrangler
+        from runbook.targets.d1.wrangler import Where, Wrangler
         tool = Tool(Path({str(tool.node)!r}), Path({str(tool.script)!r}), "")
-        wrangler = Wrangler(Path({str(app / "wrangler.toml")!r}), "app-db", local=True, tool=tool)
+        wrangler = Wrangler(Path({str(app / "wrangler.toml")!r}), "app-db", Where(local=True), tool=tool)
         wrangler.execute({LONG_WRITE.format(rows=20_000_000)!r}, "making slow")
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
@@ -183,6 +183,6 @@ def test_the_state_file_is_found_by_the_id(app: Path, wrangler: Wrangler) -> Non
     assert wrangler.state_file.is_file()
     text = CONFIG.replace("0f0f0f0f", "11111111")
     (app / "wrangler.toml").write_text(text)
-    other = Wrangler(app / "wrangler.toml", "DB", local=True)
+    other = Wrangler(app / "wrangler.toml", "DB", Where(local=True))
     assert not other.state_file.exists()
     assert other.state_file.name == f"{object_name(other.config.local_id)}.sqlite"

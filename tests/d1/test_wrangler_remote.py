@@ -10,9 +10,9 @@ from runbook.errors import OutcomeUnknown, Refused, TargetError
 from runbook.targets.d1 import wrangler as module
 from runbook.targets.d1.install import Tool
 from runbook.targets.d1.read_rows import REMOTE
-from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import copy_state, differences
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
 
 from .conftest import CONFIG, TOKEN, StandIn
 
@@ -86,7 +86,7 @@ def test_an_applied_migration_without_a_clear_answer_is_unknown(
 def test_no_answer_in_time_is_unknown(
     app: Path, remote: Wrangler, table: StandIn, tool: Tool
 ) -> None:
-    hasty = Wrangler(app / "wrangler.toml", "app-db", local=False, tool=tool, timeout=8)
+    hasty = Wrangler(app / "wrangler.toml", "app-db", Where(local=False), tool=tool, timeout=8)
     table.fault("import", "slow", match="ingest")
     with pytest.raises(OutcomeUnknown, match="did not end within 8 s"):
         hasty.execute(INSERT, "writing a row")
@@ -140,7 +140,7 @@ def test_the_token_is_in_no_file_and_no_message(
 def test_a_token_is_asked_for(app: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLOUDFLARE_API_TOKEN", raising=False)
     with pytest.raises(TargetError, match="CLOUDFLARE_API_TOKEN is needed"):
-        Wrangler(app / "wrangler.toml", "app-db", local=False, tool=tool)
+        Wrangler(app / "wrangler.toml", "app-db", Where(local=False), tool=tool)
 
 
 def test_an_id_is_asked_for(app: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_an_id_is_asked_for(app: Path, tool: Tool, monkeypatch: pytest.MonkeyPat
     lines = [line for line in CONFIG.splitlines() if "database_id" not in line]
     (app / "wrangler.toml").write_text("\n".join(lines))
     with pytest.raises(TargetError, match="gives no database_id for app-db"):
-        Wrangler(app / "wrangler.toml", "app-db", local=False, tool=tool)
+        Wrangler(app / "wrangler.toml", "app-db", Where(local=False), tool=tool)
 
 
 def test_a_remote_replica_is_exact(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runbook.errors import NotProven, Refused
+from runbook.migration.job import Job
 from runbook.run.records import MigrateRecord
 from runbook.stages import migrate, preflight, snapshot, verify
 from tests.support.faults.harness import another, finish, make_database, state
@@ -36,7 +38,11 @@ def test_a_lock_is_not_waited_for_without_end(
     database = make_database(tmp_path / "app.db", "delete")
     run = until_snapshot(begin(database, tmp_path / "run"))
     before = state(database)
-    briefly = functools.partial(migrate.migrate_target, wait=0.5)
+    act = migrate.migrate_target
+
+    def briefly(job: Job, **options: Any) -> MigrateRecord:
+        return act(dataclasses.replace(job, wait=0.5), **options)
+
     monkeypatch.setattr(migrate, "migrate_target", briefly)
     with another(database, deed, 60), pytest.raises(Refused, match="locked by another process"):
         migrate.migrate(run, agreed(run))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from runbook.audit.parquet import write_snapshot
+from runbook.audit.snapshot import capture
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
-from runbook.sqlite.compare_table import compare_table
+from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import RowSample, TableDifference
 from runbook.sqlite.fields import Field, render_row
 from runbook.sqlite.tables import read_tables, stored_tables
@@ -43,14 +43,9 @@ def witnesses(tmp_path: Path) -> Witnesses:
             by_sqlite = {
                 name: compare_table(connection, old[name], new[name]) for name in old if name in new
             }
-        snapshots = [
-            write_snapshot(path, tmp_path / "snapshots" / path.stem) for path in (before, after)
-        ]
+        snapshots = [capture(path, tmp_path / "snapshots" / path.stem) for path in (before, after)]
         by_duckdb = diff_snapshots(
-            snapshots[0],
-            tmp_path / "snapshots" / "before",
-            snapshots[1],
-            tmp_path / "snapshots" / "after",
+            *snapshots,
         )
         for seen in by_duckdb:
             if seen.table in by_sqlite:
@@ -187,14 +182,14 @@ def test_a_table_on_one_side_counts_as_all_its_rows(tmp_path: Path) -> None:
     for path, table in zip(paths, ("gone", "new"), strict=True):
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"CREATE TABLE {table} (a); INSERT INTO {table} VALUES (1)")
-    a, b = (write_snapshot(path, tmp_path / path.stem) for path in paths)
-    seen = diff_snapshots(a, tmp_path / "a", b, tmp_path / "b")
+    a, b = (capture(path, tmp_path / path.stem) for path in paths)
+    seen = diff_snapshots(a, b)
     assert [(each.table, each.removed, each.added) for each in seen] == [
         ("gone", 1, 0),
         ("new", 0, 1),
     ]
     with pytest.raises(TargetError, match="UTF-16le"):
-        diff_snapshots(a, tmp_path / "a", replace(b, encoding="UTF-16le"), tmp_path / "b")
+        diff_snapshots(a, replace(b, snapshot=replace(b.snapshot, encoding="UTF-16le")))
 
 
 @pytest.fixture
@@ -239,15 +234,15 @@ def test_limited_columns_and_samples(attached: sqlite3.Connection) -> None:
     attached.execute("UPDATE main.t SET a = a + 1")
     attached.execute("ALTER TABLE main.t ADD COLUMN extra")
     (old,), (new,) = read_tables(attached, "before"), read_tables(attached)
-    assert compare_table(attached, old, new, columns=["id", "b"]).identical
-    seen = compare_table(attached, old, new, samples=3)
+    assert compare_table(attached, old, new, Scope(columns=["id", "b"])).identical
+    seen = compare_table(attached, old, new, Scope(samples=3))
     assert (seen.rows_changed, seen.changed, len(seen.samples)) == (50, (("a", 50),), 3)
     key, old_value, new_value = (
         (Field(c, "integer", v),) for c, v in (("id", "1"), ("a", "1"), ("a", "2"))
     )
     assert seen.samples[0] == RowSample("changed", key, "a", old_value, new_value)
     with pytest.raises(BadInput, match="'extra'"):
-        compare_table(attached, old, new, columns=["extra"])
+        compare_table(attached, old, new, Scope(columns=["extra"]))
 
 
 def test_a_table_of_very_many_columns(attached: sqlite3.Connection) -> None:
@@ -273,9 +268,9 @@ def test_a_collation_of_the_application_is_not_needed(tmp_path: Path) -> None:
         connection.execute("ATTACH ? AS before", (str(before),))
         (old,), (new,) = read_tables(connection, "before"), read_tables(connection)
         seen = compare_table(connection, old, new)
-        assert compare_table(connection, old, old, after="before").identical
+        assert compare_table(connection, old, old, schemas=("before", "before")).identical
     assert (seen.changed, seen.how) == ((("k", 1),), "rowid")
-    assert write_snapshot(after, tmp_path / "after").tables[0].rows == 2
+    assert capture(after, tmp_path / "after").tables[0].rows == 2
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 
 from runbook.audit.digest import digest_table
 from runbook.audit.duckdb_session import open_duckdb
-from runbook.audit.parquet import write_snapshot
+from runbook.audit.snapshot import capture
 from runbook.audit.witness_duckdb import diff_snapshots
-from runbook.sqlite.compare_table import TableDifference, compare_table
+from runbook.sqlite.compare_table import Scope, TableDifference, compare_table
 from runbook.sqlite.fields import render_row
 from runbook.sqlite.tables import read_tables
 from tests.support.matrix import CellChange, add_columns, changes, plant
@@ -43,7 +43,7 @@ def compare(before: Path, after: Path, **options: object) -> TableDifference:
         (old,) = read_tables(connection, "before")
         (new,) = read_tables(connection, "main")
         connection.execute("BEGIN IMMEDIATE")
-        return compare_table(connection, old, new, **options)  # type: ignore[arg-type]
+        return compare_table(connection, old, new, Scope(**options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
@@ -76,16 +76,16 @@ def test_every_change_is_seen_where_it_is_and_nowhere_else(
     untouched = compare(before, after)
     assert untouched.identical
     assert untouched.samples == ()
-    old = write_snapshot(before, tmp_path / "before")
-    assert diff_snapshots(old, tmp_path / "before", old, tmp_path / "before")[0].identical
+    old = capture(before, tmp_path / "before")
+    assert diff_snapshots(old, old)[0].identical
 
     with closing(sqlite3.connect(after, isolation_level=None)) as connection:
         for row, change in enumerate(wanted):
             plant(connection, "t", change, f"CAST(id AS INTEGER) = {row}")
-    new = write_snapshot(after, tmp_path / "after")
+    new = capture(after, tmp_path / "after")
     expected = tuple((change.column, 1) for change in wanted)
     by_sqlite = compare(before, after)
-    (by_duckdb,) = diff_snapshots(old, tmp_path / "before", new, tmp_path / "after")
+    (by_duckdb,) = diff_snapshots(old, new)
     for seen in (by_sqlite, by_duckdb):
         assert seen.changed == expected
         assert (seen.added, seen.removed, seen.rows_changed) == (0, 0, len(wanted))
@@ -97,9 +97,7 @@ def test_every_change_is_seen_where_it_is_and_nowhere_else(
     assert {*by_sqlite.samples} == {*by_duckdb.samples}
 
     assert compare(before, after, columns=["id"]).identical
-    (by_id,) = diff_snapshots(
-        old, tmp_path / "before", new, tmp_path / "after", columns={"t": ["id"]}
-    )
+    (by_id,) = diff_snapshots(old, new, columns={"t": ["id"]})
     assert by_id.identical
 
 
@@ -112,8 +110,8 @@ def test_digest_sees_every_change_and_no_order(tmp_path: Path, encoding: str) ->
     with closing(sqlite3.connect(after, isolation_level=None)) as connection:
         for row, change in enumerate(wanted):
             plant(connection, "t", change, f"id = '{row}'")
-    old = write_snapshot(before, tmp_path / "before").tables[0]
-    new = write_snapshot(after, tmp_path / "after").tables[0]
+    old = capture(before, tmp_path / "before").tables[0]
+    new = capture(after, tmp_path / "after").tables[0]
     files = tmp_path / "before" / old.file, tmp_path / "after" / new.file
     with open_duckdb(tmp_path) as duck:
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from runbook.audit.digest import digest_table
-from runbook.audit.parquet import write_snapshot
+from runbook.audit.snapshot import capture
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.sqlite.compare_table import compare_table
 from runbook.sqlite.difference import TableDifference
@@ -224,10 +224,8 @@ def test_both_witnesses_report_exactly_the_planted_differences(case: Case) -> No
             (old,), (new,) = read_tables(connection, "before"), read_tables(connection)
             connection.execute("BEGIN IMMEDIATE")
             by_sqlite = compare_table(connection, old, new)
-        snapshots = [write_snapshot(each, folder / each.stem) for each in (before, after)]
-        (by_duckdb,) = diff_snapshots(
-            snapshots[0], folder / "before", snapshots[1], folder / "after"
-        )
+        snapshots = [capture(each, folder / each.stem) for each in (before, after)]
+        (by_duckdb,) = diff_snapshots(*snapshots)
         assert summary(by_sqlite) == expected
         assert summary(by_duckdb) == expected
         assert by_sqlite.identical == (expected == Expected(0, 0, (), 0))

@@ -17,6 +17,7 @@ from runbook.audit import parquet
 from runbook.audit.digest import digest_table
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import rowid_column, write_snapshot
+from runbook.audit.snapshot import Capture
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
 from runbook.sqlite.cells import decode
@@ -57,7 +58,8 @@ def test_the_file_holds_every_value_under_its_own_name(tmp_path: Path) -> None:
     assert content.column_names == ["___rowid__", *ODD]
     rowid, *cells = (column[0].as_py() for column in content.columns)
     assert (rowid, [repr(decode(cell)) for cell in cells]) == (-5, [repr(value) for value in row])
-    assert diff_snapshots(snapshot, tmp_path / "out", snapshot, tmp_path / "out")[0].identical
+    captured = Capture(tmp_path / "out", snapshot)
+    assert diff_snapshots(captured, captured)[0].identical
     assert len(digest_table(file, ODD)) == 64
     assert [each.name for each in (tmp_path / "out").iterdir()] == [table.file]
 

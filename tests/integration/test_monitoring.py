@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from runbook.cli import main
 from runbook.errors import NotAllowedNow, Violated
 from runbook.plan.plan import Monitor
-from runbook.plan.shape import look as look_at_shape
+from runbook.plan.shape import read_shape
 from runbook.report.checklist import checklist
 from runbook.report.contents import read_contents
 from runbook.report.write import write_report
@@ -68,7 +68,7 @@ def migrated(sample: Path, tmp_path: Path) -> Run:
 
 def watcher(run: Run) -> Watcher:
     with sqlite3.connect(run.backup) as connection:
-        shape = look_at_shape(connection, run.info.plan)
+        shape = read_shape(connection, run.info.plan)
     connection.close()
     return Watcher(open_target(run.info.database), run.info.plan, shape, run.info.run, every=1.0)
 

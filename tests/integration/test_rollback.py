@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from runbook.errors import NotProven, Refused
+from runbook.migration.assess import assess
+from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
-from runbook.migration.rollback import assess, restore_backup, roll_back
+from runbook.migration.rollback import restore_backup, roll_back
 from runbook.plan.plan import Plan, Triggers
 from runbook.plan.read import read_plan
 from runbook.run.records import Assessment, RollbackRecord
@@ -40,7 +42,7 @@ class Migrated:
         self.exports = path.with_name("exports")
         self.before = dump(path)
         self.target.backup(self.backup)
-        migrate(self.target, self.plan, "run", self.backup)
+        migrate(Job(self.target, self.plan, "run", self.backup))
 
     def sql(self, *statements: str) -> None:
         execute(self.path, *statements)
@@ -56,17 +58,13 @@ class Migrated:
         return str(self.one("SELECT substr(applied_at, 1, 19) FROM runbook_ledger"))
 
     def assess(self) -> Assessment:
-        return assess(self.target, self.plan, "run", self.backup)
+        return assess(Job(self.target, self.plan, "run", self.backup))
 
     def back(self, *, discard: bool = False, run: str = "run") -> RollbackRecord:
         return roll_back(
-            self.target,
-            self.plan,
-            run,
-            self.backup,
+            Job(self.target, self.plan, run, self.backup, wait=1),
             self.exports,
             discard_organizations=discard,
-            wait=1,
         )
 
     def refused(self, says: str, *, discard: bool = False, run: str = "run") -> Refused:
@@ -101,7 +99,7 @@ def test_without_edits_everything_is_as_it_was_and_may_be_migrated_again(
     assert (record.done, record.restored, record.kept, record.discarded) == (True, 1000, 0, 0)
     assert record.assessment is not None
     assert record.assessment.lost_by_restore == 0
-    migrate(db.target, db.plan, "second", db.backup)
+    migrate(Job(db.target, db.plan, "second", db.backup))
     assert db.one("SELECT run FROM runbook_ledger") == "second"
 
 
@@ -126,7 +124,7 @@ def test_the_dump_of_a_public_database_is_the_same_to_the_byte(
     assert record.restored == 0  # there is no updated_at
     again = path.with_name("again.db")
     db.target.backup(again)
-    migrate(db.target, db.plan, "run", again)
+    migrate(Job(db.target, db.plan, "run", again))
     assert len(dumped()) == len(migrated)
 
 
@@ -504,7 +502,7 @@ def test_a_wrong_judgement_of_what_was_written_is_caught_too(
 
 
 def restore(db: Migrated) -> RollbackRecord:
-    return restore_backup(db.target, db.plan, "run", db.backup, db.exports, wait=0.5)
+    return restore_backup(Job(db.target, db.plan, "run", db.backup, wait=0.5), db.exports)
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])

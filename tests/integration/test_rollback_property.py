@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from runbook.audit.later_writes import instant
-from runbook.migration.migrate import look_at_backup, migrate
-from runbook.migration.rollback import assess, roll_back
+from runbook.migration.assess import assess
+from runbook.migration.job import Job
+from runbook.migration.migrate import migrate
+from runbook.migration.rollback import roll_back
 from runbook.plan.plan import Plan, Proof, Resource, Unowned, Users
+from runbook.plan.shape import read_backup_shape
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import read_objects, read_tables
 from runbook.targets.sqlite import SqliteTarget
@@ -314,9 +317,9 @@ def test_rollback_of_edits_of_a_migration_is_the_edits(case: Case) -> None:
         target.backup(backup)
         target.backup(plain)
         before = everything(plain)
-        migrate(target, plan, "run", backup)
+        migrate(Job(target, plan, "run", backup))
         assert everything(database) != before
-        shape, _ = look_at_backup(backup, plan)
+        shape = read_backup_shape(backup, plan)
         with closing(sqlite3.connect(database)) as connection:
             instants = {
                 r.table: instant(connection, plan, shape, r) if r.updated_at else None
@@ -324,8 +327,8 @@ def test_rollback_of_edits_of_a_migration_is_the_edits(case: Case) -> None:
             }
         change(database, case, instants)
         change(plain, case, instants)
-        counted = assess(target, plan, "run", backup)
-        record = roll_back(target, plan, "run", backup, folder / "exports")
+        counted = assess(Job(target, plan, "run", backup))
+        record = roll_back(Job(target, plan, "run", backup), folder / "exports")
         expected = everything(plain)
         assert everything(database) == expected
         assert (expected == before) <= (counted.lost_by_restore == 0)
@@ -338,6 +341,6 @@ def test_rollback_of_edits_of_a_migration_is_the_edits(case: Case) -> None:
         target.backup(again)
         shutil.rmtree(folder / "exports")
         if not any(e.where in {t.name for t in case.tables} | {'us"ers'} for e in case.edits):
-            migrate(target, plan, "again", again)
-            roll_back(target, plan, "again", again, folder / "exports")
+            migrate(Job(target, plan, "again", again))
+            roll_back(Job(target, plan, "again", again), folder / "exports")
             assert everything(database) == expected

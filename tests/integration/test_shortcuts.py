@@ -85,7 +85,7 @@ def test_a_shortcut_hides_nothing(
 ) -> None:
     kind, done, connection = opened
     shown: list[bool] = []
-    real = invariants._shown
+    real = invariants._none_found
 
     def watched(*given: object) -> bool:
         shown.append(real(*given))  # type: ignore[arg-type]
@@ -99,9 +99,9 @@ def test_a_shortcut_hides_nothing(
             except sqlite3.IntegrityError:  # NOT NULL and UNIQUE keep some of it out
                 event("refused")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(invariants, "_shown", watched)
+            patch.setattr(invariants, "_none_found", watched)
             quickly = asked(done, connection)
-            patch.setattr(invariants, "_shown", lambda *given: False)
+            patch.setattr(invariants, "_none_found", lambda *given: False)
             in_full = asked(done, connection)
     finally:
         connection.execute("ROLLBACK")
@@ -113,9 +113,9 @@ def test_both_are_used_and_one_that_always_says_yes_is_found_out(
     opened: tuple[str, Migrated, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, done, connection = opened
-    real, shown = invariants._shown, []
+    real, shown = invariants._none_found, []
     monkeypatch.setattr(
-        invariants, "_shown", lambda *given: shown.append(real(*given)) or shown[-1]
+        invariants, "_none_found", lambda *given: shown.append(real(*given)) or shown[-1]
     )
     assert not any(asked(done, connection).values())
     assert shown == [True, True], "an untouched database needs no invariant of these asked in full"
@@ -125,7 +125,7 @@ def test_both_are_used_and_one_that_always_says_yes_is_found_out(
             "UPDATE projects SET organization_id = 'org-' || {u2} WHERE id = 1".format(**KEYS[kind])
         )
         assert asked(done, connection)["resources_of_another_owner"] == 1
-        monkeypatch.setattr(invariants, "_shown", lambda *given: True)
+        monkeypatch.setattr(invariants, "_none_found", lambda *given: True)
         assert not any(asked(done, connection).values())
     finally:
         connection.execute("ROLLBACK")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.plan.plan import Plan
 from runbook.sample.make import make_sample
@@ -20,7 +21,7 @@ def test_ten_times_out_of_ten(tmp_path: Path) -> None:
     expected = made.users - made.users_without_projects
     for attempt in range(10):
         path = Path(shutil.copy(made.path, tmp_path / "app.db"))
-        record = migrate(SqliteTarget(path), Plan(), f"run {attempt}", made.path)
+        record = migrate(Job(SqliteTarget(path), Plan(), f"run {attempt}", made.path))
         assert record.committed
         with connected(path) as connection:
             (slugs,) = connection.execute(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.migration.migrate import look_at_backup
+from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run
 from runbook.window import workflows
 from runbook.window.steps import workflows as workflows_step
@@ -24,7 +24,7 @@ ACTIONS = ["create", "read", "update", "delete"]
 def tried(run: Run) -> Workflows:
     """The workflows on the run's database, whose bytes must stay the same."""
     database = Path(run.info.database)
-    shape, _ = look_at_backup(run.backup, run.info.plan)
+    shape = read_backup_shape(run.backup, run.info.plan)
     before = hashlib.sha256(database.read_bytes()).hexdigest()
     found = try_workflows(database, run.info.plan, shape)
     assert hashlib.sha256(database.read_bytes()).hexdigest() == before
@@ -137,7 +137,7 @@ def test_kinds_of_user_keys(key: str, tmp_path: Path) -> None:
 def test_a_wal_database(sample: Path, tmp_path: Path) -> None:
     execute(sample, "PRAGMA journal_mode = wal")
     run = until_migrated(begin(sample, tmp_path / "run"))
-    shape, _ = look_at_backup(run.backup, run.info.plan)
+    shape = read_backup_shape(run.backup, run.info.plan)
     assert_all_worked(try_workflows(sample, run.info.plan, shape), "projects")
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3.dump import _iterdump  # Connection.iterdump, which pysqlite3 does not have
 
 
 @contextmanager
@@ -29,4 +30,4 @@ def dump(path: Path) -> str:
     """The database as SQL text: schema and content."""
     with connected(path) as connection:
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-        return "\n".join(connection.iterdump())
+        return "\n".join(_iterdump(connection))

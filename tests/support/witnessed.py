@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.audit.invariants import Asked, ask_duckdb, ask_sqlite
-from runbook.audit.parquet import Snapshot, write_snapshot
+from runbook.audit.invariants import InvariantAnswer, ask_duckdb, ask_sqlite
+from runbook.audit.snapshot import Capture, capture
 from runbook.audit.witness_pandas import PandasWitness, recompute
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import render
 from runbook.templates import split_statements
 
@@ -50,7 +50,7 @@ class Migrated:
 class Seen:
     """What the three witnesses said."""
 
-    asked: Mapping[str, Asked]
+    asked: Mapping[str, InvariantAnswer]
     duckdb: Mapping[str, int]
     pandas: PandasWitness
 
@@ -85,7 +85,7 @@ def migrate(folder: Path, *statements: str, plan: Plan = PLAN, encoding: str = "
 def migrate_file(before: Path, after: Path, plan: Plan) -> Migrated:
     shutil.copyfile(before, after)
     with contextlib.closing(connect(after)) as connection:
-        shape = look(connection, plan)
+        shape = read_shape(connection, plan)
         connection.execute("BEGIN IMMEDIATE")
         for step in render(plan, shape).steps:
             for statement in step.statements:
@@ -115,9 +115,9 @@ def recomputed(done: Migrated, *planted: str) -> PandasWitness:
     return recompute(done.plan, done.shape, *_snapshots(done, after), done.applied_at)
 
 
-def _snapshots(done: Migrated, after: Path) -> tuple[Snapshot, Path, Snapshot, Path]:
+def _snapshots(done: Migrated, after: Path) -> tuple[Capture, Capture]:
     old, new = done.before.parent / "snapshots-before", after.parent / f"snapshots-{after.stem}"
-    return write_snapshot(done.before, old), old, write_snapshot(after, new), new
+    return capture(done.before, old), capture(after, new)
 
 
 def broken(done: Migrated, *statements: str) -> Seen:

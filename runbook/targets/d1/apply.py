@@ -17,12 +17,12 @@ from runbook.files import write_durably
 from runbook.progress import Progress
 from runbook.run.identity import LedgerRow
 from runbook.script.migration import GUARD, Script
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import attach_immutable, open_immutable
 from runbook.targets.d1.chunks import CHUNKS, Part, digest_of, finishing_sql, parts
-from runbook.targets.d1.inspect import Looking
+from runbook.targets.d1.inspect import Inspector
 from runbook.targets.d1.migration_file import file_name, file_text
-from runbook.targets.d1.notes import open_copy, seen_beside
-from runbook.targets.d1.rollback_file import reversal_text
+from runbook.targets.d1.notes import read_notes
+from runbook.targets.d1.rollback_file import Note, rollback_text
 from runbook.targets.d1.schema import read_schema
 from runbook.targets.d1.wrangler import Wrangler, last_outcome
 
@@ -32,12 +32,12 @@ REMOTE_PATIENCE = 45.0
 """Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
 
 
-class Applying:
+class Applier:
     """Changes the database that `wrangler` is for."""
 
     def __init__(self, wrangler: Wrangler) -> None:
         self._wrangler = wrangler
-        self._looking = Looking(wrangler)
+        self._inspector = Inspector(wrangler)
 
     def apply_file(self, script: Script) -> None:
         """Writes the migration file and has wrangler apply it; the file stays if it happened."""
@@ -55,10 +55,10 @@ class Applying:
         except RunbookError:
             path.unlink(missing_ok=True)
             raise
-        seen = self._looking.look(script.migration)
-        if not seen.after(script.run):
+        signs = self._inspector.inspect(script.migration)
+        if not signs.after(script.run):
             raise OutcomeUnknown(
-                f"wrangler applied {doing} without an error, and yet {seen}; look at the database "
+                f"wrangler applied {doing} without an error, and yet {signs}; look at the database "
                 "before anything else."
             )
 
@@ -68,7 +68,7 @@ class Applying:
         Raises:
             Refused: another run began it.
         """
-        begun = self._looking.unfinished(script.migration)
+        begun = self._inspector.unfinished(script.migration)
         if begun is not None and (begun.run, begun.checksum) != (script.run, script.checksum):
             raise Refused(
                 f'The run "{begun.run}" began this migration in chunks at {begun.applied_at}; go '
@@ -82,24 +82,24 @@ class Applying:
         Raises:
             OutcomeUnknown: it stopped on the way; the next start goes on there.
         """
-        with contextlib.closing(open_copy(backup)) as before:
+        with contextlib.closing(open_immutable(backup)) as before:
             table = self._wrangler.config.migrations_table
-            made = parts(script, before, rows, table) if rows else ()
-        done = self._looking.parts_done()
-        if done and (not made or done[0]["digest"] != digest_of(made)):
+            whole = parts(script, before, rows, table) if rows else ()
+        done = self._inspector.parts_done()
+        if done and (not whole or done[0]["digest"] != digest_of(whole)):
             raise OutcomeUnknown(
                 "The migration was begun in chunks of another size or by another version of the "
                 "runbook; go on with that one, or take it back with `runbook rollback`."
             )
-        for part in made[len(done) :]:
-            doing = f"part {part.number} of {len(made)} ({part.title})"
-            progress(f"Part {part.number}: {part.title}", part.number - 1, len(made))
-            if part is made[-1]:
+        for part in whole[len(done) :]:
+            doing = f"part {part.number} of {len(whole)} ({part.title})"
+            progress(f"Part {part.number}: {part.title}", part.number - 1, len(whole))
+            if part is whole[-1]:
                 self._write_file(script)
             try:
                 self._wrangler.execute(part.text, doing)
             except RunbookError as error:
-                if self._part_happened(script, part, last=part is made[-1]):
+                if self._part_happened(script, part, last=part is whole[-1]):
                     continue
                 reason = str(error).rstrip(".")
                 if part.number == 1:
@@ -117,16 +117,16 @@ class Applying:
         """Has D1 run the way back, and takes the migration's file out of the folder again."""
         schema = read_schema(self._wrangler.read, self._wrangler.config.migrations_table)
         unfinished = CHUNKS in {table.name for table in schema.tables}
-        with contextlib.closing(open_copy(copy)) as copies:
-            copies.execute("ATTACH ? AS now", (immutable_uri(now),))
-            text = reversal_text(
-                script,
-                [table for table in schema.tables if table.name not in (CHUNKS, GUARD)],
-                copies,
+        with contextlib.closing(open_immutable(copy)) as copies:
+            attach_immutable(copies, now, "now")
+            note = Note(
                 self._wrangler.config.migrations_table,
-                drop_table=seen_beside(keep_in)["applied"] is None,
-                first=finishing_sql(script.migration) if unfinished else (),
+                file_name(script.migration),
+                drop_table=read_notes(keep_in)["applied"] is None,
             )
+            tables = [table for table in schema.tables if table.name not in (CHUNKS, GUARD)]
+            first = finishing_sql(script.migration) if unfinished else ()
+            text = rollback_text(script, tables, copies, note, first)
         path = keep_in / "d1_rollback.sql"
         write_durably(path, text.encode())
         try:
@@ -143,8 +143,8 @@ class Applying:
         """Looks until it is certain; a part that comes late cannot happen twice anyway."""
 
         def happened() -> bool:
-            seen = self._looking.look(script.migration)  # waits for whoever is still at work
-            done = self._looking.parts_done()
+            seen = self._inspector.inspect(script.migration)  # waits for whoever is still at work
+            done = self._inspector.parts_done()
             return len(done) >= part.number or (last and seen.after(script.run))
 
         return self._poll(happened, bool)
@@ -152,7 +152,7 @@ class Applying:
     def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
         """Looks until it is certain whether the migration happened (or was undone)."""
         seen = self._poll(
-            lambda: self._looking.look(script.migration),
+            lambda: self._inspector.inspect(script.migration),
             lambda seen: seen.before if undone else seen.after(script.run),
         )
         if seen.before or seen.after(script.run):

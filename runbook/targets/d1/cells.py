@@ -156,8 +156,8 @@ def text_of(content: bytes) -> str | RawText:
 
 
 def _real(body: str) -> float:
-    whole, found, power = body.partition("p")
-    if found:
+    whole, separator, power = body.partition("p")
+    if separator:
         return math.ldexp(int(whole), int(power))
     if body not in _SPECIAL:
         raise ValueError(f"{body[:20]!r} is not a real")
@@ -187,6 +187,8 @@ def literal(value: Value | RawText) -> str:
 
 def _exact_real(value: float) -> str:
     """A real as a product of powers of two, exact even where decimals would be read wrongly."""
+    if value == 0:
+        return str(value)  # a product of the whole number 0 would lose the sign of -0.0
     mantissa, power = math.frexp(value)
     whole, power = int(mantissa * 2**53), power - 53
     half = power // 2

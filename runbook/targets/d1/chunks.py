@@ -16,11 +16,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runbook.script.migration import GUARD, LEDGER, RANGE, Script
+from runbook.script.migration import RANGE, Script
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.targets.d1.cells import literal
 from runbook.targets.d1.migration_file import file_name, spaced
+from runbook.templates import sql_file
 
 CHUNKS = "runbook_chunks"
 """Name of the table with a row for each part that has happened."""
@@ -53,7 +54,7 @@ def parts(
     """
     work = list(_work(script, backup, rows, migrations_table))
     digest = hashlib.sha256("\n".join(text for _, text in work).encode()).hexdigest()
-    made = []
+    cut = []
     for number, (title, text) in enumerate(work, 1):
         head = (
             f"CREATE TABLE {CHUNKS} (number INTEGER PRIMARY KEY, digest TEXT NOT NULL);\n\n"
@@ -62,24 +63,21 @@ def parts(
         )
         entry = f"INSERT INTO {CHUNKS} (number, digest) VALUES ({number}, '{digest}');"
         # The last part drops the table with everything else that only the work needed.
-        made.append(Part(number, title, f"{head}{entry}\n\n{text}\n"))
-    return tuple(made)
+        cut.append(Part(number, title, f"{head}{entry}\n\n{text}\n"))
+    return tuple(cut)
 
 
-def digest_of(made: Sequence[Part]) -> str:
+def digest_of(whole: Sequence[Part]) -> str:
     """What tells one way of cutting a migration from another."""
-    found = re.search(r"VALUES \(1, '([0-9a-f]{64})'\)", made[0].text)
-    assert found is not None
-    return found[1]
+    match = re.search(r"VALUES \(1, '([0-9a-f]{64})'\)", whole[0].text)
+    assert match is not None
+    return match[1]
 
 
 def finishing_sql(migration: str) -> tuple[str, ...]:
     """Statements after which a migration in chunks looks finished, wherever it stopped."""
-    return (
-        f"UPDATE {LEDGER} SET migration = {quote_value(migration)}"
-        f" WHERE migration = {quote_value(migration + UNFINISHED)};",
-        f"DROP TABLE IF EXISTS {GUARD};",
-        f"DROP TABLE {CHUNKS};",
+    return sql_file("d1/finish_chunks").statements(
+        migration=quote_value(migration), unfinished=quote_value(migration + UNFINISHED)
     )
 
 
@@ -97,20 +95,15 @@ def _work(
     tables = read_tables(backup)
     for chunked in script.chunks:
         table = next(t for t in tables if same_name(t.name, chunked.table))
-        for number, found in enumerate(_ranges(backup, table, rows), 1):
+        for number, condition in enumerate(_ranges(backup, table, rows), 1):
             title = f"{chunked.title}: {table.name}, range {number}"
-            yield title, text([s.replace(RANGE, found) for s in chunked.statements])
+            yield title, text([s.replace(RANGE, condition) for s in chunked.statements])
     for statement in steps["add_indexes"].statements:
         yield "Index", text([statement])
     for statement in steps["verify"].statements[:-1]:
         yield "Invariant", text([statement])
-    note = (
-        f"CREATE TABLE IF NOT EXISTS {migrations_table} (\n"
-        "    id INTEGER PRIMARY KEY AUTOINCREMENT,\n    name TEXT UNIQUE,\n"
-        "    applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL\n);",
-        f"INSERT INTO {migrations_table} (name)"
-        f" VALUES ({quote_value(file_name(script.migration))});",
-    )
+    file = quote_value(file_name(script.migration))
+    note = sql_file("d1/note").statements(table=migrations_table, file=file)
     yield "Ledger", "\n\n".join([*note, *finishing_sql(script.migration)])
 
 

@@ -67,14 +67,14 @@ def read_config(path: Path, database: str, environment: str | None = None) -> D1
     if environment is not None:
         data = _section(data, path, environment)
     entries = [e for e in data.get("d1_databases", []) if isinstance(e, dict)]
-    found = [e for e in entries if database in (e.get("database_name"), e.get("binding"))]
-    if len(found) != 1:
+    matching = [e for e in entries if database in (e.get("database_name"), e.get("binding"))]
+    if len(matching) != 1:
         known = ", ".join(str(e.get("database_name") or e.get("binding")) for e in entries)
         raise TargetError(
-            f"{path} has {len(found) or 'no'} D1 database{'s' if found else ''} named "
+            f"{path} has {len(matching) or 'no'} D1 database{'s' if matching else ''} named "
             f"{database!r} (it has: {known or 'none'}); correct the name."
         )
-    entry = found[0]
+    entry = matching[0]
     return D1Config(
         path=path.resolve(),
         name=str(entry.get("database_name") or database),

@@ -35,7 +35,7 @@ class Engine:
     def __enter__(self) -> Engine:
         tool = self._wrangler.tool
         self._home = tempfile.TemporaryDirectory(prefix="runbook-engine-")
-        self._said = (Path(self._home.name) / "said").open("w+b")
+        self._errors = (Path(self._home.name) / "errors").open("w+b")
         package = tool.script.parent.parent
         state = self._wrangler.state_folder
         self._process = subprocess.Popen(
@@ -43,7 +43,7 @@ class Engine:
             env=self._wrangler.environment(self._home.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._errors,
         )
         return self
 
@@ -64,7 +64,7 @@ class Engine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._said.close()
+        self._errors.close()
         home.cleanup()
 
     def read(self, statements: Sequence[str]) -> list[list[Row]]:
@@ -82,8 +82,8 @@ class Engine:
         finally:
             watch.cancel()
         if answer is None:
-            self._said.seek(0)
-            last = self._said.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+            self._errors.seek(0)
+            last = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             raise TargetError(
                 f"The engine of the local D1 database {self._wrangler.config.name} gave no answer "
                 f"and ended ({' '.join(last)[:200] or 'it said nothing'}); stop what else "

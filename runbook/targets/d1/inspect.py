@@ -18,8 +18,8 @@ from runbook.targets.d1.wrangler import Wrangler
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at the database shows of the migration: each sign of it, or that it is absent."""
+class Signs:
+    """What the database shows of the migration: each sign of it, or that it is absent."""
 
     ledger: LedgerRow | None
     noted: bool
@@ -41,13 +41,13 @@ class Look:
         return f"{ledger}, {noted}, and of its tables there are {', '.join(self.objects) or 'none'}"
 
 
-class Looking:
+class Inspector:
     """Asks the database that `wrangler` is for."""
 
     def __init__(self, wrangler: Wrangler) -> None:
         self._wrangler = wrangler
 
-    def look(self, migration: str) -> Look:
+    def inspect(self, migration: str) -> Signs:
         """The signs of the migration in D1 itself."""
         objects = self.settled_objects()
         ledger, applied = self.rows_of(
@@ -57,7 +57,7 @@ class Looking:
                 self._wrangler.config.migrations_table: self._applied_sql(),
             },
         )
-        return Look(
+        return Signs(
             ledger=LedgerRow(**ledger[0]) if ledger else None,
             noted=file_name(migration) in {row["name"] for row in applied or []},
             objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
@@ -100,8 +100,8 @@ class Looking:
         self, objects: set[str], queries: Mapping[str, str]
     ) -> list[list[dict[str, Any]] | None]:
         """The rows of each query about a table; None where there is no such table."""
-        asked = [query for table, query in queries.items() if table in objects]
-        answers = iter(self.ask(asked) if asked else [])
+        possible = [query for table, query in queries.items() if table in objects]
+        answers = iter(self.ask(possible) if possible else [])
         return [next(answers) if table in objects else None for table in queries]
 
     def ask(self, queries: Sequence[str]) -> list[list[dict[str, Any]]]:

@@ -54,20 +54,20 @@ def find_node() -> Path:
         TargetError: there is no Node on the PATH, or only an old one.
     """
     wanted = ".".join(map(str, MINIMUM_NODE))
-    found = shutil.which("node")
-    if found is None:
+    path = shutil.which("node")
+    if path is None:
         raise TargetError(
             f"Node {wanted} or newer is needed to reach D1 and no `node` is on the PATH; install "
             "Node with npm, or use a SQLite file."
         )
-    answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=60)
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60)
     version = re.match(r"v(\d+)\.(\d+)", answer.stdout)
     if version is None or (int(version[1]), int(version[2])) < MINIMUM_NODE:
         raise TargetError(
-            f"Node {wanted} or newer is needed to reach D1 and {found} is "
+            f"Node {wanted} or newer is needed to reach D1 and {path} is "
             f"{answer.stdout.strip() or 'broken'}; install a newer Node."
         )
-    return Path(found)
+    return Path(path)
 
 
 def find_tool() -> Tool:

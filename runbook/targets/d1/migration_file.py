@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import Refused
 from runbook.script.migration import Script
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_value
 from runbook.targets.d1.config import object_name
 from runbook.targets.d1.install import Tool
-from runbook.targets.d1.schema import COUNTERS
-from runbook.targets.d1.wrangler import Wrangler
+from runbook.targets.d1.wrangler import Where, Wrangler
+from runbook.templates import sql_file
 
 TRANSACTION_WORDS = "BEGIN TRANSACTION"
 """Where this stands anywhere in a file, wrangler also deletes `COMMIT;`, even inside a text."""
@@ -69,15 +68,11 @@ def spaced(statement: str) -> str:
     return _END.sub(lambda m: "END " if m[0] == "END" else m[0], statement)
 
 
-def forget(name: str, table: str) -> list[str]:
+def forget(name: str, table: str) -> tuple[str, ...]:
     """Statements that remove wrangler's note of a migration's file, and put its counter back."""
-    note = f"SELECT id FROM {table} WHERE name = {quote_value(name)}"
-    of_table = f"name = {quote_value(table)}"
-    return [
-        f"UPDATE {COUNTERS} SET seq = seq - 1 WHERE {of_table} AND seq = ({note});",
-        f"DELETE FROM {COUNTERS} WHERE {of_table} AND seq = 0;",
-        f"DELETE FROM {table} WHERE name = {quote_value(name)};",
-    ]
+    return sql_file("d1/forget_note").statements(
+        table=table, text=quote_value(table), file=quote_value(name)
+    )
 
 
 @contextlib.contextmanager
@@ -93,12 +88,9 @@ def engine_copy(database: Path, folder: Path, tool: Tool, timeout: float) -> Ite
         objects = app / ".wrangler/state/v3/d1/miniflare-D1DatabaseObject"
         objects.mkdir(parents=True)
         state = objects / f"{object_name(_COPY_ID)}.sqlite"
-        source = sqlite3.connect(immutable_uri(database), uri=True, isolation_level=None)
-        try:
+        with contextlib.closing(open_immutable(database)) as source:
             copy_database(source, state)
-        finally:
-            source.close()
-        yield Wrangler(app / "wrangler.toml", "copy", local=True, tool=tool, timeout=timeout)
+        yield Wrangler(app / "wrangler.toml", "copy", Where(local=True), tool=tool, timeout=timeout)
 
 
 def try_out(text: str, migration: str, copy: Wrangler) -> str | None:
@@ -112,6 +104,6 @@ def try_out(text: str, migration: str, copy: Wrangler) -> str | None:
     try:
         copy.migrations_apply("trying the migration on a copy")
     except Refused as error:
-        found = re.search(r"\((.*)\); that unit", str(error))
-        return found[1] if found else str(error)
+        reason = re.search(r"\((.*)\); that unit", str(error))
+        return reason[1] if reason else str(error)
     return None

@@ -1,6 +1,6 @@
 """A table of a D1 database in keyset pages: each asked for by the key after which it begins.
 
-One statement answers with several pages. A page is many rows' lines (see `d1_cells`) in one text,
+One statement answers with several pages. A page is many rows' lines (see `cells`) in one text,
 which is kept well below D1's limit for a value; all pages of one answer together are bounded too,
 so that neither wrangler nor D1 holds more than that at once.
 """

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runbook.errors import TargetError
+from runbook.progress import Progress
 from runbook.sqlite.quoting import quote_name
 from runbook.targets.d1.cells import Cell, Long, text_of
 from runbook.targets.d1.pages import (
@@ -28,9 +29,6 @@ from runbook.targets.d1.schema import Read, Schema, StoredTable, sums_sql
 
 _MOST_ROWS = 1_000_000
 _LEAST_ROWS = 1_000
-
-Told = Callable[[str, int, int], None]
-"""Told which table is read, how many of its rows have been, and how many there are."""
 
 Keep = Callable[[StoredTable, Part], None]
 """Takes rows that have been read."""
@@ -81,7 +79,9 @@ class _Reading:
         return part_sql(self.table, where, rows, answer_bytes)
 
 
-def read_rows(read: Read, schema: Schema, keep: Keep, pace: Pace, told: Told) -> dict[str, str]:
+def read_rows(
+    read: Read, schema: Schema, keep: Keep, pace: Pace, progress: Progress
+) -> dict[str, str]:
     """Hands all rows to `keep`; returns the sums that the tables had when reading began.
 
     Args:
@@ -89,7 +89,7 @@ def read_rows(read: Read, schema: Schema, keep: Keep, pace: Pace, told: Told) ->
         schema: the tables to read.
         keep: takes the rows, in this thread.
         pace: how large and how many the calls may be.
-        told: told of the progress.
+        progress: shown each table, with the rows that were read of it.
 
     Raises:
         TargetError: the database cannot be read, or was written to meanwhile.
@@ -115,7 +115,7 @@ def read_rows(read: Read, schema: Schema, keep: Keep, pace: Pace, told: Told) ->
         reading.done = reading.rows >= reading.expected
         name = reading.table.name
         total[name] += len(part.rows)
-        told(name, total[name], counts[name])
+        progress(name, total[name], counts[name])
 
     for reading, answer in zip(firsts, answers[len(tables) :], strict=True):
         reading.expected = counts[reading.table.name]
@@ -138,10 +138,10 @@ def _divided(read: Read, readings: Sequence[_Reading], pace: Pace) -> list[_Read
     answers = iter(read(statements) if statements else [])
     divided = []
     for each, count in zip(readings, parts, strict=True):
-        found = [row[0]["k"] for row in (next(answers) for _ in range(1, count)) if row]
+        ends = [row[0]["k"] for row in (next(answers) for _ in range(1, count)) if row]
         rowid = quote_name(str(each.table.rowid))
-        lower = [each.after, *(f"{rowid}>{k}" for k in found)]
-        upper = [*(f"{rowid}<={k}" for k in found), ""]
+        lower = [each.after, *(f"{rowid}>{k}" for k in ends)]
+        upper = [*(f"{rowid}<={k}" for k in ends), ""]
         left = each.rows_left
         for n, (after, until) in enumerate(zip(lower, upper, strict=True)):
             expected = left * (n + 1) // len(lower) - left * n // len(lower)
@@ -235,8 +235,8 @@ def _fetch(
     ]
     answers = iter(read([piece for pieces in statements for piece in pieces]) if wanted else [])
     for (index, position, long), pieces in zip(wanted, statements, strict=True):
-        found = [next(answers) for _ in pieces]
-        value = b"".join(bytes.fromhex(answer[0]["piece"]) for answer in found if answer)
+        parts = [next(answers) for _ in pieces]
+        value = b"".join(bytes.fromhex(answer[0]["piece"]) for answer in parts if answer)
         if len(value) != long.bytes:
             raise written_to(table.name)
         rows[index][position] = text_of(value) if long.text else value

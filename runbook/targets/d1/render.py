@@ -14,12 +14,12 @@ from typing import Any
 from runbook.errors import Refused
 from runbook.files import write_durably
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import LEDGER, Step, questions, render, template_values
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import read_tables
 from runbook.targets.d1.migration_file import file_name, file_text, forget, spaced
-from runbook.templates import split_statements, sql_file, sql_files
+from runbook.templates import sql_file, sql_files
 
 WRANGLERS_TABLE = "d1_migrations"
 
@@ -36,21 +36,21 @@ def d1_files(
         connection: the database before the migration; None for the specification's shape.
         table: wrangler's table of applied migrations.
     """
-    shape = look(connection, plan) if connection else Shape()
+    shape = read_shape(connection, plan) if connection else Shape()
     values = template_values(plan, shape)
-    given = values["resources"]
-    assert isinstance(given, list)
+    resources = values["resources"]
+    assert isinstance(resources, list)
     tables = read_tables(connection) if connection else ()
     keys = {t.name: (t.rowid,) if t.rowid is not None else t.key for t in tables}
     values["resources"] = [
         {**known, **_kept(resource.table, keys.get(resource.table, ("rowid",)))}
-        for known, resource in zip(given, plan.resources, strict=True)
+        for known, resource in zip(resources, plan.resources, strict=True)
     ]
     values["drop_ledger"] = LEDGER not in {t.name for t in tables}
     values["forget"] = forget(file_name(plan.migration.name), table)
     script = render(plan, shape)
     keep = sql_file("d1/keep_updated_at")
-    kept = Step(keep.name, keep.title, keep.why, split_statements(keep.render(**values)))
+    kept = Step(keep.name, keep.title, keep.why, keep.statements(**values))
     first, *rest = script.steps
     if kept.statements:
         script = dataclasses.replace(script, steps=(first, kept, *rest))
@@ -101,7 +101,7 @@ def _rollback_text(name: str, values: dict[str, Any]) -> str:
         "--   wrangler d1 execute DATABASE --file (this file)\n"
         f"-- {file.why}\n"
     )
-    return head + "\n\n".join(map(spaced, split_statements(file.render(**values)))) + "\n"
+    return head + "\n\n".join(map(spaced, file.statements(**values))) + "\n"
 
 
 def _verify_text(plan: Plan, shape: Shape) -> str:

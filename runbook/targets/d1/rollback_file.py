@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from runbook.errors import TargetError
 from runbook.script.migration import GUARD, Script
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import read_tables
 from runbook.targets.d1.cells import RawText, literal
-from runbook.targets.d1.migration_file import file_name, forget, spaced
+from runbook.targets.d1.migration_file import forget, spaced
 from runbook.targets.d1.schema import StoredTable, sums_sql
 
 STATEMENT_CHARACTERS = 8_000
@@ -33,12 +34,26 @@ _RESTORES = re.compile(
 _REFERS = re.compile(r"\bbefore\.")
 
 
-def reversal_text(
+@dataclass(frozen=True)
+class Note:
+    """wrangler's note of the migration; `drop_table`: its table came with the migration."""
+
+    table: str
+    file: str
+    drop_table: bool
+
+    def forget(self) -> tuple[str, ...]:
+        """Statements that take the note back."""
+        if self.drop_table:
+            return (f"DROP TABLE IF EXISTS {self.table};",)
+        return forget(self.file, self.table)
+
+
+def rollback_text(
     script: Script,
     tables: Sequence[StoredTable],
     copies: sqlite3.Connection,
-    migrations_table: str,
-    drop_table: bool,
+    note: Note,
     first: Sequence[str] = (),
 ) -> str:
     """The script as a file for D1, which also takes back wrangler's note of the migration.
@@ -48,8 +63,7 @@ def reversal_text(
         tables: what D1 holds now.
         copies: a connection with the replica attached as `now`, and as `main` the copy on which
             the script ran.
-        migrations_table: wrangler's table of applied migrations.
-        drop_table: whether that table came with the migration.
+        note: the note to take back.
         first: statements that go before everything else.
 
     Raises:
@@ -60,31 +74,34 @@ def reversal_text(
         "-- For Cloudflare D1, which runs this file in a transaction of its own: all or nothing.",
         *first,
         *_guard(tables, copies),
+        *_steps(script, copies),
+        "-- Take back wrangler's note, so that the migration can be applied again",
+        *note.forget(),
+        f"DROP TABLE {GUARD};",
     ]
-    written: set[tuple[str, str]] = set()
+    return "\n\n".join(parts) + "\n"
+
+
+def _steps(script: Script, copies: sqlite3.Connection) -> Iterator[str]:
+    """The script's statements; what takes values from the backup is written out with them."""
+    written: set[tuple[str, ...]] = set()
     for number, step in enumerate(script.steps):
-        parts.append(f"-- Step {number}: {step.title}")
+        yield f"-- Step {number}: {step.title}"
         for statement in step.statements:
             code = re.sub(r"--[^\n]*\n?", "", statement)
-            found = _RESTORES.match(code)
-            if found:
-                if found.groups() not in written:
-                    written.add((found[1], found[2]))
-                    parts.extend(_restored(copies, _bare(found[1]), _bare(found[2])))
+            restored = _RESTORES.match(code)
+            if restored and restored.groups() not in written:
+                written.add(restored.groups())
+                yield from _restored(copies, _bare(restored[1]), _bare(restored[2]))
+            elif restored:
+                continue
             elif _REFERS.search(code):
                 raise TargetError(
                     f"The step {step.title!r} takes something from the backup that cannot be "
                     "written out for D1; roll back by Time Travel, or by hand."
                 )
             else:
-                parts.append(spaced(statement))
-    parts.append("-- Take back wrangler's note, so that the migration can be applied again")
-    if drop_table:
-        parts.append(f"DROP TABLE IF EXISTS {migrations_table};")
-    else:
-        parts += forget(file_name(script.migration), migrations_table)
-    parts.append(f"DROP TABLE {GUARD};")
-    return "\n\n".join(parts) + "\n"
+                yield spaced(statement)
 
 
 def _guard(tables: Sequence[StoredTable], copies: sqlite3.Connection) -> Iterator[str]:
@@ -106,8 +123,8 @@ def _guard(tables: Sequence[StoredTable], copies: sqlite3.Connection) -> Iterato
 
 def _restored(copies: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
     """UPDATEs that give a column the values that it has on the copy, where it has others now."""
-    found = next(t for t in read_tables(copies, "now") if t.name == table)
-    keys = (found.rowid,) if found.rowid is not None else found.key
+    stored = next(t for t in read_tables(copies, "now") if t.name == table)
+    keys = (stored.rowid,) if stored.rowid is not None else stored.key
     name = quote_name(table)
     names = [f"a.{quote_name(k)}" for k in keys]
     a, b = f"a.{quote_name(column)}", f"b.{quote_name(column)}"

@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import Refused, TargetError
-from runbook.sqlite.compare_objects import compare_objects
-from runbook.sqlite.compare_table import compare_table
-from runbook.sqlite.connect import file_uri, immutable_uri
+from runbook.sqlite.compare_database import compare_databases
+from runbook.sqlite.connect import attach_immutable, open_immutable, open_writable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_name
-from runbook.sqlite.tables import read_tables, stored_tables
 from runbook.targets.d1.schema import INTERNAL
 from runbook.targets.d1.write_replica import make_counters
 
@@ -54,33 +52,30 @@ def open_state(state: Path) -> sqlite3.Connection:
     if not state.is_file():
         raise TargetError(f"There is no local D1 database at {state}; see that its id is right.")
     # Opened for writing, since a reader too has to set up the index of a write-ahead log.
-    connection = sqlite3.connect(file_uri(state, mode="rw"), uri=True, isolation_level=None)
+    connection = open_writable(state)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
 def differences(replica: Path, copy: Path) -> tuple[str, ...]:
     """How a replica differs from a copy of the state file, one sentence each; () where exact."""
-    with contextlib.closing(
-        sqlite3.connect(immutable_uri(replica), uri=True, isolation_level=None)
-    ) as connection:
-        connection.execute("ATTACH ? AS before", (immutable_uri(copy),))
-        found = [
-            f"{each.type} {each.name} was {each.change}" for each in compare_objects(connection)
-        ]
-        if found:
-            return tuple(found)
-        ours = {table.name: table for table in stored_tables(read_tables(connection))}
-        for table in stored_tables(read_tables(connection, "before")):
-            difference = compare_table(connection, table, ours[table.name], samples=0)
-            if not difference.identical:
-                found.append(
-                    f"table {table.name}: {difference.added} rows added, {difference.removed} "
-                    f"removed, {difference.rows_changed} changed"
-                )
-            elif difference.rowids_moved:
-                found.append(f"table {table.name}: rowids are not the same")
-        return tuple(found)
+    with contextlib.closing(open_immutable(replica)) as connection:
+        attach_immutable(connection, copy)
+        difference = compare_databases(connection, samples=0)
+    changed = {each.table for each in difference.tables}
+    return (
+        *(f"{each.type} {each.name} was {each.change}" for each in difference.objects),
+        *(
+            f"table {each.table}: {each.added} rows added, {each.removed} removed, "
+            f"{each.rows_changed} changed"
+            for each in difference.tables
+        ),
+        *(
+            f"table {name}: rowids are not the same"
+            for name in difference.rowids_moved
+            if name not in changed
+        ),
+    )
 
 
 @contextlib.contextmanager
@@ -92,9 +87,7 @@ def write_lock(state: Path, wait: float) -> Iterator[sqlite3.Connection]:
     Raises:
         Refused: somebody held the lock for `wait` seconds.
     """
-    connection = sqlite3.connect(
-        file_uri(state, mode="rw"), uri=True, isolation_level=None, timeout=wait
-    )
+    connection = open_writable(state, wait)
     try:
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -118,9 +111,9 @@ def check_exact(replica: Path, state: Path, leave_out: str = "") -> None:
     with tempfile.TemporaryDirectory(prefix="runbook-d1-", dir=replica.parent) as folder:
         copy = Path(folder) / "state.db"
         copy_state(state, copy, leave_out)
-        found = differences(replica, copy)
-    if found:
+        left = differences(replica, copy)
+    if left:
         raise TargetError(
-            f"The replica of the local D1 database is not what its file holds ({found[0]}); stop "
+            f"The replica of the local D1 database is not what its file holds ({left[0]}); stop "
             "what writes to the database and try again."
         )

@@ -13,29 +13,25 @@ Where an answer is missing, the database is looked at, never written to again.
 from __future__ import annotations
 
 import contextlib
-import shutil
+import dataclasses
 import sqlite3
 import tempfile
 import time
-import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetError
 from runbook.plan.plan import Plan
-from runbook.plan.shape import look
+from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
-from runbook.run.findings import StepResult
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
-from runbook.script.migration import LEDGER, Script, render
-from runbook.sqlite.connect import immutable_uri
+from runbook.script.migration import Script, render
+from runbook.sqlite.connect import attach_immutable, open_immutable
 from runbook.sqlite.copy import copy_database
-from runbook.targets.d1.apply import Applying
-from runbook.targets.d1.chunks import CHUNKS, UNFINISHED, finishing_sql
+from runbook.targets.d1.apply import Applier
+from runbook.targets.d1.chunks import CHUNKS
 from runbook.targets.d1.config import find_config
-from runbook.targets.d1.engine import Engine
-from runbook.targets.d1.inspect import Looking
+from runbook.targets.d1.inspect import Inspector
 from runbook.targets.d1.install import Tool, find_tool
 from runbook.targets.d1.migration_file import (
     TRANSACTION_WORDS,
@@ -44,17 +40,12 @@ from runbook.targets.d1.migration_file import (
     file_text,
     try_out,
 )
-from runbook.targets.d1.notes import note_beside, open_copy, seen_beside
-from runbook.targets.d1.read_rows import LOCAL, REMOTE
-from runbook.targets.d1.replica import replicate
+from runbook.targets.d1.notes import read_notes, write_notes
+from runbook.targets.d1.replicas import Replicas
 from runbook.targets.d1.schema import INTERNAL, read_schema, sums_sql
-from runbook.targets.d1.state_file import (
-    check_exact,
-    copy_state,
-    differences,
-)
-from runbook.targets.d1.wrangler import Wrangler
-from runbook.targets.protocol import Applied, Explain, Prepare, Prove
+from runbook.targets.d1.state_file import check_exact, differences
+from runbook.targets.d1.wrangler import Where, Wrangler
+from runbook.targets.protocol import Applied, Prepare, R, Work
 from runbook.targets.sqlite import SqliteTarget
 
 PREFIX = "d1:"
@@ -97,20 +88,20 @@ class D1Target:
         self._wrangler = Wrangler(
             Path(config) if config else find_config(Path.cwd()),
             database.removeprefix(PREFIX),
-            local=options["where"] == "local",
-            persist_to=Path(persist) if persist else None,
-            environment=options.get("environment"),
+            Where(
+                options["where"] == "local",
+                Path(persist) if persist else None,
+                options.get("environment"),
+            ),
             tool=self._tool,
             timeout=float(options.get("timeout", "300")),
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
-        self._looking = Looking(self._wrangler)
-        self._applying = Applying(self._wrangler)
+        self._inspector = Inspector(self._wrangler)
+        self._applier = Applier(self._wrangler)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
-        self._folder: Path | None = None
-        self._replica: Path | None = None
-        self._bookmark = ""
+        self._replicas = Replicas(self._wrangler)
 
     def identity(self) -> Identity:
         """Which database this is; it must have tables, since a wrong id opens a new empty one.
@@ -125,7 +116,7 @@ class D1Target:
             f" AND substr(name, 1, 4) <> '{INTERNAL}' AND name NOT LIKE 'sqlite%'"
         )
         is_there = not self._local or self._wrangler.state_file.is_file()
-        tables = int(self._looking.ask([query])[0][0]["n"]) if is_there else 0
+        tables = int(self._inspector.ask([query])[0][0]["n"]) if is_there else 0
         if not tables:
             raise TargetError(
                 f"The {where} D1 database {self._config.name} ({id_}) has no tables; see that its "
@@ -142,12 +133,12 @@ class D1Target:
         A migration that stopped between two chunks looks finished in it, so that it can be taken
         back like one that is.
         """
-        with contextlib.closing(open_copy(self._fresh(finish=True))) as connection:
+        with contextlib.closing(open_immutable(self._replicas.fresh(finish=True))) as connection:
             yield connection
 
     def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> D1Conditions:
         """What wrangler and the folder of migrations say; the script is tried on a copy."""
-        text = "" if trial is None else file_text(render(plan, look(trial, plan), "trial"))
+        text = "" if trial is None else file_text(render(plan, read_shape(trial, plan), "trial"))
         return self._conditions(plan.migration.name, text)
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:
@@ -159,7 +150,7 @@ class D1Target:
         Raises:
             Refused: a migration in chunks has not ended, so this would not be the database before.
         """
-        if CHUNKS in self._looking.objects():
+        if CHUNKS in self._inspector.objects():
             raise Refused(
                 f"A migration in chunks of the D1 database {self._config.name} has not ended; go "
                 "on in its run folder (`runbook run`), or take it back there (`runbook rollback`)."
@@ -167,15 +158,15 @@ class D1Target:
         if self._local:
             replica = to.with_name("replica.tmp")
             replica.unlink(missing_ok=True)
-            self._copy_pages(replica, progress)
+            self._replicas.copy_pages(replica, progress)
         else:
-            replica = self._fresh(progress)
+            replica = self._replicas.fresh(progress)
         # Copied once more, so that the backup is to the byte what it restores to.
-        with contextlib.closing(open_copy(replica)) as source:
+        with contextlib.closing(open_immutable(replica)) as source:
             copy_database(source, to, progress)
         if self._local:
             replica.unlink()
-        with contextlib.closing(open_copy(to)) as copy:
+        with contextlib.closing(open_immutable(to)) as copy:
             (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
             ).fetchone()
@@ -183,46 +174,44 @@ class D1Target:
         if not virtual:
             self._wrangler.export(to.with_name("export.sql"))
             exported = "export.sql"
-        seen: dict[str, Any] = {
-            "database": self._config.name,
-            "bookmark": self._bookmark,
-            "export": exported,
-            "applied": self._looking.applied(),
-        }
-        note_beside(to.parent, **seen)
+        write_notes(
+            to.parent,
+            database=self._config.name,
+            bookmark=self._replicas.bookmark,
+            export=exported,
+            applied=self._inspector.applied(),
+        )
 
     def restore_by_hand(self, backup: Path) -> str:
         """Time Travel to the bookmark of the snapshot; locally, the backup as the state file."""
         if self._local:
             return f"put {backup} in the place of {self._wrangler.state_file}"
-        bookmark = seen_beside(backup.parent)["bookmark"]
+        bookmark = read_notes(backup.parent)["bookmark"]
         return f"run `wrangler d1 time-travel restore {self._config.name} --bookmark={bookmark}`"
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[Path]:
         """An exact replica of the database as it is now."""
-        yield self._fresh()
+        yield self._replicas.fresh()
 
     def ledger(self, migration: str) -> LedgerRow | None:
         """The ledger's row in D1 itself, once nobody is writing any more."""
-        return self._looking.look(migration).ledger
+        return self._inspector.inspect(migration).ledger
 
     def unfinished(self, migration: str) -> LedgerRow | None:
         """The row of a migration in chunks that has begun and not ended, from D1 itself."""
-        return self._looking.unfinished(migration)
+        return self._inspector.unfinished(migration)
 
     def apply(
         self,
-        script: Script | Prepare,
+        work: Work[R] | Prepare[R],
         backup: Path,
-        prove: Prove,
-        explain: Explain,
         progress: Progress = no_progress,
         wait: float = 30.0,
-    ) -> Applied:
-        """Proves the script on a copy, has D1 run it as one unit, and proves a new replica.
+    ) -> Applied[R]:
+        """Proves the work on a copy, has D1 do it as one unit, and proves a new replica.
 
-        A `Script` is a migration: it is applied as a file of the migrations folder. What is
+        `Work` is a migration: its script is applied as a file of the migrations folder. What is
         prepared from the database as it is now takes a migration back, and its note with it.
 
         Raises:
@@ -231,62 +220,46 @@ class D1Target:
             OutcomeUnknown: it may have happened, or happened and is not proven.
         """
         began = time.perf_counter()
-        made: list[Script] = []
-
-        def prepared(connection: sqlite3.Connection) -> Script:
-            made.append(script if isinstance(script, Script) else script(connection))
-            return made[-1]
-
-        begun = None
-        if isinstance(script, Script):
-            begun = self._applying.begun(script)
-            if begun is None:
-                self._check_unchanged(backup)
-        now = backup if isinstance(script, Script) else self._fresh(progress, finish=True)
         with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=backup.parent) as folder:
             copy = Path(folder) / "copy.db"
-            with contextlib.closing(open_copy(now)) as source:
-                copy_database(source, copy)
-            tried = SqliteTarget(copy).apply(prepared, backup, prove, explain, progress, wait)
-            waited = time.perf_counter()
-            progress("Change in D1", 0, 1)
-            if isinstance(script, Script) and (self._chunk_rows or begun):
-                self._applying.apply_chunks(script, backup, self._chunk_rows, progress)
-            elif isinstance(script, Script):
-                self._applying.apply_file(script)
+            if isinstance(work, Work):
+                change = self._migration(work.script, backup, progress)
+                now = backup
             else:
-                self._applying.take_back(made[-1], now, copy, backup.parent)
-            applied = time.perf_counter()
+                now = self._replicas.fresh(progress, finish=True)
+                change = None
+            with contextlib.closing(open_immutable(now)) as source:
+                copy_database(source, copy)
+            tried = SqliteTarget(copy).apply(work, backup, progress, wait)
+            changing = time.perf_counter()
+            progress("Change in D1", 0, 1)
+            if change is not None:
+                change()
+            else:
+                self._applier.take_back(tried.script, now, copy, backup.parent)
+            changed = time.perf_counter()
             progress("Proof of what D1 holds", 0, 1)
-            after = self._fresh(progress)
-            if isinstance(script, Script):
-                note_beside(backup.parent, bookmark_after=self._bookmark)
-                self._prove_committed(after, backup, prove, tried.steps)
-            elif found := differences(after, copy):
-                raise OutcomeUnknown(
-                    f"D1 took the migration back, but it does not hold what was proven on a copy "
-                    f"({found[0]}); look at it, and compare it with the backup."
-                )
-        return Applied(
-            steps=tried.steps,
-            waited_seconds=round(waited - began, 3),
-            gate_seconds=round(time.perf_counter() - applied, 3),
-            locked_seconds=round(applied - waited, 3),
+            after = self._replicas.fresh(progress)
+            if isinstance(work, Work):
+                write_notes(backup.parent, bookmark_after=self._replicas.bookmark)
+                tried = _prove_committed(work, after, backup, tried)
+            else:
+                _check_taken_back(after, copy)
+        return dataclasses.replace(
+            tried,
+            waited_seconds=round(changing - began, 3),
+            gate_seconds=round(time.perf_counter() - changed, 3),
+            locked_seconds=round(changed - changing, 3),
         )
 
-    def _prove_committed(
-        self, after: Path, backup: Path, prove: Prove, steps: tuple[StepResult, ...]
-    ) -> None:
-        with contextlib.closing(open_copy(after)) as connection:
-            connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
-            try:
-                prove(connection, steps)
-            except NotProven as error:
-                raise OutcomeUnknown(
-                    f"D1 committed the migration, but what it holds now is not as it should be "
-                    f"({str(error).rstrip('.')}); read the findings, and roll it back.",
-                    record=error.record,
-                ) from error
+    def _migration(self, script: Script, backup: Path, progress: Progress) -> Callable[[], None]:
+        """How D1 is migrated: by a file, or in chunks; the database must be as in the backup."""
+        begun = self._applier.begun(script)
+        if begun is None:
+            self._check_unchanged(backup)
+        if self._chunk_rows or begun:
+            return lambda: self._applier.apply_chunks(script, backup, self._chunk_rows, progress)
+        return lambda: self._applier.apply_file(script)
 
     def _conditions(self, migration: str, text: str) -> D1Conditions:
         """What the probes of D1 need; an empty `text` is not tried out."""
@@ -294,16 +267,19 @@ class D1Target:
         files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
         refused, seconds = None, 0.0
         if text:
-            assert self._replica is not None
+            assert self._replicas.latest is not None
             with engine_copy(
-                self._replica, self._replica.parent, self._tool, self._wrangler.timeout
+                self._replicas.latest,
+                self._replicas.latest.parent,
+                self._tool,
+                self._wrangler.timeout,
             ) as copy:
                 began = time.perf_counter()
                 refused = try_out(text, migration, copy)
                 seconds = time.perf_counter() - began
         return D1Conditions(
             name=file_name(migration),
-            applied=tuple(self._looking.applied() or ()),
+            applied=tuple(self._inspector.applied() or ()),
             files=files,
             in_the_way=file_name(migration) in files,
             transaction_words=TRANSACTION_WORDS in text,
@@ -327,7 +303,7 @@ class D1Target:
             return
         schema = read_schema(self._wrangler.read, self._config.migrations_table)
         now = self._wrangler.read([sums_sql(table) for table in schema.tables])
-        with contextlib.closing(open_copy(backup)) as connection:
+        with contextlib.closing(open_immutable(backup)) as connection:
             for table, rows in zip(schema.tables, now, strict=True):
                 try:
                     (was,) = connection.execute(sums_sql(table)).fetchone()
@@ -335,67 +311,28 @@ class D1Target:
                     raise changed from None
                 if was != rows[0]["sums"]:
                     raise changed
-        if seen_beside(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
+        if read_notes(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
             raise changed
 
-    def _fresh(self, progress: Progress = no_progress, finish: bool = False) -> Path:
-        """A file that holds what the database holds now, without wrangler's own table.
 
-        Locally it is copied from the state file, which is exact and takes no calls; remotely it is
-        a replica, kept as long as nothing is written. With `finish`, a migration in chunks that
-        stopped looks finished there.
-        """
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="runbook-d1-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        to = self._folder / "replica.db"
-        if self._local:
-            to.unlink(missing_ok=True)
-            copy_state(self._wrangler.state_file, to, self._config.migrations_table)
-        elif not to.exists() or self._wrangler.time_travel_bookmark() != self._bookmark:
-            to.unlink(missing_ok=True)
-            self._copy_pages(to, progress)
-        self._replica = to
-        return _finished(to) if finish else to
-
-    def _copy_pages(self, to: Path, progress: Progress) -> None:
-        """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
-        bookmark = "" if self._local else self._wrangler.time_travel_bookmark()
-        with Engine(self._wrangler) if self._local else contextlib.nullcontext() as engine:
-            replicate(
-                engine.read if engine else self._wrangler.read,
-                to,
-                pace=LOCAL if self._local else REMOTE,
-                leave_out=self._config.migrations_table,
-                told=lambda table, done, total: progress(f"Copying {table}", done, total),
-            )
+def _prove_committed(work: Work[R], after: Path, backup: Path, tried: Applied[R]) -> Applied[R]:
+    """Proves the migration once more on a replica of what D1 holds after its commit."""
+    with contextlib.closing(open_immutable(after)) as connection:
+        attach_immutable(connection, backup)
         try:
-            if self._local:
-                check_exact(to, self._wrangler.state_file, self._config.migrations_table)
-            elif self._wrangler.time_travel_bookmark() != bookmark:
-                raise TargetError(
-                    f"The D1 database {self._config.name} was written to while it was copied; put "
-                    "the application into maintenance mode and try again."
-                )
-        except TargetError:
-            to.unlink()
-            raise
-        self._bookmark = bookmark
+            return dataclasses.replace(tried, proven=work.prove(connection, tried.steps))
+        except NotProven as error:
+            raise OutcomeUnknown(
+                f"D1 committed the migration, but what it holds now is not as it should be "
+                f"({str(error).rstrip('.')}); read the findings, and roll it back.",
+                record=error.record,
+            ) from error
 
 
-def _finished(replica: Path) -> Path:
-    """The replica, or a copy beside it in which a migration in chunks looks finished."""
-    copy = replica.with_name("finished.db")
-    with contextlib.closing(open_copy(replica)) as source:
-        query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
-        if source.execute(query).fetchone() is None:
-            return replica
-        (name,) = source.execute(
-            f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
-        ).fetchone()
-        copy.unlink(missing_ok=True)
-        copy_database(source, copy)
-    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        for statement in finishing_sql(name.removesuffix(UNFINISHED)):
-            connection.execute(statement)
-    return copy
+def _check_taken_back(after: Path, copy: Path) -> None:
+    """Raises OutcomeUnknown where D1 does not hold what was proven on the copy."""
+    if left := differences(after, copy):
+        raise OutcomeUnknown(
+            f"D1 took the migration back, but it does not hold what was proven on a copy "
+            f"({left[0]}); look at it, and compare it with the backup."
+        )

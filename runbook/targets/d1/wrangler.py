@@ -13,10 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +22,7 @@ from typing import Any, Literal
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from runbook.errors import OutcomeUnknown, Refused, RunbookError, TargetError
+from runbook.targets.d1.call import Ended, call_environment, run_call
 from runbook.targets.d1.config import D1Config, read_config
 from runbook.targets.d1.install import Tool, find_tool
 from runbook.targets.d1.wrangler_output import Failure, failure_in, results_in, values_in
@@ -45,39 +44,20 @@ ALONE_BYTES = 16_000
 """A longer statement goes alone: wrangler splits many statements in time that grows with the
 square of each, but does not split a single one."""
 
-# What wrangler may see of our environment, for both kinds of use and for `--remote` alone.
-_PASSED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-_PASSED_REMOTE = (
-    "CLOUDFLARE_API_TOKEN",
-    "CLOUDFLARE_ACCOUNT_ID",
-    "CLOUDFLARE_API_BASE_URL",
-    "CLOUDFLARE_COMPLIANCE_REGION",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "NODE_EXTRA_CA_CERTS",
-)
-_SECRETS = ("CLOUDFLARE_API_TOKEN",)
-_QUIET = {
-    "WRANGLER_SEND_METRICS": "false",
-    "WRANGLER_SEND_ERROR_REPORTS": "false",
-    "CLOUDFLARE_CF_FETCH_ENABLED": "false",
-    "WRANGLER_HIDE_BANNER": "true",
-    "CI": "1",
-    "NO_COLOR": "1",
-}
-# A dead man's switch: when the pipe on descriptor 3 closes, because we finished or were killed,
-# wrangler's process group, workerd included, is killed.
-_SWITCH = 'exec 3<&0; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
-
 
 @dataclass(frozen=True)
-class _Ended:
-    """How a call ended; `code` is None where it had to be killed after `seconds`."""
+class Where:
+    """Where a D1 database is.
 
-    code: int | None
-    stdout: str
-    stderr: str
-    seconds: float
+    Attributes:
+        local: whether it is the local state or Cloudflare's database.
+        persist_to: where local state is kept, if not beside the configuration.
+        environment: the section `[env.NAME]` of the configuration, if not the top level.
+    """
+
+    local: bool
+    persist_to: Path | None = None
+    environment: str | None = None
 
 
 class Wrangler:
@@ -87,10 +67,7 @@ class Wrangler:
         self,
         config: Path,
         database: str,
-        *,
-        local: bool,
-        persist_to: Path | None = None,
-        environment: str | None = None,
+        where: Where,
         tool: Tool | None = None,
         timeout: float = 300.0,
     ) -> None:
@@ -99,27 +76,25 @@ class Wrangler:
         Args:
             config: wrangler.toml, wrangler.json or wrangler.jsonc.
             database: its `database_name` or `binding`.
-            local: whether to use the local state or Cloudflare's database.
-            persist_to: where local state is kept, if not beside the configuration.
-            environment: the section `[env.NAME]` of the configuration, if not the top level.
+            where: local or remote.
             tool: which wrangler; by default the pinned one.
             timeout: seconds after which a call is given up, and its outcome unknown.
 
         Raises:
             TargetError: no such database, no wrangler, or no token for a remote one.
         """
-        self.config: D1Config = read_config(config, database, environment)
-        self.local = local
+        self.config: D1Config = read_config(config, database, where.environment)
+        self.local = where.local
         self.timeout = timeout
-        self._persist_to = persist_to.resolve() if persist_to else None
+        self._persist_to = where.persist_to.resolve() if where.persist_to else None
         self.tool = tool or find_tool()
         self.calls = 0
-        if not local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
+        if not self.local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
             raise TargetError(
                 f"The environment variable CLOUDFLARE_API_TOKEN is needed for the remote database "
                 f"{self.config.name}; set it to a token that may edit D1."
             )
-        if not local and self.config.remote_id is None:
+        if not self.local and self.config.remote_id is None:
             raise TargetError(
                 f"{self.config.path} gives no database_id for {self.config.name}; "
                 "add the one that `wrangler d1 list` shows."
@@ -152,16 +127,16 @@ class Wrangler:
         rows: dict[int, list[Row]] = {}
         for batch in _batches(statements, FILE_BYTES if self.local else COMMAND_BYTES):
             ended = self._ask("\n".join(text for _, text in batch))
-            found = results_in(ended.stdout)
-            if found is None or len(found) != len(batch):
+            answers = results_in(ended.stdout)
+            if answers is None or len(answers) != len(batch):
                 raise TargetError(
-                    f"wrangler answered {len(found or ())} results to {len(batch)} statements on "
+                    f"wrangler answered {len(answers or ())} results to {len(batch)} statements on "
                     f"the D1 database {self.config.name}; see that nothing else wraps wrangler."
                 )
-            rows |= {number: each for (number, _), each in zip(batch, found, strict=True)}
+            rows |= {number: each for (number, _), each in zip(batch, answers, strict=True)}
         return [rows[number] for number in range(len(statements))]
 
-    def _ask(self, sql: str) -> _Ended:
+    def _ask(self, sql: str) -> Ended:
         """Sends SELECTs; in a file where that is answered with rows, which is only locally so."""
         if not self.local:
             return self._call("read", "reading", self._execute("--command", sql))
@@ -257,18 +232,18 @@ class Wrangler:
 
     def _call(
         self, kind: Kind, doing: str, arguments: list[str], config: Path | None = None
-    ) -> _Ended:
+    ) -> Ended:
         """One `wrangler d1 ...`, repeated only if it reads; raises unless it ended well."""
         command = [*self.tool.command, "d1", *arguments]
         command += ["--config", str(config or self.config.path)]
         if self.config.environment:
             command += ["--env", self.config.environment]
 
-        def attempt() -> _Ended:
+        def attempt() -> Ended:
             self.calls += 1
-            return self._run(command)
+            return run_call(command, self.config.path.parent, self.environment, self.timeout)
 
-        def unclear(ended: _Ended) -> bool:
+        def unclear(ended: Ended) -> bool:
             return ended.code != 0 and self._failure(ended).certainty not in ("refused", "unusable")
 
         ended = Retrying(
@@ -281,55 +256,11 @@ class Wrangler:
             raise self._error(kind, doing, self._failure(ended))
         return ended
 
-    def _run(self, command: list[str]) -> _Ended:
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="runbook-wrangler-") as home:
-            (Path(home) / "quiet.log").symlink_to(os.devnull)
-            our_end, their_end = os.pipe()
-            try:
-                process = subprocess.Popen(
-                    ["/bin/sh", "-c", _SWITCH, "sh", *command],
-                    cwd=self.config.path.parent,
-                    env=self.environment(home),
-                    stdin=our_end,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                os.close(their_end)
-                raise TargetError(f"wrangler cannot be started ({error.strerror}).") from error
-            finally:
-                os.close(our_end)
-            try:
-                stdout, stderr = process.communicate(timeout=self.timeout)
-                code: int | None = process.returncode
-            except subprocess.TimeoutExpired:
-                _kill(process)
-                stdout, stderr = process.communicate()
-                code = None
-            except BaseException:
-                _kill(process)
-                process.communicate()
-                raise
-            finally:
-                os.close(their_end)
-        seconds = time.monotonic() - began
-        return _Ended(code, self._masked(stdout), self._masked(stderr), seconds)
-
     def environment(self, home: str) -> dict[str, str]:
-        """The environment of a call: quiet, with `home` for its own, and no token if local."""
-        names = _PASSED if self.local else _PASSED + _PASSED_REMOTE
-        passed = {name: os.environ[name] for name in names if name in os.environ}
-        # wrangler copies all that it prints, rows included, to a log file: let it go nowhere.
-        private = {"HOME": home, "WRANGLER_LOG_PATH": f"{home}/quiet.log"}
-        return {**passed, **_QUIET, **private, "WRANGLER_CACHE_DIR": f"{home}/cache"}
+        """The environment of a call, with `home` for its own."""
+        return call_environment(home, local=self.local)
 
-    def _masked(self, output: bytes) -> str:
-        text = output.decode("utf-8", "replace")
-        return mask(text, os.environ)
-
-    def _failure(self, ended: _Ended) -> Failure:
+    def _failure(self, ended: Ended) -> Failure:
         if ended.code is None:
             return Failure("unknown", f"wrangler did not end within {self.timeout:g} s")
         if ended.code < 0:
@@ -371,15 +302,6 @@ def last_outcome(state: RetryCallState) -> Any:
     return state.outcome.result()
 
 
-def mask(text: str, environment: Mapping[str, str]) -> str:
-    """`text` without the secrets of the environment."""
-    for name in _SECRETS:
-        secret = environment.get(name)
-        if secret:
-            text = text.replace(secret, f"({name})")
-    return text
-
-
 def _batches(statements: Sequence[str], most: int) -> list[list[tuple[int, str]]]:
     """Statements, each with its number, in calls of at most `most` bytes; long ones go alone."""
     calls: list[list[tuple[int, str]]] = []
@@ -403,9 +325,3 @@ def _batches(statements: Sequence[str], most: int) -> list[list[tuple[int, str]]
         shared.append((number, text))
         size += length + 1
     return [*calls, shared] if shared else calls
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends wrangler and workerd at once, so that nothing is still being written afterwards."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)

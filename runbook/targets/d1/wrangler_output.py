@@ -67,20 +67,20 @@ def values_in(text: str) -> Iterator[Any]:
     else:
         return
     position = 0
-    while found := _BEGINNING.search(text, position):
+    while match := _BEGINNING.search(text, position):
         try:
-            value, position = _DECODER.raw_decode(text, found.start())
+            value, position = _DECODER.raw_decode(text, match.start())
         except ValueError:
-            position = found.end()
+            position = match.end()
         else:
             yield value
 
 
 def failure_in(stdout: str, stderr: str, remote: bool) -> Failure:
     """Why a call that did not succeed failed."""
-    said = _said(stdout, stderr)
-    joined = " ".join(said)
-    reason = _shortened(said)
+    report = _report(stdout, stderr)
+    joined = " ".join(report)
+    reason = _shortened(report)
     if _NEWER_STATE.search(joined):
         return Failure(
             "unusable",
@@ -96,7 +96,7 @@ def failure_in(stdout: str, stderr: str, remote: bool) -> Failure:
     return Failure("unknown", reason)
 
 
-def _said(stdout: str, stderr: str) -> list[str]:
+def _report(stdout: str, stderr: str) -> list[str]:
     """The pieces of an error report: from JSON where there is some, else the lines marked so."""
     for value in values_in(stdout):
         if isinstance(value, dict) and isinstance(value.get("error"), dict):
@@ -108,11 +108,11 @@ def _said(stdout: str, stderr: str) -> list[str]:
     text = _COLOURS.sub("", stderr + "\n" + stdout)
     fatal = [line.strip() for line in text.splitlines() if "uncaught kj::Exception" in line]
     marked = re.findall(r"\[ERROR\] *(.*?)(?:\n\s*\n|\Z)", text, re.DOTALL)
-    said = [*fatal, *(" ".join(m.split()) for m in marked)]
-    return said or [line.strip() for line in text.splitlines() if line.strip()][-3:]
+    report = [*fatal, *(" ".join(m.split()) for m in marked)]
+    return report or [line.strip() for line in text.splitlines() if line.strip()][-3:]
 
 
-def _shortened(said: list[str]) -> str:
-    text = "; ".join(" ".join(piece.split()).rstrip(".") for piece in said) or "it said nothing"
+def _shortened(report: list[str]) -> str:
+    text = "; ".join(" ".join(piece.split()).rstrip(".") for piece in report) or "it said nothing"
     text = re.sub(r"/accounts/[^/\s)]+", "/accounts/...", text)
     return text if len(text) <= 300 else text[:297] + "..."

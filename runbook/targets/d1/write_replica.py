@@ -138,8 +138,8 @@ class ReplicaWriter:
             )
 
     def _exists(self, name: str) -> bool:
-        found = self.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,))
-        return found.fetchone() is not None
+        rows = self.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,))
+        return rows.fetchone() is not None
 
     def _create(self, entry: Entry) -> None:
         try:

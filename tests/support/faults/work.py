@@ -70,13 +70,13 @@ def accident(run: Run, what: str, when: str) -> None:
         target = importlib.import_module("runbook.targets.sqlite").SqliteTarget
         steps = target._run
 
-        def stepping(self: Any, connection: Any, script: Any, explain: Any, progress: Any) -> Any:
+        def stepping(self: Any, connection: Any, work: Any, progress: Any) -> Any:
             def told(title: str, done: int, total: int) -> None:
                 progress(title, done, total)
                 if title == when:
                     happens()
 
-            return steps(self, connection, script, explain, told)
+            return steps(self, connection, work, told)
 
         target._run = stepping
 

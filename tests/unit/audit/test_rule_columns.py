@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.audit.columns import Alphabet, ColumnFile
-from runbook.audit.parquet import write_snapshot
 from runbook.audit.rule_columns import UserRules, as_keys
+from runbook.audit.snapshot import capture
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.migration import rule
@@ -68,8 +68,8 @@ def rules_by_both(
             )
             cells = ", ".join(cell_sql(f"({rule(call, plan, shape)})") for call in calls)
             sql = connection.execute(f"SELECT {cells} FROM users AS u ORDER BY rowid").fetchall()
-        snapshot = write_snapshot(path, Path(name) / "snapshot")
-        users = ColumnFile.of(snapshot, Path(name) / "snapshot", "users")
+        snapshot = capture(path, Path(name) / "snapshot")
+        users = ColumnFile.of(snapshot, "users")
         made = UserRules.read(users, plan, shape, AT)
         columns = [made.organization_ids(), made.membership_ids(), made.slugs(), made.names()]
         return sql, list(zip(*(column.to_pylist() for column in columns), strict=True))
@@ -134,8 +134,8 @@ def test_a_key_of_another_class_gets_nothing() -> None:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("CREATE TABLE users (id, email)")
             connection.execute("INSERT INTO users VALUES (1, 'a@x'), ('1', 'b@x'), (NULL, 'c@x')")
-        snapshot = write_snapshot(path, Path(name) / "snapshot")
-        users = ColumnFile.of(snapshot, Path(name) / "snapshot", "users")
+        snapshot = capture(path, Path(name) / "snapshot")
+        users = ColumnFile.of(snapshot, "users")
         made = UserRules.read(users, Plan(), Shape(key_class="integer"), AT)
         assert made.organization_ids().to_pylist() == [b"torg-1", None, None]
         assert made.slugs().to_pylist()[1:] == [None, None]

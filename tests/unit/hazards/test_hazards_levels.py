@@ -18,7 +18,7 @@ from runbook.hazards import CATALOGUE, inspect_database
 from runbook.hazards.catalogue import Group, read_catalogue
 from runbook.hazards.docs import PAGE, page
 from runbook.plan.plan import Organizations, Plan, Resource, Unowned, Users
-from runbook.plan.shape import look as look_at_shape
+from runbook.plan.shape import read_shape
 from runbook.script.migration import render
 
 from .conftest import Plant, run_sql
@@ -118,7 +118,7 @@ def test_a_definition_has_every_field_and_no_other(change: tuple[str, str]) -> N
 def migrate(path: Path, plan: Plan) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
-    for step in render(plan, look_at_shape(connection, plan)).steps:
+    for step in render(plan, read_shape(connection, plan)).steps:
         for statement in step.statements:
             connection.execute(statement)
     return connection

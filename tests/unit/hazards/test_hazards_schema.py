@@ -12,7 +12,7 @@ import pytest
 from runbook.hazards import inspect_database
 from runbook.hazards.sighting import check_levels
 from runbook.plan.plan import Plan, Resource, Triggers, Users
-from runbook.plan.shape import look as look_at_shape
+from runbook.plan.shape import read_shape
 from runbook.script.migration import render
 
 from .conftest import SCHEMA, Plant, look, run_sql, shown
@@ -188,7 +188,7 @@ def test_a_schema_that_refuses_the_script(plant: Plant) -> None:
 
 def test_already_migrated(database: Path) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        script = render(Plan(), look_at_shape(connection, Plan()), "run-7")
+        script = render(Plan(), read_shape(connection, Plan()), "run-7")
         for step in script.steps:
             for statement in step.statements:
                 connection.execute(statement)

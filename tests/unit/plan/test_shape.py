@@ -4,14 +4,14 @@ import pytest
 
 from runbook.plan.plan import Plan
 from runbook.plan.read import parse_plan
-from runbook.plan.shape import Trigger, look
+from runbook.plan.shape import Trigger, read_shape
 from tests.support.databases import connected, execute
 
 
 def shape_of(path: Path, plan: Plan, *statements: str):  # type: ignore[no-untyped-def]
     execute(path, *statements)
     with connected(path) as connection:
-        return look(connection, plan)
+        return read_shape(connection, plan)
 
 
 @pytest.mark.parametrize(

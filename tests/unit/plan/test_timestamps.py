@@ -15,7 +15,7 @@ instants = st.datetimes(datetime(1991, 1, 1), datetime(2099, 12, 31)).map(
 def ask(sql: str, value: object) -> object:
     connection = sqlite3.connect(":memory:")
     try:
-        return connection.execute(f"SELECT {sql} FROM (SELECT ?1 AS x)", (value,)).fetchone()[0]
+        return connection.execute(f"SELECT {sql} FROM (SELECT ? AS x)", (value,)).fetchone()[0]
     finally:
         connection.close()
 

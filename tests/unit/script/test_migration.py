@@ -8,7 +8,7 @@ import pytest
 from runbook.errors import PlanError
 from runbook.plan.plan import Plan
 from runbook.plan.read import parse_plan
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import render
 from tests.support.databases import connected, dump, execute
 
@@ -107,7 +107,7 @@ def test_owner_columns_take_the_declared_type_of_the_key(tmp_path: Path) -> None
         '[[resources]]\ntable = "order"\nowner = "group"\nupdated_at = "select"'
     )
     with connected(path) as connection:
-        shape = look(connection, plan)
+        shape = read_shape(connection, plan)
         for step in render(plan, shape).steps:
             for statement in step.statements:
                 connection.execute(statement)

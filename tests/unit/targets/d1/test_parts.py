@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runbook.plan.read import parse_plan
-from runbook.plan.shape import look
+from runbook.plan.shape import read_shape
 from runbook.sample.make import make_sample
 from runbook.script.migration import Script, render
 from runbook.targets.d1.chunks import (
@@ -64,7 +64,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(path: Path, plan: str, rows: int) -> tuple[Script, tuple[Part, ...]]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         parsed = parse_plan(plan)
-        script = render(parsed, look(connection, parsed), "a run")
+        script = render(parsed, read_shape(connection, parsed), "a run")
         return script, parts(script, connection, rows, "d1_migrations")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.targets.d1.wrangler import mask
+from runbook.targets.d1.call import mask
 from runbook.targets.d1.wrangler_output import failure_in, results_in, values_in
 
 RESULT = json.dumps([{"results": [{"a": 1}], "success": True, "meta": {}}], indent=2)

@@ -1,7 +1,7 @@
 """An exact local replica of a D1 database, as a plain SQLite file.
 
 D1 lets nobody copy its file, and its export loses integers above 2^53, NUL characters and rowids.
-So the rows are read in pages of type-tagged text (`d1_cells`, `d1_pages`) and written into a new
+So the rows are read in pages of type-tagged text (`cells`, `pages`) and written into a new
 file, with their rowids, in the schema that the database itself reports: tables first, then rows,
 then indexes, triggers and views. Afterwards each table's sums are asked of both sides.
 
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from runbook.errors import TargetError
 from runbook.files import rename_durably
-from runbook.targets.d1.read_rows import Pace, Told, read_rows, written_to
+from runbook.progress import Progress, no_progress
+from runbook.targets.d1.read_rows import Pace, read_rows, written_to
 from runbook.targets.d1.schema import Read, Schema, read_schema, schema_of, schema_sql, sums_sql
 from runbook.targets.d1.write_replica import ReplicaWriter
 
@@ -51,7 +52,7 @@ def replicate(
     *,
     pace: Pace,
     leave_out: str = "",
-    told: Told = lambda _what, _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Replica:
     """Copies the database behind `read` into the new file `to`.
 
@@ -60,7 +61,7 @@ def replicate(
         to: the file to write; it must not exist. It appears only when it is complete.
         pace: how large and how many the calls may be.
         leave_out: a table that is not copied: wrangler's own, of the migrations it has applied.
-        told: told of the progress.
+        progress: shown each table, with the rows that were read of it.
 
     Raises:
         TargetError: the database was written to meanwhile, or cannot be held by this SQLite.
@@ -72,7 +73,7 @@ def replicate(
     try:
         with ReplicaWriter(partial) as writer:
             writer.create_tables(schema)
-            before = read_rows(read, schema, writer.insert, pace, told)
+            before = read_rows(read, schema, writer.insert, pace, progress)
             writer.create_rest(schema)
             _check(read, schema, leave_out, writer, before)
         rename_durably(partial, to)
@@ -99,10 +100,10 @@ def _check(
     for table, answer in zip(tables, answers[count:], strict=True):
         if str(answer[0]["sums"]) != before[table.name]:
             raise written_to(table.name)
-        found = writer.sums(table)
-        if found != before[table.name]:
+        sums_here = writer.sums(table)
+        if sums_here != before[table.name]:
             raise TargetError(
-                f"The replica of the D1 table {table.name!r} is not exact (sums {found} instead of "
-                f"{before[table.name]}); do not go on with it, and report this."
+                f"The replica of the D1 table {table.name!r} is not exact (sums {sums_here} "
+                f"instead of {before[table.name]}); do not go on with it, and report this."
             )
     writer.check_schema(schema)

@@ -1,0 +1,96 @@
+"""Replicas of a D1 database as it is now, made when they are needed and kept while they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+from runbook.errors import TargetError
+from runbook.progress import Progress, no_progress
+from runbook.script.migration import LEDGER
+from runbook.sqlite.connect import open_immutable, open_writable
+from runbook.sqlite.copy import copy_database
+from runbook.targets.d1.chunks import CHUNKS, UNFINISHED, finishing_sql
+from runbook.targets.d1.engine import Engine
+from runbook.targets.d1.read_rows import LOCAL, REMOTE
+from runbook.targets.d1.replicate import replicate
+from runbook.targets.d1.state_file import check_exact, copy_state
+from runbook.targets.d1.wrangler import Wrangler
+
+
+class Replicas:
+    """The replicas of the database that `wrangler` is for.
+
+    `latest` is the last one that was made, `bookmark` the Time Travel bookmark of its state.
+    """
+
+    def __init__(self, wrangler: Wrangler) -> None:
+        self._wrangler = wrangler
+        self._folder: Path | None = None
+        self.latest: Path | None = None
+        self.bookmark = ""
+
+    def fresh(self, progress: Progress = no_progress, finish: bool = False) -> Path:
+        """A file that holds what the database holds now, without wrangler's own table.
+
+        Locally it is copied from the state file, which is exact and takes no calls; remotely it is
+        a replica, kept as long as nothing is written. With `finish`, a migration in chunks that
+        stopped looks finished there.
+        """
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="runbook-d1-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        to = self._folder / "replica.db"
+        if self._wrangler.local:
+            to.unlink(missing_ok=True)
+            copy_state(self._wrangler.state_file, to, self._wrangler.config.migrations_table)
+        elif not to.exists() or self._wrangler.time_travel_bookmark() != self.bookmark:
+            to.unlink(missing_ok=True)
+            self.copy_pages(to, progress)
+        self.latest = to
+        return _finished(to) if finish else to
+
+    def copy_pages(self, to: Path, progress: Progress) -> None:
+        """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
+        bookmark = "" if self._wrangler.local else self._wrangler.time_travel_bookmark()
+        with Engine(self._wrangler) if self._wrangler.local else contextlib.nullcontext() as engine:
+            replicate(
+                engine.read if engine else self._wrangler.read,
+                to,
+                pace=LOCAL if self._wrangler.local else REMOTE,
+                leave_out=self._wrangler.config.migrations_table,
+                progress=lambda table, done, total: progress(f"Copying {table}", done, total),
+            )
+        try:
+            if self._wrangler.local:
+                check_exact(to, self._wrangler.state_file, self._wrangler.config.migrations_table)
+            elif self._wrangler.time_travel_bookmark() != bookmark:
+                raise TargetError(
+                    f"The D1 database {self._wrangler.config.name} was written to while it was "
+                    "copied; put the application into maintenance mode and try again."
+                )
+        except TargetError:
+            to.unlink()
+            raise
+        self.bookmark = bookmark
+
+
+def _finished(replica: Path) -> Path:
+    """The replica, or a copy beside it in which a migration in chunks looks finished."""
+    copy = replica.with_name("finished.db")
+    with contextlib.closing(open_immutable(replica)) as source:
+        query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
+        if source.execute(query).fetchone() is None:
+            return replica
+        (name,) = source.execute(
+            f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
+        ).fetchone()
+        copy.unlink(missing_ok=True)
+        copy_database(source, copy)
+    with contextlib.closing(open_writable(copy)) as connection:
+        for statement in finishing_sql(name.removesuffix(UNFINISHED)):
+            connection.execute(statement)
+    return copy
