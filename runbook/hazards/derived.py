@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from runbook.hazards.clone import empty_clone
 from runbook.hazards.survey import Survey, Table, column_of, plain
 from runbook.plan.plan import Resource
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import rule, template_values
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.sql_text import tokens
@@ -45,7 +45,7 @@ def of_the_application(survey: Survey, resources: tuple[Resource, ...]) -> tuple
     tables = [t for t in map(survey.table, _MADE) if t is not None]
     if not survey.complete:
         return tuple(f"{plain(t.name)} cannot be compared with the rule" for t in tables)
-    shape = look(survey.connection, survey.plan)
+    shape = read_shape(survey.connection, survey.plan)
     reasons = [reason for table in tables for reason in _around(survey, table)]
     checks = [*_rows_by_rule(survey, shape), *_assignments(survey, shape, resources)]
     for what, source, condition in checks:

@@ -17,7 +17,7 @@ from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
-from runbook.plan.shape import Shape, look
+from runbook.plan.shape import Shape, read_shape
 from runbook.run.findings import Sample
 from runbook.script.migration import row_key
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
@@ -31,7 +31,7 @@ def probe_rows(survey: Survey) -> Iterator[Sighting]:
     """Rows in which the migration's time would violate a constraint; the database is only read."""
     if not survey.complete:
         return
-    shape = look(survey.connection, survey.plan)
+    shape = read_shape(survey.connection, survey.plan)
     for resource in survey.resources:
         if resource.updated_at is not None and _concerned(survey, resource):
             with contextlib.suppress(sqlite3.OperationalError):  # functions have their own probe

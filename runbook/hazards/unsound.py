@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.hazards.generated import row_alias, show_rows
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Survey, Table, plain
+from runbook.hazards.survey import Survey, Table, plain, readable_text, survey
+from runbook.plan.plan import Plan
 from runbook.sqlite.quoting import quote_name, same_name
-from runbook.sqlite.soundness import Soundness
+from runbook.sqlite.soundness import Method, Soundness, check_soundness, method_for
 from runbook.sqlite.tables import affinity_of
 
 
-def report_soundness(survey: Survey, soundness: Soundness, path: Path) -> Iterator[Sighting]:
+def method_of(path: Path) -> Method:
+    """How the whole file is checked, by its size."""
+    return method_for(path.stat().st_size)
+
+
+def probe_soundness(connection: sqlite3.Connection, path: Path, plan: Plan) -> Iterator[Sighting]:
+    """Everything that a check of the whole file finds."""
+    soundness = check_soundness(connection, method_of(path))
+    with readable_text(connection):
+        surveyed = None if soundness.pages else survey(connection, plan)
+        yield from report_soundness(surveyed, soundness, path)
+
+
+def report_soundness(survey: Survey | None, soundness: Soundness, path: Path) -> Iterator[Sighting]:
     """The hazards of a file; damaged pages hide all else, which may be their consequence."""
     if soundness.pages:
         yield Sighting(
@@ -25,6 +40,7 @@ def report_soundness(survey: Survey, soundness: Soundness, path: Path) -> Iterat
             " -- or restore the last good backup",
         )
         return
+    assert survey is not None
     for index, line in soundness.indexes.items():
         yield Sighting(
             "index_incomplete",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runbook.errors import BadInput, RunFolderError
+from runbook.errors import BadInput, RunFolderError, TargetError
 from runbook.plan.read import read_plan
+from runbook.plan.resolve import resolve, same_plan
 from runbook.run.folder import Request, Run
 from runbook.targets.open_target import open_target
 
@@ -45,7 +48,11 @@ def open_run(
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
     parsed = read_plan(Path(plan) if plan else None)
-    identity = open_target(database, options).identity()
+    target = open_target(database, options)
+    identity = target.identity()
+    if target.file is not None:  # else preflight does it, which has the replica that this takes
+        with contextlib.suppress(TargetError), target.reading() as connection:
+            parsed = resolve(parsed, connection)
     if folder is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = Path("runs") / f"{stamp}-{Path(identity.name).stem}"
@@ -54,6 +61,7 @@ def open_run(
         database=place,
         identity=identity,
         plan=parsed,
+        named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or getpass.getuser(),
         ticket=ticket,
         options=options or {},
@@ -85,7 +93,7 @@ def _reopen(folder: Path, database: str, plan: str) -> Run:
                 f"The run folder {folder} belongs to the database {run.info.database}, not to "
                 f"{database}; name another folder with --run-dir."
             )
-    if plan and read_plan(Path(plan)) != run.info.plan:
+    if plan and not same_plan(read_plan(Path(plan)), run.info.plan):
         raise RunFolderError(
             f"The run folder {folder} was begun with another plan than {plan}; go on with the "
             "plan that it knows (leave --plan out), or begin a new run folder."
