@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runbook.hazards.advice import advise
 from runbook.hazards.census import census
+from runbook.hazards.collations import probe_collations, stopped
 from runbook.hazards.compiled import probe_compiled
 from runbook.hazards.generated import probe_checks, probe_generated
 from runbook.hazards.key_text import probe_key_text
@@ -35,6 +36,7 @@ _PROBES: tuple[Probe, ...] = (
     probe_row_keys,
     probe_key_index,
     probe_key_text,
+    probe_collations,
     probe_parents,
     probe_references,
     probe_generated,
@@ -88,10 +90,8 @@ def _inspect(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
             with census(surveyed):
                 sightings += _probe(surveyed)
                 advised = advise(surveyed)
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            sightings.append(damaged(error))  # in the census, which several probes need
+        except sqlite3.DatabaseError as error:  # in the census, which several probes need
+            sightings += _explained(error)
         sightings += [one for future in running for one in future.result()]
     if not path:
         sightings += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
@@ -116,10 +116,21 @@ def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
     try:
         sightings.extend(probe(surveyed))
     except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        sightings.append(damaged(error))
+        sightings += _explained(error)
     return sightings
+
+
+def _explained(error: sqlite3.DatabaseError) -> list[Sighting]:
+    """The hazard that an error stands for; none where another probe has it.
+
+    Raises:
+        sqlite3.DatabaseError: it is something else.
+    """
+    if stopped(error):
+        return []
+    if not is_damage(error):
+        raise error
+    return [damaged(error)]
 
 
 def _careful_elsewhere(probe: Probe, surveyed: Survey, path: str) -> list[Sighting]:
