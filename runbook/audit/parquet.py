@@ -145,7 +145,8 @@ def write_snapshot(
             ]
     except (sqlite3.Error, adbc.Error) as error:
         raise TargetError(
-            f"The database {database} cannot be read ({error}): check the file and its writers."
+            f"The database {database} cannot be read ({str(error)[:300]}): check the file and its "
+            "writers."
         ) from error
     return Snapshot(encoding, tuple(written))
 
