@@ -72,7 +72,7 @@ def _right(raw: bytes, codec: str) -> str:
 def _remedy(survey: Survey, wrong: list[bytes], codec: str) -> str:
     """A script that puts the keys right, together with every row that refers to them."""
     users = survey.plan.users
-    columns = [(users.table, users.key), *_referring(survey)]
+    columns = [(users.table, users.key), *referring_columns(survey)]
     taken: set[str] = set()
     lines = ["BEGIN;", "PRAGMA defer_foreign_keys = ON;"]
     for raw in wrong:
@@ -86,7 +86,7 @@ def _remedy(survey: Survey, wrong: list[bytes], codec: str) -> str:
     return "\n".join([*lines, "COMMIT;"])
 
 
-def _referring(survey: Survey) -> list[tuple[str, str]]:
+def referring_columns(survey: Survey) -> list[tuple[str, str]]:
     """Table and column of owners, and of every declared reference to the users' key."""
     users = survey.plan.users
     found = [(r.table, r.owner) for r in survey.resources]

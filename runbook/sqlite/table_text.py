@@ -81,3 +81,26 @@ def _bracket(sql: str, read: tuple[Token, ...], place: int) -> str:
         if not depth:
             return sql[read[place].end : read[position].start].strip()
     return ""
+
+
+_CONSTRAINTS = frozenset(
+    (
+        *("CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE"),
+        *("REFERENCES", "GENERATED", "AS"),
+    )
+)
+
+
+def retyped(sql: str, column: str, declared: str) -> str:
+    """The CREATE TABLE with another declared type for a column."""
+    read = tokens(sql)
+    first = _definition(read, column)
+    if first is None:
+        return sql
+    last = first
+    while read[last + 1].is_name and read[last + 1].word not in _CONSTRAINTS:
+        last += 1
+    if last > first and _is(read, last + 1, "("):
+        while read[last].word != ")":
+            last += 1
+    return f"{sql[: read[first].end]} {declared}{sql[read[last].end :]}"

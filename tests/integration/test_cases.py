@@ -16,7 +16,6 @@ from runbook.run.folder import Run
 from runbook.run.records import PreflightRecord
 from runbook.stages import migrate, preflight, rehearse, rollback, snapshot, verify
 from tests.support.cases import CASES, Case, build, plan_text
-from tests.support.databases import dump
 from tests.support.runs import agreed, begin
 
 SHARED = Path(__file__).parents[3] / "shared" / "cases" / "make.py"
@@ -62,6 +61,17 @@ def row_counts(database: Path) -> list[int]:
                 yield connection.execute(f'SELECT count(*) FROM "{name}" NOT INDEXED').fetchone()[0]
 
     return sorted(counts())
+
+
+def dump(database: Path) -> list[object]:
+    """Schema and rows, with rowids; Python's own dump cannot write wide tables."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.text_factory = bytes
+        schema = connection.execute(
+            "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
+        ).fetchall()
+        tables = [row[1].decode() for row in schema if row[0] == b"table"]
+        return [schema, *(connection.execute(f'SELECT * FROM "{t}"').fetchall() for t in tables)]
 
 
 def there_and_back(database: Path, plan: Path, folder: Path) -> None:

@@ -163,6 +163,23 @@ CASES = {
         ("notes.user_id.updated_at",),
         "keys_not_text",
     ),
+    "keys of two classes": Case(
+        """CREATE TABLE users (id NUMERIC(10, 2) PRIMARY KEY, email TEXT);
+        CREATE TABLE notes (n INTEGER PRIMARY KEY, user_id DECIMAL REFERENCES users(id));
+        CREATE TABLE logins (who NUMERIC NOT NULL REFERENCES users, by INT REFERENCES users);
+        INSERT INTO users VALUES (1, 'one@example.org'), ('u2', NULL), (12, NULL);
+        INSERT INTO notes VALUES (1, 1), (2, 'u2'), (3, 12); INSERT INTO logins VALUES (12, 1);""",
+        ("notes.user_id",),
+        "keys_mixed",
+    ),
+    "keys of two classes without a type": Case(
+        """CREATE TABLE users (id PRIMARY KEY, email TEXT) WITHOUT ROWID;
+        CREATE TABLE notes (n INTEGER PRIMARY KEY, user_id);
+        INSERT INTO users VALUES (1, 'one@example.org'), ('u2', NULL);
+        INSERT INTO notes VALUES (1, 1), (2, 'u2');""",
+        ("notes.user_id",),
+        "keys_mixed",
+    ),
     "time of an unknown format": Case(
         USERS
         + NOTES
