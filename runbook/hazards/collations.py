@@ -14,7 +14,7 @@ from runbook.sqlite.sql_text import edited, tokens
 
 def probe_collations(survey: Survey) -> Iterator[Sighting]:
     """One hazard for each table and collation that SQLite alone does not know."""
-    found: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str], list[str]] = {}
     names: dict[str, str] = {}
     for table, column, collation in survey.rows(
         "SELECT m.name, c.name, c.coll FROM main.sqlite_schema AS m,"
@@ -24,8 +24,8 @@ def probe_collations(survey: Survey) -> Iterator[Sighting]:
         if not _known(survey, str(collation)):
             subject = plain(str(table)) + ("" if column is None else f".{plain(str(column))}")
             name = names.setdefault(str(collation).casefold(), str(collation))
-            found.setdefault((str(table), name), []).append(subject)
-    for (table, collation), subjects in found.items():
+            places.setdefault((str(table), name), []).append(subject)
+    for (table, collation), subjects in places.items():
         yield Sighting(
             "collations_missing",
             ", ".join(dict.fromkeys(subjects)),
@@ -89,7 +89,7 @@ def _texts(entry: Entry, collation: str) -> Iterator[tuple[str, str]]:
         name = read[place + 1]
         if token.word != "COLLATE" or not same_name(name.name, collation):
             continue
-        # From the name of the column on, so that the part is found where it stands and only there.
+        # From the name of the column on, so that the part is places where it stands and only there.
         first = place
         while first and read[first - 1].word not in (",", "("):
             first -= 1

@@ -152,12 +152,12 @@ def _trigger_uses(survey: Survey, entry: Entry) -> list[Statement]:
 
 def _faults(trial: Trial) -> list[Fault]:
     """What compiled before and does not now, or now reads the new column by its name."""
-    found = []
+    faults = []
     for entry in _objects(trial.survey):
         fault = _fault(trial, entry)
         if fault is not None:
-            found.append(fault)
-    return found
+            faults.append(fault)
+    return faults
 
 
 def _fault(trial: Trial, entry: Entry) -> Fault | None:

@@ -21,7 +21,7 @@ from runbook.sqlite.sql_text import tokens
 
 ORGANIZATIONS, MEMBERSHIPS = "organizations", "organization_memberships"
 
-_MADE = {
+_COLUMNS = {
     ORGANIZATIONS: frozenset(
         ("id", "name", "slug", "owner_id", "type", "settings", "created_at", "updated_at")
     ),
@@ -42,7 +42,7 @@ def of_the_application(survey: Survey, resources: tuple[Resource, ...]) -> tuple
         survey: the database.
         resources: those of the plan that have an organization_id.
     """
-    tables = [t for t in map(survey.table, _MADE) if t is not None]
+    tables = [t for t in map(survey.table, _COLUMNS) if t is not None]
     if not survey.complete:
         return tuple(f"{plain(t.name)} cannot be compared with the rule" for t in tables)
     shape = read_shape(survey.connection, survey.plan)
@@ -57,8 +57,8 @@ def of_the_application(survey: Survey, resources: tuple[Resource, ...]) -> tuple
 
 def _around(survey: Survey, table: Table) -> Iterator[str]:
     """Columns, triggers and references that no step of the migration makes."""
-    made = _MADE[table.name.casefold()]
-    strange = [c.name for c in table.columns if c.name.casefold() not in made]
+    expected = _COLUMNS[table.name.casefold()]
+    strange = [c.name for c in table.columns if c.name.casefold() not in expected]
     if strange:
         names = ", ".join(map(plain, strange[:_SHOWN]))
         yield f"{plain(table.name)} has columns of its own ({names})"
@@ -67,7 +67,7 @@ def _around(survey: Survey, table: Table) -> Iterator[str]:
     ]
     if triggers:
         yield f"{plain(table.name)} has triggers ({', '.join(map(plain, triggers[:_SHOWN]))})"
-    ours = {*_MADE, *(r.table.casefold() for r in survey.plan.resources)}
+    ours = {*_COLUMNS, *(r.table.casefold() for r in survey.plan.resources)}
     others = [
         str(name)
         for (name,) in survey.rows(
@@ -159,7 +159,7 @@ def keeping_script(survey: Survey, resources: tuple[Resource, ...], needed: froz
                 f"DROP INDEX {quote_name(entry.name)};",
                 f"CREATE{unique} INDEX {quote_name(own)} {entry.sql[on.start :]};",
             ]
-    for name in _MADE:
+    for name in _COLUMNS:
         table = survey.table(name)
         if table is not None:
             own = _free(table.name, taken)
@@ -194,5 +194,5 @@ def _free(name: str, taken: set[str]) -> str:
 
 def subjects(survey: Survey, resources: tuple[Resource, ...]) -> str:
     """The application's own tables and columns, as a subject for readers."""
-    tables = [plain(t.name) for t in map(survey.table, _MADE) if t is not None]
+    tables = [plain(t.name) for t in map(survey.table, _COLUMNS) if t is not None]
     return ", ".join([*tables, *(column_of(r, "organization_id") for r in resources)])

@@ -19,12 +19,12 @@ def as_text_script(survey: Survey) -> str:
     (others,) = survey.row(
         f"SELECT count(*) FROM main.{table} WHERE typeof({key}) NOT IN ('text', 'integer', 'null')"
     )
-    (equal,) = survey.row(
+    (clashes,) = survey.row(
         f"SELECT count(*) - count(DISTINCT CAST({key} AS TEXT) COLLATE BINARY) FROM main.{table}"
         f" WHERE {key} IS NOT NULL"
     )
     shape = survey.table(users.table)
-    if others or equal or shape is None:
+    if others or clashes or shape is None:
         return ""
     columns = [(users.table, users.key), *referring_columns(survey)]
     texts: dict[str, str] = {}

@@ -89,7 +89,7 @@ def _remedy(survey: Survey, wrong: list[bytes], codec: str) -> str:
 def referring_columns(survey: Survey) -> list[tuple[str, str]]:
     """Table and column of owners, and of every declared reference to the users' key."""
     users = survey.plan.users
-    found = [(r.table, r.owner) for r in survey.resources]
+    columns = [(r.table, r.owner) for r in survey.resources]
     for table, column, goal in survey.rows(
         'SELECT m.name, f."from", f."to" FROM main.sqlite_schema AS m,'
         " pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table'"
@@ -97,8 +97,8 @@ def referring_columns(survey: Survey) -> list[tuple[str, str]]:
         users.table,
     ):
         if goal is None or same_name(str(goal), users.key):
-            found.append((str(table), str(column)))
-    folded = {(t.casefold(), c.casefold()): (t, c) for t, c in reversed(found)}
+            columns.append((str(table), str(column)))
+    folded = {(t.casefold(), c.casefold()): (t, c) for t, c in reversed(columns)}
     return list(reversed(folded.values()))
 
 

@@ -34,6 +34,8 @@ def probe_other_names(path: Path) -> Iterator[Sighting]:
     path as the operator wrote it: links on the way are names of the file, too.
     """
     place = path.resolve()
+    if not place.exists():
+        return
     others = tuple(other_names(path))
     for other in others:
         yield from _side_files(place, other)
@@ -92,9 +94,9 @@ def _side_files(place: Path, other: OtherName) -> Iterator[Sighting]:
             continue
         remedy = f"sqlite3 {_quoted(other.path)} '{statement}' -- finishes it by that name"
         if other.symbolic:  # SQLite follows the link, and would look beside the file itself
-            beside = side_file(place, suffix)
+            target = side_file(place, suffix)
             remedy = (
-                f"mv -n {_quoted(left)} {_quoted(beside)} && "
+                f"mv -n {_quoted(left)} {_quoted(target)} && "
                 f"sqlite3 {_quoted(place)} '{statement}' -- finishes it beside the file"
             )
         yield Sighting(

@@ -32,7 +32,7 @@ class Reference:
 def missing_references(survey: Survey) -> tuple[Reference, ...]:
     """The foreign keys whose parent does not exist, in the order of the schema."""
     there = {t.name.casefold() for t in survey.tables}
-    found = []
+    missing = []
     for table in survey.tables:
         if table.kind != "table":
             continue
@@ -48,8 +48,8 @@ def missing_references(survey: Survey) -> tuple[Reference, ...]:
                 continue
             columns = tuple(source for _, source, _ in parts)
             goals = tuple(goal for _, _, goal in parts if goal is not None)
-            found.append(Reference(table, parts[0][0], columns, goals))
-    return tuple(found)
+            missing.append(Reference(table, parts[0][0], columns, goals))
+    return tuple(missing)
 
 
 def probe_parents(survey: Survey) -> Iterator[Sighting]:

@@ -183,17 +183,7 @@ def _format_hazards(
     shown = tuple(f"{name} ({counted(count, 'row')})" for name, count in counts)
     unknown = formats.get("unknown", 0)
     known = [name for name, _ in counts if name != "unknown"]
-    kept = [name for name in known if stored_class(survey, resource, name) is None]
-    leave_out = f'In the plan, under [[resources]] of "{resource.table}": leave out updated_at.'
-    if chosen:
-        remedy = f'The plan decides: every row is written as "{chosen}".'
-    elif kept and not unknown:
-        remedy = (
-            f'In the plan, under [[resources]] of "{resource.table}": updated_at_format ='
-            f' "{kept[0]}" (or leave out updated_at)'
-        )
-    else:  # what the application reads and writes is none of the formats, so nothing is proposed
-        remedy = leave_out
+    remedy = _format_remedy(survey, resource, known, unknown)
     if unknown:
         where = f"({timestamps.classify_sql(column)}) = 'unknown'"
         yield Sighting(
@@ -223,6 +213,20 @@ def _format_hazards(
             level="warn",
             detail=f'The plan writes "{chosen}", but the column holds "{known[0]}".',
         )
+
+
+def _format_remedy(survey: Survey, resource: Resource, known: list[str], unknown: int) -> str:
+    """The plan's own choice, else a format that rows have and the column keeps, else none at all.
+
+    Where a format is unknown, that is what the application reads and writes: none is proposed.
+    """
+    if resource.updated_at_format:
+        return f'The plan decides: every row is written as "{resource.updated_at_format}".'
+    place = f'In the plan, under [[resources]] of "{resource.table}":'
+    kept = [name for name in known if stored_class(survey, resource, name) is None]
+    if kept and not unknown:
+        return f'{place} updated_at_format = "{kept[0]}" (or leave out updated_at)'
+    return f"{place} leave out updated_at."
 
 
 def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:

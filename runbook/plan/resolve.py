@@ -86,13 +86,13 @@ def _adopter(adopter: str, connection: sqlite3.Connection, users: Users) -> str:
         return adopter
     key = quote_name(users.key)
     with contextlib.suppress(sqlite3.Error):
-        found = connection.execute(
+        keys = connection.execute(
             f"SELECT {key} FROM main.{quote_name(users.table)}"
             f" WHERE {key} = ? AND typeof({key}) = 'text' LIMIT 2",
             (adopter,),
         ).fetchall()
-        if len(found) == 1:
-            return str(found[0][0])
+        if len(keys) == 1:
+            return str(keys[0][0])
     return adopter
 
 

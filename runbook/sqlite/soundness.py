@@ -108,17 +108,17 @@ def is_damage(error: Exception) -> bool:
 
 def _columns(connection: sqlite3.Connection, soundness: Soundness) -> dict[str, tuple[str, ...]]:
     """Table to columns; damage that hides them is noted."""
-    found = {}
+    columns = {}
     try:
         for (name,) in connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY rowid"
         ).fetchall():
-            found[name] = tuple(
+            columns[name] = tuple(
                 c for (c,) in connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,))
             )
     except _ERRORS as error:
         soundness.pages.append(str(error))
-    return found
+    return columns
 
 
 def _read_lines(

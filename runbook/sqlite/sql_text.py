@@ -51,15 +51,15 @@ class Token:
 
 def tokens(sql: str) -> tuple[Token, ...]:
     """The tokens of `sql`, without blanks and comments."""
-    found = []
+    pieces = []
     for match in _TOKEN.finditer(sql):
         kind = match.lastgroup
         if kind == "skip":
             continue
         text = match.group()
         word = text.upper() if kind in ("name", "sign") else ""
-        found.append(Token(text, *match.span(), word, kind in ("name", "quoted")))
-    return tuple(found)
+        pieces.append(Token(text, *match.span(), word, kind in ("name", "quoted")))
+    return tuple(pieces)
 
 
 def bare(token: str) -> str:
@@ -98,7 +98,7 @@ class _Level:
 
 def sources(sql: str) -> tuple[Source, ...]:
     """Every source that a FROM or JOIN names, in the order of the text."""
-    read, found = tokens(sql), []
+    read, every = tokens(sql), []
     levels = [_Level()]
     place = 0
     while place < len(read):
@@ -127,14 +127,14 @@ def sources(sql: str) -> tuple[Source, ...]:
             )
             level.sources.append(source)
             level.natural = None
-            found.append(source)
+            every.append(source)
             place = place + 1 if opens_query else until + 1
             if opens_query:
                 levels.append(_Level())
             continue
         _step(levels, read, place)
         place += 1
-    return tuple(found)
+    return tuple(every)
 
 
 def _step(levels: list[_Level], read: tuple[Token, ...], place: int) -> None:
@@ -266,15 +266,15 @@ def _start_of_reference(read: tuple[Token, ...], place: int) -> int:
     """Where the clause begins, with the constraint's name and a table constraint's comma."""
     first = place
     if _word(read, place - 1) == ")":  # FOREIGN KEY (…), or a column whose type ends in a bracket
-        opening = place - 1
+        first_bracket = place - 1
         depth = 0
-        while opening >= 0:
-            depth += {")": 1, "(": -1}.get(read[opening].word, 0)
+        while first_bracket >= 0:
+            depth += {")": 1, "(": -1}.get(read[first_bracket].word, 0)
             if not depth:
                 break
-            opening -= 1
-        if (_word(read, opening - 2), _word(read, opening - 1)) == ("FOREIGN", "KEY"):
-            first = opening - 2
+            first_bracket -= 1
+        if (_word(read, first_bracket - 2), _word(read, first_bracket - 1)) == ("FOREIGN", "KEY"):
+            first = first_bracket - 2
     if _word(read, first - 2) == "CONSTRAINT":
         first -= 2
     return first - 1 if first < place and _word(read, first - 1) == "," else first

@@ -10,12 +10,12 @@ from runbook.sqlite.sql_text import Token, tokens
 
 def check_expressions(sql: str) -> tuple[str, ...]:
     """The expressions of all CHECK constraints, as they are written."""
-    read, found, depth = tokens(sql), [], 0
+    read, checks, depth = tokens(sql), [], 0
     for place, token in enumerate(read):
         if token.word == "CHECK" and depth == 1 and _is(read, place + 1, "("):
-            found.append(_bracket(sql, read, place + 1))
+            checks.append(_bracket(sql, read, place + 1))
         depth += {"(": 1, ")": -1}.get(token.word, 0)
-    return tuple(found)
+    return tuple(checks)
 
 
 def generated_definition(sql: str, column: str) -> str:

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook.errors import BadInput, RunFolderError, TargetError
+from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
 from runbook.plan.resolve import resolve, same_plan
 from runbook.run.folder import Request, Run
 from runbook.targets.open_target import open_target
+from runbook.targets.protocol import Target
 
 
 def open_run(
@@ -47,12 +49,9 @@ def open_run(
         )
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
-    parsed = read_plan(Path(plan) if plan else None)
     target = open_target(database, options)
     identity = target.identity()
-    if target.file is not None:  # else preflight does it, which has the replica that this takes
-        with contextlib.suppress(TargetError), target.reading() as connection:
-            parsed = resolve(parsed, connection)
+    parsed = _resolved(read_plan(Path(plan) if plan else None), target)
     if folder is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = Path("runs") / f"{stamp}-{Path(identity.name).stem}"
@@ -67,6 +66,14 @@ def open_run(
         options=options or {},
     )
     return Run.create(folder, request)
+
+
+def _resolved(plan: Plan, target: Target) -> Plan:
+    """The plan as the schema spells it; without a file, preflight does it with its replica."""
+    if target.file is not None:
+        with contextlib.suppress(TargetError), target.reading() as connection:
+            return resolve(plan, connection)
+    return plan
 
 
 def target_options(
