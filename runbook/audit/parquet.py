@@ -40,6 +40,7 @@ from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
 
 _BATCH_ROWS = 65_536
+_MOST_COLUMNS = 2000
 _BATCH_BYTES = 16 << 20  # of encoded cells; wide rows make smaller batches
 _READERS = 4
 _ONE_READER_BELOW = 32 << 20  # bytes of database: opening more connections would cost more
@@ -154,7 +155,8 @@ def write_snapshot(
             ]
     except (sqlite3.Error, adbc.Error) as error:
         raise TargetError(
-            f"The database {database} cannot be read ({error}): check the file and its writers."
+            f"The database {database} cannot be read ({str(error)[:300]}): check the file and its "
+            "writers."
         ) from error
     return Snapshot(encoding, tuple(written))
 
@@ -280,14 +282,17 @@ def _count(connection: Any, table: Table) -> int:
 
 def _batch_rows(connection: Any, table: Table) -> int:
     """Rows that take about _BATCH_BYTES, judged by the first hundred."""
-    lengths = " + ".join(
-        f"ifnull(length(CAST({quote_name(c)} AS BLOB)), 0) * 2 + 8" for c in table.column_names
+    lengths = ", ".join(  # a column each: a sum of 2,000 is too deep for SQLite
+        f"avg(ifnull(length(CAST({quote_name(c)} AS BLOB)), 0)) * 2 + 8" for c in table.column_names
     )
-    sql = (
-        f"SELECT CAST(avg(n) AS INTEGER) FROM"
-        f" (SELECT {lengths or '8'} AS n FROM {quote_name(table.name)} LIMIT 100)"
-    )
-    return max(64, min(_BATCH_ROWS, _BATCH_BYTES // max(1, _scalar(connection, sql))))
+    names = ", ".join(map(quote_name, table.column_names)) or "1"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {lengths or '8'} FROM (SELECT {names} FROM {quote_name(table.name)} LIMIT 100)"
+        )
+        row = cursor.fetchone()
+    width = int(sum(value or 0 for value in row))
+    return max(64, min(_BATCH_ROWS, _BATCH_BYTES // max(1, width)))
 
 
 def _bounds(connection: Any, table: Table, batch_rows: int, rows: int) -> list[int]:
@@ -316,7 +321,9 @@ def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int
         yield from _stream(readers, f"SELECT {', '.join(cells)} {select}", batch_rows)
         return
     rowid = quote_name(table.rowid)
-    base = f"SELECT {', '.join([f'{rowid} AS r', *cells])} {select}"
+    # SQLite gives at most 2,000 columns at once, and a table may have as many without its rowid.
+    columns = [f"{rowid} AS r", *cells]
+    groups = [columns[i : i + _MOST_COLUMNS] for i in range(0, len(columns), _MOST_COLUMNS)]
     ranges: list[str] = []
     for i in range(len(bounds) + 1):
         limits = [f"{rowid} > {bounds[i - 1]}"] if i else []
@@ -324,9 +331,19 @@ def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int
         ranges.append(f"WHERE {' AND '.join(limits)}" if limits else "")
 
     def read(limits: str) -> list[Any]:
-        sql = f"{base} {limits} ORDER BY {rowid}"
-        with readers.one() as connection, _query(connection, sql, batch_rows) as batches:
-            return list(batches)
+        parts = []
+        with readers.one() as connection:
+            for group in groups:
+                sql = f"SELECT {', '.join(group)} {select} {limits} ORDER BY {rowid}"
+                with _query(connection, sql, batch_rows) as batches:
+                    parts.append(list(batches))
+        return [
+            pa.RecordBatch.from_arrays(
+                [column for batch in together for column in batch.columns],
+                names=[name for batch in together for name in batch.schema.names],
+            )
+            for together in zip(*parts, strict=True)
+        ]
 
     with ThreadPoolExecutor(readers.count) as pool:
         pending: list[Future[list[Any]]] = []

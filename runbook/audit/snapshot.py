@@ -11,6 +11,7 @@ import duckdb
 from runbook.audit.digest import digest_table
 from runbook.audit.duckdb_session import open_duckdb
 from runbook.audit.parquet import Snapshot, SnapshotTable, write_snapshot
+from runbook.audit.real_cell import encode_value
 from runbook.errors import RunFolderError, TargetError
 from runbook.files import read_sealed, sha256, write_sealed
 from runbook.plan import timestamps
@@ -180,7 +181,7 @@ def _timestamps(
     """The columns of a table that hold the run's timestamp, with its cell and the placeholder."""
 
     def cell(format_name: str) -> tuple[bytes, bytes]:
-        return encode(timestamps.write(format_name, applied_at), encoding), PLACEHOLDER
+        return encode_value(timestamps.write(format_name, applied_at), encoding), PLACEHOLDER
 
     folded = table.casefold()
     if folded == "organizations":

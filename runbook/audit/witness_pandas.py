@@ -21,6 +21,7 @@ from runbook.audit.columns import ColumnFile, Positions, Truths, combined, unequ
 from runbook.audit.migrated import Migrated, count_violations
 from runbook.audit.owner_codes import NULL, Codes
 from runbook.audit.pairing import Pairing, differing, pair
+from runbook.audit.real_cell import encode_value
 from runbook.audit.rule_columns import UserRules
 from runbook.audit.snapshot import Capture
 from runbook.errors import TargetError
@@ -223,7 +224,7 @@ class _Witness(Migrated):
     def instants(self, resource: Resource) -> Any:
         """The cells in which a column may hold the run's instant; its affinity chooses one."""
         value = timestamps.write(self.shape.format_of(resource), self.applied_at)
-        cells = [self.alphabet.cell(value).as_py()]
+        cells = [encode_value(value, self.alphabet.encoding)]
         if isinstance(value, int):
             cells += [
                 self.alphabet.cell(str(value)).as_py(),

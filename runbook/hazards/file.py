@@ -54,7 +54,6 @@ def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Sighting]:
 
 def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Sighting]:
     """What the file's header and its pages say."""
-    yield from _integrity(connection, path)
     log = side_file(path, "-wal")
     if log.exists() and log.stat().st_size:
         yield Sighting(
@@ -153,22 +152,6 @@ def file_system(place: Path, mounts: Path) -> str:
         if place.is_relative_to(point) and len(point) >= len(best):
             best, kind = point, fields[2]
     return kind
-
-
-def _integrity(connection: sqlite3.Connection, path: Path) -> Iterator[Sighting]:
-    try:
-        lines = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
-    except sqlite3.DatabaseError as error:
-        lines = [str(error)]
-    if lines != ["ok"]:
-        yield Sighting(
-            "integrity_errors",
-            path.name,
-            len(lines),
-            tuple(line[:200] for line in lines),
-            f"sqlite3 '{path.resolve()}' .recover | sqlite3 recovered.db"
-            " -- or restore the last good backup",
-        )
 
 
 def _growth(connection: sqlite3.Connection, plan: Plan) -> int:

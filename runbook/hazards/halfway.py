@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runbook.hazards.derived import keeping_script, of_the_application, subjects
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Resource
@@ -26,6 +27,7 @@ STEPS = (
     "add the index for organization lookups",
 )
 
+NEW_INDEXES = ("idx_organizations_owner", "idx_organizations_type", "idx_memberships_user")
 _ORGANIZATION = {"id", "name", "slug", "owner_id", "type"}
 _MEMBERSHIP = {"organization_id", "user_id", "role"}
 
@@ -41,14 +43,25 @@ class Traces:
     objects: tuple[str, ...]
     touched: bool
     """Whether updated_at bears one and the same value in every row, as step 6 leaves it."""
-    theirs: int
-    """Organizations and memberships that no backfill made, which people have added since."""
 
 
 def probe_half_done(survey: Survey) -> Iterator[Sighting]:
     """At most one hazard, which names the step reached and the SQL that leads back."""
     traces = _traces(survey)
     if traces is None:
+        return
+    reasons = of_the_application(survey, traces.columns)
+    if reasons:
+        own = [index_name(r) for r in survey.plan.resources]
+        needed = frozenset(name.casefold() for name in (*NEW_INDEXES, *own))
+        yield Sighting(
+            "own_organizations",
+            subjects(survey, traces.columns),
+            len(traces.objects),
+            traces.objects,
+            keeping_script(survey, traces.columns, needed),
+            detail=f"{'; '.join(reasons)}.",
+        )
         return
     yield Sighting(
         "half_done",
@@ -101,7 +114,6 @@ def _traces(survey: Survey) -> Traces | None:
         indexes=indexes,
         objects=(*columns, *reversed(tables), *on_tables, *indexes),
         touched=any(_one_time(survey, r) for r in resources),
-        theirs=_theirs(survey, organizations is not None, memberships is not None),
     )
 
 
@@ -127,19 +139,6 @@ def _one_time(survey: Survey, resource: Resource) -> bool:
         f"SELECT count(*), min({column}) = max({column}) FROM main.{quote_name(resource.table)}"
     )
     return rows > 1 and bool(same)
-
-
-def _theirs(survey: Survey, organizations: bool, memberships: bool) -> int:
-    count = 0
-    if organizations:
-        count += survey.row("SELECT count(*) FROM main.organizations WHERE type IS NOT 'personal'")[
-            0
-        ]
-    if memberships:
-        count += survey.row(
-            "SELECT count(*) FROM main.organization_memberships WHERE role IS NOT 'owner'"
-        )[0]
-    return count
 
 
 def _rolled_back(traces: Traces) -> bool:
@@ -179,11 +178,6 @@ def _what_it_means(traces: Traces) -> str:
     if 6 in traces.done or (_rolled_back(traces) and traces.touched):
         parts.append(
             "The rows were marked as changed; when they were changed before, only a backup knows."
-        )
-    if traces.theirs:
-        parts.append(
-            f"{traces.theirs} organizations or memberships are not from the backfill: the way out"
-            " deletes them, so export them first."
         )
     return " ".join(parts)
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from runbook.hazards.advice import advise
 from runbook.hazards.census import census
+from runbook.hazards.collations import probe_collations, stopped
+from runbook.hazards.compiled import probe_compiled
+from runbook.hazards.generated import probe_checks, probe_generated
+from runbook.hazards.key_text import probe_key_text
 from runbook.hazards.owners import probe_adopter, probe_owners
+from runbook.hazards.parents import probe_parents
+from runbook.hazards.row_trial import probe_rows
 from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels
@@ -30,11 +36,15 @@ _PROBES: tuple[Probe, ...] = (
     probe_owners,
     probe_row_keys,
     probe_key_index,
+    probe_key_text,
+    probe_collations,
+    probe_parents,
     probe_references,
+    probe_generated,
     probe_views,
     probe_oddities,
 )
-_SLOW_PROBES: tuple[Probe, ...] = (probe_users, probe_times)
+_SLOW_PROBES: tuple[Probe, ...] = (probe_users, probe_times, probe_rows, probe_checks)
 
 OLDEST_SQLITE = (3, 39, 0)
 
@@ -81,10 +91,8 @@ def _inspect(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
             with census(surveyed):
                 sightings += _probe(surveyed)
                 advised = advise(surveyed)
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            sightings.append(damaged(error))  # in the census, which several probes need
+        except sqlite3.DatabaseError as error:  # in the census, which several probes need
+            sightings += _explained(error)
         sightings += [one for future in running for one in future.result()]
     if not path:
         sightings += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
@@ -101,6 +109,7 @@ def _probe(surveyed: Survey) -> Iterator[Sighting]:
     if surveyed.complete and not in_the_way:
         yield from _careful(probe_touching, surveyed)
         yield from _careful(probe_by_trial, surveyed)
+        yield from _careful(probe_compiled, surveyed)
 
 
 def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
@@ -109,10 +118,21 @@ def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
     try:
         sightings.extend(probe(surveyed))
     except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        sightings.append(damaged(error))
+        sightings += _explained(error)
     return sightings
+
+
+def _explained(error: sqlite3.DatabaseError) -> list[Sighting]:
+    """The hazard that an error stands for; none where another probe has it.
+
+    Raises:
+        sqlite3.DatabaseError: it is something else.
+    """
+    if stopped(error):
+        return []
+    if not is_damage(error):
+        raise error
+    return [damaged(error)]
 
 
 def _careful_elsewhere(probe: Probe, surveyed: Survey, path: str) -> list[Sighting]:

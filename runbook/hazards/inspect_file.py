@@ -9,7 +9,9 @@ from pathlib import Path
 from runbook.hazards.activity import Watch, lock_held, probe_lock, probe_openers
 from runbook.hazards.file import hot_journal, probe_content, probe_disk, probe_place
 from runbook.hazards.inspect import Advice, inspect_database
+from runbook.hazards.other_names import JOURNAL, probe_other_names
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels, worst_first
+from runbook.hazards.unsound import method_of, probe_soundness
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import CutOff, Locked, open_readonly
@@ -39,6 +41,10 @@ def inspect_file(
         PlanError: as for `file_hazards`.
     """
     check_levels(plan)
+    elsewhere = list(probe_other_names(path))
+    if any(sighting.code == JOURNAL for sighting in elsewhere):
+        # What the file holds is not the truth, and nobody may open it by this name until then.
+        return as_hazards([*probe_place(path), *elsewhere], plan), {}
     with ThreadPoolExecutor(1) as pool:  # SQLite works outside Python's lock
         of_file = pool.submit(file_hazards, path, plan, run_dir)
         try:
@@ -53,7 +59,7 @@ def inspect_file(
     if any(h.code == "integrity_errors" for h in of_file.result()):
         # The check of all pages has the fuller account of what single probes stumbled over.
         hazards = tuple(h for h in hazards if h.code != "integrity_errors" or h.subject != "main")
-    return worst_first(hazards), advice
+    return worst_first(hazards), {**advice, "file_checked_by": method_of(path)}
 
 
 def _probe(path: Path, plan: Plan, run_dir: Path | None) -> Iterator[Sighting]:
@@ -71,7 +77,9 @@ def _probe(path: Path, plan: Plan, run_dir: Path | None) -> Iterator[Sighting]:
     try:
         watch = Watch(connection)
         yield from probe_place(path)
+        yield from probe_other_names(path)
         yield from probe_content(connection, path)
+        yield from probe_soundness(connection, path, plan)
         yield from probe_disk(connection, path, plan, run_dir)
         yield from probe_lock(path)
         yield from probe_openers(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from runbook.hazards.owners import row_key
+from runbook.hazards.parents import missing_references
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
@@ -88,6 +89,7 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
 
 def probe_references(survey: Survey) -> Iterator[Sighting]:
     """Foreign keys of all tables; the owners' own are left to the probe for owners."""
+    gone = {(k.table.name, k.parent) for k in missing_references(survey)}  # another hazard
     tables = survey.rows(
         "SELECT DISTINCT m.name FROM main.sqlite_schema AS m, pragma_foreign_key_list(m.name)"
         " WHERE m.type = 'table' ORDER BY m.rowid"
@@ -104,7 +106,9 @@ def probe_references(survey: Survey) -> Iterator[Sighting]:
             " FROM pragma_foreign_key_list(?) GROUP BY id",
             table,
         )
-        skipped = [int(str(k[0])) for k in keys if _is_owner(survey, table, k)]
+        skipped = [
+            int(str(k[0])) for k in keys if _is_owner(survey, table, k) or (table, k[1]) in gone
+        ]
         if len(skipped) == len(keys):
             continue
         left_out = ", ".join(map(str, skipped)) or "-1"
@@ -140,11 +144,13 @@ def _is_owner(survey: Survey, table: str, key: tuple[object, ...]) -> bool:
     )
 
 
-def _may_be_later(latest: object, limit: str | int) -> bool:
+def _may_be_later(latest: object, limit: str | int | float) -> bool:
     """False where the latest value, of the one format that the column has, is not beyond it."""
     if isinstance(latest, str) and isinstance(limit, str):
         return latest > limit
-    return not (isinstance(latest, int) and isinstance(limit, int)) or latest > limit
+    if isinstance(latest, int | float) and isinstance(limit, int | float):
+        return latest > limit
+    return True
 
 
 def _formats(
@@ -177,14 +183,7 @@ def _format_hazards(
     shown = tuple(f"{name} ({counted(count, 'row')})" for name, count in counts)
     unknown = formats.get("unknown", 0)
     known = [name for name, _ in counts if name != "unknown"]
-    if chosen:
-        remedy = f'The plan decides: every row is written as "{chosen}".'
-    else:
-        usual = known[0] if known else timestamps.SPECIFIED
-        remedy = (
-            f'In the plan, under [[resources]] of "{resource.table}": updated_at_format ='
-            f' "{usual}" (or leave out updated_at)'
-        )
+    remedy = _format_remedy(survey, resource, known, unknown)
     if unknown:
         where = f"({timestamps.classify_sql(column)}) = 'unknown'"
         yield Sighting(
@@ -216,13 +215,43 @@ def _format_hazards(
         )
 
 
+def _format_remedy(survey: Survey, resource: Resource, known: list[str], unknown: int) -> str:
+    """The plan's own choice, else a format that rows have and the column keeps, else none at all.
+
+    Where a format is unknown, that is what the application reads and writes: none is proposed.
+    """
+    if resource.updated_at_format:
+        return f'The plan decides: every row is written as "{resource.updated_at_format}".'
+    place = f'In the plan, under [[resources]] of "{resource.table}":'
+    kept = [name for name in known if stored_class(survey, resource, name) is None]
+    if kept and not unknown:
+        return f'{place} updated_at_format = "{kept[0]}" (or leave out updated_at)'
+    return f"{place} leave out updated_at."
+
+
 def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:
-    """Whether the plan's format would stay in the column what it is; SQLite is asked."""
-    table, kind = survey.table(resource.table), resource.updated_at_format
-    if not (
-        table and kind and resource.updated_at and (column := table.column(resource.updated_at))
-    ):
+    """Whether the plan's format would stay in the column what it is."""
+    kind = resource.updated_at_format
+    table = survey.table(resource.table)
+    column = table.column(resource.updated_at) if table and resource.updated_at else None
+    if kind is None or column is None:
         return
+    becomes = stored_class(survey, resource, kind)
+    if becomes is not None:
+        yield Sighting(
+            "updated_at_stored_otherwise",
+            column_of(resource, column.name),
+            detail=f'The plan writes "{kind}" ({timestamps.storage_class(kind)}); in a column of '
+            f"type {column.declared or 'ANY'} it would be {becomes}.",
+        )
+
+
+def stored_class(survey: Survey, resource: Resource, kind: str) -> str | None:
+    """What a time in this format becomes in the column, as SQLite says; None: it stays as it is."""
+    table = survey.table(resource.table)
+    column = table.column(resource.updated_at) if table and resource.updated_at else None
+    if table is None or column is None:
+        return None
     written, stored = timestamps.storage_class(kind), "refused"
     value = timestamps.write(kind, "2026-01-02 03:04:05.678")
     affinity = affinity_of(column.declared)
@@ -234,13 +263,7 @@ def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:
         with contextlib.suppress(sqlite3.IntegrityError):
             memory.execute("INSERT INTO t VALUES (?)", (value,))
             (stored,) = memory.execute("SELECT typeof(x) FROM t").fetchone()
-    if stored != written:
-        yield Sighting(
-            "updated_at_stored_otherwise",
-            column_of(resource, column.name),
-            detail=f'The plan writes "{kind}" ({written}); in a column of type '
-            f"{column.declared or 'ANY'} it would be {stored}.",
-        )
+    return None if stored == written else stored
 
 
 def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[Sample, ...]:

@@ -6,14 +6,15 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.hazards.halfway import probe_half_done
+from runbook.hazards.clone import Entry
+from runbook.hazards.halfway import NEW_INDEXES, probe_half_done
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.script.migration import GUARD, LEDGER, NEW_TABLES, index_name
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.sql_text import tokens
 
 NEW_COLUMN = "organization_id"
-NEW_INDEXES = ("idx_organizations_owner", "idx_organizations_type", "idx_memberships_user")
 _LEDGER_COLUMNS = {"migration", "run", "checksum", "applied_at"}
 
 
@@ -60,34 +61,24 @@ def probe_in_the_way(survey: Survey) -> Iterator[Sighting]:
     yield from applied
     if applied:
         return
-    half_done = list(probe_half_done(survey))
-    yield from half_done
-    ledger = survey.table(LEDGER)
-    if ledger and not {c.name for c in ledger.columns} >= _LEDGER_COLUMNS:
-        yield Sighting(
-            "names_taken",
-            LEDGER,
-            remedy=f"ALTER TABLE {LEDGER} RENAME TO {LEDGER}_old;"
-            f" -- it lacks the columns {', '.join(sorted(_LEDGER_COLUMNS))}",
-        )
-    # What a half-done migration consists of is dealt with by its own way out.
-    own = set(half_done[0].samples) if half_done else set()
+    known = list(probe_half_done(survey))
+    yield from known
+    # What a half-done migration or the application's organizations consist of has its own way out.
+    own = {str(name) for sighting in known for name in sighting.samples}
     resources = survey.plan.resources
     names = [*NEW_TABLES, *NEW_INDEXES, *(index_name(r) for r in resources), GUARD]
     folded = {n.casefold() for n in names}
     for entry in survey.entries:
-        if entry.kind == "trigger" or entry.name.casefold() not in folded or entry.name in own:
+        if entry.kind == "trigger" or entry.name in own:
             continue
-        name = quote_name(entry.name)
-        way = {
-            "table": f"ALTER TABLE {name} RENAME TO {quote_name(entry.name + '_old')};",
-            "index": f"DROP INDEX {name}; -- or create it again under another name",
-            "view": f"DROP VIEW {name}; -- or create it again under another name",
-        }
-        yield Sighting("names_taken", f"{entry.kind} {plain(entry.name)}", remedy=way[entry.kind])
+        subject = f"{entry.kind} {plain(entry.name)}"
+        if same_name(entry.name, LEDGER) and not _is_ledger(survey, entry):
+            yield Sighting("ledger_taken", subject, remedy=_renamed(survey, entry))
+        elif entry.name.casefold() in folded:
+            yield Sighting("names_taken", subject, remedy=_renamed(survey, entry))
     for resource in resources:
         table = survey.table(resource.table)
-        column = table.column(NEW_COLUMN) if table and not half_done else None
+        column = table.column(NEW_COLUMN) if table and not known else None
         if column:
             yield Sighting(
                 "column_taken",
@@ -95,6 +86,32 @@ def probe_in_the_way(survey: Survey) -> Iterator[Sighting]:
                 remedy=f"ALTER TABLE {quote_name(resource.table)} RENAME COLUMN"
                 f" {quote_name(column.name)} TO {quote_name(column.name + '_old')};",
             )
+
+
+def _is_ledger(survey: Survey, entry: Entry) -> bool:
+    """Whether the table is one of ours, from another migration of this database."""
+    table = survey.table(entry.name) if entry.kind == "table" else None
+    return table is not None and {c.name for c in table.columns} >= _LEDGER_COLUMNS
+
+
+def _renamed(survey: Survey, entry: Entry) -> str:
+    """A script that gives the object another name; what it holds and does stays."""
+    taken = {e.name.casefold() for e in survey.entries} | {t.name.casefold() for t in survey.tables}
+    new, number = f"{entry.name}_old", 1
+    while new.casefold() in taken:
+        number += 1
+        new = f"{entry.name}_old{number}"
+    name, renamed = quote_name(entry.name), quote_name(new)
+    if entry.kind == "table":
+        return f"ALTER TABLE {name} RENAME TO {renamed};"
+    read = tokens(entry.sql)
+    # SQLite keeps these texts as CREATE [UNIQUE] INDEX name, or CREATE VIEW name.
+    place = next(t for t in read if t.is_name and same_name(t.name, entry.name))
+    text = f"{entry.sql[: place.start]}{renamed}{entry.sql[place.end :]}"
+    triggers = [e for e in survey.entries if e.kind == "trigger" and same_name(e.table, entry.name)]
+    if triggers and entry.kind == "view":
+        return f"DROP VIEW {name}; -- and make it and its triggers again under another name: {text}"
+    return f"DROP {entry.kind.upper()} {name};\n{text};"
 
 
 def probe_oddities(survey: Survey) -> Iterator[Sighting]:

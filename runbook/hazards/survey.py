@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from runbook.hazards.clone import Entry, empty_clone
 from runbook.plan.plan import Plan, Resource
 from runbook.run.findings import Sample
 from runbook.sqlite.fields import query_rows
@@ -43,16 +44,6 @@ class Table:
     def key(self) -> tuple[Column, ...]:
         """The columns of the declared primary key, in its order."""
         return tuple(sorted((c for c in self.columns if c.key), key=lambda c: c.key))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of the schema: a table, index, view or trigger."""
-
-    kind: str
-    name: str
-    table: str
-    sql: str
 
 
 @dataclass(frozen=True)
@@ -112,13 +103,7 @@ class Survey:
     @cached_property
     def clone(self) -> sqlite3.Connection:
         """An empty database in memory with the same schema, as far as SQLite can make it."""
-        clone = sqlite3.connect(":memory:", isolation_level=None)
-        order = {"table": 0, "index": 1, "view": 2, "trigger": 3}
-        for entry in sorted(self.entries, key=lambda e: order[e.kind]):
-            # A virtual table whose module is not there, or its shadow tables made twice.
-            with contextlib.suppress(sqlite3.Error):
-                clone.execute(entry.sql)
-        return clone
+        return empty_clone(self.entries)
 
 
 def survey(connection: sqlite3.Connection, plan: Plan, samples: int = 10) -> Survey:

@@ -6,11 +6,13 @@ has the same tables, indexes, views and triggers, and no rows, so each trial tak
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sqlite3
 from collections.abc import Iterator
 
 from runbook.errors import RunbookError
+from runbook.hazards.clone import empty_clone, execute
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
@@ -34,7 +36,6 @@ def probe_by_trial(survey: Survey) -> Iterator[Sighting]:
     plan = _without_adoption(survey.plan)
     shape = read_shape(clone, plan)
     views_before = {v: _columns(clone, v) for v in _views(survey) if _compiles_view(clone, v)}
-    writes_before = {w for w in _write_statements(survey) if _error(clone, w) is None}
     script = render(plan, shape)
     failed = _run(clone, script)
     if failed:
@@ -45,30 +46,24 @@ def probe_by_trial(survey: Survey) -> Iterator[Sighting]:
         )
         return
     yield from _triggers(survey, shape)
-    for table, error in _broken_writes(clone, writes_before):
-        yield Sighting(
-            "writes_break",
-            plain(table),
-            remedy=f"SQLite says: {error}. Create the trigger on {plain(table)} again with its"
-            " columns named instead of *.",
-        )
-    changed = list(_changed_views(survey, clone, views_before))
-    yield from changed
+    yield from _shown_by_views(survey, clone, views_before)
     # A broken view refuses the way back; it is reported once, under its own name.
-    if not any(s.code == "views_break" for s in changed) and not list(probe_views(survey)):
+    broken = any(_error(clone, f"EXPLAIN SELECT * FROM {quote_name(v)}") for v in views_before)
+    if not broken and not list(probe_views(survey)):
         yield from _way_back(survey, clone)
 
 
 def probe_views(survey: Survey) -> Iterator[Sighting]:
-    """Views that do not work today, asked of the database itself."""
-    for view in _views(survey):
-        error = _error(survey.connection, f"EXPLAIN SELECT * FROM main.{quote_name(view)}")
-        if error:
-            yield Sighting(
-                "views_broken",
-                plain(view),
-                remedy=f"DROP VIEW {quote_name(view)}; -- or repair it; SQLite says: {error}",
-            )
+    """Views that do not work today; the application's functions count as there."""
+    with contextlib.closing(empty_clone(survey.entries)) as clone:
+        for view in _views(survey):
+            error = _error(clone, f"EXPLAIN SELECT * FROM {quote_name(view)}")
+            if error:
+                yield Sighting(
+                    "views_broken",
+                    plain(view),
+                    remedy=f"DROP VIEW {quote_name(view)}; -- or repair it; SQLite says: {error}",
+                )
 
 
 def _without_adoption(plan: Plan) -> Plan:
@@ -81,7 +76,7 @@ def _run(clone: sqlite3.Connection, script: Script) -> tuple[str, str] | None:
     for step in script.steps:
         for statement in step.statements:
             try:
-                clone.execute(statement)
+                execute(clone, statement)
             except sqlite3.Error as error:
                 return step.title, str(error)
     return None
@@ -93,7 +88,7 @@ def _triggers(survey: Survey, shape: Shape) -> Iterator[Sighting]:
     levels: dict[str, Level | None] = {"refuse": None, "suspend": "note", "fire": "warn"}
     policy = survey.plan.triggers.policy
     for trigger in shape.triggers:
-        writes = _written_by(survey, trigger)
+        writes, error = _written_by(survey, trigger)
         tables = sorted({table for table, _ in writes})
         does = tuple(f"{how} {plain(table)}" for table, how in sorted(writes))
         names = ", ".join(f'"{t}"' for t in tables)
@@ -111,14 +106,16 @@ def _triggers(survey: Survey, shape: Shape) -> Iterator[Sighting]:
             samples=does[: survey.samples],
             remedy=remedy,
             level=levels[policy],
-            detail=f"It writes {', '.join(map(plain, tables))}."
+            detail=f"It does not work today, as SQLite says: {error}."
+            if error
+            else f"It writes {', '.join(map(plain, tables))}."
             if tables
             else "It writes nothing.",
         )
 
 
-def _written_by(survey: Survey, trigger: Trigger) -> set[tuple[str, str]]:
-    """(table, INSERT/UPDATE/DELETE) of the trigger and of those that it fires in turn.
+def _written_by(survey: Survey, trigger: Trigger) -> tuple[set[tuple[str, str]], str]:
+    """(table, INSERT/UPDATE/DELETE) of the trigger and of those that it fires in turn, or an error.
 
     SQLite calls the authorizer for each access while the UPDATE is compiled, with the name of
     the trigger that asks for it. Only this trigger is left on the table meanwhile.
@@ -150,40 +147,14 @@ def _written_by(survey: Survey, trigger: Trigger) -> set[tuple[str, str]]:
         for name, _ in others:
             clone.execute(f"DROP TRIGGER IF EXISTS {quote_name(name)}")
         clone.set_authorizer(note)
-        clone.execute(f"EXPLAIN UPDATE {quote_name(resource.table)} SET {sets}").fetchall()
+        execute(clone, f"EXPLAIN UPDATE {quote_name(resource.table)} SET {sets}")
+    except sqlite3.Error as error:
+        return set(), str(error)
     finally:
         clone.set_authorizer(None)
         clone.execute("ROLLBACK TO alone")
         clone.execute("RELEASE alone")
-    return writes
-
-
-def _write_statements(survey: Survey) -> list[str]:
-    """One INSERT, UPDATE and DELETE for each table that has a trigger."""
-    tables = {e.table.casefold() for e in survey.entries if e.kind == "trigger"}
-    statements = []
-    for table in survey.tables:
-        if table.name.casefold() not in tables or table.kind != "table":
-            continue
-        name = quote_name(table.name)
-        writable = [quote_name(c.name) for c in table.columns if not c.generated]
-        sets = ", ".join(f"{c} = {c}" for c in writable)
-        statements += [
-            f"EXPLAIN INSERT INTO {name} DEFAULT VALUES",
-            f"EXPLAIN UPDATE {name} SET {sets}",
-            f"EXPLAIN DELETE FROM {name}",
-        ]
-    return statements
-
-
-def _broken_writes(clone: sqlite3.Connection, before: set[str]) -> Iterator[tuple[str, str]]:
-    broken: dict[str, str] = {}
-    for statement in sorted(before):
-        error = _error(clone, statement)
-        if error:
-            table = statement.split('"')[1]
-            broken.setdefault(table, error)
-    yield from broken.items()
+    return writes, ""
 
 
 def _views(survey: Survey) -> list[str]:
@@ -200,22 +171,14 @@ def _columns(connection: sqlite3.Connection, view: str) -> list[str]:
     ]
 
 
-def _changed_views(
+def _shown_by_views(
     survey: Survey, clone: sqlite3.Connection, before: dict[str, list[str]]
 ) -> Iterator[Sighting]:
+    """Views that show the new column; what breaks or means something else has its own probe."""
     for view, columns in before.items():
-        error = _error(clone, f"EXPLAIN SELECT * FROM {quote_name(view)}")
-        names = ", ".join(quote_name(c) for c in columns)
-        if error:
-            yield Sighting(
-                "views_break",
-                plain(view),
-                remedy=f"SQLite says: {error}. DROP VIEW {quote_name(view)}; and create it again"
-                f" with its columns named, which are today: {names}",
-            )
-            continue
-        after = _columns(clone, view)
+        after = _columns(clone, view) if _compiles_view(clone, view) else columns
         if after != columns:
+            names = ", ".join(quote_name(c) for c in columns)
             new = [c for c in after if c not in columns]
             yield Sighting(
                 "views_select_star",
@@ -243,7 +206,7 @@ def _way_back(survey: Survey, clone: sqlite3.Connection) -> Iterator[Sighting]:
 def _error(connection: sqlite3.Connection, statement: str) -> str | None:
     """What SQLite says against the statement, None where it has nothing to say."""
     try:
-        connection.execute(statement).fetchall()
+        execute(connection, statement)
     except (sqlite3.Error, RunbookError) as error:
         return str(error)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from runbook.hazards.key_classes import as_text_script
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.run.findings import Sample
@@ -85,7 +86,8 @@ def _classes(survey: Survey, key: str, subject: str, classes: dict[str, int]) ->
             subject,
             sum(present.values()) - present[usual],
             _some_users(survey, f"typeof({key}) <> '{usual}' AND {key} IS NOT NULL"),
-            f"SELECT typeof({plain(users.key)}), count(*) FROM {plain(users.table)} GROUP BY 1;"
+            as_text_script(survey)
+            or f"SELECT typeof({plain(users.key)}), count(*) FROM {plain(users.table)} GROUP BY 1;"
             f" -- then UPDATE the others to {usual}, together with the rows that refer to them",
             detail=f"Found: {', '.join(f'{count} {name}' for name, count in present.items())}.",
         )

@@ -15,10 +15,24 @@ SPECIFIED = "YYYY-MM-DD HH:MM:SS"
 
 EPOCH_SECONDS = "epoch seconds"
 EPOCH_MILLISECONDS = "epoch milliseconds"
+REAL_SECONDS = "epoch seconds (real)"
+REAL_MILLISECONDS = "epoch milliseconds (real)"
+GO = "YYYY-MM-DD HH:MM:SS.sssssssss +0000 UTC"
+"""How Go prints a time; zeros at the end of the fraction are left out."""
 
 _SEPARATORS = (" ", "T")
 _FRACTIONS = ("", ".sss", ".ssssss")
 _ZONES = ("", "Z", "+00:00")
+_NANOSECONDS = ".sssssssss"
+_ANY_OFFSET = "±HH:MM"
+"""The zone of a format whose rows may have any offset; what is written is in UTC."""
+
+_EPOCHS = {
+    EPOCH_SECONDS: ("integer", 1),
+    EPOCH_MILLISECONDS: ("integer", 1000),
+    REAL_SECONDS: ("real", 1),
+    REAL_MILLISECONDS: ("real", 1000),
+}
 
 FORMATS: tuple[str, ...] = (
     *(
@@ -27,13 +41,19 @@ FORMATS: tuple[str, ...] = (
         for fraction in _FRACTIONS
         for zone in _ZONES
     ),
-    EPOCH_SECONDS,
-    EPOCH_MILLISECONDS,
+    *(
+        f"YYYY-MM-DD{separator}HH:MM:SS{_NANOSECONDS}{zone}"
+        for separator in _SEPARATORS
+        for zone in ("", "Z", _ANY_OFFSET)
+    ),
+    GO,
+    *_EPOCHS,
 )
 """Every format that can be recognised and written."""
 
-# Plausible instants, 1990 to 2100: whole numbers outside are no timestamps in that unit.
+# Plausible instants, 1990 to 2100: numbers outside are no timestamps in that unit.
 _EPOCH_FROM, _EPOCH_TO = 631152000, 4102444800
+_DATE, _TIME = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]", "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
 
 
 def classify_sql(column: str) -> str:
@@ -41,29 +61,13 @@ def classify_sql(column: str) -> str:
 
     Anything that is not exactly one of `FORMATS` is called `unknown`.
     """
-    date, time = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]", "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
-    cases = [
-        f"WHEN {column} GLOB '{date}{separator}{time}{digits}{zone}' THEN '{name}'"
-        for name, separator, digits, zone in (
-            (
-                f"YYYY-MM-DD{separator}HH:MM:SS{fraction}{zone}",
-                separator,
-                fraction.replace("s", "[0-9]"),
-                zone,
-            )
-            for separator in _SEPARATORS
-            for fraction in _FRACTIONS
-            for zone in _ZONES
-        )
-    ]
+    texts = [name for name in FORMATS if name not in _EPOCHS]
+    cases = [f"WHEN {_text_condition(name, column)} THEN '{name}'" for name in texts]
+    numbers = [f"WHEN {matches_sql(name, column)} THEN '{name}'" for name in _EPOCHS]
     return f"""CASE typeof({column})
   WHEN 'null' THEN NULL
   WHEN 'text' THEN CASE {" ".join(cases)} ELSE 'unknown' END
-  WHEN 'integer' THEN CASE
-    WHEN {column} BETWEEN {_EPOCH_FROM} AND {_EPOCH_TO} THEN '{EPOCH_SECONDS}'
-    WHEN {column} BETWEEN {_EPOCH_FROM}000 AND {_EPOCH_TO}000 THEN '{EPOCH_MILLISECONDS}'
-    ELSE 'unknown' END
-  ELSE 'unknown' END"""
+  ELSE CASE {" ".join(numbers)} ELSE 'unknown' END END"""
 
 
 def matches_sql(name: str, column: str) -> str:
@@ -71,54 +75,84 @@ def matches_sql(name: str, column: str) -> str:
 
     It agrees with `classify_sql`, and costs a fraction of it where one format is expected.
     """
-    if name == EPOCH_SECONDS:
-        return f"typeof({column}) = 'integer' AND {column} BETWEEN {_EPOCH_FROM} AND {_EPOCH_TO}"
-    if name == EPOCH_MILLISECONDS:
+    if name in _EPOCHS:
+        kind, unit = _EPOCHS[name]
         return (
-            f"typeof({column}) = 'integer' AND {column} BETWEEN {_EPOCH_FROM}000 AND {_EPOCH_TO}000"
+            f"typeof({column}) = '{kind}'"
+            f" AND {column} BETWEEN {_EPOCH_FROM * unit} AND {_EPOCH_TO * unit}"
         )
+    return f"typeof({column}) = 'text' AND {_text_condition(name, column)}"
+
+
+def _text_condition(name: str, column: str) -> str:
+    """SQL condition for a text; formats exclude each other."""
     separator, fraction, zone = _parts(name)
-    pattern = (
-        f"[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]{separator}[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
-        f"{fraction.replace('s', '[0-9]')}{zone}"
+    day = f"{_DATE}{separator}{_TIME}"
+    if fraction != _NANOSECONDS:
+        return f"{column} GLOB '{day}{fraction.replace('s', '[0-9]')}{zone}'"
+    # One to nine digits (none as well for Go); three and six have formats of their own.
+    signs = {_ANY_OFFSET: "[+-][0-9][0-9]:[0-9][0-9]"}.get(zone, zone)
+    length = {_ANY_OFFSET: 6}.get(zone, len(zone))
+    digits = f"substr({column}, 21, length({column}) - {20 + length})"
+    condition = (
+        f"{column} GLOB '{day}.[0-9]*{signs}' AND length({column}) <= {29 + length}"
+        f" AND {digits} NOT GLOB '*[^0-9]*'"
     )
-    return f"typeof({column}) = 'text' AND {column} GLOB '{pattern}'"
+    if name == GO:
+        return f"({condition} OR {column} GLOB '{day}{zone}')"
+    if zone == _ANY_OFFSET:
+        return f"({condition} AND NOT (length({digits}) IN (3, 6) AND {column} GLOB '*+00:00'))"
+    return f"({condition} AND length({digits}) NOT IN (3, 6))"
 
 
 def write_sql(name: str, at: str) -> str:
     """SQL expression for the instant `at` (SQL for the ledger's text) in the format `name`."""
-    if name == EPOCH_SECONDS:
-        return f"CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER)"
-    if name == EPOCH_MILLISECONDS:
-        return (
-            f"CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER) * 1000"
-            f" + CAST(substr({at}, 21, 3) AS INTEGER)"
-        )
+    if name in _EPOCHS:
+        seconds = f"CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER)"
+        if name == EPOCH_SECONDS:
+            return seconds
+        milliseconds = f"{seconds} * 1000 + CAST(substr({at}, 21, 3) AS INTEGER)"
+        if name == EPOCH_MILLISECONDS:
+            return milliseconds
+        real = f"CAST({milliseconds} AS REAL)"
+        return real if name == REAL_MILLISECONDS else f"{real} / 1000.0"
     separator, fraction, zone = _parts(name)
     day = f"substr({at}, 1, 10) || 'T' || substr({at}, 12, 8)"
     text = day if separator == "T" else f"substr({at}, 1, 19)"
-    tail = {"": "", ".sss": f" || substr({at}, 20, 4)", ".ssssss": f" || substr({at}, 20, 4)"}
-    zeros = "000" if fraction == ".ssssss" else ""
-    text += tail[fraction]
-    return f"{text} || '{zeros}{zone}'" if zeros or zone else text
+    text += f" || substr({at}, 20, 4)" if fraction else ""
+    rest = _zeros(fraction) + _written_zone(zone)
+    return f"{text} || '{rest}'" if rest else text
 
 
-def write(name: str, at: str) -> str | int:
+def write(name: str, at: str) -> str | int | float:
     """The instant `at` (the ledger's text, UTC) in the format `name`, without SQL."""
-    moment = datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
-    if name == EPOCH_SECONDS:
-        return int(moment.replace(microsecond=0).timestamp())
-    if name == EPOCH_MILLISECONDS:
-        whole = int(moment.replace(microsecond=0).timestamp())
-        return whole * 1000 + moment.microsecond // 1000
+    if name in _EPOCHS:
+        moment = datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+        seconds = int(moment.replace(microsecond=0).timestamp())
+        milliseconds = seconds * 1000 + moment.microsecond // 1000
+        return {
+            EPOCH_SECONDS: seconds,
+            EPOCH_MILLISECONDS: milliseconds,
+            REAL_SECONDS: milliseconds / 1000.0,
+            REAL_MILLISECONDS: float(milliseconds),
+        }[name]
     separator, fraction, zone = _parts(name)
-    digits = {"": "", ".sss": at[19:23], ".ssssss": at[19:23] + "000"}[fraction]
-    return f"{at[:10]}{separator}{at[11:19]}{digits}{zone}"
+    digits = at[19:23] if fraction else ""
+    return f"{at[:10]}{separator}{at[11:19]}{digits}{_zeros(fraction)}{_written_zone(zone)}"
 
 
 def storage_class(name: str) -> str:
-    """SQLite's storage class of the format `name`: `integer` for epochs, else `text`."""
-    return "integer" if name in (EPOCH_SECONDS, EPOCH_MILLISECONDS) else "text"
+    """SQLite's storage class of the format `name`: `integer` or `real` for epochs, else `text`."""
+    return _EPOCHS[name][0] if name in _EPOCHS else "text"
+
+
+def _zeros(fraction: str) -> str:
+    """What follows the ledger's three digits."""
+    return "0" * max(0, len(fraction) - len(".sss"))
+
+
+def _written_zone(zone: str) -> str:
+    return "+00:00" if zone == _ANY_OFFSET else zone
 
 
 def _parts(name: str) -> tuple[str, str, str]:

@@ -80,7 +80,11 @@ def _backup(contents: Contents) -> Judged:
     if not backup.restored_equal:
         return "failed", (*evidence, "Restored once, and what came out was not equal to it.")
     tables = counted(backup.tables_compared, "table")
-    return "done", (*evidence, f"Restored once and compared: {tables}, equal to the byte.")
+    return "done", (
+        *evidence,
+        f"Restored once and compared: {tables}, equal to the byte.",
+        f"The restored file is sound ({backup.checked_by}).",
+    )
 
 
 def _migration(contents: Contents) -> Judged:

@@ -36,7 +36,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the operator wants migrated: `options` say how the target is reached."""
+    """What the operator wants migrated: `options` say how the target is reached.
+
+    `named` is the path of a file as it was given; links on the way are names of it, too.
+    """
 
     database: str
     identity: Identity
@@ -44,6 +47,7 @@ class Request:
     operator: str = ""
     ticket: str = ""
     options: dict[str, str] = dataclasses.field(default_factory=dict)
+    named: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +127,12 @@ class Run:
                 f"{folder} is not a run folder (it holds no run.json); check --run-dir."
             )
         return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
+
+    def settle_plan(self, plan: Plan) -> None:
+        """Keeps the plan with its names as the schema spells them, before anything builds on it."""
+        if plan != self.info.plan:
+            self.info = dataclasses.replace(self.info, plan=plan)
+            write_sealed(self.folder / "run.json", to_json(self.info))
 
     @property
     def backup(self) -> Path:

@@ -27,6 +27,8 @@ class Backup:
     seconds: float
     tables_compared: int
     restored_equal: bool
+    checked_by: str = "quick_check"
+    """How the restored file was checked: `integrity_check`, or its pages and `indexes counted`."""
 
 
 @dataclass(frozen=True)

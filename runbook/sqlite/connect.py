@@ -69,7 +69,7 @@ def open_readonly(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
         if not had_log:
             _tidied_later.add(connection.place)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where damaged text is quoted
         if connection is not None:
             connection.close()
         raise _explained(path, error) from error
@@ -179,7 +179,7 @@ def _check_file(path: Path) -> None:
         raise TargetError(f"The file {path} is empty (0 bytes), not a database; check the path.")
 
 
-def _explained(path: Path, error: sqlite3.Error) -> TargetError:
+def _explained(path: Path, error: Exception) -> TargetError:
     """Why the file could not be read, in one sentence."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_READONLY") and has_hot_journal(path):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runbook.errors import BadInput, RunFolderError
+from runbook.errors import BadInput, RunFolderError, TargetError
+from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
+from runbook.plan.resolve import resolve, same_plan
 from runbook.run.folder import Request, Run
 from runbook.targets.open_target import open_target
+from runbook.targets.protocol import Target
 
 
 def open_run(
@@ -44,8 +49,9 @@ def open_run(
         )
     if not database:
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
-    parsed = read_plan(Path(plan) if plan else None)
-    identity = open_target(database, options).identity()
+    target = open_target(database, options)
+    identity = target.identity()
+    parsed = _resolved(read_plan(Path(plan) if plan else None), target)
     if folder is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = Path("runs") / f"{stamp}-{Path(identity.name).stem}"
@@ -54,11 +60,20 @@ def open_run(
         database=place,
         identity=identity,
         plan=parsed,
+        named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or getpass.getuser(),
         ticket=ticket,
         options=options or {},
     )
     return Run.create(folder, request)
+
+
+def _resolved(plan: Plan, target: Target) -> Plan:
+    """The plan as the schema spells it; without a file, preflight does it with its replica."""
+    if target.file is not None:
+        with contextlib.suppress(TargetError), target.reading() as connection:
+            return resolve(plan, connection)
+    return plan
 
 
 def target_options(
@@ -85,7 +100,7 @@ def _reopen(folder: Path, database: str, plan: str) -> Run:
                 f"The run folder {folder} belongs to the database {run.info.database}, not to "
                 f"{database}; name another folder with --run-dir."
             )
-    if plan and read_plan(Path(plan)) != run.info.plan:
+    if plan and not same_plan(read_plan(Path(plan)), run.info.plan):
         raise RunFolderError(
             f"The run folder {folder} was begun with another plan than {plan}; go on with the "
             "plan that it knows (leave --plan out), or begin a new run folder."

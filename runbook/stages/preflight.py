@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from runbook.errors import Blocked
+from runbook.errors import Blocked, TargetError
 from runbook.hazards.d1 import probe_d1
 from runbook.hazards.inspect import Advice, inspect_database
 from runbook.hazards.inspect_file import inspect_file
 from runbook.hazards.sighting import as_hazards, worst_first
-from runbook.plan.plan import Plan
+from runbook.plan.resolve import resolve
 from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
@@ -37,10 +37,10 @@ def preflight(
 
 
 def _preflight(run: Run, progress: Progress) -> PreflightRecord:
-    plan = run.info.plan
     target = open_target(run.info.database, run.info.options)
     progress("Hazards", 0, 2)
-    hazards, advice = inspect_target(target, plan, run.folder)
+    hazards, advice = _inspect(run, target)
+    plan = run.info.plan
     record = PreflightRecord(hazards, (), advice)
     if not record.blocked:
         progress("Prediction", 1, 2)
@@ -61,20 +61,21 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     return record
 
 
-def inspect_target(target: Target, plan: Plan, folder: Path) -> tuple[tuple[Hazard, ...], Advice]:
+def _inspect(run: Run, target: Target) -> tuple[tuple[Hazard, ...], Advice]:
     """Every hazard of the database as a whole and of its data and schema, and the advice.
 
-    Args:
-        target: the database, which is only read.
-        plan: what is to be migrated.
-        folder: the run folder, whose disk has to have room.
+    The run's plan has its names as the schema spells them from then on.
     """
     if target.file is not None:
-        return inspect_file(target.file, plan, folder)
+        with contextlib.suppress(TargetError), target.reading() as connection:
+            run.settle_plan(resolve(run.info.plan, connection))
+        return inspect_file(Path(run.info.named or target.file), run.info.plan, run.folder)
     with (
         target.committed() as file,
         contextlib.closing(open_immutable(file)) as replica,
     ):
+        run.settle_plan(resolve(run.info.plan, replica))
+        plan = run.info.plan
         hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)
         conditions = target.conditions(plan, None if blocked else replica)

@@ -21,6 +21,8 @@ from runbook.run.records import RehearseRecord
 from runbook.script.footprint import Baseline, read_baseline
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
+from runbook.window.workflows import Workflows, try_workflows
+from runbook.wording import and_more
 
 
 def rehearse(
@@ -77,6 +79,8 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     )
     if verified.findings:
         raise _failed("the witnesses found that", verified.findings)
+    progress("Key workflows", 0, 1)
+    _workflows_work(try_workflows(copy, plan, baseline.shape))
     roll_back(job, folder / "exports")
     progress("Comparing with before", 0, 1)
     left, kept_writes = differences_but_written(copy, backup, plan)
@@ -94,6 +98,21 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
         kept_writes=kept_writes,
         views_left_out=done.views_left_out,
     )
+
+
+def _workflows_work(outcome: Workflows) -> None:
+    """What is tried after the commit has to work here first, where nothing is lost by it.
+
+    Raises:
+        NotProven: a workflow does not work, or leaves something behind.
+    """
+    problems = [f"{t.action} of {t.subject}: {t.note}" for t in outcome.failed]
+    problems += outcome.remains
+    if problems:
+        raise NotProven(
+            f"The rehearsal on a copy failed: the key workflows do not work ({problems[0]})"
+            f"{and_more(len(problems) - 1)}; the database itself was not touched."
+        )
 
 
 def _failed(what: str, findings: tuple[Finding, ...]) -> NotProven:

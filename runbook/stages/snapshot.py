@@ -18,6 +18,7 @@ from runbook.script.footprint import read_baseline
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.header import read_file_header
+from runbook.sqlite.soundness import Method, check_soundness, method_for
 from runbook.targets.open_target import open_target
 
 
@@ -91,7 +92,7 @@ def _restore(run: Run, began: float) -> Backup:
         with contextlib.closing(open_immutable(path)) as connection:
             copy_database(connection, scratch)
         digest = sha256(path)
-        tables = _check_restored(scratch)
+        tables, method = _check_restored(scratch)
         if sha256(scratch) != digest:
             raise RunFolderError(
                 f"The backup {path} restores to something else than itself; check the disk, and "
@@ -106,18 +107,20 @@ def _restore(run: Run, began: float) -> Backup:
         seconds=round(time.perf_counter() - began, 3),
         tables_compared=tables,
         restored_equal=True,
+        checked_by=method,
     )
 
 
-def _check_restored(scratch: Path) -> int:
-    """Number of tables in the restored file, which must be sound."""
+def _check_restored(scratch: Path) -> tuple[int, Method]:
+    """Number of tables in the restored file, which must be sound, and how that was checked."""
     with contextlib.closing(open_immutable(scratch)) as connection:
-        (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if sound != "ok":
+        soundness = check_soundness(connection, method_for(scratch.stat().st_size))
+        if soundness.damaged:
+            first = [*soundness.pages, *soundness.indexes.values()][0]
             raise RunFolderError(
-                f"The restored backup is damaged ({sound}); check the disk and the database."
+                f"The restored backup is damaged ({first}); check the disk and the database."
             )
         (tables,) = connection.execute(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
         ).fetchone()
-        return int(tables)
+        return int(tables), soundness.method

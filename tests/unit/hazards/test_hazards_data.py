@@ -380,7 +380,7 @@ def test_each_row_falls_into_one_kind(keys: list[object], owners: list[object]) 
 @given(st.sampled_from(FORMATS), st.text("0123456789-: TZ+.", max_size=4), st.integers(0, 28))
 def test_one_format_is_recognised_as_by_all(name: str, noise: str, at: int) -> None:
     value = write(name, "2024-02-03 04:05:06.789")
-    spoiled = value if isinstance(value, int) else value[:at] + noise + value[at + len(noise) :]
+    spoiled = value if not isinstance(value, str) else value[:at] + noise + value[at + len(noise) :]
     with closing(sqlite3.connect(":memory:")) as connection:
         for each in (value, spoiled):
             (kind,) = connection.execute(f"SELECT {classify_sql('?1')}", (each,)).fetchone()

@@ -37,7 +37,7 @@ CREATE TRIGGER count_log AFTER INSERT ON audit_log BEGIN UPDATE totals SET n = n
         ("CREATE INDEX idx_memberships_user ON users(name)", "names_taken", "block", "index"),
         ("CREATE INDEX Idx_Projects_Org ON users(name)", "names_taken", "block", "index"),
         ("CREATE TABLE runbook_guard (x)", "names_taken", "block", "table runbook_guard"),
-        ("CREATE TABLE runbook_ledger (x)", "names_taken", "block", "runbook_ledger"),
+        ("CREATE TABLE runbook_ledger (x)", "ledger_taken", "block", "runbook_ledger"),
         (
             "ALTER TABLE projects ADD Organization_Id; UPDATE projects SET organization_id = 9",
             "column_taken",
