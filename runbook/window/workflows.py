@@ -97,16 +97,16 @@ def try_workflows(database: Path, plan: Plan, shape: Shape, wait: float = 30.0) 
 
 def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workflows:
     """What was tried, with the comparison of everything in the database."""
-    found = compare_databases(connection, before="committed", samples=0)
+    difference = compare_databases(connection, before="committed", samples=0)
     remains = (
-        *(f"{each.type} {each.name} {each.change}" for each in found.objects),
+        *(f"{each.type} {each.name} {each.change}" for each in difference.objects),
         *(
             f"{each.table}: {each.added} rows added, {each.removed} removed, "
             f"{each.rows_changed} changed"
-            for each in found.tables
+            for each in difference.tables
         ),
     )
-    return Workflows(tried, remains, found.tables_compared, found.rows_compared)
+    return Workflows(tried, remains, difference.tables_compared, difference.rows_compared)
 
 
 class _Stop(Exception):

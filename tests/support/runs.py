@@ -18,8 +18,7 @@ def begin(database: Path, folder: Path, plan: Path | str = "") -> Run:
 
 def agreed(run: Run) -> Confirmation:
     """The confirmation of somebody who typed the database's name."""
-    name = run.info.identity.name
-    return confirm(name, (), operator="tester", typed=name)
+    return confirm(run, typed=run.info.identity.name)
 
 
 def until_snapshot(run: Run) -> Run:
