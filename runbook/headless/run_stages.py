@@ -19,7 +19,7 @@ from runbook.headless.summary import stage_line, step_line
 from runbook.run.folder import Run, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.notebooks import has_notebook
-from runbook.run.records import PreflightRecord, ReportRecord, VerifyRecord
+from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import Ask, confirm
 from runbook.window import steps
@@ -235,14 +235,7 @@ class _Session:
         """The parameters that carry the confirmation into the notebook."""
         name, yes = self.run.info.identity.name, self.options.yes
         how = "--yes" if yes else "terminal"
-        confirm(
-            name,
-            self.run.result("preflight", PreflightRecord).hazards,
-            operator=self.run.info.operator,
-            typed=name if yes else "",
-            how=how,
-            ask=self.options.ask,
-        )
+        confirm(self.run, typed=name if yes else "", how=how, ask=self.options.ask)
         return {"confirm": name, "how": how}
 
     # -- ways out ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from runbook.plan.plan import Command, Health, Maintenance
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
-from runbook.run.window_records import Answer, WindowStep
+from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.commands import Ran, run_command, show_command
@@ -187,8 +187,8 @@ class _Step:
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
 
-    def note(self, evidence: str) -> None:
-        self._add(evidence=(*self.record.evidence, evidence))
+    def note(self, line: str) -> None:
+        self._add(evidence=(*self.record.evidence, line))
 
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
@@ -369,16 +369,3 @@ def summary(step: WindowStep) -> str:
     if step.status == "done":
         return f"done in {step.seconds:.1f} s"
     return f"{step.status}: {step.error or '; '.join(step.evidence)[:160]}"
-
-
-__all__ = [
-    "Answer",
-    "deploy",
-    "health",
-    "maintenance_off",
-    "maintenance_on",
-    "smoke",
-    "summary",
-    "undeploy",
-    "workflows",
-]

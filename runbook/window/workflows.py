@@ -25,7 +25,7 @@ from runbook.sqlite.connect import file_uri, open_writable
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
-from runbook.window.rows import CannotMake, NewRow, Value, make_row
+from runbook.window.rows import CannotMake, Like, NewRow, Value, make_row
 from runbook.wording import counted
 
 
@@ -97,16 +97,16 @@ def try_workflows(database: Path, plan: Plan, shape: Shape, wait: float = 30.0) 
 
 def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workflows:
     """What was tried, with the comparison of everything in the database."""
-    found = compare_databases(connection, before="committed", samples=0)
+    difference = compare_databases(connection, before="committed", samples=0)
     remains = (
-        *(f"{each.type} {each.name} {each.change}" for each in found.objects),
+        *(f"{each.type} {each.name} {each.change}" for each in difference.objects),
         *(
             f"{each.table}: {each.added} rows added, {each.removed} removed, "
             f"{each.rows_changed} changed"
-            for each in found.tables
+            for each in difference.tables
         ),
     )
-    return Workflows(tried, remains, found.tables_compared, found.rows_compared)
+    return Workflows(tried, remains, difference.tables_compared, difference.rows_compared)
 
 
 class _Stop(Exception):
@@ -194,27 +194,18 @@ class _Trial:
     def _resource(self, resource: Resource) -> None:
         name = resource.table
         table = self._table(name)
-        like: tuple[str, tuple[Value, ...]] | None = None
+        like: Like | None = None
         stored = self._rows("owner_with_rows", resource)
         if stored:
             owner, organization = stored[0]
-            like = (
-                f"organization_id = ? AND {quote_name(resource.owner)} = ?",
-                (
-                    organization,
-                    owner,
-                ),
-            )
+            where = f"organization_id = ? AND {quote_name(resource.owner)} = ?"
+            like = Like(where, (organization, owner))
         else:
             owner, organization = self._owner()
         query = self._query("after_by_organization", resource)
         before = self._count(query, (owner,))
-        new = make_row(
-            self.connection,
-            table,
-            {resource.owner: owner, "organization_id": organization},
-            like,
-        )
+        fixed = {resource.owner: owner, "organization_id": organization}
+        new = make_row(self.connection, table, fixed, like)
         if isinstance(new, CannotMake):
             self._record(name, "create", None, f"no valid row could be made: {new.reason}")
             raise _Stop
@@ -225,9 +216,9 @@ class _Trial:
             name, "read", now == before + 1, f"{before:,}, then {now:,} rows by the new query"
         )
         self._update(resource, table, new, owner)
-        rows = self._act(
-            f"DELETE FROM {quote_name(name)} WHERE {new.where} AND {_MINE}", *new.key, owner
-        )
+        rows = self.connection.execute(
+            f"DELETE FROM {quote_name(name)} WHERE {new.where} AND {_MINE}", (*new.key, owner)
+        ).rowcount
         after = self._count(query, (owner,))
         note = f"{counted(after, 'row')} again"
         self._record(name, "delete", rows == 1 and after == before, note)
@@ -245,7 +236,7 @@ class _Trial:
                 (meant,) = self._one(
                     f"SELECT {expression} FROM {target} WHERE {new.where}", new.key
                 )
-                rows = self._execute(
+                rows = self.connection.execute(
                     f"UPDATE {target} SET {name} = ? WHERE {new.where} AND {_MINE}",
                     (meant, *new.key, owner),
                 ).rowcount
@@ -348,10 +339,8 @@ class _Trial:
         stored = self._rows("stranger", organization=organization)
         if not stored:
             users = self.plan.users
-            key = quote_name(users.key)
-            new = make_row(
-                self.connection, self._table(users.table), {}, (f"{key} IS NOT NULL", ())
-            )
+            anybody = Like(f"{quote_name(users.key)} IS NOT NULL", ())
+            new = make_row(self.connection, self._table(users.table), {}, anybody)
             if isinstance(new, CannotMake):
                 self._record("membership", "create", None, f"no second user: {new.reason}")
                 raise _Stop
@@ -383,14 +372,8 @@ class _Trial:
     def _run(self, name: str, /, **bound: Value) -> int:
         return self.connection.execute(sql_file(f"workflows/{name}").render(), bound).rowcount
 
-    def _execute(self, sql: str, values: tuple[Value, ...]) -> sqlite3.Cursor:
-        return self.connection.execute(sql, values)
-
-    def _act(self, sql: str, *values: Value) -> int:
-        return self._execute(sql, values).rowcount
-
     def _one(self, sql: str, values: tuple[Value, ...]) -> tuple[Any, ...]:
-        row: tuple[Any, ...] | None = self._execute(sql, values).fetchone()
+        row: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
         return row or (None,)
 
     def _count(self, query: str, values: tuple[Value, ...]) -> int:
