@@ -253,8 +253,8 @@ def maintenance(mode: str, run_dir: str) -> None:
         else:
             step = steps.maintenance_off(opened, again=True)
     click.echo(f"maintenance {mode}: {steps.summary(step)}")
-    for evidence in step.evidence:
-        click.echo(f"  {evidence}")
+    for detail in step.details:
+        click.echo(f"  {detail}")
 
 
 @main.command()

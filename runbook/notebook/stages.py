@@ -180,7 +180,7 @@ def assess(run: Run) -> Assessment:
     """What a rollback would restore, keep and discard; changes nothing."""
     from runbook.stages import rollback as stage
 
-    return stage.look(run)
+    return stage.preview(run)
 
 
 def rollback(

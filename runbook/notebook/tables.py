@@ -259,7 +259,7 @@ def checklist(run: Run) -> Table:
     lines: Sequence[ChecklistLine] = read_view(run.folder).checklist
     return table(
         ("line", "action", "state", "evidence"),
-        ((line.number, line.action, line.state, "\n".join(line.evidence)) for line in lines),
+        ((line.number, line.action, line.state, "\n".join(line.details)) for line in lines),
     )
 
 

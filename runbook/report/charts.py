@@ -21,7 +21,7 @@ Kind = Literal["solid", "hatched"]
 
 _WIDTH = 460  # user units; the page scales the picture to its column
 _WIDE = 960
-_BESIDE = 270  # room for a label beside its bars, in a wide picture
+_LABEL_ROOM = 270  # room for a label beside its bars, in a wide picture
 _VALUE = 92  # room for the number behind a bar
 _BAR, _GAP, _LABEL = 13, 15, 20
 _MOST_BARS = 24
@@ -199,7 +199,7 @@ def _bars(picture: Picture, groups: Sequence[Group], legend: tuple[str, ...] = (
     if not longest:
         return Markup()
     width, name = picture.width, f"{picture.name}-{picture.width}"
-    left = _BESIDE if width > _WIDTH else 0
+    left = _LABEL_ROOM if width > _WIDTH else 0
     scale = (width - left - _VALUE) / longest
     parts = []
     y = 0

@@ -22,7 +22,7 @@ _ROWS: tuple[
     (
         "Rows without organization",
         lambda each: sum(each.without_organization.values()) if each.without_organization else None,
-        lambda found: counted(max(found), "row"),
+        lambda counts: counted(max(counts), "row"),
     ),
     (
         "Invariants violated",
@@ -33,18 +33,19 @@ _ROWS: tuple[
     (
         "Health",
         lambda each: None if each.health is None else int(not each.health.ok),
-        lambda counts: f"not {counted(len(counts), 'time')}",
+        lambda counts: f"failed {counted(len(counts), 'time')}",
     ),
 )
 
 
+# Long because it draws one picture from top to bottom.
 def monitoring_chart(
     series: Sequence[Observation], width: int = 960, name: str = "monitoring"
 ) -> Markup:
-    """The series as SVG; an empty text where nobody looked.
+    """The series as SVG; an empty text where nothing was observed.
 
     A quiet mark is an observation at which nothing was amiss; a red, taller one is one at which
-    something was; no mark means that nobody looked, or that there was no answer.
+    something was; no mark means no observation, or no answer.
     """
     if not series:
         return Markup()
@@ -71,7 +72,7 @@ def monitoring_chart(
         if not marks:
             shown = "not watched"
         elif not bad:
-            shown = "well"
+            shown = "no problem"
         else:
             shown = summary(amounts)
         parts.append(_text(width, y + 16, shown, "value end"))
@@ -89,7 +90,9 @@ def monitoring_chart(
         )
     )
     first, last = series[0].at, series[-1].at
-    description = f"{counted(len(series), 'look')} from {first} to {last}. {'; '.join(described)}."
+    description = (
+        f"{counted(len(series), 'observation')} from {first} to {last}. {'; '.join(described)}."
+    )
     return _svg(Picture(name, width, "Monitoring", description), y + 18, "".join(parts))
 
 

@@ -23,7 +23,7 @@ from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
 
-def look(run: Run) -> Assessment:
+def preview(run: Run) -> Assessment:
     """What a rollback of `run` would restore, keep and discard; nothing is changed.
 
     Raises:

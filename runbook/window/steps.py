@@ -187,8 +187,8 @@ class _Step:
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
 
-    def note(self, evidence: str) -> None:
-        self._add(evidence=(*self.record.evidence, evidence))
+    def note(self, detail: str) -> None:
+        self._add(details=(*self.record.details, detail))
 
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
@@ -290,8 +290,8 @@ def _perform(
     if first is None:
         started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
     else:
-        kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.evidence))
-        started = dataclasses.replace(first, status="started", evidence=kept)
+        kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.details))
+        started = dataclasses.replace(first, status="started", details=kept)
     with run.locked("stage"):
         if not configured:
             left_out = dataclasses.replace(started, status="not configured")
@@ -368,7 +368,7 @@ def summary(step: WindowStep) -> str:
         return "not configured"
     if step.status == "done":
         return f"done in {step.seconds:.1f} s"
-    return f"{step.status}: {step.error or '; '.join(step.evidence)[:160]}"
+    return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"
 
 
 __all__ = [

@@ -202,7 +202,7 @@ def test_what_cannot_be_tried_is_said(sample: Path, tmp_path: Path) -> None:
     assert not found.failed
     step = workflows_step(run)
     assert step.status == "not done"
-    assert any("create not tried (no valid row could be made: ask Ada)" in e for e in step.evidence)
+    assert any("create not tried (no valid row could be made: ask Ada)" in e for e in step.details)
 
 
 def test_functions_of_the_application_are_not_ours_to_miss(sample: Path, tmp_path: Path) -> None:
