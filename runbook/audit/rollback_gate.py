@@ -1,7 +1,7 @@
 """The proof that a rollback took back what the migration did, and nothing else.
 
 Before the script: what the database holds, and a guard that lets it write to nothing but what a
-rollback may write to. After it, inside the same transaction: every row that nobody touched since
+rollback may write to. After it, inside the same transaction: every row that were not changed since
 is strictly identical to the backup again, every other row is as it was just before, and the schema
 is the backup's to the byte, but for objects that the application changed since.
 """
@@ -167,7 +167,7 @@ def _rows(connection: sqlite3.Connection, written: Written, now: Table) -> Itera
             table,
             "not restored",
             abs(expected - restored),
-            f'{expected - restored:,} rows of "{table}" that nobody touched since are not '
+            f'{expected - restored:,} rows of "{table}" that were not changed since are not '
             "identical to the backup",
             sample_rows(
                 connection,
@@ -192,7 +192,7 @@ def _rows(connection: sqlite3.Connection, written: Written, now: Table) -> Itera
                 table,
                 "not restored",
                 moved - found,
-                f'{moved - found:,} rows of "{table}" that nobody touched since, and whose rowid '
+                f'{moved - found:,} rows of "{table}" that were not changed since, and whose rowid '
                 "moved, are not identical to the backup",
             )
     # Row `a` is here the TEMP table's, which holds each value as it was just before.

@@ -142,7 +142,7 @@ def roll_back(
         connection.set_authorizer(None)
         if not guard.denied:
             return None
-        message = f'the step "{step.title}" tried to {guard.denied[-1]}, which is not its business'
+        message = f'the step "{step.title}" tried to {guard.denied[-1]}, which is outside what it may change'
         finding = Finding("gate", "", "", "write denied", 1, message)
         return _not_proven((finding,), dataclasses.replace(state, findings=(finding,)))
 
@@ -239,7 +239,7 @@ def _check_ledger(connection: sqlite3.Connection, plan: Plan, run: str) -> None:
     if row is None:
         raise Refused(
             f'The ledger does not hold the migration "{plan.migration.name}", so there is nothing '
-            "to roll back; look at the database if you expected it there."
+            "to roll back; inspect the database if you expected it there."
         )
     if row.run != run:
         raise Refused(
@@ -369,7 +369,8 @@ def _refuse(record: RollbackRecord, found: Assessment, discard_organizations: bo
             f"The migration did not make {found.organizations_since:,} of the organizations and "
             f"{found.memberships_since:,} of the memberships as they are now{extra}, and a "
             "rollback would discard them; they are exported to "
-            f"{', '.join(record.exported)}, so say --discard-organizations if they may go."
+            f"{', '.join(record.exported)}, so pass "
+            "--discard-organizations if they may be discarded."
         )
     if message:
         raise Refused(message, record=record)

@@ -78,9 +78,9 @@ def _backup(contents: Contents) -> Judged:
         f"SHA-256 {backup.sha256}",
     )
     if not backup.restored_equal:
-        return "failed", (*details, "Restored once, and what came out was not equal to it.")
+        return "failed", (*details, "Restored once, and the result was not identical to it.")
     tables = counted(backup.tables_compared, "table")
-    return "done", (*details, f"Restored once and compared: {tables}, equal to the byte.")
+    return "done", (*details, f"Restored once and compared: {tables}, identical to the byte.")
 
 
 def _migration(contents: Contents) -> Judged:
@@ -220,7 +220,7 @@ def _monitoring(contents: Contents) -> Judged:
     if stage.status == "not run":
         return "not done", ("Not watched since the migration: see `runbook monitor`.",)
     if not contents.observations:
-        return "not done", (f"Watching since {when(stage.started_at)}; not looked yet.",)
+        return "not done", (f"Watching since {when(stage.started_at)}; no observation yet.",)
     ended = str(contents.monitor.get("ended", ""))
     planned = float(contents.monitor.get("planned_seconds", 0))
     total = sum_up(contents.observations, planned)
@@ -238,7 +238,9 @@ def _monitoring(contents: Contents) -> Judged:
         details.append("The plan names no log files.")
     asked = [each for each in contents.observations if each.health is not None]
     if asked:
-        details.append(f"Well {len(asked) - total.unhealthy:,} of {len(asked):,} times asked")
+        details.append(
+            f"Healthy {len(asked) - total.unhealthy:,} of {counted(len(asked), 'time')} asked"
+        )
     if total.unanswered:
         details.append(
             f"{counted(total.unanswered, 'observation')} in which a question was not answered"
@@ -251,7 +253,7 @@ def _monitoring(contents: Contents) -> Judged:
     if ended == "by a rollback":
         return "not done", (*details, "Ended, because the migration was taken back.")
     if ended != "in time":
-        return "not done", (*details, "Not ended yet.")
+        return "not done", (*details, "Not finished yet.")
     # Some minutes less than a day are a day to a scheduler, hours less are not.
     if total.watched_seconds < 23.9 * 3600:
         return "not done", (*details, "The specification asks for 24 h.")

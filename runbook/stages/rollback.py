@@ -123,7 +123,7 @@ def _rollback(
         if committed is not None and isinstance(error, NotProven | Refused):
             raise OutcomeUnknown(
                 f"The rollback was refused and yet the ledger does not hold the migration any more "
-                f"({error}); look at the database {run.info.database} before anything else."
+                f"({error}); inspect the database {run.info.database} before doing anything else."
             ) from error
         if committed is not None:  # the interruption came after the commit
             return committed
@@ -165,7 +165,7 @@ def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> Rollba
     if row is not None:
         raise OutcomeUnknown(
             f'The ledger says that the run "{row.run}" migrated this database at {row.applied_at}, '
-            f'not "{run.info.run}"; roll back in that run\'s folder, or look at the database.'
+            f'not "{run.info.run}"; roll back in that run\'s folder, or inspect the database.'
         )
     proof = stage.proof(RollbackRecord)
     if proof is not None:

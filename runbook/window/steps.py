@@ -159,7 +159,7 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
             step.command(window.maintenance_off)
         if window.maintenance is not None:
             step.answered(ask_until_gone(window.maintenance))
-            step.note(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
+            step.note(f"{show_address(window.maintenance.url)} no longer shows a maintenance page")
         if window.health is not None:
             page = dataclasses.replace(window.health, text="") if old_code else window.health
             step.answers_so(page)
@@ -200,7 +200,7 @@ class _Step:
         self._add(exit_status=ran.exit_status, output=output)
         shown = show_command(command)
         if ran.problem:
-            output = f' and said "{_last_line(ran.output)}"' if ran.output else ""
+            output = f' and printed "{_last_line(ran.output)}"' if ran.output else ""
             raise _Failed(
                 f"the command `{shown}` {ran.problem}{output}",
                 "correct what it complains of, and go on with the same command",
@@ -326,7 +326,7 @@ _TITLES = {
     "maintenance_on": "Maintenance mode is not proven to be on",
     "deploy": "The new code was not deployed",
     "undeploy": "The old code was not put back",
-    "health": "The new code is not well",
+    "health": "The new code is not healthy",
     "workflows": "The key workflows do not work",
     "smoke": "The smoke test failed",
     "maintenance_off": "The application is not proven to be open",

@@ -58,7 +58,7 @@ class Applying:
         seen = self._looking.look(script.migration)
         if not seen.after(script.run):
             raise OutcomeUnknown(
-                f"wrangler applied {doing} without an error, and yet {seen}; look at the database "
+                f"wrangler applied {doing} without an error, and yet {seen}; inspect the database "
                 "before anything else."
             )
 

@@ -86,7 +86,7 @@ class Engine:
             last = self._said.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             raise TargetError(
                 f"The engine of the local D1 database {self._wrangler.config.name} gave no answer "
-                f"and ended ({' '.join(last)[:200] or 'it said nothing'}); stop what else "
+                f"and ended ({' '.join(last)[:200] or 'it printed nothing'}); stop what else "
                 "uses it, or see that RUNBOOK_WRANGLER names a wrangler that can open it."
             )
         if "error" in answer:

@@ -19,7 +19,7 @@ from runbook.targets.d1.wrangler import Wrangler
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the database shows of the migration: each sign of it, or that it is absent."""
+    """What a inspect the database shows of the migration: each sign of it, or that it is absent."""
 
     ledger: LedgerRow | None
     noted: bool

@@ -113,6 +113,6 @@ def _said(stdout: str, stderr: str) -> list[str]:
 
 
 def _shortened(said: list[str]) -> str:
-    text = "; ".join(" ".join(piece.split()).rstrip(".") for piece in said) or "it said nothing"
+    text = "; ".join(" ".join(piece.split()).rstrip(".") for piece in said) or "it printed nothing"
     text = re.sub(r"/accounts/[^/\s)]+", "/accounts/...", text)
     return text if len(text) <= 300 else text[:297] + "..."

@@ -91,7 +91,7 @@ def test_long_output_is_cut_in_the_middle() -> None:
 def test_output_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runbook.window.commands.MOST_OUTPUT", 1024 * 1024)
     ran = run_command(Command(("yes",), timeout=60))
-    assert ran.problem == "wrote more than 1 MB and was ended"
+    assert ran.problem == "wrote more than 1 MB and was stopped"
 
 
 def test_control_characters_and_wrong_bytes_are_shown_harmlessly() -> None:
