@@ -142,7 +142,7 @@ def roll_back(
         connection.set_authorizer(None)
         if not guard.denied:
             return None
-        message = f'the step "{step.title}" tried to {guard.denied[-1]}, which is outside what it may change'
+        message = f'the step "{step.title}" tried to {guard.denied[-1]}, outside what it may change'
         finding = Finding("gate", "", "", "write denied", 1, message)
         return _not_proven((finding,), dataclasses.replace(state, findings=(finding,)))
 

@@ -273,7 +273,7 @@ def test_the_command_line_for_a_scheduler(migrated: Run) -> None:
     assert seen.output.rstrip().endswith("  ok")
     wrong = CliRunner().invoke(main, [*arguments, "--for", "soon"])
     assert wrong.exit_code == 2
-    assert "is no duration" in wrong.output
+    assert "is not a valid duration" in wrong.output
 
 
 def observed_at(minute: int, **more: object) -> Observation:

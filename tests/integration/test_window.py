@@ -192,7 +192,7 @@ FAILURES = {
     ),
     "shutting hangs": Failure(
         2,
-        "did not end within 0.5 s and was ended",
+        "did not finish within 0.5 s and was stopped",
         ("before", "old", "unknown"),
         setting("window.maintenance_on", command=["sleep", "600"], timeout=0.5),
     ),
@@ -235,7 +235,7 @@ FAILURES = {
     ),
     "the smoke test fails": Failure(
         6,
-        'and said "login does not work"',
+        'and printed "login does not work"',
         ("migrated", "new", "on"),
         setting("window.smoke", shell="echo login does not work; exit 1"),
     ),
