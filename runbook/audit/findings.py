@@ -14,8 +14,8 @@ SEQUENCES = "sqlite_sequence"
 """SQLite's own table of the counters of AUTOINCREMENT."""
 
 DRIFT = (
-    "it is not part of the migration, so somebody wrote between the snapshot and now; make sure "
-    "that nobody writes, take a new snapshot and run again"
+    "it is not part of the migration, so the database was written to after the snapshot; make sure "
+    "that nothing writes to it, take a new snapshot and run again"
 )
 
 

@@ -1,7 +1,7 @@
 """The proof that a rollback took back what the migration did, and nothing else.
 
 Before the script: what the database holds, and a guard that lets it write to nothing but what a
-rollback may write to. After it, inside the same transaction: every row that nobody touched since
+rollback may write to. After it, inside the same transaction: every row that were not changed since
 is strictly identical to the backup again, every other row is as it was just before, and the schema
 is the backup's to the byte, but for objects that the application changed since.
 """
@@ -240,7 +240,7 @@ class _Resource:
             yield _finding(table, "rows", abs(rows - held), message)
 
     def _untouched(self) -> Iterator[Finding]:
-        """Rows that nobody touched since are identical to the backup."""
+        """Rows that were not changed since are identical to the backup."""
         counterpart = self.written.counterpart("a", "b")
         restored = self._count(
             f"{self._main} AS b CROSS JOIN {self._backup} AS a ON {counterpart}"
@@ -271,8 +271,8 @@ class _Resource:
     def _not_restored(self, rows: int, which: str, samples: tuple[Sample, ...]) -> Finding:
         table = self.written.old.name
         message = (
-            f'{rows:,} rows of "{table}" that nobody touched since{which} are not identical to the '
-            "backup"
+            f'{rows:,} rows of "{table}" that were not changed since{which} are not '
+            "identical to the backup"
         )
         return _finding(table, "not restored", abs(rows), message, samples)
 

@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from runbook.hazards.clone import Entry
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Entry, Survey, column_of, plain
+from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import Shape, Trigger, read_shape

@@ -97,7 +97,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         elif may_be_shut(run):
             options.echo(block(run, f"the run was to end after {until}"))
     if until == "report" and run.result("report", ReportRecord).verdict != "pass":
-        raise NotProven("The verdict of the report is fail, and the report says why.")
+        raise NotProven("The verdict of the report is fail, and the report gives the reason.")
 
 
 def roll_back(
@@ -218,7 +218,7 @@ class _Session:
 
     def _check_verdict(self, stage: str) -> None:
         if stage == "verify" and self.run.result("verify", VerifyRecord).verdict != "pass":
-            raise NotProven("The verdict is fail; the report says what was found.")
+            raise NotProven("The verdict is fail; read the findings in the report.")
 
     def _parameters(self, stage: str) -> dict[str, object]:
         """What every notebook needs: the run, and whether personal data is shown."""

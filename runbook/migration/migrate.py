@@ -208,7 +208,7 @@ def _violated(
                 of = f' in "{subject}"' if subject else ""
                 message = (
                     f'the invariant "{invariant.title}" is violated by {rows} rows{of}; look at '
-                    "the rows named, mend them, and run again"
+                    "the rows named, correct them, and run again"
                 )
                 return Finding("gate", subject, "", f"invariant {name}", rows, message, samples)
     return None

@@ -249,7 +249,8 @@ def _refuse(record: RollbackRecord, assessment: Assessment, discard_organization
             f"{assessment.memberships_since:,} of the memberships and "
             f"{assessment.assignments:,} of the assignments of rows to organizations as they are "
             f"now{extra}, and a rollback would discard them; they are exported to "
-            f"{', '.join(record.exported)}, so say --discard-organizations if they may go."
+            f"{', '.join(record.exported)}, so pass --discard-organizations if they may "
+            "be discarded."
         )
     if message:
         raise Refused(message, record=record)

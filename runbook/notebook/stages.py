@@ -156,7 +156,7 @@ def assess(run: Run) -> Assessment:
     """What a rollback would restore, keep and discard; changes nothing."""
     from runbook.stages import rollback as stage
 
-    return stage.inspect(run)
+    return stage.preview(run)
 
 
 def rollback(

@@ -32,18 +32,19 @@ _ROWS: tuple[
     (
         "Health",
         lambda each: None if each.health is None else int(not each.health.ok),
-        lambda counts: f"not {counted(len(counts), 'time')}",
+        lambda counts: f"failed {counted(len(counts), 'time')}",
     ),
 )
 
 
+# Long because it draws one picture from top to bottom.
 def monitoring_chart(
     series: Sequence[Observation], width: int = 960, name: str = "monitoring"
 ) -> Markup:
-    """The series as SVG; an empty text where nobody looked.
+    """The series as SVG; an empty text where nothing was observed.
 
     A quiet mark is an observation at which nothing was amiss; a red, taller one is one at which
-    something was; no mark means that nobody looked, or that there was no answer.
+    something was; no mark means no observation, or no answer.
     """
     if not series:
         return Markup()
@@ -58,7 +59,7 @@ def monitoring_chart(
         if not marks:
             shown = "not watched"
         elif not bad:
-            shown = "well"
+            shown = "no problem"
         else:
             shown = summary(amounts)
         rows.append({"title": title, "marks": marks, "shown": shown})
@@ -66,7 +67,8 @@ def monitoring_chart(
             f"{title}: {shown}" + (f", in {counted(bad, 'observation')}" if bad else "")
         )
     first, last = series[0].at, series[-1].at
-    description = f"{counted(len(series), 'look')} from {first} to {last}. {'; '.join(described)}."
+    observations = counted(len(series), "observation")
+    description = f"{observations} from {first} to {last}. {'; '.join(described)}."
     picture = Picture(name, "Monitoring", description)
     return draw("monitoring", picture, width, rows, places, first, last)
 

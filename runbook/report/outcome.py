@@ -86,7 +86,7 @@ def invariants_proof(contents: Contents) -> Proof:
         return Proof(name, False, f"{count}: {listed(violated, 3)}.")
     if contents.verify is None:
         if not results:
-            return Proof(name, None, "Not checked: the run did not come that far.")
+            return Proof(name, None, "Not checked: the run did not get that far.")
         before = counted(len(results), "invariant")
         return Proof(
             name, None, f"{before} held inside the transaction; none was checked after it."
@@ -114,7 +114,7 @@ def footprint_proof(contents: Contents) -> Proof:
         place = f": see {listed([repr_name(t) for t in where], 4)}" if where else ""
         return Proof(name, False, f"{count} outside the footprint{place}.")
     if contents.migrate is None or not contents.migrate.committed:
-        return Proof(name, None, "Not compared: the run did not come that far.")
+        return Proof(name, None, "Not compared: the run did not get that far.")
     size = ""
     if contents.snapshot:
         tables, rows = contents.snapshot.tables, contents.snapshot.rows
@@ -136,7 +136,7 @@ def witnesses_proof(contents: Contents) -> Proof:
     """Whether the witnesses counted the same rows, wherever more than one of them counted."""
     name = "Witnesses agree"
     if contents.verify is None:
-        return Proof(name, None, "Not asked: the run did not come that far.")
+        return Proof(name, None, "Not asked: the run did not get that far.")
     counts = [
         *((_line_name(line.table, line.column), line.counts) for line in contents.footprint),
         *((i.title, i.violations) for i in contents.invariants),
@@ -152,7 +152,9 @@ def witnesses_proof(contents: Contents) -> Proof:
         )
     silent = [n for w, n in WITNESS_NAMES.items() if not any(w in by for _, by in counts)]
     if silent:
-        return Proof(name, False, f"{listed(silent)} gave no evidence, so the proof is incomplete.")
+        return Proof(
+            name, False, f"{listed(silent)} returned no result, so the proof is incomplete."
+        )
     return Proof(
         name,
         True,
@@ -278,7 +280,7 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         )
     return Outcome(
         "not proven",
-        "Migrated, but the verification found something wrong.",
+        "Migrated, but the verification failed.",
         state=state
         + " It differs from what was proven before the commit, or the proof is at odds.",
         wrong=_first_finding(contents) or " ".join(broken) or stage.error or "The verdict is fail.",

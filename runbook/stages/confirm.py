@@ -41,7 +41,7 @@ def confirm(
         except EOFError:  # the terminal was closed, or Ctrl-D
             typed = ""
     if typed != name:
-        reason = f'"{typed}" was typed' if typed else "nobody was there to be asked"
+        reason = f'"{typed}" was typed' if typed else "there was no terminal to ask on"
         raise NotConfirmed(
             f"The database {name} was not changed, because {reason}; type its name when "
             "asked, or pass it beforehand (the parameter confirm, or --yes)."

@@ -95,7 +95,7 @@ def _restore(run: Run, began: float) -> Backup:
         tables, method = _check_restored(scratch)
         if sha256(scratch) != digest:
             raise RunFolderError(
-                f"The backup {path} restores to something else than itself; check the disk, and "
+                f"The backup {path} does not restore to an identical copy; check the disk, and "
                 "take the snapshot again."
             )
     finally:

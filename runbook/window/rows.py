@@ -76,7 +76,7 @@ def make_row(
         else:
             if cursor.rowcount == 1:
                 return source.inserted(fresh, cursor.lastrowid)
-            reason = "the INSERT was passed over without an error, as a trigger can do"
+            reason = "the INSERT was skipped without an error, as a trigger can do"
         finally:
             connection.execute("RELEASE one_row")
     return CannotMake(reason)
@@ -241,14 +241,14 @@ class _Source:
         # Without a rowid, the unique columns that got new values name the row.
         named = [c for c in fresh if any(c in columns for columns in self.rules.unique)]
         if not named:
-            return CannotMake("a row was made, but nothing unique tells it from the others")
+            return CannotMake("a row was created, but nothing unique tells it from the others")
         where = " AND ".join(f"{quote_name(c)} IS ?" for c in named)
         key = tuple(fresh[c] for c in named)
         (rows,) = self.connection.execute(
             f"SELECT count(*) FROM {quote_name(self.table.name)} WHERE {where}", key
         ).fetchone()
         if rows != 1:
-            return CannotMake("a row was made, but its key does not tell it from the others")
+            return CannotMake("a row was created, but its key does not tell it from the others")
         return NewRow(where, key)
 
 

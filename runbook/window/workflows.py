@@ -207,7 +207,7 @@ class _Trial:
         fixed = {resource.owner: owner, "organization_id": organization}
         new = make_row(self.connection, table, fixed, like)
         if isinstance(new, CannotMake):
-            self._record(name, "create", None, f"no valid row could be made: {new.reason}")
+            self._record(name, "create", None, f"a valid row could not be created: {new.reason}")
             raise _Stop
         how = "like one that is there" if like else "the least that the table asks for"
         self._record(name, "create", True, f"1 row, {how}")
@@ -342,7 +342,12 @@ class _Trial:
             anybody = Like(f"{quote_name(users.key)} IS NOT NULL", ())
             new = make_row(self.connection, self._table(users.table), {}, anybody)
             if isinstance(new, CannotMake):
-                self._record("membership", "create", None, f"no second user: {new.reason}")
+                self._record(
+                    "membership",
+                    "create",
+                    None,
+                    f"a second user could not be created: {new.reason}",
+                )
                 raise _Stop
             stored = self._rows("stranger", organization=organization)
         value: Value = stored[0][0]

@@ -53,7 +53,7 @@ def test_a_row_moved_to_another_organization(tmp_path: Path, shape: str, key: st
     one, two, _ = KEYS[key]
     other = organization(run, two)
     execute(file_of(run), f"UPDATE {TABLE} SET organization_id = {other} WHERE title = '1'")
-    assert rollback.inspect(run).assignments == 1
+    assert rollback.preview(run).assignments == 1
     with pytest.raises(Refused, match=r"1 .*assign.*--discard-organizations") as refusal:
         rollback.rollback(run, agreed(run))
     assert "assignments-" in str(refusal.value)
@@ -99,7 +99,7 @@ def test_what_counts_as_an_assignment(tmp_path: Path, shape: str, write: str) ->
     statement, expected = WRITES[write]
     a, b = organization(run, "'a'"), organization(run, "'b'")
     execute(file_of(run), statement.format(a=a, b=b))
-    assert rollback.inspect(run).assignments == expected
+    assert rollback.preview(run).assignments == expected
     if expected:
         with pytest.raises(Refused, match="assign"):
             rollback.rollback(run, agreed(run))
@@ -119,7 +119,7 @@ def test_rows_of_a_new_user_in_a_new_personal_organization(tmp_path: Path) -> No
         "INSERT INTO organizations (id, name, slug, owner_id, type) VALUES ('team', 't', 't', 'c', 'team')",
         f"INSERT INTO {TABLE} (k, by, organization_id) VALUES (10, 'c', 'team')",
     )
-    assessed = rollback.inspect(run)
+    assessed = rollback.preview(run)
     assert (assessed.organizations_since, assessed.assignments) == (2, 1)
     with pytest.raises(Refused):
         rollback.rollback(run, agreed(run))

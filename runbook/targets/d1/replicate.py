@@ -68,7 +68,7 @@ def _check(
     count = len(schema_sql())
     if schema_of(answers[:count], leave_out) != schema:
         raise TargetError(
-            "The schema of the D1 database changed while it was copied; let nobody deploy or "
+            "The schema of the D1 database changed while it was copied; do not deploy or "
             "migrate meanwhile, and try again."
         )
     for table, answer in zip(tables, answers[count:], strict=True):
