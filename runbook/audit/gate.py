@@ -124,7 +124,7 @@ def prove(
             counts[resource.table, "changed", "organization_id"] += right
     views = ViewsCompared()
     if not findings:  # what a view returns follows from rows, of which the finding then speaks
-        views = compare_views(connection, plan, shape, witness, put_back=witness == "gate")
+        views = compare_views(connection, plan, shape, witness)
     return Proof(dict(counts), (*findings, *views.findings), compared.deferred, views.left_out)
 
 

@@ -67,15 +67,13 @@ def compare_views(
     plan: Plan,
     shape: Shape,
     witness: Witness = "gate",
-    *,
-    put_back: bool = True,
     seconds: float = SECONDS,
 ) -> ViewsCompared:
     """Compares every view of `before` with its counterpart in `main`.
 
     A view that failed before may fail after, and one of another text is found by its text.
-    `put_back` says that `main` may be written to inside a savepoint; without it, views that read
-    `updated_at` are compared by their columns only.
+    The gate may write to `main` inside a savepoint, to put old times back; after the commit, views
+    that read `updated_at` are compared by their columns only.
     """
     names = [
         name
@@ -94,9 +92,9 @@ def compare_views(
     for view in views:
         if view not in later:
             comparison.compare(view)
-        elif not put_back:
+        elif witness != "gate":
             comparison.compare(view, columns_only="it reads what the migration writes")
-    if later and put_back:
+    if later and witness == "gate":
         with _old_values(connection, plan) as problem:
             for view in later:
                 comparison.compare(view, columns_only=problem)

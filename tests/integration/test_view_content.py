@@ -15,7 +15,7 @@ from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.plan.plan import Plan, Resource, Triggers
 from runbook.plan.shape import Shape
-from runbook.sqlite.connect import immutable_uri
+from runbook.sqlite.connect import attach_immutable
 from runbook.targets.sqlite import SqliteTarget
 from tests.support.databases import dump
 
@@ -81,7 +81,7 @@ def migrated(path: Path, views: dict[str, str], *more: str) -> Iterator[sqlite3.
         backup = path.with_name("backup.db")
         with contextlib.closing(sqlite3.connect(backup)) as copy:
             connection.backup(copy)
-        connection.execute("ATTACH ? AS before", (immutable_uri(backup),))
+        attach_immutable(connection, backup)
         connection.execute("BEGIN IMMEDIATE")
         for statement in (*MIGRATION.split(";\n")[:6], *more):
             connection.execute(statement)
@@ -195,7 +195,7 @@ def test_a_view_without_end_is_left_out_by_name(database: Path) -> None:
 
 def test_after_the_commit_views_of_times_are_compared_by_columns(database: Path) -> None:
     with migrated(database, SAME) as connection:
-        found = compare(connection, put_back=False)
+        found = compare(connection, witness="sqlite")
     assert found.findings == ()
     assert len(found.left_out) == 5
 
