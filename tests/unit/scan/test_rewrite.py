@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from runbook.scan import ResourceNames
-from runbook.scan.lexing import Text
+from runbook.scan.literal import Text
 from runbook.scan.queries import judge
 from runbook.scan.rewrite import replacement
 from runbook.scan.statements import statements

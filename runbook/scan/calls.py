@@ -1,0 +1,306 @@
+"""Calls of ORMs and query builders that go by the owner: one finding for each chain of calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runbook.scan.context import Context, chain_end, creates
+from runbook.scan.edits import applied, edit_of
+from runbook.scan.evidence import (
+    DELETES,
+    INSERTS,
+    RAWS,
+    UPDATES,
+    WHERES,
+    Owner,
+    calls_around,
+    owners,
+)
+from runbook.scan.files import Source
+from runbook.scan.names import Words
+from runbook.scan.queries import mentions_organizations
+from runbook.scan.result import Edit, Finding, Kind
+from runbook.scan.syntax import Node, Program, bare, links
+from runbook.scan.users import reached
+
+_MAX_SHOWN = 300
+_REACHED = "these rows are reached through their user: go through the organization instead"
+_PLACE = "compare organization_id here, or give it to the new row, instead of the owner alone"
+_PARTS = "the query is put together from pieces: this is where it goes by the owner"
+_SETTER = re.compile(r"Set[A-Z]")
+_SAVES = INSERTS | {"add", "add_all", "persist", "store", "save", "flush", "Store", "Add", "push",
+                    "save!", "insertOne", "persistAndFlush", "save_and_flush", "update"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """A judged place: the finding is None where it turned out to be right already."""
+
+    start: int
+    end: int
+    finding: Finding | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the calls of one file for one resource."""
+
+    program: Program
+    source: Source
+    words: Words
+    relations: frozenset[str]
+    knows_organization: bool
+
+    def places(self) -> Iterator[Place]:
+        """All judged places of the file."""
+        context = Context(self.words, self.source.language)
+        chains: dict[tuple[int, int], Place] = {}
+        for owner in owners(self.program.root, self.words, self.source.language):
+            judged = self._judge(owner, context)
+            if judged is None:
+                continue
+            place, kind, note = judged
+            found = self._place(owner, place, kind, note)
+            known = chains.get((place.start, place.end))
+            if known is None or (known.finding and found.finding is None):
+                chains[place.start, place.end] = found
+        for chain in reached(self.program.root, self.words, self.source.language, self.relations):
+            if not any(start <= chain.start and chain.end <= end for start, end in chains):
+                chains[chain.start, chain.end] = self._finding(chain, _kind(chain), (), _REACHED)
+        yield from chains.values()
+
+    def _judge(self, owner: Owner, context: Context) -> tuple[Node, Kind, str] | None:
+        """The chain that an owner's place belongs to, what it does, and a note; None if unknown."""
+        if owner.form == "assignment":
+            kept = self._assigned(owner, context)
+            return (owner.node, "insert", "") if kept else None
+        chain = context.chain_around(owner.node)
+        if chain is None and owner.named and owner.form in ("compare", "finder"):
+            call = next(calls_around(owner.node), None)
+            chain = chain_end(call) if call is not None else owner.node
+        if chain is None and owner.named:
+            call = next(calls_around(owner.node), None)
+            if call is not None and (call.name in WHERES | RAWS or owner.form != "pair"):
+                chain = chain_end(call)
+        if chain is None:
+            return self._in_pieces(owner, context)
+        kind = self._kind(owner, chain, context)
+        return None if kind is None else (chain, kind, "")
+
+    def _kind(self, owner: Owner, chain: Node, context: Context) -> Kind | None:
+        """What the chain does with the owner; None if it goes by something else."""
+        if owner.form == "setter":
+            return "insert" if re.search(r"\.Create\w*\(", self._text(chain)) else None
+        if owner.form != "pair":
+            return _kind(chain)
+        inside = [a for a in owner.node.ancestors() if a.kind == "pair" and a.start >= chain.start]
+        names = {pair.name for pair in inside}
+        call = next(calls_around(owner.node), None)
+        assert call is not None  # a chain that holds a pair has a call that is given it
+        if call.name == "Eq" or call.name == "Q":
+            return _kind(chain)
+        if names & {"where", "filter", "filters", "conditions"}:
+            return _kind(chain)
+        if creates(call.name) or creates("new " + call.name) and context.words.is_model(call.name):
+            if call.name.startswith("new ") and self.source.language == "go":
+                return self._go_literal(call, chain, context)
+            if call.name in ("upsert", "updateOrCreate", "update_or_create") and not names:
+                return "insert"
+            return None if self._may_hold_more(owner) else "insert"
+        if context.words.is_model(call.name) and call.name[:1].isupper():
+            return None if self._may_hold_more(owner) else "insert"
+        if call.name == "save" or (call.name == "[]" and False):
+            return "insert"
+        if self._may_hold_more(owner):
+            return None
+        if call.name in UPDATES and not names & {"where"}:
+            # The second object of `update(table, values, conditions)` is a condition.
+            objects = [a for a in call.arguments if a.kind == "object"]
+            ours = next((a for a in owner.node.ancestors() if a in objects), None)
+            by_arguments = len(objects) == 2 and ours is objects[1] or (
+                bool(call.arguments) and call.arguments[0].kind == "text" and ours is not None
+                and call.arguments.index(ours) >= 2
+            )  # fmt: skip
+            return "update" if by_arguments else None
+        if call.name in WHERES | RAWS | DELETES or call.name in ("query", "raw", "selectAll"):
+            return _kind(chain)
+        return None
+
+    def _go_literal(self, literal: Node, chain: Node, context: Context) -> Kind | None:
+        """A struct of Go is a row if it is stored, a condition if it is asked for."""
+        around = next(calls_around(literal), None)
+        if around is not None and around.name in WHERES - INSERTS:
+            return "select" if context.is_named(chain_end(around)) else None
+        if around is not None and around.name in _SAVES:
+            return "insert"
+        assigned = next((a for a in literal.ancestors() if a.kind == "assign"), None)
+        if assigned is not None and self._is_saved(assigned.parts[0], literal, context):
+            return "insert"
+        return None
+
+    def _is_saved(self, target: Node, node: Node, context: Context) -> bool:
+        """Whether a variable is given to a call that stores rows, or stores itself."""
+        if target.kind == "other" and target.parts:
+            target = target.parts[0]
+        scope = next((a for a in node.ancestors() if a.kind == "function"), self.program.root)
+        for call in scope.walk():
+            if call.kind != "call" and not (call.kind == "member" and call.name in ("save", "save!")):
+                continue
+            if not (call.name in _SAVES or re.match(r"(?:Create|Insert|Add|Save|create|insert|save|add|store)"
+                                                    r"(?:[A-Z_]\w*)?$", call.name)):  # fmt: skip
+                continue
+            if any(bare(given).name == target.name and bare(given).kind == "name"
+                   for given in call.arguments if call.kind == "call"):  # fmt: skip
+                return True
+            first = links(call)[0]
+            if call.name.startswith(("save", "Save")) and first.name == target.name:
+                return True
+        return False
+
+    def _may_hold_more(self, owner: Owner) -> bool:
+        """Whether something spread out beside the owner may bring the organization along."""
+        beside = owner.node.parent
+        return self.knows_organization and beside is not None and any(
+            part.kind == "spread" for part in beside.parts
+        )  # fmt: skip
+
+    def _assigned(self, owner: Owner, context: Context) -> bool:
+        """Whether an owner is assigned to a new row of the resource."""
+        target = owner.node.parts[0]
+        object_ = bare(target.parts[0])
+        words = self.words
+        if object_.kind == "member" and object_.name in ("instance", "object"):
+            return context.is_home(owner.node)
+        if object_.kind != "name":
+            return False
+        if object_.name in ("self", "this"):
+            return False
+        values = [v for v in context.values(object_) if v.start < owner.node.start]
+        made = [value for value in values if _makes(value)]
+        if any(self._makes_ours(value, context) for value in made):
+            return True
+        named = words.is_model(object_.name) or words.is_model(
+            re.sub(r"^(?:new|db|my|the)_?(?=[A-Z_a-z])", "", object_.name)
+        )
+        if not named or target.kind == "call":
+            return False
+        if any(value.kind == "call" and value.name == "save" for value in values):
+            return True  # form.save(commit=False)
+        if made:
+            return True
+        fetched = [v for v in values if v.kind in ("call", "member")]
+        return not fetched and self._is_saved(object_, owner.node, context)
+
+    def _makes_ours(self, value: Node, context: Context) -> bool:
+        if value.kind == "call" and self.words.is_model(value.name.removeprefix("new ")):
+            return value.name.removeprefix("new ")[:1].isupper()
+        return context.is_named(value)
+
+    def _in_pieces(self, owner: Owner, context: Context) -> tuple[Node, Kind, str] | None:
+        """A condition that waits in a variable, or in a list, for the query that takes it."""
+        node = owner.node
+        scope = next((a for a in node.ancestors() if a.kind == "function"), None)
+        if owner.form == "condition":
+            return self._fragment(owner, scope)
+        assigned = next((a for a in node.ancestors() if a.kind in ("assign", "function")), None)
+        if assigned is None or assigned.kind != "assign":
+            return None
+        target = assigned.parts[0]
+        name = target.parts[0].name if target.kind == "other" and target.parts else target.name
+        if not name or self._may_hold_more(owner):
+            return None
+        for chain in context.uses(name, scope or self.program.root):
+            if chain.start <= node.start < chain.end or not context.is_named(chain):
+                continue
+            if chain.end <= assigned.start:
+                continue
+            shorthand = any(p.kind == "pair" and p.name == "data" and p.parts[1].name == name
+                            for p in chain.walk())  # fmt: skip
+            called = {link.name for link in links(chain) if link.kind == "call"}
+            inserts = shorthand or called & INSERTS - WHERES
+            if shorthand and not called & INSERTS:
+                continue
+            if called & UPDATES and not called & WHERES - UPDATES and owner.form == "pair":
+                if "where" not in self._text(chain):
+                    continue
+            return node, "insert" if inserts else _kind(chain), _PARTS
+        return None
+
+    def _fragment(self, owner: Owner, scope: Node | None) -> tuple[Node, Kind, str] | None:
+        """SQL's `owner_id = ?` where the same function names the table in another string."""
+        if owner.named:
+            return owner.node, "select", _PARTS
+        if scope is None:
+            return None
+        table = re.escape(self.words.resource.table)
+        naming = re.compile(
+            rf"\b(FROM|UPDATE|JOIN|DELETE\s+FROM)\s+[\"`\[]?{table}\b", re.IGNORECASE
+        )
+        for node in scope.walk():
+            if node.kind == "text" and node is not owner.node and node.builder is not None:
+                match = naming.search("".join(node.builder.parts))
+                if match:
+                    verb = match[1].upper()
+                    kind: Kind = "update" if verb == "UPDATE" else (
+                        "delete" if verb.startswith("DELETE") else "select")  # fmt: skip
+                    return owner.node, kind, _PARTS
+        return None
+
+    def _text(self, node: Node) -> str:
+        return self.program.source(node.start, node.end)
+
+    def _place(self, owner: Owner, chain: Node, kind: Kind, note: str) -> Place:
+        edits = edit_of(owner, kind, self.words, self.program, self.source.language)
+        return self._finding(chain, kind, edits, note)
+
+    def _finding(self, chain: Node, kind: Kind, edits: tuple[Edit, ...], note: str) -> Place:
+        whole = self._whole(chain)
+        if mentions_organizations(self._text(whole)):
+            return Place(whole.start, whole.end, None)
+        text = self._text(chain)
+        new = shown(applied(self.program.data, edits, chain.start, chain.end)) if edits else ""
+        if edits and len(new) == _MAX_SHOWN:  # too long to show: only what is put in
+            new = "; ".join(edit.new for edit in edits)
+        line = self.program.line(chain.start)
+        finding = Finding(
+            file=self.source.file, line=line, language=self.source.language, kind=kind,
+            sure="likely", table=self.words.resource.table, query=shown(text), replacement=new,
+            note=note or ("" if edits else _PLACE), edits=edits,
+        )  # fmt: skip
+        return Place(whole.start, whole.end, finding)
+
+    def _whole(self, chain: Node) -> Node:
+        """The statement around a chain, as far as it is one expression."""
+        node = chain
+        for around in chain.ancestors():
+            if around.kind not in ("call", "member", "await", "pair", "object", "list", "compare"):
+                break
+            node = around
+        return node
+
+
+def _makes(value: Node) -> bool:
+    name = value.name
+    return value.kind in ("call", "member") and (
+        name.startswith("new ") or name[:1].isupper() or name in (
+            "new", "build", "make", "dispense", "create", "init", "find_or_initialize_by", "xdispense"
+        )
+    )  # fmt: skip
+
+
+def _kind(chain: Node) -> Kind:
+    called = {link.name for link in links(chain) if link.kind in ("call", "member")}
+    if called & DELETES:
+        return "delete"
+    if called & UPDATES:
+        return "update"
+    last = links(chain)[-1].name
+    return "insert" if last in ("create", "build", "new", "create!", "insert", "make") else "select"
+
+
+def shown(source: str) -> str:
+    """Source text on one line, cut where it gets long."""
+    line = " ".join(source.split())
+    return line if len(line) <= _MAX_SHOWN else line[: _MAX_SHOWN - 1] + "…"
