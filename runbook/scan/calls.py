@@ -99,22 +99,24 @@ class Reader:
         names = {pair.name for pair in inside}
         call = next(calls_around(owner.node), None)
         assert call is not None  # a chain that holds a pair has a call that is given it
-        if call.name == "Eq" or call.name == "Q":
+        if self._may_hold_more(owner):
+            return None
+        if call.name in ("Eq", "Q"):
             return _kind(chain)
         if names & {"where", "filter", "filters", "conditions"}:
             return _kind(chain)
-        if creates(call.name) or creates("new " + call.name) and context.words.is_model(call.name):
+        if names & {"connect"} and owner.node.name != "connect":
+            return "select"
+        if creates(call.name):
             if call.name.startswith("new ") and self.source.language == "go":
                 return self._go_literal(call, chain, context)
             if call.name in ("upsert", "updateOrCreate", "update_or_create") and not names:
                 return "insert"
-            return None if self._may_hold_more(owner) else "insert"
-        if context.words.is_model(call.name) and call.name[:1].isupper():
-            return None if self._may_hold_more(owner) else "insert"
-        if call.name == "save" or (call.name == "[]" and False):
             return "insert"
-        if self._may_hold_more(owner):
-            return None
+        if context.words.is_model(call.name) and call.name[:1].isupper():
+            return "insert"
+        if call.name == "save":
+            return "insert"
         if call.name in UPDATES and not names & {"where"}:
             # The second object of `update(table, values, conditions)` is a condition.
             objects = [a for a in call.arguments if a.kind == "object"]
@@ -232,8 +234,9 @@ class Reader:
         """SQL's `owner_id = ?` where the same function names the table in another string."""
         if owner.named:
             return owner.node, "select", _PARTS
-        if scope is None:
-            return None
+        call = next(calls_around(owner.node), None)
+        if scope is None or (call is not None and call.name in WHERES | RAWS):
+            return None  # a chain that means something else
         table = re.escape(self.words.resource.table)
         naming = re.compile(
             rf"\b(FROM|UPDATE|JOIN|DELETE\s+FROM)\s+[\"`\[]?{table}\b", re.IGNORECASE

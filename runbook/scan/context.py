@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from runbook.scan.evidence import INSERTS, class_around
+from runbook.scan.evidence import DELETES, INSERTS, RAWS, UPDATES, WHERES, class_around
 from runbook.scan.names import Words, plain
 from runbook.scan.syntax import Node, bare, links
 
@@ -19,24 +19,23 @@ _HTTP = re.compile(
 # Calls that name a table or a model by an argument: `from('projects')`, `session.query(Project)`.
 _NAMING = frozenset(
     """from selectFrom table into insertInto updateTable deleteFrom replaceInto From Table Model
-    from_ Into Insert InsertInto update insert delete Update Delete select query join innerJoin
-    leftJoin innerJoinAndSelect leftJoinAndSelect Joins Join joinTable using with_entities
+    from_ Into Insert InsertInto update insert delete Update Delete select query using with_entities
     getRepository getModel model getCustomRepository find findOne findAll findAndCount count exists
     select_from get get_object_or_404 get_list_or_404 get_or_404 aget_object_or_404 createQueryBuilder
-    insert_into dispense load findLast findOrDispense countBy getAll store trash [] joins left_joins
-    whereHas orWhereHas whereRelation has whereExists hasMany withCount save create remove upsert
+    insert_into dispense load findLast findOrDispense countBy getAll store trash [] save create
+    remove upsert
     softDelete findBy findOneBy merge subquery aliased DB from_self get_where update_batch
     selectAll fetch fetchAll row list paginate From Select Replace Count Raw first find_by
     findOneOrFail findByIds preload get_multi findFirst one""".split()
 )
 _PLAIN_NAMING = frozenset(
-    """from update insert delete into insertInto selectFrom deleteFrom updateTable join innerJoin
-    leftJoin select query Model Find First Take Last Scan Create Save Delete Update""".split()
+    """from update insert delete into insertInto selectFrom deleteFrom updateTable select query Model Find First Take Last Scan Create Save Delete Update""".split()
 )
 _CROSSED = re.compile(
     r"where|filter|when|unless|having|find|query|scope|tap|join|select|Scopes|nested|on$|and$|or$|Q$"
     r"|with|load", re.IGNORECASE,
 )  # fmt: skip
+_GOES_ON = INSERTS | WHERES | UPDATES | DELETES | RAWS
 _SELF = frozenset({"self", "this", "cls", "super", "static", "q", "query", "qb", "builder", "scope",
                    "repo", "repository", "objects", "queryset", "qs", "model", "klass", "collection",
                    "class", "db", "relation", "table", "newquery", "createquerybuilder", "_model",
@@ -66,11 +65,20 @@ class Context:
                 return None
             elif around.kind == "call" and (around is node or around.parts[0] is not inner):
                 chain = chain_end(around)
+                if crossing and self._is_relation(around):
+                    return chain
                 if (not crossing or _CROSSED.search(around.name)) and self.is_named(chain):
                     return chain
                 crossing = False
             inner, first = around, False
         return None
+
+    def _is_relation(self, call: Node) -> bool:
+        """`whereHas('project', ...)`: what the callback asks for are rows of the resource."""
+        first = call.arguments[0].value if call.arguments else None
+        return first is not None and re.search(r"[hH]as|with|load", call.name) is not None and (
+            plain(first.rpartition(".")[2]) in self.words.models
+        )  # fmt: skip
 
     def is_named(self, chain: Node) -> bool:
         """Whether a chain means rows of the resource."""
@@ -129,10 +137,7 @@ class Context:
         suffixed = plain(link.name) not in words.models
         if index == 0:
             capital = re.split(r"[\\.]", link.name)[-1][:1].isupper()
-            declared = plain(link.name) in words.models - {
-                plain(words.resource.table), plain(words.resource.table)[:-1]
-            }  # fmt: skip
-            return (capital or suffixed or declared) and (follows or capital)
+            return (capital or suffixed or link.name in words.spelled) and (follows or capital)
         capital_root = parts[0].name[:1].isupper() or self.language in ("javascript", "typescript")
         return follows and (
             capital_root or suffixed or link.name[:1].isupper()
@@ -150,15 +155,10 @@ class Context:
             return False
         for given in call.arguments[:2]:
             given = bare(given)
-            if given.kind in ("pair", "object") and call.name in ("joins", "left_joins"):
-                continue
             value = given.value
             if value is not None:
-                joined = call.name in ("joins", "left_joins", "whereHas", "orWhereHas", "Joins",
-                                       "whereRelation", "Preload", "createQueryBuilder")  # fmt: skip
-                if words.is_table(value) or (
-                    joined and plain(re.split(r"\.", value)[-1]) in words.models
-                ):
+                alias = call.name == "createQueryBuilder" and plain(value) in words.models
+                if words.is_table(value) or alias:
                     return first_call or call.name not in ("find", "get", "first")
                 continue
             if given.kind == "member" and given.name == "class" and given.parts:
@@ -228,6 +228,10 @@ class Context:
 
     def _variable_names(self, root: Node, chain: Node, depth: int) -> bool:
         if root.kind != "name" or depth == 0:
+            return False
+        parts = links(chain)
+        # A variable that holds a query goes on with conditions; one that holds a row, elsewhere.
+        if len(parts) > 1 and parts[1].name not in _GOES_ON:
             return False
         return any(
             value is not chain and self._names(value, depth - 1)

@@ -27,6 +27,8 @@ def edit_of(
     """What to put where; empty where that is not certain."""
     if owner.form == "condition":
         return _in_sql(owner, words, program)
+    if any(around.kind == "text" for around in owner.node.ancestors()):
+        return ()  # inside of another text
     if owner.value is None or owner.form not in ("pair", "column", "compare", "finder"):
         return ()
     key = program.source(*owner.key)
@@ -36,6 +38,11 @@ def edit_of(
         return ()
     source = program.source(value.start, value.end) or key.rstrip(":")
     if re.search(r"//|#(?!\{)|/\*|--", source):
+        return ()
+    around = owner.node.parent.parent if owner.node.parent is not None else None
+    if owner.form == "pair" and around is not None and around.kind == "pair" and (
+        around.name == "connect" or plain(name_of(key)) in plain(around.name)
+    ):  # a key over several columns, which the schema must have
         return ()
     call = _wrapped(source, owner.node, program, language)
     if not call:
@@ -56,6 +63,11 @@ def edit_of(
     if value.start == value.end:  # Ruby's `owner_id:`
         return (Edit(*owner.key, new_key), Edit(value.end, value.end, f" {call}"))
     return (Edit(*owner.key, new_key), Edit(value.start, value.end, call))
+
+
+def name_of(key: str) -> str:
+    """The last word of a key, without its quotes and path."""
+    return re.split(r"\.|__", key.strip("\"'`: "))[-1]
 
 
 def _renamed(key: str, words: Words, language: str, owner: Owner) -> str:
@@ -110,7 +122,7 @@ def _in_sql(owner: Owner, words: Words, program: Program) -> tuple[Edit, ...]:
         return ()
     name = re.escape(words.resource.owner)
     matches = list(re.finditer(
-        rf"(?<![\w.\"`\[])((?:\w+\.)?){name}\s*=\s*(\?\d*|[:@$]\w+|%\(\w+\)s|%s)(?!\w)",
+        rf"(?<![\w.`\[])((?:\w+\.)?){name}\s*=\s*(\?\d*|[:@$]\w+|%\(\w+\)s|%s)(?!\w)",
         source, re.IGNORECASE,
     ))  # fmt: skip
     if len(matches) != 1 or len(re.findall(rf"\b{name}\b", source, re.IGNORECASE)) != 1:

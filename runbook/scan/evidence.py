@@ -264,8 +264,7 @@ def _owner_member(node: Node, words: Words, *, callback: bool = False) -> Node |
     if callback and before.kind == "name" and words.is_field(node.name):
         return node  # whose table it is, the call around says
     is_class = name[:1].isupper() or plain(name) == plain(words.resource.table)
-    declared = plain(name) in words.models and plain(name) != plain(words.resource.table)[:-1]
-    if words.is_model(name) and (is_class or declared):
+    if words.is_model(name) and (is_class or name in words.spelled):
         return node
     if name in ("cls", "model") and (home := class_around(node)) and words.is_home(home.name):
         return node

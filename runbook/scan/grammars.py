@@ -39,7 +39,7 @@ _KINDS: dict[Kind, str] = {
         scoped_call_expression function_call_expression new_expression object_creation_expression
         composite_literal""",
     "text": """string template_string encapsed_string interpreted_string_literal raw_string_literal
-        simple_symbol delimited_symbol hash_key_symbol heredoc nowdoc heredoc_body chained_string
+        simple_symbol delimited_symbol hash_key_symbol heredoc nowdoc heredoc_body nowdoc_body chained_string
         bare_string subshell""",
     "object": "object hash",
     "list": "array array_creation_expression literal_value",

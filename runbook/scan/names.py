@@ -32,7 +32,7 @@ def last_word(name: str) -> str:
 class Declared:
     """What an application's schema says of a resource beyond its table's and column's name.
 
-    `models` are classes and table variables, `fields` stand for the owner column, `objects` for
+    `models` are classes and table variables, spelled as they are; `fields` stand for the owner column, `objects` for
     the owner as an object, `relations` lead from a user to their rows.
     """
 
@@ -63,6 +63,7 @@ class Words:
 
     resource: ResourceNames
     models: frozenset[str]
+    spelled: frozenset[str]
     fields: frozenset[str]
     objects: frozenset[str]
     relations: frozenset[str]
@@ -79,7 +80,8 @@ class Words:
         user = plain(singular(resource.users))
         return cls(
             resource,
-            frozenset(tables | declared.models),
+            frozenset(tables | set(map(plain, declared.models))),
+            declared.models,
             frozenset({owner} | declared.fields),
             frozenset(objects | declared.objects),
             frozenset({table, *declared.relations, *(one + "set" for _ in [0])}

@@ -6,7 +6,6 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator
 
 from runbook.scan.literal import HOLE, TextBuilder
 from runbook.scan.syntax import Node, Program, adopt, line_starts
@@ -15,6 +14,10 @@ _FORMAT_FIELD = re.compile(r"\{[^{}\n]*\}")
 _SIGNS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.Is: "==", ast.In: "in", ast.NotEq: "!=", ast.IsNot: "!=",
 }  # fmt: skip
+_PLACES = (
+    ast.expr, ast.stmt, ast.keyword, ast.comprehension, ast.withitem, ast.arguments,
+    ast.match_case, ast.ExceptHandler,
+)  # fmt: skip
 Made = dict[ast.AST, Node]
 
 
@@ -43,14 +46,15 @@ class _Builder:
     def build(self, tree: ast.Module) -> Node:
         """The tree for the file."""
         made: Made = {}
-        pending: list[tuple[ast.AST, bool]] = [(tree, False)]
+        pending: list[tuple[ast.AST, list[ast.AST] | None]] = [(tree, None)]
         while pending:
-            node, complete = pending.pop()
-            if complete:
-                made[node] = self._node(node, made)
+            node, children = pending.pop()
+            if children is not None:
+                made[node] = self._node(node, made, [made[child] for child in children])
                 continue
-            pending.append((node, True))
-            pending.extend((child, False) for child in _children(node))
+            children = _children(node)
+            pending.append((node, children))
+            pending.extend([(child, None) for child in children])
         return made[tree]
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
@@ -60,9 +64,8 @@ class _Builder:
         start = self.starts[line - 1] + node.col_offset  # type: ignore[attr-defined]
         return start, self.starts[end_line - 1] + node.end_col_offset  # type: ignore[attr-defined]
 
-    def _node(self, node: ast.AST, made: Made) -> Node:
+    def _node(self, node: ast.AST, made: Made, parts: list[Node]) -> Node:
         start, end = self._span(node)
-        parts = [made[child] for child in _children(node)]
         match node:
             case ast.Name():
                 return Node("name", start, end, node.id, at=(start, end))
@@ -194,12 +197,13 @@ class _Builder:
         return left
 
 
-def _children(node: ast.AST) -> Iterator[ast.AST]:
+def _children(node: ast.AST) -> list[ast.AST]:
     """The children that can be places of source; contexts and operators are none."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr | ast.stmt | ast.keyword | ast.comprehension):
-            yield child
-        elif hasattr(child, "lineno") or isinstance(
-            child, ast.withitem | ast.arguments | ast.match_case
-        ):
-            yield child
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [child for child in value if isinstance(child, _PLACES)]
+        elif isinstance(value, _PLACES):
+            found.append(value)
+    return found

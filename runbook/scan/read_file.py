@@ -23,7 +23,7 @@ _SCHEMA = re.compile(
     r"|back_populates|has_many|hasMany|HasMany|relationship\(|models\.Model|gorm:|table\s*=",
     re.IGNORECASE,
 )
-_SEPARATORS = str.maketrans("", "", "_- \"'`")
+_SEPARATORS = str.maketrans("", "", "_- \n\"'`")
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ def read_names(
                 declared[number] |= schema.from_prisma(source.text, resource)
         elif source.role != "test" and source.language != "sql" and _SCHEMA.search(source.text):
             squeezed = source.text.lower().translate(_SEPARATORS)
-            if any(
+            # Django's default name of a table stands nowhere in the source.
+            if "models.Model" in source.text or any(
                 model in squeezed for r in resources for model in Words.of(r).models
-            ) or any(plain(r.table).endswith(plain(PurePath(source.file).stem)[:-1]) for r in resources):
+            ):
                 if (program := parse(source)) is not None:
                     programs.append((program, source))
     for program, source in programs:
@@ -82,8 +83,11 @@ class FileReader:
         self.words = words
         self.knows_organization = knows_organization
         self.resources = [word.resource for word, _ in words]
-        names = {n for word, _ in words for n in word.models | word.relations}
-        self._names = tuple(names)
+        self._models = tuple({name for word, _ in words for name in word.models | word.relations})
+        self._owners = tuple({
+            name for word, _ in words
+            for name in (*word.fields, *word.objects, *word.users, "insertinto", "replaceinto")
+        })  # fmt: skip
         fields = {r.owner for r in self.resources} | {
             _camel(r.owner, first) for r in self.resources for first in (False, True)
         }  # fmt: skip
@@ -95,7 +99,10 @@ class FileReader:
         # Most files never name a resource, not even as a model (Project for projects).
         squeezed = source.text.lower().translate(_SEPARATORS)
         data = source.text.encode(errors="replace")
-        if not any(name in squeezed for name in self._names):
+        if not (
+            any(name in squeezed for name in self._models)
+            and any(name in squeezed for name in self._owners)
+        ):
             return FileResult((), len(self._mention.findall(data)))
         findings: list[Finding] = []
         spans: list[tuple[int, int]] = []

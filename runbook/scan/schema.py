@@ -48,11 +48,11 @@ def from_prisma(text: str, resource: ResourceNames) -> Declared:
             if keys and keys[1].strip() in fields:
                 objects.add(plain(field))
         found |= Declared(
-            frozenset({plain(name)}), frozenset(map(plain, fields)), frozenset(objects)
+            frozenset({name}), frozenset(map(plain, fields)), frozenset(objects)
         )
     for _name, body in _PRISMA_MODEL.findall(text):
         many = [plain(f) for f, type_, many, _ in _PRISMA_FIELD.findall(body)
-                if many and plain(type_) in found.models]  # fmt: skip
+                if many and type_ in found.models]  # fmt: skip
         if re.match(r"(?:User|Account|Person|Member)$", _name):
             found |= Declared(relations=frozenset(many))
     return found
@@ -82,7 +82,9 @@ def from_relations(program: Program, models: frozenset[str]) -> frozenset[str]:
                     (name := pair.parts[1].value) and _is_users(pair)
                 ):  # fmt: skip
                     found.add(plain(name))
-        elif node.kind == "call" and node.name in _RELATION_CALLS and _in_user(node):
+        elif node.kind == "call" and node.name in _RELATION_CALLS and _in_user(node) and not any(
+            part.kind == "pair" and part.name == "through" for part in node.arguments
+        ):
             if any(plain(_model_name(part)) in models for part in _operands(node)):
                 found |= _declared_name(node)
     return frozenset(found)
@@ -151,13 +153,13 @@ def _from_call(node: Node, resource: ResourceNames) -> Declared:
         return Declared()
     models: set[str] = set()
     if node.name in ("define", "model") and node.arguments[0].value:
-        models.add(plain(node.arguments[0].value))
+        models.add(node.arguments[0].value)
     callee = node.parts[0]
     if node.name == "init" and callee.parts:
-        models.add(plain(bare(callee.parts[0]).name))
+        models.add(bare(callee.parts[0]).name)
     parent = next((a for a in node.ancestors() if a.kind not in ("await", "other")), None)
     if parent is not None and parent.kind == "assign":
-        models.add(plain(parent.parts[0].name))
+        models.add(parent.parts[0].name)
     return Declared(frozenset(models - {""}), _fields(node, resource))
 
 
@@ -221,7 +223,7 @@ def _from_class(node: Node, program: Program, file: str, resource: ResourceNames
     if not declared and not (tag_fields and plain(node.name) + "s" == plain(resource.table)):
         return Declared()
     fields = _fields(node, resource) | tag_fields
-    return Declared(frozenset({plain(node.name)}), fields)
+    return Declared(frozenset({node.name}), fields)
 
 
 def _receiver(node: Node) -> Iterator[str]:
@@ -229,4 +231,4 @@ def _receiver(node: Node) -> Iterator[str]:
     first = node.parts[0] if node.parts else node
     names = [part.name for part in first.walk() if part.kind == "name"]
     if names:
-        yield plain(names[-1])
+        yield names[-1]
