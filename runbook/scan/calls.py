@@ -15,6 +15,7 @@ from runbook.scan.evidence import (
     UPDATES,
     WHERES,
     Owner,
+    call_of,
     calls_around,
     owners,
 )
@@ -29,7 +30,7 @@ _MAX_SHOWN = 300
 _REACHED = "these rows are reached through their user: go through the organization instead"
 _PLACE = "compare organization_id here, or give it to the new row, instead of the owner alone"
 _PARTS = "the query is put together from pieces: this is where it goes by the owner"
-_SETTER = re.compile(r"Set[A-Z]")
+_VALIDATED = frozenset({"model_validate", "model_construct", "from_orm", "parse_obj", "from_dict"})
 _SAVES = INSERTS | {"add", "add_all", "persist", "store", "save", "flush", "Store", "Add", "push",
                     "save!", "insertOne", "persistAndFlush", "save_and_flush", "update"}  # fmt: skip
 
@@ -78,16 +79,28 @@ class Reader:
             return (owner.node, "insert", "") if kept else None
         chain = context.chain_around(owner.node)
         if chain is None and owner.named and owner.form in ("compare", "finder"):
-            call = next(calls_around(owner.node), None)
+            call = call_of(owner.node)
             chain = chain_end(call) if call is not None else owner.node
         if chain is None and owner.named:
-            call = next(calls_around(owner.node), None)
+            call = call_of(owner.node)
             if call is not None and (call.name in WHERES | RAWS or owner.form != "pair"):
                 chain = chain_end(call)
         if chain is None:
             return self._in_pieces(owner, context)
+        if owner.prefix and not owner.named and not self._is_alias(owner.prefix, chain):
+            return None
         kind = self._kind(owner, chain, context)
         return None if kind is None else (chain, kind, "")
+
+    def _is_alias(self, prefix: str, chain: Node) -> bool:
+        """Whether the chain calls the resource's table by this name."""
+        table = re.escape(self.words.resource.table)
+        alias = re.escape(prefix)
+        return re.search(
+            rf"{table}[\"`\]]?(?:\s+as)?\s+[\"`\[]?{alias}\b|\w*(?:[bB]uilder|alias|Alias)\w*\((?:.*,)?\s*[\"']{alias}[\"']"
+            rf"|\b{alias}\s*:\s*[\"']{table}[\"']",
+            self._text(chain), re.IGNORECASE,
+        ) is not None  # fmt: skip
 
     def _kind(self, owner: Owner, chain: Node, context: Context) -> Kind | None:
         """What the chain does with the owner; None if it goes by something else."""
@@ -103,6 +116,8 @@ class Reader:
             return None
         if call.name in ("Eq", "Q"):
             return _kind(chain)
+        if call.name in _VALIDATED:
+            return "insert"
         if names & {"where", "filter", "filters", "conditions"}:
             return _kind(chain)
         if names & {"connect"} and owner.node.name != "connect":

@@ -83,10 +83,11 @@ class Owner:
     """
 
     node: Node
-    form: str  # pair, column, compare, condition, finder, assignment
+    form: str  # pair, column, compare, condition, finder, setter, assignment
     named: bool
     key: tuple[int, int] = (0, 0)
     value: Node | None = None
+    prefix: str = ""  # the table or alias that a column in a text is said to be of
 
 
 def owners(root: Node, words: Words, language: str) -> Iterator[Owner]:
@@ -107,6 +108,11 @@ def owners(root: Node, words: Words, language: str) -> Iterator[Owner]:
                 owner = _from_assignment(node, words)
         if owner is not None and not _turned(owner.node):
             yield owner
+
+
+def call_of(node: Node) -> Node | None:
+    """The call that `node` is, or else the one that it is an argument of."""
+    return node if node.kind == "call" else next(calls_around(node), None)
 
 
 def calls_around(node: Node) -> Iterator[Node]:
@@ -219,7 +225,8 @@ def _from_text(node: Node, words: Words, condition: re.Pattern[str]) -> Owner | 
     if match is None or _STATEMENT.match(text) or re.search(r"\bNOT\s*$", text[: match.start()]):
         return None
     table = match["table"]
-    return Owner(node, "condition", bool(table) and plain(table) in words.models)
+    named = bool(table) and plain(table) in words.models
+    return Owner(node, "condition", named, prefix=table or "")
 
 
 def _from_column(node: Node, value: str, words: Words) -> Owner | None:
@@ -243,7 +250,7 @@ def _from_column(node: Node, value: str, words: Words) -> Owner | None:
         return None
     table = value.rpartition(".")[0].strip("\"`[]")
     return Owner(parent, "column", bool(table) and words.is_model(table), (node.start, node.end),
-                 other if len(parts) == 2 or parts[1].value == "=" else None)  # fmt: skip
+                 other if len(parts) == 2 or parts[1].value == "=" else None, table)  # fmt: skip
 
 
 def _owner_member(node: Node, words: Words, *, callback: bool = False) -> Node | None:
@@ -365,6 +372,6 @@ def _from_assignment(node: Node, words: Words) -> Owner | None:
 
 
 __all__ = [
-    "DELETES", "INSERTS", "RAWS", "UPDATES", "WHERES", "Owner", "calls_around", "class_around",
+    "DELETES", "INSERTS", "RAWS", "UPDATES", "WHERES", "Owner", "call_of", "calls_around", "class_around",
     "is_null", "links", "owners",
 ]  # fmt: skip
