@@ -58,7 +58,7 @@ class Reader:
         """All judged places of the file."""
         context = Context(self.words, self.source.language)
         chains: dict[tuple[int, int], Place] = {}
-        for owner in owners(self.program.root, self.words, self.source.language):
+        for owner in owners(self.program.nodes, self.words, self.source.language):
             judged = self._judge(owner, context)
             if judged is None:
                 continue
@@ -67,7 +67,7 @@ class Reader:
             known = chains.get((place.start, place.end))
             if known is None or (known.finding and found.finding is None):
                 chains[place.start, place.end] = found
-        for chain in reached(self.program.root, self.words, self.source.language, self.relations):
+        for chain in reached(self.program.nodes, self.words, self.source.language, self.relations):
             if not any(start <= chain.start and chain.end <= end for start, end in chains):
                 chains[chain.start, chain.end] = self._finding(chain, _kind(chain), (), _REACHED)
         yield from chains.values()

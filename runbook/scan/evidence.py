@@ -7,7 +7,7 @@ names the model itself (`Project.owner_id == x`, `projects: { owner_id: x }`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runbook.scan.names import Words, plain
@@ -90,10 +90,10 @@ class Owner:
     prefix: str = ""  # the table or alias that a column in a text is said to be of
 
 
-def owners(root: Node, words: Words, language: str) -> Iterator[Owner]:
-    """All places below `root`, in the order of the source."""
+def owners(nodes: Iterable[Node], words: Words, language: str) -> Iterator[Owner]:
+    """All places among the nodes of a file."""
     condition = _condition_pattern(words)
-    for node in root.walk():
+    for node in nodes:
         owner: Owner | None = None
         match node.kind:
             case "pair":
@@ -221,6 +221,9 @@ def _from_text(node: Node, words: Words, condition: re.Pattern[str]) -> Owner | 
     if value is not None and words.is_field_text(value):
         return _from_column(node, value, words)
     text = "".join(node.builder.parts)
+    squeezed = text.lower().replace("_", "")
+    if not any(field in squeezed for field in words.fields):
+        return None
     match = condition.search(text)
     if match is None or _STATEMENT.match(text) or re.search(r"\bNOT\s*$", text[: match.start()]):
         return None

@@ -69,7 +69,20 @@ _PIECES = frozenset(
     """string_fragment string_content nowdoc_string heredoc_content raw_string_literal_content
     interpreted_string_literal_content""".split()
 )
-_SILENT = frozenset({"comment", "php_tag", "text", "heredoc_start", "heredoc_end", "uninterpreted"})
+_SILENT = frozenset({"text", "heredoc_start", "heredoc_end"})
+# What holds no query is not even entered.
+_SKIPPED = frozenset(
+    """comment php_tag uninterpreted import_statement import_declaration jsx_text
+    namespace_use_declaration namespace_definition package_clause union_type predefined_type
+    primitive_type interface_declaration type_alias_declaration regex""".split()
+)
+# Statements that hold a single expression, and nothing that a rule asks for.
+_WRAPPERS = frozenset(
+    """expression_statement return_statement statement_block compound_statement body_statement
+    statement_list block_body lexical_declaration variable_declaration echo_statement
+    export_statement jsx_expression then else simple_parameter required_parameter
+    array_element_initializer_ block_argument var_declaration""".split()
+)
 
 
 def parse(text: str, language: str) -> Program:
@@ -77,7 +90,8 @@ def parse(text: str, language: str) -> Program:
     data = text.encode(errors="replace")
     tree = _parser(language).parse(data)
     starts = line_starts(data)
-    return Program(_Builder(data, starts, language).build(tree.root_node), data, starts)
+    root = _Builder(data, starts, language).build(tree.root_node)
+    return Program(root, data, starts, adopt(root))
 
 
 @functools.cache
@@ -98,57 +112,56 @@ class _Builder:
         """The tree for the file."""
         cursor = root.walk()
         levels: list[Fields] = [[]]
-        down = True
+        open_: list[Leaf] = []  # the nodes whose children are being read
         while True:
-            if down and cursor.goto_first_child():
-                levels.append([])
-                continue
             leaf = cursor.node
             assert leaf is not None
-            # Without children on this level, the node is a leaf; else its children are complete.
-            fields = levels.pop() if not down else []
-            if leaf.is_named or cursor.field_name == "operator":
-                node = self._node(leaf, fields)
-                if node is not None:
-                    levels[-1].append((cursor.field_name or "", node))
-            if cursor.goto_next_sibling():
-                down = True
-            elif cursor.goto_parent():
-                down = False
-            else:
-                break
-        whole = Node("other", 0, len(self.data), "", [node for _, node in levels[-1]])
-        adopt(whole)
-        return whole
+            complete = leaf.type in _SKIPPED or not cursor.goto_first_child()
+            if not complete:
+                open_.append(leaf)
+                levels.append([])
+                continue
+            fields: Fields = []
+            while True:
+                field = cursor.field_name or ""
+                if leaf.is_named or field == "operator":
+                    node = self._node(leaf, fields)
+                    if node is not None:
+                        levels[-1].append((field, node))
+                if cursor.goto_next_sibling():
+                    break
+                if not cursor.goto_parent():
+                    return Node("other", 0, len(self.data), "", [node for _, node in levels[-1]])
+                leaf, fields = open_.pop(), levels.pop()
 
     def _node(self, leaf: Leaf, fields: Fields) -> Node | None:
-        type_, start, end = leaf.type, leaf.start_byte, leaf.end_byte
-        if type_ in _SILENT or (type_ == "block" and self.language == "go"):
-            return Node("other", start, end, type_, [node for _, node in fields])
+        type_ = leaf.type
+        if type_ in _SKIPPED:
+            return None
+        kind = _KIND_OF.get(type_, "other")
+        if kind == "other" and len(fields) == 1 and type_ in _WRAPPERS:
+            return fields[0][1]
+        start, end = leaf.start_byte, leaf.end_byte
         if type_ in _TRANSPARENT and fields:
-            inner = fields[-1][1] if type_ == "argument" else fields[0][1]
-            if type_ == "argument" and len(fields) == 2:  # a named argument of PHP
-                key = fields[0][1]
-                return Node("pair", start, end, key.name, [key, inner], key.at)
-            if type_ == "expression_list" and len(fields) > 1:
-                return Node("other", start, end, type_, [node for _, node in fields])
-            inner.start, inner.end = start, end
-            return inner
-        node = Node(_KIND_OF.get(type_, "other"), start, end, type_, [node for _, node in fields])
-        by_field = dict(fields)
-        if node.kind == "text":
+            return _unwrapped(type_, start, end, fields)
+        parts = [node for _, node in fields]
+        node = Node(kind, start, end, type_, parts)
+        if type_ in _SILENT or (type_ == "block" and self.language == "go"):
+            node.kind = "other"
+        elif kind == "text":
             self._text(node, type_)
-        elif node.kind == "name":
+        elif kind == "name":
             node.name = self._source(start, end).lstrip("$@")
             node.at, node.parts = (start, end), []
             if type_ == "shorthand_property_identifier":
                 value = Node("name", start, end, node.name, at=node.at)
                 return Node("pair", start, end, node.name, [node, value], node.at)
-        elif node.kind == "other" and not leaf.is_named:
-            node.name = self._source(start, end)
-        elif node.kind != "other":
-            _SHAPES.get(node.kind, _as_is)(node, fields, by_field)
-            if node.kind == "compare":
+        elif kind == "other":
+            if not leaf.is_named:
+                node.name = self._source(start, end)
+        else:
+            _SHAPES.get(kind, _as_is)(node, fields, dict(fields))
+            if kind == "compare":
                 return self._joined(node)
         return node
 
@@ -201,6 +214,18 @@ class _Builder:
             left.parts.append(right)
         left.end, left.name = node.end, "sum"
         return left
+
+
+def _unwrapped(type_: str, start: int, end: int, fields: Fields) -> Node:
+    """What stands in brackets and the like; a named argument of PHP is a pair."""
+    inner = fields[-1][1] if type_ == "argument" else fields[0][1]
+    if type_ == "argument" and len(fields) == 2:
+        key = fields[0][1]
+        return Node("pair", start, end, key.name, [key, inner], key.at)
+    if type_ == "expression_list" and len(fields) > 1:
+        return Node("other", start, end, type_, [node for _, node in fields])
+    inner.start, inner.end = start, end
+    return inner
 
 
 def _as_is(node: Node, _fields: Fields, _by_field: dict[str, Node]) -> None:

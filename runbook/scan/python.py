@@ -32,8 +32,7 @@ def parse(text: str) -> Program | None:
     data = text.encode(errors="replace")
     starts = line_starts(data)
     root = _Builder(data, starts).build(tree)
-    adopt(root)
-    return Program(root, data, starts)
+    return Program(root, data, starts, adopt(root))
 
 
 class _Builder:

@@ -67,11 +67,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Program:
-    """The tree of one file, and its bytes."""
+    """The tree of one file, its bytes, and its nodes in the order of the source."""
 
     root: Node
     data: bytes
     line_starts: list[int]
+    nodes: list[Node]
 
     def source(self, start: int, end: int) -> str:
         """The source text between two positions."""
@@ -83,7 +84,7 @@ class Program:
 
     def texts(self) -> Iterator[tuple[Node, Text]]:
         """Each string that the program uses as a value, with the node that holds it."""
-        for node in self.root.walk():
+        for node in self.nodes:
             if node.kind == "text" and node.builder is not None:
                 yield node, node.builder.done()
 
@@ -97,11 +98,13 @@ def line_starts(data: bytes) -> list[int]:
     return starts
 
 
-def adopt(root: Node) -> None:
-    """Tell every node which one it stands in."""
-    for node in root.walk():
+def adopt(root: Node) -> list[Node]:
+    """Tell every node which one it stands in; returns them all, in the order of the source."""
+    nodes = list(root.walk())
+    for node in nodes:
         for part in node.parts:
             part.parent = node
+    return nodes
 
 
 def bare(node: Node) -> Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runbook.scan.context import chain_end
 from runbook.scan.evidence import class_around
@@ -20,13 +20,13 @@ _JAVASCRIPT = re.compile(r"^(?:get|create|count|set|add|has|remove)([A-Z]\w*)$")
 
 
 def reached(
-    root: Node, words: Words, language: str, relations: frozenset[str]
+    nodes: Iterable[Node], words: Words, language: str, relations: frozenset[str]
 ) -> Iterator[Node]:
-    """The chains below `root` that start from a user and go on to the user's rows.
+    """The chains among the nodes of a file that start from a user and go on to the user's rows.
 
     `relations` are the names that the schema gives such rows, beside those by convention.
     """
-    for node in root.walk():
+    for node in nodes:
         if node.kind in ("member", "call", "name") and _is_reached(node, words, language, relations):
             yield chain_end(node)
 
