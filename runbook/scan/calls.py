@@ -31,6 +31,7 @@ _REACHED = "these rows are reached through their user: go through the organizati
 _PLACE = "compare organization_id here, or give it to the new row, instead of the owner alone"
 _PARTS = "the query is put together from pieces: this is where it goes by the owner"
 _VALIDATED = frozenset({"model_validate", "model_construct", "from_orm", "parse_obj", "from_dict"})
+_GATHERS = frozenset({"Eq", "Q", "And", "Or", "append", "push", "and", "or", "dict"})
 _SAVES = INSERTS | {"add", "add_all", "persist", "store", "save", "flush", "Store", "Add", "push",
                     "save!", "insertOne", "persistAndFlush", "save_and_flush", "update"}  # fmt: skip
 
@@ -83,7 +84,7 @@ class Reader:
             chain = chain_end(call) if call is not None else owner.node
         if chain is None and owner.named:
             call = call_of(owner.node)
-            if call is not None and (call.name in WHERES | RAWS or owner.form != "pair"):
+            if call is not None and (call.name.removeprefix("new ") in WHERES | RAWS or owner.form != "pair"):
                 chain = chain_end(call)
         if chain is None:
             return self._in_pieces(owner, context)
@@ -114,8 +115,10 @@ class Reader:
         assert call is not None  # a chain that holds a pair has a call that is given it
         if self._may_hold_more(owner):
             return None
-        if call.name in ("Eq", "Q"):
+        if call.name.removeprefix("new ") in ("Eq", "Q", "And", "Or"):
             return _kind(chain)
+        if call.name == "values" and {link.name for link in links(chain)} & UPDATES:
+            return None
         if call.name in _VALIDATED:
             return "insert"
         if names & {"where", "filter", "filters", "conditions"}:
@@ -136,9 +139,11 @@ class Reader:
             # The second object of `update(table, values, conditions)` is a condition.
             objects = [a for a in call.arguments if a.kind == "object"]
             ours = next((a for a in owner.node.ancestors() if a in objects), None)
-            by_arguments = len(objects) == 2 and ours is objects[1] or (
-                bool(call.arguments) and call.arguments[0].kind == "text" and ours is not None
-                and call.arguments.index(ours) >= 2
+            by_table = bool(call.arguments) and call.arguments[0].kind == "text"
+            by_arguments = ours is not None and (
+                call.arguments.index(ours) >= 2 if by_table
+                else len(objects) == 2 and ours is objects[0]
+                and not any(part.name == "where" for part in objects[1].parts)
             )  # fmt: skip
             return "update" if by_arguments else None
         if call.name in WHERES | RAWS | DELETES or call.name in ("query", "raw", "selectAll"):
@@ -220,7 +225,13 @@ class Reader:
         node = owner.node
         scope = next((a for a in node.ancestors() if a.kind == "function"), None)
         if owner.form == "condition":
-            return self._fragment(owner, scope)
+            if found := self._fragment(owner, scope):
+                return found
+        if owner.form == "pair" and any(
+            call.name.removeprefix("new ") not in _GATHERS for call in calls_around(node)
+            if scope is None or call.start >= scope.start
+        ):  # fmt: skip
+            return None
         assigned = next((a for a in node.ancestors() if a.kind in ("assign", "function")), None)
         if assigned is None or assigned.kind != "assign":
             return None

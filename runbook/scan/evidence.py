@@ -40,13 +40,13 @@ WHERES = _words("""
     Where Or filter filter_by get get_or_none first find findOne findBy findOneBy findOneByOrFail
     findOneOrFail countBy existsBy find_or_create_by find_or_create_by! find_or_initialize_by get_by
     get_object_or_404 get_list_or_404 aget having orHaving first_or_404 one_or_404 find_one or_where
-    Filter exists count and or select get_or_create update_or_create findMany findFirst findAll
+    Filter exists count and or get_or_create update_or_create findMany findFirst findAll
     findAndCountAll findAndCount findFirstOrThrow findUnique findUniqueOrThrow aggregate groupBy sum
     avg max min update updateMany delete deleteMany destroy upsert First Last Take Find FirstOrInit
     FirstOrCreate Eq And Not contains by_owner all list paginate count_by get_multi fetch destroy_by
-    delete_by sole find_sole_by updateOrCreate firstOrCreate firstOrNew updateOrInsert Pluck Count
+    delete_by sole find_sole_by updateOrCreate firstOrCreate firstOrNew updateOrInsert Count
     Delete Update Take filterWhere Q aexists exclude_none get_queryset findOrCreate scope on
-    whereEqualTo whereIs find_each paginate_by not_null first! take pluck orderBy andFilterWhere
+    whereEqualTo whereIs find_each paginate_by not_null first! take andFilterWhere
     isIn where_in or_where_in get_where orWhereNested firstOr when unless whereRelation whereHas
     findOneByOrNull restrict iterator increment decrement maximum minimum average
 """)
@@ -70,7 +70,8 @@ _NO_CONDITIONS = _words("""
     _count returning relations opnot uniqueby onconflict on_conflict conflicttarget target _sum
 """)
 _VALUE_KEYS = _words("in equals eq $eq $in is opeq opin _eq _in connect hasevery mode isexactly any")
-_SIGNS = _words("= == === in is IN IS")
+_SIGNS = _words("= == === in is IN IS eq")
+_NO_VALUES = _words("Not IsNull not ne isNull MoreThan LessThan Ne NotIn text integer varchar uuid int")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,9 @@ def _turned(node: Node) -> bool:
     for around in node.ancestors():
         if around.kind == "not":
             return True
-        if around.kind == "call" and around.parts[0] is not inner and around.name in _NEGATIONS:
+        if around.kind == "call" and around.parts[0] is not inner and (
+            around.name.removeprefix("new ") in _NEGATIONS
+        ):
             return True
         if around.kind in ("function", "class", "assign"):
             return False
@@ -151,8 +154,9 @@ def _from_pair(node: Node, words: Words) -> Owner | None:
         path.pop()
     if not words.is_owner(path[-1]) or len(node.parts) != 2:
         return None
-    named = len(path) > 1
-    if named and not words.is_model(path[-2]):
+    named = len(path) > 1 and words.is_model(path[-2])
+    prefix = "" if named or len(path) == 1 else path[-2]
+    if prefix and "__" in node.name:
         return None
     value = node.parts[1]
     if is_null(value) or not _is_value(value, words.is_field(path[-1])):
@@ -160,6 +164,8 @@ def _from_pair(node: Node, words: Words) -> Owner | None:
     for around in node.ancestors():
         if around.kind == "pair":
             name = plain(around.name)
+            if name == "where" and _joins_model(around, words):
+                return Owner(node, "pair", True, node.at, value)
             if name in _NO_CONDITIONS or name in ("$ne", "nin"):
                 return None
             if words.is_model(around.name):
@@ -170,10 +176,20 @@ def _from_pair(node: Node, words: Words) -> Owner | None:
                 return None
         elif around.kind in ("call", "function", "class", "assign"):
             break
-    return Owner(node, "pair", named, node.at, value)
+    return Owner(node, "pair", named, node.at, value, prefix)
+
+
+def _joins_model(where: Node, words: Words) -> bool:
+    """`{ model: Project, where: {...} }`: the condition is on the joined model."""
+    return where.parent is not None and any(
+        part.kind == "pair" and part.name in ("model", "association")
+        and words.is_model(bare(part.parts[1]).name) for part in where.parent.parts
+    )  # fmt: skip
 
 
 def _is_value(value: Node, is_field: bool) -> bool:
+    if value.kind == "call" and value.name in _NO_VALUES:
+        return False
     if value.kind != "object":
         return value.name not in ("asc", "desc") and value.value not in ("asc", "desc", "ASC")
     keys = {plain(part.name) or plain(part.parts[0].name) for part in value.parts
@@ -249,11 +265,13 @@ def _from_column(node: Node, value: str, words: Words) -> Owner | None:
     else:
         return None
     known = call.name in WHERES or (call.parts[0].kind == "name" and len(parts) == 3)
-    if not known or is_null(other) or other.value in ("asc", "desc", "!=", "<>"):
+    if call.name in UPDATES or not known or is_null(other):
+        return None
+    if (other.value or "").lower() in ("asc", "desc", "!=", "<>"):
         return None
     table = value.rpartition(".")[0].strip("\"`[]")
     return Owner(parent, "column", bool(table) and words.is_model(table), (node.start, node.end),
-                 other if len(parts) == 2 or parts[1].value == "=" else None, table)  # fmt: skip
+                 other if len(parts) == 2 or parts[1].value in ("=", "eq") else None, table)  # fmt: skip
 
 
 def _owner_member(node: Node, words: Words, *, callback: bool = False) -> Node | None:

@@ -60,22 +60,23 @@ def from_prisma(text: str, resource: ResourceNames) -> Declared:
 
 def from_program(program: Program, file: str, resource: ResourceNames) -> Declared:
     """The names that one file of a program declares for `resource`."""
-    found = Declared()
-    for node in program.root.walk():
+    structs = frozenset(
+        name for node in program.nodes if node.kind == "function" and node.name == "TableName"
+        and any(_names(part, resource) for part in node.walk()) for name in _receiver(node)
+    )  # fmt: skip
+    found = Declared(models=structs)
+    for node in program.nodes:
         if node.kind == "call":
             found |= _from_call(node, resource)
         elif node.kind == "class":
-            found |= _from_class(node, program, file, resource)
-        elif node.kind == "function" and plain(node.name) == "tablename":
-            if any(_names(part, resource) for part in node.walk()):  # GORM
-                found |= Declared(models=frozenset(_receiver(node)))
+            found |= _from_class(node, program, file, resource, structs)
     return found
 
 
 def from_relations(program: Program, models: frozenset[str]) -> frozenset[str]:
     """What users call their rows: `related_name="notes"` of a key in a model, `has_many :notes`."""
     found: set[str] = set()
-    for node in program.root.walk():
+    for node in program.nodes:
         if node.kind == "class" and plain(node.name) in models:
             for pair in node.walk():
                 if pair.kind == "pair" and plain(pair.name) in _RELATION_KEYS and (
@@ -193,8 +194,10 @@ def _is_field_call(node: Node, resource: ResourceNames) -> bool:
     return False
 
 
-def _from_class(node: Node, program: Program, file: str, resource: ResourceNames) -> Declared:
-    declared = False
+def _from_class(
+    node: Node, program: Program, file: str, resource: ResourceNames, structs: frozenset[str]
+) -> Declared:
+    declared = node.name in structs
     tag_fields: set[str] = set()
     for part in node.walk():
         match part.kind:
