@@ -270,8 +270,11 @@ def _from_column(node: Node, value: str, words: Words) -> Owner | None:
     if (other.value or "").lower() in ("asc", "desc", "!=", "<>"):
         return None
     table = value.rpartition(".")[0].strip("\"`[]")
+    single = (len(parts) == 2 and re.search(r"(?:^i|_i|I)n$", call.name) is None) or (
+        len(parts) == 3 and parts[1].value in ("=", "eq")
+    )
     return Owner(parent, "column", bool(table) and words.is_model(table), (node.start, node.end),
-                 other if len(parts) == 2 or parts[1].value in ("=", "eq") else None, table)  # fmt: skip
+                 other if single else None, table)  # fmt: skip
 
 
 def _owner_member(node: Node, words: Words, *, callback: bool = False) -> Node | None:

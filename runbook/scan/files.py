@@ -82,8 +82,8 @@ def role_of(name: str) -> Role:
     return next((role for role, pattern in _ROLES if re.search(pattern, name)), "code")
 
 
-def _below(root: Path, excluded: pathspec.PathSpec) -> Iterator[Source | Skipped]:
-    ignored: dict[Path, pathspec.PathSpec] = {
+def _below(root: Path, excluded: pathspec.GitIgnoreSpec) -> Iterator[Source | Skipped]:
+    ignored: dict[Path, pathspec.GitIgnoreSpec] = {
         parent: rules for parent in _repository(root) if (rules := _git_rules(parent))
     }
     for at, folders, names in os.walk(root):
@@ -112,7 +112,7 @@ def _below(root: Path, excluded: pathspec.PathSpec) -> Iterator[Source | Skipped
 
 
 def _folder_reason(
-    path: Path, root: Path, excluded: pathspec.PathSpec, ignored: dict[Path, pathspec.PathSpec]
+    path: Path, root: Path, excluded: pathspec.GitIgnoreSpec, ignored: dict[Path, pathspec.GitIgnoreSpec]
 ) -> str:
     if path.name in IGNORED_FOLDERS:
         return "installed, built or kept by a tool"
@@ -125,9 +125,9 @@ def _relative(path: Path, root: Path) -> str:
     return PurePosixPath(path.relative_to(root)).as_posix()
 
 
-def _patterns(lines: Sequence[str]) -> pathspec.PathSpec:
+def _patterns(lines: Sequence[str]) -> pathspec.GitIgnoreSpec:
     try:
-        return pathspec.PathSpec.from_lines("gitwildmatch", lines)
+        return pathspec.GitIgnoreSpec.from_lines(lines)
     except ValueError as error:
         raise BadInput(f"A pattern to exclude cannot be read: {error}.") from error
 
@@ -139,18 +139,18 @@ def _repository(root: Path) -> list[Path]:
     return [] if top is None else above[: top + 1]
 
 
-def _git_rules(folder: Path) -> pathspec.PathSpec | None:
+def _git_rules(folder: Path) -> pathspec.GitIgnoreSpec | None:
     try:
         lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     try:
-        return pathspec.PathSpec.from_lines("gitwildmatch", lines)
+        return pathspec.GitIgnoreSpec.from_lines(lines)
     except ValueError:
         return None  # git passes over patterns that it cannot read, too
 
 
-def _is_ignored(path: Path, rules: dict[Path, pathspec.PathSpec], end: str = "") -> bool:
+def _is_ignored(path: Path, rules: dict[Path, pathspec.GitIgnoreSpec], end: str = "") -> bool:
     """Whether the nearest .gitignore that says something of `path` says to ignore it."""
     path = path.absolute()
     for parent in path.parents:
