@@ -297,7 +297,9 @@ def tick(line: int, run_dir: str, by: str, note: str) -> None:
     "--write-baseline", type=click.Path(path_type=Path), help="Write what is found to this file."
 )
 @click.pass_context
-def scan(ctx: click.Context, paths: tuple[Path, ...], fail_on: str | None, **options: Any) -> None:
+def scan(
+    ctx: click.Context, /, paths: tuple[Path, ...], fail_on: str | None, **options: Any
+) -> None:
     """Finds queries in an application's source that still go by the owner."""
     from runbook.window.source_scan import ScanOptions, scan_source
 

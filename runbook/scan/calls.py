@@ -8,23 +8,14 @@ from dataclasses import dataclass
 
 from runbook.scan.context import Context, chain_end, creates
 from runbook.scan.edits import applied, edit_of
-from runbook.scan.evidence import (
-    DELETES,
-    INSERTS,
-    RAWS,
-    UPDATES,
-    WHERES,
-    Owner,
-    call_of,
-    calls_around,
-    owners,
-)
+from runbook.scan.evidence import Owner, call_of, calls_around, owners
 from runbook.scan.files import Source
-from runbook.scan.names import Words
+from runbook.scan.names import Words, word_set
 from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Edit, Finding, Kind
 from runbook.scan.syntax import Node, Program, bare, links
 from runbook.scan.users import reached
+from runbook.scan.vocabulary import DELETES, INSERTS, RAWS, UPDATES, WHERES
 
 _MAX_SHOWN = 300
 _REACHED = "these rows are reached through their user: go through the organization instead"
@@ -32,8 +23,13 @@ _PLACE = "compare organization_id here, or give it to the new row, instead of th
 _PARTS = "the query is put together from pieces: this is where it goes by the owner"
 _VALIDATED = frozenset({"model_validate", "model_construct", "from_orm", "parse_obj", "from_dict"})
 _GATHERS = frozenset({"Eq", "Q", "And", "Or", "append", "push", "and", "or", "dict"})
-_SAVES = INSERTS | {"add", "add_all", "persist", "store", "save", "flush", "Store", "Add", "push",
-                    "save!", "insertOne", "persistAndFlush", "save_and_flush", "update"}  # fmt: skip
+_SAVES = INSERTS | word_set("""
+    add add_all persist store save flush Store Add push save! insertOne persistAndFlush update
+""")
+_SAVING = re.compile(r"(?:[Cc]reate|[Ii]nsert|[Aa]dd|[Ss]ave|store)(?:[A-Z_]\w*)?$")
+_MAKERS = word_set("""
+    new build make dispense create init find_or_initialize_by xdispense
+""")
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,9 @@ class Reader:
             chain = chain_end(call) if call is not None else owner.node
         if chain is None and owner.named:
             call = call_of(owner.node)
-            if call is not None and (call.name.removeprefix("new ") in WHERES | RAWS or owner.form != "pair"):
+            if call is not None and (
+                call.name.removeprefix("new ") in WHERES | RAWS or owner.form != "pair"
+            ):
                 chain = chain_end(call)
         if chain is None:
             return self._in_pieces(owner, context)
@@ -168,10 +166,11 @@ class Reader:
             target = target.parts[0]
         scope = next((a for a in node.ancestors() if a.kind == "function"), self.program.root)
         for call in scope.walk():
-            if call.kind != "call" and not (call.kind == "member" and call.name in ("save", "save!")):
+            if call.kind != "call" and not (
+                call.kind == "member" and call.name in ("save", "save!")
+            ):
                 continue
-            if not (call.name in _SAVES or re.match(r"(?:Create|Insert|Add|Save|create|insert|save|add|store)"
-                                                    r"(?:[A-Z_]\w*)?$", call.name)):  # fmt: skip
+            if call.name not in _SAVES and not _SAVING.match(call.name):
                 continue
             if any(bare(given).name == target.name and bare(given).kind == "name"
                    for given in call.arguments if call.kind == "call"):  # fmt: skip
@@ -224,9 +223,8 @@ class Reader:
         """A condition that waits in a variable, or in a list, for the query that takes it."""
         node = owner.node
         scope = next((a for a in node.ancestors() if a.kind == "function"), None)
-        if owner.form == "condition":
-            if found := self._fragment(owner, scope):
-                return found
+        if owner.form == "condition" and (found := self._fragment(owner, scope)):
+            return found
         if owner.form == "pair" and any(
             call.name.removeprefix("new ") not in _GATHERS for call in calls_around(node)
             if scope is None or call.start >= scope.start
@@ -250,9 +248,9 @@ class Reader:
             inserts = shorthand or called & INSERTS - WHERES
             if shorthand and not called & INSERTS:
                 continue
-            if called & UPDATES and not called & WHERES - UPDATES and owner.form == "pair":
-                if "where" not in self._text(chain):
-                    continue
+            sets = called & UPDATES and not called & WHERES - UPDATES and owner.form == "pair"
+            if sets and "where" not in self._text(chain):
+                continue
             return node, "insert" if inserts else _kind(chain), _PARTS
         return None
 
@@ -313,10 +311,8 @@ class Reader:
 def _makes(value: Node) -> bool:
     name = value.name
     return value.kind in ("call", "member") and (
-        name.startswith("new ") or name[:1].isupper() or name in (
-            "new", "build", "make", "dispense", "create", "init", "find_or_initialize_by", "xdispense"
-        )
-    )  # fmt: skip
+        name.startswith("new ") or name[:1].isupper() or name in _MAKERS
+    )
 
 
 def _kind(chain: Node) -> Kind:

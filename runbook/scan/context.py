@@ -1,13 +1,14 @@
-"""Whose rows a chain of calls means: its model, its table, its class, or what its variable holds."""
+"""Whose rows a chain of calls means: by its model, table, class, or what its variable holds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from runbook.scan.evidence import DELETES, INSERTS, RAWS, UPDATES, WHERES, class_around
-from runbook.scan.names import Words, plain
+from runbook.scan.evidence import class_around
+from runbook.scan.names import Words, plain, word_set
 from runbook.scan.syntax import Node, bare, links
+from runbook.scan.vocabulary import DELETES, INSERTS, RAWS, UPDATES, WHERES
 
 _DEPTH = 4  # a variable that holds a variable that holds a query
 _HTTP = re.compile(
@@ -17,29 +18,30 @@ _HTTP = re.compile(
     re.IGNORECASE,
 )
 # Calls that name a table or a model by an argument: `from('projects')`, `session.query(Project)`.
-_NAMING = frozenset(
-    """from selectFrom table into insertInto updateTable deleteFrom replaceInto From Table Model
-    from_ Into Insert InsertInto update insert delete Update Delete select query using with_entities
+_NAMING = word_set("""
+    from selectFrom table into insertInto updateTable deleteFrom replaceInto From Table Model from_
+    Into Insert InsertInto update insert delete Update Delete select query using with_entities
     getRepository getModel model getCustomRepository find findOne findAll findAndCount count exists
-    select_from get get_object_or_404 get_list_or_404 get_or_404 aget_object_or_404 createQueryBuilder
-    insert_into dispense load findLast findOrDispense countBy getAll store trash [] save create
-    remove upsert
-    softDelete findBy findOneBy merge subquery aliased DB from_self get_where update_batch
-    selectAll fetch fetchAll row list paginate From Select Replace Count Raw first find_by
-    findOneOrFail findByIds preload get_multi findFirst one""".split()
-)
-_PLAIN_NAMING = frozenset(
-    """from update insert delete into insertInto selectFrom deleteFrom updateTable select query Model Find First Take Last Scan Create Save Delete Update""".split()
-)
+    select_from get get_object_or_404 get_list_or_404 get_or_404 aget_object_or_404
+    createQueryBuilder insert_into dispense load findLast findOrDispense countBy getAll store trash
+    [] save create remove upsert softDelete findBy findOneBy merge subquery aliased DB from_self
+    get_where update_batch selectAll fetch fetchAll row list paginate Select Replace Count Raw first
+    find_by findOneOrFail findByIds preload get_multi findFirst one
+""")
+_PLAIN_NAMING = word_set("""
+    from update insert delete into insertInto selectFrom deleteFrom updateTable select query Model
+    Find First Take Last Scan Create Save Delete Update
+""")
 _CROSSED = re.compile(
     r"where|filter|when|unless|having|find|query|scope|tap|join|select|Scopes|nested|on$|and$|or$|Q$"
     r"|with|load", re.IGNORECASE,
 )  # fmt: skip
 _GOES_ON = INSERTS | WHERES | UPDATES | DELETES | RAWS
-_SELF = frozenset({"self", "this", "cls", "super", "static", "q", "query", "qb", "builder", "scope",
-                   "repo", "repository", "objects", "queryset", "qs", "model", "klass", "collection",
-                   "class", "db", "relation", "table", "newquery", "createquerybuilder", "_model",
-                   "get_queryset", "serializer", "form", "instance"})  # fmt: skip
+_SELF = word_set("""
+    self this cls super static q query qb builder scope repo repository objects queryset qs model
+    klass collection class db relation table newquery createquerybuilder _model get_queryset
+    serializer form instance
+""")  # fmt: skip
 
 
 class Context:
@@ -89,7 +91,7 @@ class Context:
         return known
 
     def is_home(self, node: Node) -> bool:
-        """Whether the class around `node` is the resource's own: model, manager, repository, view."""
+        """Whether the class around `node` is the resource's model, manager, repository or view."""
         class_ = class_around(node)
         if class_ is None:
             return False
@@ -150,7 +152,9 @@ class Context:
         if call.name.removeprefix("new ") != call.name and words.is_model(call.name[4:]):
             return True
         # `knex('projects')` names its table; `where('projects', x)` does not.
-        naming = call.name in _NAMING or (index == 1 and parts[0].name in ("knex", "db", "trx", "t"))
+        naming = call.name in _NAMING or (
+            index == 1 and parts[0].name in ("knex", "db", "trx", "t")
+        )
         if not naming and not (self.language == "go" and call.name[:1].isupper()):
             return False
         for given in call.arguments[:2]:
@@ -163,9 +167,9 @@ class Context:
                 continue
             if given.kind == "member" and given.name == "class" and given.parts:
                 given = given.parts[0]  # Project::class
-            if given.kind == "call" and given.name.startswith("new "):
-                if words.is_model(given.name[4:]):
-                    return True
+            is_new = given.kind == "call" and given.name.startswith("new ")
+            if is_new and words.is_model(given.name[4:]):
+                return True
             if given.kind == "list" and words.is_model(given.name):
                 return True
             name = bare(given).name if given.kind in ("name", "member") else ""
@@ -205,8 +209,8 @@ class Context:
         if node.kind == "list" and self.words.is_model(node.name):
             return True
         if node.kind == "call" and (node.name.startswith("new") or node.name in ("make", "new")):
-            return any(self.words.is_model(part.name) for part in node.walk() if part.name[:1].isupper()
-                       and part.kind == "name")  # fmt: skip
+            names = [part.name for part in node.walk() if part.kind == "name"]
+            return any(self.words.is_model(name) for name in names if name[:1].isupper())
         return node.kind in ("other", "name") and node.name in (
             "slice_type", "pointer_type", "array_type", node.name if node.kind == "name" else ""
         ) and any(
@@ -217,14 +221,21 @@ class Context:
     def _is_bare(self, parts: list[Node]) -> bool:
         """`where(...)`, `self.filter(...)`, `$query->where(...)`: the class says whose rows."""
         names = [plain(part.name) for part in parts]
-        if parts[0].kind == "name" and len(parts) > 1 and parts[1].kind == "call" and (
-            parts[1].parts[0] is parts[0]
+        if (
+            parts[0].kind == "name"
+            and len(parts) > 1
+            and parts[1].kind == "call"
+            and (parts[1].parts[0] is parts[0])
         ):
             return self.language in ("ruby", "python") or names[0] in _SELF
         own = {plain(name) for name in _SELF}
         last = next((i for i, part in enumerate(parts) if part.kind == "call"), len(parts))
-        return all(name in own or self.words.is_model(parts[i].name) or name.endswith(("repo", "repository", "model"))
-                   for i, name in enumerate(names[: max(last - 1, 1)]))  # fmt: skip
+        return all(
+            name in own
+            or self.words.is_model(parts[index].name)
+            or name.endswith(("repo", "repository", "model"))
+            for index, name in enumerate(names[: max(last - 1, 1)])
+        )
 
     def _variable_names(self, root: Node, chain: Node, depth: int) -> bool:
         if root.kind != "name" or depth == 0:
@@ -285,10 +296,12 @@ def chain_end(call: Node) -> Node:
     """The whole chain that a call is part of."""
     node = call
     while node.parent is not None and (
-        node.parent.kind == "await"
-        and node.parent.parent is not None
-        and node.parent.parent.kind in ("member", "call")
-        and node.parent.parent.parts[0] is node.parent
+        (
+            node.parent.kind == "await"
+            and node.parent.parent is not None
+            and node.parent.parent.kind in ("member", "call")
+            and node.parent.parent.parts[0] is node.parent
+        )
         or (node.parent.kind in ("member", "call") and node.parent.parts[0] is node)
     ):
         node = node.parent

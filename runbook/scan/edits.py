@@ -18,6 +18,7 @@ from runbook.scan.rewrite import lookup_condition
 from runbook.scan.syntax import Node, Program
 
 _COLUMN = "organization_id"
+_ASYNC = re.compile(r"(?:(?:public|private|protected|static|override|export|default)\s+)*async\b")
 _SIMPLE_PREFIXES = {"where": "where", "find_by_": "find_by_"}
 
 
@@ -40,8 +41,11 @@ def edit_of(
     if re.search(r"//|#(?!\{)|/\*|--", source):
         return ()
     around = owner.node.parent.parent if owner.node.parent is not None else None
-    if owner.form == "pair" and around is not None and around.kind == "pair" and (
-        around.name == "connect" or plain(name_of(key)) in plain(around.name)
+    if (
+        owner.form == "pair"
+        and around is not None
+        and around.kind == "pair"
+        and (around.name == "connect" or plain(name_of(key)) in plain(around.name))
     ):  # a key over several columns, which the schema must have
         return ()
     call = _wrapped(source, owner.node, program, language)
@@ -81,7 +85,7 @@ def _renamed(key: str, words: Words, language: str, owner: Owner) -> str:
         prefix = next((p for p in _SIMPLE_PREFIXES if name.startswith(p)), "")
         name = name.removeprefix(prefix)
     is_object = plain(name) in words.objects and plain(name) not in words.fields
-    if is_object and (language != "python" and language != "ruby" or owner.form != "pair"):
+    if is_object and ((language != "python" and language != "ruby") or owner.form != "pair"):
         return ""  # a relation's name would have to be guessed
     if plain(name) not in words.fields | words.objects:
         return ""
@@ -106,8 +110,7 @@ def _may_wait(node: Node, program: Program) -> bool:
     """Whether `await` may stand here: in an async function, or where one stands already."""
     for around in node.ancestors():
         if around.kind == "function":
-            return re.match(r"(?:(?:public|private|protected|static|override|export|default)\s+)*async\b",
-                            program.source(around.start, around.start + 200)) is not None  # fmt: skip
+            return _ASYNC.match(program.source(around.start, around.start + 200)) is not None
         if around.kind == "await":
             return True
     return False
@@ -118,7 +121,12 @@ def _in_sql(owner: Owner, words: Words, program: Program) -> tuple[Edit, ...]:
     node = owner.node
     source = program.source(node.start, node.end)
     quotes = re.match(r"[\"'`]+", source)
-    if quotes is None or "\\" in source or node.name == "sum" or (node.builder and node.builder.holes):
+    if (
+        quotes is None
+        or "\\" in source
+        or node.name == "sum"
+        or (node.builder and node.builder.holes)
+    ):
         return ()
     name = re.escape(words.resource.owner)
     matches = list(re.finditer(

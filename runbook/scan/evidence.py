@@ -10,68 +10,35 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from runbook.scan.names import Words, plain
-from runbook.scan.syntax import Node, bare, links
+from runbook.scan.names import Words, plain, word_set
+from runbook.scan.syntax import Node, bare
+from runbook.scan.vocabulary import UPDATES, WHERES
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-INSERTS = _words("""
-    insert insertMany insertGetId insertOrIgnore insertGraph insertAndFetch values create createMany
-    create! insert! insert_all insert_all! forceCreate firstOrCreate updateOrCreate Create new build
-    make upsert bulk_create get_or_create update_or_create aget_or_create acreate bulkCreate
-    createManyAndReturn insertWithRelated first_or_create first_or_create! find_or_create_by
-    find_or_create_by! find_or_initialize_by createOrFirst firstOrNew CreateInBatches findOrCreate
-    findOrBuild Values Insert Save save upsertGraph insert_one multi_insert import SetMap Columns
-    insert_many createQuietly upsert_all
-""")
-DELETES = _words("""
-    del delete deleteFrom deleteMany destroy delete_all destroy_all forceDelete Delete remove adelete
-    trashAll delete_by destroy_by deleteById trash
-""")
-UPDATES = _words("""
-    update updateMany update_all updateTable updateOrInsert Update Updates UpdateColumn patch
-    update! aupdate Set increment decrement
-""")
-WHERES = _words("""
-    where andWhere orWhere whereIn orWhereIn firstWhere eq in match find_by find_by! exists? rewhere
-    Where Or filter filter_by get get_or_none first find findOne findBy findOneBy findOneByOrFail
-    findOneOrFail countBy existsBy find_or_create_by find_or_create_by! find_or_initialize_by get_by
-    get_object_or_404 get_list_or_404 aget having orHaving first_or_404 one_or_404 find_one or_where
-    Filter exists count and or get_or_create update_or_create findMany findFirst findAll
-    findAndCountAll findAndCount findFirstOrThrow findUnique findUniqueOrThrow aggregate groupBy sum
-    avg max min update updateMany delete deleteMany destroy upsert First Last Take Find FirstOrInit
-    FirstOrCreate Eq And Not contains by_owner all list paginate count_by get_multi fetch destroy_by
-    delete_by sole find_sole_by updateOrCreate firstOrCreate firstOrNew updateOrInsert Count
-    Delete Update Take filterWhere Q aexists exclude_none get_queryset findOrCreate scope on
-    whereEqualTo whereIs find_each paginate_by not_null first! take andFilterWhere
-    isIn where_in or_where_in get_where orWhereNested firstOr when unless whereRelation whereHas
-    findOneByOrNull restrict iterator increment decrement maximum minimum average
-""")
-RAWS = _words("whereRaw andWhereRaw orWhereRaw raw literal text havingRaw RawSQL Raw extra")
-_NEGATIONS = _words("""
+_NEGATIONS = word_set("""
     not exclude whereNot whereNotIn orWhereNot not_ neq ne notInArray NotEq isNot Not whereNotNull
     whereNull orWhereNull order order_by orderBy OrderBy group group_by groupBy select_related pluck
     only defer values_list distinct index_by Order Group Select NEQ IDNEQ notEquals notIn not_in
     latest oldest addSelect joins includes join leftJoin innerJoin leftJoinAndSelect on
 """)
-_EQUALITY_CALLS = _words("eq inArray equals Eq")
-_EQUALITY_METHODS = _words("in_ eq is_ equals in any has __eq__ any_")
-_LOOKUPS = _words("exact iexact in id pk username email uuid")
+_EQUALITY_CALLS = word_set("eq inArray equals Eq")
+_EQUALITY_METHODS = word_set("in_ eq is_ equals in any has __eq__ any_")
+_LOOKUPS = word_set("exact iexact in id pk username email uuid")
 # The keys of objects that lead to a condition; anything else is another relation.
-_PATHS = _words("""
+_PATHS = word_set("""
     where and or $and $or filter filters is data connect create some every none in equals eq $eq $in
     connectorcreate values defaults update conditions all joins includes opand opor with set
 """)
-_NO_CONDITIONS = _words("""
+_NO_CONDITIONS = word_set("""
     select include orderby order attributes group groupby by distinct fields columns not omit count
     _count returning relations opnot uniqueby onconflict on_conflict conflicttarget target _sum
 """)
-_VALUE_KEYS = _words("in equals eq $eq $in is opeq opin _eq _in connect hasevery mode isexactly any")
-_SIGNS = _words("= == === in is IN IS eq")
-_NO_VALUES = _words("Not IsNull not ne isNull MoreThan LessThan Ne NotIn text integer varchar uuid int")
+_VALUE_KEYS = word_set("""
+    in equals eq $eq $in is opeq opin _eq _in connect hasevery mode isexactly any
+""")
+_SIGNS = word_set("= == === in is IN IS eq")
+_NO_VALUES = word_set("""
+    Not IsNull not ne isNull MoreThan LessThan Ne NotIn text integer varchar uuid int
+""")
 
 
 @dataclass(frozen=True)
@@ -131,8 +98,10 @@ def _turned(node: Node) -> bool:
     for around in node.ancestors():
         if around.kind == "not":
             return True
-        if around.kind == "call" and around.parts[0] is not inner and (
-            around.name.removeprefix("new ") in _NEGATIONS
+        if (
+            around.kind == "call"
+            and around.parts[0] is not inner
+            and (around.name.removeprefix("new ") in _NEGATIONS)
         ):
             return True
         if around.kind in ("function", "class", "assign"):
@@ -269,7 +238,7 @@ def _from_column(node: Node, value: str, words: Words) -> Owner | None:
         return None
     if (other.value or "").lower() in ("asc", "desc", "!=", "<>"):
         return None
-    table = value.rpartition(".")[0].strip("\"`[]")
+    table = value.rpartition(".")[0].strip('"`[]')
     single = (len(parts) == 2 and re.search(r"(?:^i|_i|I)n$", call.name) is None) or (
         len(parts) == 3 and parts[1].value in ("=", "eq")
     )
@@ -340,17 +309,25 @@ def _from_call(node: Node, words: Words, language: str) -> Owner | None:
             value = given[1] if node.name == "eq" and member is given[0] else None
             return Owner(node, "compare", named, member.at, value)
     callee = node.parts[0]
-    if node.name in _EQUALITY_METHODS and callee.parts and language in ("python", "typescript"):
-        if _owner_member(callee.parts[0], words) is not None and given and not is_null(given[0]):
-            return Owner(node, "compare", True)
+    if (
+        node.name in _EQUALITY_METHODS
+        and language in ("python", "typescript")
+        and callee.parts
+        and _owner_member(callee.parts[0], words) is not None
+        and given
+        and not is_null(given[0])
+    ):
+        return Owner(node, "compare", True)
     return _from_finder(node, words)
 
 
 def _is_table_column(node: Node, words: Words) -> bool:
     node = bare(node)
     users = plain(words.resource.users)
-    return node.kind == "member" and node.parts[0].kind == "name" and (
-        plain(node.parts[0].name) in (users, users + "table") or is_column(node)
+    return (
+        node.kind == "member"
+        and node.parts[0].kind == "name"
+        and (plain(node.parts[0].name) in (users, users + "table") or is_column(node))
     )
 
 
@@ -393,9 +370,3 @@ def _from_assignment(node: Node, words: Words) -> Owner | None:
     if is_null(value) or not target.parts:
         return None
     return Owner(node, "assignment", False)
-
-
-__all__ = [
-    "DELETES", "INSERTS", "RAWS", "UPDATES", "WHERES", "Owner", "call_of", "calls_around", "class_around",
-    "is_null", "links", "owners",
-]  # fmt: skip

@@ -31,11 +31,13 @@ IGNORED_FOLDERS = frozenset({
 })  # fmt: skip
 
 _ROLES: tuple[tuple[Role, str], ...] = (
-    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic|drizzle)/|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
+    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic|drizzle)/"
+                  r"|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
     ("test", r"(?:^|/)(?:tests?|specs?|__tests__|__mocks__|e2e|cypress|testing|testdata|testutils?"
              r"|factories|benchmarks?)/|(?:^|/)(?:test_|conftest)[^/]*$|[._](?:test|spec|cy)s?\.\w+$"
              r"|_(?:test|spec)\.\w+$|Tests?\.php$"),
-    ("seed", r"(?:^|/)(?:seed(?:s|ers?)?|fixtures?)/|(?:^|/)[^/]*(?:seed(?:s|er|ers)?|fixtures?)\.\w+$"),
+    ("seed", r"(?:^|/)(?:seed(?:s|ers?)?|fixtures?)/"
+             r"|(?:^|/)[^/]*(?:seed(?:s|er|ers)?|fixtures?)\.\w+$"),
 )  # fmt: skip
 _SCRIPTS = re.compile(rb"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _FRONT_MATTER = re.compile(rb"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
@@ -112,7 +114,10 @@ def _below(root: Path, excluded: pathspec.GitIgnoreSpec) -> Iterator[Source | Sk
 
 
 def _folder_reason(
-    path: Path, root: Path, excluded: pathspec.GitIgnoreSpec, ignored: dict[Path, pathspec.GitIgnoreSpec]
+    path: Path,
+    root: Path,
+    excluded: pathspec.GitIgnoreSpec,
+    ignored: dict[Path, pathspec.GitIgnoreSpec],
 ) -> str:
     if path.name in IGNORED_FOLDERS:
         return "installed, built or kept by a tool"

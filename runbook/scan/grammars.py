@@ -14,6 +14,7 @@ from tree_sitter import Language, Parser
 from tree_sitter import Node as Leaf
 
 from runbook.scan.literal import TextBuilder, decode_escape
+from runbook.scan.names import word_set
 from runbook.scan.syntax import Kind, Node, Program, adopt, line_starts
 
 Fields = list[tuple[str, Node]]  # each child with the name of its field, or ""
@@ -39,8 +40,8 @@ _KINDS: dict[Kind, str] = {
         scoped_call_expression function_call_expression new_expression object_creation_expression
         composite_literal""",
     "text": """string template_string encapsed_string interpreted_string_literal raw_string_literal
-        simple_symbol delimited_symbol hash_key_symbol heredoc nowdoc heredoc_body nowdoc_body chained_string
-        bare_string subshell""",
+        simple_symbol delimited_symbol hash_key_symbol heredoc nowdoc heredoc_body nowdoc_body
+        chained_string bare_string subshell""",
     "object": "object hash",
     "list": "array array_creation_expression literal_value",
     "pair": "pair array_element_initializer keyed_element",
@@ -60,29 +61,29 @@ _KINDS: dict[Kind, str] = {
     "type": "type_annotation type_arguments type_parameters",
 }  # fmt: skip
 _KIND_OF: dict[str, Kind] = {name: kind for kind, names in _KINDS.items() for name in names.split()}
-_TRANSPARENT = frozenset(
-    """parenthesized_expression non_null_expression as_expression satisfies_expression
-    expression_list literal_element argument parenthesized_statements reference_modifier
-    hash_key computed_property_name""".split()
-)
-_PIECES = frozenset(
-    """string_fragment string_content nowdoc_string heredoc_content raw_string_literal_content
-    interpreted_string_literal_content""".split()
-)
+_TRANSPARENT = word_set("""
+    parenthesized_expression non_null_expression as_expression satisfies_expression expression_list
+    literal_element argument parenthesized_statements reference_modifier hash_key
+    computed_property_name
+""")
+_PIECES = word_set("""
+    string_fragment string_content nowdoc_string heredoc_content raw_string_literal_content
+    interpreted_string_literal_content
+""")
 _SILENT = frozenset({"text", "heredoc_start", "heredoc_end"})
 # What holds no query is not even entered.
-_SKIPPED = frozenset(
-    """comment php_tag uninterpreted import_statement import_declaration jsx_text
+_SKIPPED = word_set("""
+    comment php_tag uninterpreted import_statement import_declaration jsx_text
     namespace_use_declaration namespace_definition package_clause union_type predefined_type
-    primitive_type interface_declaration type_alias_declaration regex""".split()
-)
+    primitive_type interface_declaration type_alias_declaration regex
+""")
 # Statements that hold a single expression, and nothing that a rule asks for.
-_WRAPPERS = frozenset(
-    """expression_statement return_statement statement_block compound_statement body_statement
+_WRAPPERS = word_set("""
+    expression_statement return_statement statement_block compound_statement body_statement
     statement_list block_body lexical_declaration variable_declaration echo_statement
     export_statement jsx_expression then else simple_parameter required_parameter
-    array_element_initializer_ block_argument var_declaration""".split()
-)
+    array_element_initializer_ block_argument var_declaration
+""")
 
 
 def parse(text: str, language: str) -> Program:
@@ -178,11 +179,10 @@ class _Builder:
         if type_ in ("simple_symbol", "hash_key_symbol"):
             builder.raw(self._source(node.start, node.end).strip(":"), self._line(node.start))
         for part in node.parts:
-            if part.kind == "text" and part.builder is not None and type_ != "subscript":
-                if type_ in ("chained_string", "heredoc", "nowdoc"):
-                    builder.append(part.builder)
-                    inner.extend(part.parts)
-                    continue
+            if part.builder is not None and type_ in ("chained_string", "heredoc", "nowdoc"):
+                builder.append(part.builder)
+                inner.extend(part.parts)
+                continue
             source, line = self._source(part.start, part.end), self._line(part.start)
             if part.name in _PIECES and part.kind == "other":
                 builder.raw(source, line)

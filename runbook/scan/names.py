@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from runbook.scan.result import ResourceNames
 
 
+def word_set(text: str) -> frozenset[str]:
+    """The words in a text, separated by spaces."""
+    return frozenset(text.split())
+
+
 def plain(name: str) -> str:
     """A name without case, underscores, dashes and spaces."""
     return re.sub(r"[^0-9a-z\u0080-\uffff]", "", name.lower())
@@ -32,8 +37,8 @@ def last_word(name: str) -> str:
 class Declared:
     """What an application's schema says of a resource beyond its table's and column's name.
 
-    `models` are classes and table variables, spelled as they are; `fields` stand for the owner column, `objects` for
-    the owner as an object, `relations` lead from a user to their rows.
+    `models` are classes and table variables, spelled as they are; `fields` stand for the owner
+    column, `objects` for the owner as an object, `relations` lead from a user to their rows.
     """
 
     models: frozenset[str] = frozenset()
@@ -70,7 +75,7 @@ class Words:
     users: frozenset[str]
 
     @classmethod
-    def of(cls, resource: ResourceNames, declared: Declared = Declared()) -> Words:  # noqa: B008
+    def of(cls, resource: ResourceNames, declared: Declared = Declared()) -> Words:
         """The names for `resource`; those of the schema beside those by convention."""
         table, owner = plain(resource.table), plain(resource.owner)
         one = singular(table)
@@ -104,7 +109,9 @@ class Words:
         """Whether a string names the table, as in `projects` or `projects as p`."""
         table = re.escape(self.resource.table)
         quoted = rf"[\"`\[]?{table}[\"`\]]?"
-        return re.fullmatch(rf"\s*{quoted}(?:\s+(?:as\s+)?\w+)?\s*", text, re.IGNORECASE) is not None
+        return (
+            re.fullmatch(rf"\s*{quoted}(?:\s+(?:as\s+)?\w+)?\s*", text, re.IGNORECASE) is not None
+        )
 
     def is_field(self, name: str) -> bool:
         """Whether a key or property is the owner column: owner_id, ownerId, OwnerID."""
@@ -116,9 +123,9 @@ class Words:
 
     def is_field_text(self, text: str) -> bool:
         """Whether a string names the column, as in `owner_id`, `p.ownerId` or `"p"."owner_id"`."""
-        return re.fullmatch(r"[\w.\"`\[\]$]+|" + re.escape(self.resource.owner), text) is not None and (
-            self.is_field(text.rpartition(".")[2])
-        )
+        return re.fullmatch(
+            r"[\w.\"`\[\]$]+|" + re.escape(self.resource.owner), text
+        ) is not None and (self.is_field(text.rpartition(".")[2]))
 
     def is_user(self, name: str) -> bool:
         """Whether a name is a user: user, current_user, authUser, owner."""

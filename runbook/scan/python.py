@@ -155,9 +155,8 @@ class _Builder:
             return self._sum(start, end, made[node.left], made[node.right])
         else:
             return Node("other", start, end, type(node).__name__, parts)
-        node = Node("text", start, end, "", [p for p in parts if p.kind != "text" or p.parts])
-        node.builder = self._builder(start, end, pieces)
-        return node
+        inner = [part for part in parts if part.kind != "text" or part.parts]
+        return Node("text", start, end, "", inner, builder=self._builder(start, end, pieces))
 
     def _builder(self, start: int, end: int, pieces: list[str | Node]) -> TextBuilder:
         builder = TextBuilder()

@@ -11,7 +11,7 @@ from runbook.scan import grammars, python, schema
 from runbook.scan.calls import Place, Reader
 from runbook.scan.files import Source
 from runbook.scan.literal import Text
-from runbook.scan.names import Declared, Words, plain
+from runbook.scan.names import Declared, Words
 from runbook.scan.queries import judge
 from runbook.scan.result import Finding, ResourceNames, Skipped
 from runbook.scan.rewrite import replacement
@@ -56,11 +56,11 @@ def read_names(
         elif source.role != "test" and source.language != "sql" and _SCHEMA.search(source.text):
             squeezed = source.text.lower().translate(_SEPARATORS)
             # Django's default name of a table stands nowhere in the source.
-            if "models.Model" in source.text or any(
-                model in squeezed for r in resources for model in Words.of(r).models
-            ):
-                if (program := parse(source)) is not None:
-                    programs.append((program, source))
+            if (
+                "models.Model" in source.text
+                or any(model in squeezed for r in resources for model in Words.of(r).models)
+            ) and (program := parse(source)) is not None:
+                programs.append((program, source))
     for program, source in programs:
         for number, resource in enumerate(resources):
             declared[number] |= schema.from_program(program, source.file, resource)
@@ -163,7 +163,9 @@ def _camel(name: str, first: bool) -> str:
 def _too_long(text: Text, source: Source) -> Iterator[Skipped]:
     if len(text.value) > MAX_LENGTH and source.language != "sql":
         line = text.marks[0][1] if text.marks else 1
-        yield Skipped(source.file, f"the text at line {line} is longer than {MAX_LENGTH:,} characters")
+        yield Skipped(
+            source.file, f"the text at line {line} is longer than {MAX_LENGTH:,} characters"
+        )
 
 
 def _whole(text: str) -> Text:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from runbook.scan.names import Declared, plain
+from runbook.scan.names import Declared, plain, word_set
 from runbook.scan.result import ResourceNames
 from runbook.scan.syntax import Node, Program, bare
 
@@ -20,9 +20,9 @@ _OUR_TABLE_KEYS = _TABLE_KEYS - {"name"}
 _TABLE_DECORATORS = frozenset({"entity", "table", "objectiontable"})
 _TABLE_CALLS = re.compile(r"(?:[a-z]+|[A-Z]\w*)?[tT]able(?:Creator)?$|^define$|^init$|^model$")
 _RELATION_KEYS = frozenset({"relatedname", "backref", "backpopulates", "inverse", "inverseof"})
-_RELATION_CALLS = frozenset(
-    "has_many has_one hasMany hasOne belongsToMany HasMany relationship OneToMany many".split()
-)
+_RELATION_CALLS = word_set("""
+    has_many has_one hasMany hasOne belongsToMany HasMany relationship OneToMany many
+""")
 
 _PRISMA_MODEL = re.compile(r"^model\s+(\w+)\s*\{(.*?)^\}", re.MULTILINE | re.DOTALL)
 _PRISMA_FIELD = re.compile(r"^\s*(\w+)\s+(\w+)(\[\])?\??(.*)$", re.MULTILINE)
@@ -47,9 +47,7 @@ def from_prisma(text: str, resource: ResourceNames) -> Declared:
             keys = re.search(r"fields:\s*\[([^\]]*)\]", rest)
             if keys and keys[1].strip() in fields:
                 objects.add(plain(field))
-        found |= Declared(
-            frozenset({name}), frozenset(map(plain, fields)), frozenset(objects)
-        )
+        found |= Declared(frozenset({name}), frozenset(map(plain, fields)), frozenset(objects))
     for _name, body in _PRISMA_MODEL.findall(text):
         many = [plain(f) for f, type_, many, _ in _PRISMA_FIELD.findall(body)
                 if many and type_ in found.models]  # fmt: skip
@@ -83,11 +81,13 @@ def from_relations(program: Program, models: frozenset[str]) -> frozenset[str]:
                     (name := pair.parts[1].value) and _is_users(pair)
                 ):  # fmt: skip
                     found.add(plain(name))
-        elif node.kind == "call" and node.name in _RELATION_CALLS and _in_user(node) and not any(
-            part.kind == "pair" and part.name == "through" for part in node.arguments
-        ):
-            if any(plain(_model_name(part)) in models for part in _operands(node)):
-                found |= _declared_name(node)
+        elif (
+            node.kind == "call"
+            and node.name in _RELATION_CALLS
+            and _in_user(node)
+            and not any(part.kind == "pair" and part.name == "through" for part in node.arguments)
+        ) and any(plain(_model_name(part)) in models for part in _operands(node)):
+            found |= _declared_name(node)
     return frozenset(found)
 
 

@@ -24,10 +24,10 @@ MARK = re.compile(r"(?:AND )?:runbook_f(\d+)_|:?runbook_p(\d+)_")
 MAX_LENGTH = 50_000
 
 
-class Dialect(SQLite):
+class Dialect(SQLite):  # type: ignore[misc]
     """SQLite's SQL in which a comma stays a comma: `CROSS JOIN` would bind SQLite's planner."""
 
-    class Parser(SQLite.Parser):
+    class Parser(SQLite.Parser):  # type: ignore[misc]
         """Reads a join that is written as a comma as one without a kind."""
 
         def _parse_join(self, *args: Any, **options: Any) -> exp.Join | None:

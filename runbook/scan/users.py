@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 
 from runbook.scan.context import chain_end
 from runbook.scan.evidence import class_around
-from runbook.scan.names import Words, plain
+from runbook.scan.names import Words, plain, word_set
 from runbook.scan.syntax import Node, bare, links
 
-_PYTHON_QUERIES = frozenset(
-    """all filter filter_by exclude get first last count exists create add remove order_by values
+_PYTHON_QUERIES = word_set("""
+    all filter filter_by exclude get first last count exists create add remove order_by values
     values_list annotate aggregate select_related prefetch_related get_or_create update delete
     latest earliest only defer distinct in_bulk iterator bulk_create update_or_create append where
-    select aget acount aexists afirst acreate none set clear limit offset paginate""".split()
-)
+    select aget acount aexists afirst acreate none set clear limit offset paginate
+""")
 _JAVASCRIPT = re.compile(r"^(?:get|create|count|set|add|has|remove)([A-Z]\w*)$")
 
 
@@ -27,7 +27,9 @@ def reached(
     `relations` are the names that the schema gives such rows, beside those by convention.
     """
     for node in nodes:
-        if node.kind in ("member", "call", "name") and _is_reached(node, words, language, relations):
+        if node.kind in ("member", "call", "name") and _is_reached(
+            node, words, language, relations
+        ):
             yield chain_end(node)
 
 
@@ -36,7 +38,7 @@ def _is_reached(node: Node, words: Words, language: str, relations: frozenset[st
         return _in_javascript(node, words)
     if language == "go":
         return _in_go(node, words)
-    if plain(node.name) not in words.relations or node.kind == "name" and language != "ruby":
+    if plain(node.name) not in words.relations or (node.kind == "name" and language != "ruby"):
         return False
     if node.kind == "name" or (node.kind == "call" and node.parts[0].kind == "name"):
         return language == "ruby" and _in_user_class(node, words) and _is_bare_ruby(node)

@@ -121,9 +121,10 @@ def _property(text: str) -> str:
 
 def _unjudged(result: ScanResult) -> str:
     number = sum(count for _, count in result.unjudged)
+    files = len(result.unjudged)
     lines = [
         f"Not judged: {number} {'mention' if number == 1 else 'mentions'} of an owner column in "
-        f"{len(result.unjudged)} {'file' if len(result.unjudged) == 1 else 'files'}; read them yourself:"
+        f"{files} {'file' if files == 1 else 'files'}; read them yourself:"
     ]
     most = sorted(result.unjudged, key=lambda entry: (-entry[1], entry[0]))
     lines += [f"  {file}  {count}" for file, count in most[:_MOST_FILES]]

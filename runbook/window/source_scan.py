@@ -36,7 +36,7 @@ class ScanOptions:
 
 def scan_source(
     paths: Sequence[Path],
-    options: ScanOptions = ScanOptions(),  # noqa: B008
+    options: ScanOptions = ScanOptions(),
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[str, ScanResult]:
@@ -54,9 +54,7 @@ def scan_source(
     users = plan.users.table
     names = [ResourceNames(r.table, r.owner, users) for r in plan.resources]
     baseline = Baseline.read(options.baseline) if options.baseline else None
-    found = scan(
-        paths, names, exclude=options.exclude, baseline=baseline, progress=progress
-    )
+    found = scan(paths, names, exclude=options.exclude, baseline=baseline, progress=progress)
     if options.write_baseline is not None:
         write_baseline(options.write_baseline, found.findings)
     if run is not None:

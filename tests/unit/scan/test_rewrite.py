@@ -154,6 +154,4 @@ def test_interpolations_are_put_back_as_they_were():
 def test_quoted_names_stay_quoted():
     resource = ResourceNames("my projects", "Owner Key")
     new = rewritten('SELECT * FROM "my projects" m, [t x] WHERE m."owner key" = ?', resource)
-    assert new.sql.startswith(
-        'SELECT * FROM "my projects" AS m, "t x" WHERE m.organization_id IN'
-    )
+    assert new.sql.startswith('SELECT * FROM "my projects" AS m, "t x" WHERE m.organization_id IN')

@@ -138,7 +138,7 @@ def test_a_baseline_silences_what_was_known(application):
     assert [(f.file, f.line) for f in result.findings] == [("src/a.js", 4)]
     assert result.silenced == 2
     Path("known.json").write_text("{}")
-    with pytest.raises(BadInput, match="The baseline known.json cannot be read"):
+    with pytest.raises(BadInput, match=r"The baseline known\.json cannot be read"):
         Baseline.read(Path("known.json"))
 
 
