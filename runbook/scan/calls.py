@@ -22,7 +22,8 @@ _REACHED = "these rows are reached through their user: go through the organizati
 _PLACE = "compare organization_id here, or give it to the new row, instead of the owner alone"
 _PARTS = "the query is put together from pieces: this is where it goes by the owner"
 _VALIDATED = frozenset({"model_validate", "model_construct", "from_orm", "parse_obj", "from_dict"})
-_GATHERS = frozenset({"Eq", "Q", "And", "Or", "append", "push", "and", "or", "dict"})
+_GATHERS = word_set("Eq Q And Or append push and or dict merge array_merge assign except compact")
+_MERGES = word_set("merge array_merge assign dict reverse_merge")
 _SAVES = INSERTS | word_set("""
     add add_all persist store save flush Store Add push save! insertOne persistAndFlush update
 """)
@@ -109,8 +110,8 @@ class Reader:
             return _kind(chain)
         inside = [a for a in owner.node.ancestors() if a.kind == "pair" and a.start >= chain.start]
         names = {pair.name for pair in inside}
-        call = next(calls_around(owner.node), None)
-        assert call is not None  # a chain that holds a pair has a call that is given it
+        # A chain that holds a pair has a call that is given it.
+        call = next(c for c in calls_around(owner.node) if c.name not in _MERGES)
         if self._may_hold_more(owner):
             return None
         if call.name.removeprefix("new ") in ("Eq", "Q", "And", "Or"):

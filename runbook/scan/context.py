@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from runbook.scan.evidence import class_around
 from runbook.scan.names import Words, plain, word_set
 from runbook.scan.syntax import Node, bare, links
 from runbook.scan.vocabulary import DELETES, INSERTS, RAWS, UPDATES, WHERES
@@ -25,8 +24,8 @@ _NAMING = word_set("""
     select_from get get_object_or_404 get_list_or_404 get_or_404 aget_object_or_404
     createQueryBuilder insert_into dispense load findLast findOrDispense countBy getAll store trash
     [] save create remove upsert softDelete findBy findOneBy merge subquery aliased DB from_self
-    get_where update_batch selectAll fetch fetchAll row list paginate Select Replace Count Raw first
-    find_by findOneOrFail findByIds preload get_multi findFirst one
+    get_where unique update_batch selectAll fetch fetchAll row list paginate Select Replace Count Raw
+    first find_by findOneOrFail findByIds preload get_multi findFirst one
 """)
 _PLAIN_NAMING = word_set("""
     from update insert delete into insertInto selectFrom deleteFrom updateTable select query Model
@@ -91,24 +90,23 @@ class Context:
         return known
 
     def is_home(self, node: Node) -> bool:
-        """Whether the class around `node` is the resource's model, manager, repository or view."""
-        class_ = class_around(node)
-        if class_ is None:
-            return False
+        """Whether a class around `node` is the resource's model, manager, repository or view."""
+        return any(self._is_home(around) for around in node.ancestors() if around.kind == "class")
+
+    def _is_home(self, class_: Node) -> bool:
         if self.words.is_home(class_.name):
             return True
-        for part in class_.parts:
-            bodies = part.parts if part.kind == "other" else [part]
-            for line in bodies:
-                for inner in line.parts if line.kind == "other" else [line]:
-                    if inner.kind == "assign" and inner.parts[0].name in (
-                        "model", "queryset", "_model", "entity", "modelClass"
-                    ) and any(
-                        part.kind in ("name", "member") and self.words.is_model(part.name)
-                        for part in inner.parts[1].walk()
-                    ):  # fmt: skip
-                        return True
-        return False
+        lines = [line for part in class_.parts for line in (part, *part.parts)]
+        return any(
+            line.kind == "assign"
+            and line.parts[0].name in ("model", "queryset", "_model", "entity", "modelClass")
+            and any(
+                part.kind in ("name", "member") and self.words.is_model(part.name)
+                for part in line.parts[1].walk()
+            )
+            for body in lines
+            for line in (body, *body.parts)
+        )
 
     def _names(self, chain: Node, depth: int) -> bool:
         parts = links(chain)
@@ -132,7 +130,8 @@ class Context:
         if not words.is_model(link.name):
             return False
         if called:  # a constructor: Project(...), new Project(...), Project{...}
-            return index == 0 and link.name.rpartition("\\")[2][:1].isupper()
+            own = index == 0 or parts[index - 1].name in ("models", "model", "entities", "tables")
+            return own and link.name.rpartition("\\")[2][:1].isupper()
         if index and words.is_user(bare(parts[index - 1]).name):
             return False
         follows = index + 1 < len(parts)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from runbook.scan.context import chain_end
-from runbook.scan.evidence import class_around
+from runbook.scan.evidence import calls_around, class_around
 from runbook.scan.names import Words, plain, word_set
 from runbook.scan.syntax import Node, bare, links
 
@@ -15,6 +15,15 @@ _PYTHON_QUERIES = word_set("""
     values_list annotate aggregate select_related prefetch_related get_or_create update delete
     latest earliest only defer distinct in_bulk iterator bulk_create update_or_create append where
     select aget acount aexists afirst acreate none set clear limit offset paginate
+""")
+_KINDS = word_set("member call name pair text")
+_LOADS = word_set("""
+    with load loadMissing loadCount withCount includes preload eager_load prefetch_related Preload
+    withGraphFetched withGraphJoined
+""")
+_QUERIES = word_set("""
+    findUnique findUniqueOrThrow findFirst findFirstOrThrow findMany update create upsert findOne
+    findByPk findAll
 """)
 _JAVASCRIPT = re.compile(r"^(?:get|create|count|set|add|has|remove)([A-Z]\w*)$")
 
@@ -27,13 +36,48 @@ def reached(
     `relations` are the names that the schema gives such rows, beside those by convention.
     """
     for node in nodes:
-        if node.kind in ("member", "call", "name") and _is_reached(
-            node, words, language, relations
-        ):
-            yield chain_end(node)
+        if node.kind in _KINDS and _is_reached(node, words, language, relations):
+            call = next(calls_around(node)) if node.kind in ("pair", "text") else node
+            yield chain_end(call)
+
+
+def _is_loaded(node: Node, words: Words) -> bool:
+    """`User.includes(:projects)`, `Preload("Projects")` of a user, Prisma's `include`."""
+    if plain(node.value or node.name) not in words.relations:
+        return False
+    inner = node
+    for around in node.ancestors():
+        if around.kind == "call" and around.parts[0] is not inner:
+            paired = node.kind == "pair"
+            if around.name not in (_QUERIES if paired else _LOADS):
+                return False
+            return any(
+                words.is_user(part.name) and (part.name[:1].isupper() or part.kind == "member")
+                for part in links(around)[:-1]
+                if part.kind in ("name", "member")
+            ) or (around.name == "Preload" and _finds_user(around, words))
+        if around.kind == "pair" and around.name not in ("include", "select", "data", "_count"):
+            return False
+        if around.kind in ("function", "class", "assign"):
+            return False
+        inner = around
+    return False
+
+
+def _finds_user(call: Node, words: Words) -> bool:
+    return any(
+        words.is_user(bare(given).name)
+        for link in links(chain_end(call))
+        if link.kind == "call"
+        for given in link.arguments
+    )
 
 
 def _is_reached(node: Node, words: Words, language: str, relations: frozenset[str]) -> bool:
+    if node.kind in ("pair", "text"):
+        return (node.kind == "text" or language in ("javascript", "typescript")) and _is_loaded(
+            node, words
+        )
     if language in ("javascript", "typescript"):
         return _in_javascript(node, words)
     if language == "go":
