@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from runbook.scan.files import SkippedFolder, Source, sources
-from runbook.scan.read_file import FileReader, read_names
+from runbook.scan.read_file import FileReader, FileResult, read_names
 from runbook.scan.result import Edit, Finding, ResourceNames, ScanResult, Skipped
 from runbook.scan.silence import Baseline, is_ignored
 from runbook.scan.views import as_text
@@ -17,6 +19,8 @@ from runbook.scan.views import as_text
 __all__ = [
     "Baseline", "Edit", "Finding", "ResourceNames", "ScanResult", "Skipped", "as_text", "scan",
 ]  # fmt: skip
+
+_MANY = 200
 
 
 def scan(
@@ -26,10 +30,12 @@ def scan(
     exclude: Sequence[str] = (),
     baseline: Baseline | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> ScanResult:
     """Read the source at `paths`, folders or files, for queries that go by a resource's owner.
 
-    `progress` is called with the number of files done and the number of all.
+    `progress` is called with the number of files done and the number of all. Where there are many
+    files, `workers` processes read them, unless this one has threads.
 
     Raises:
         BadInput: there is nothing to read at one of the paths, or a pattern cannot be read.
@@ -45,15 +51,13 @@ def scan(
     found = list({source.file: source for source in found}.values())
     words = read_names(found, resources)
     reader = FileReader(words, any("organization" in s.text.lower() for s in found))
+    results = _read_all(reader, found, workers, progress)
     read = silenced = 0
     findings: set[Finding] = set()
     unjudged: dict[str, int] = {}
-    for number, source in enumerate(found):
-        if progress is not None:
-            progress(number, len(found))
+    for source, result in zip(found, results, strict=True):
         if source.language == "prisma":
             continue
-        result = reader.read(source)
         if result is None:
             skipped.add(Skipped(source.file, "not Python 3 that can be parsed"))
             continue
@@ -67,8 +71,6 @@ def scan(
                 silenced += 1
             else:
                 findings.add(finding)
-    if progress is not None:
-        progress(len(found), len(found))
     return ScanResult(
         files_read=read,
         files_skipped=tuple(sorted(s for s in skipped if not isinstance(s, SkippedFolder))),
@@ -78,3 +80,45 @@ def scan(
         folders=tuple(sorted(s for s in skipped if isinstance(s, SkippedFolder))),
         silenced=silenced,
     )
+
+
+def _read_all(
+    reader: FileReader,
+    found: Sequence[Source],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[FileResult | None]:
+    """What each file holds, in order; None for one that cannot be parsed."""
+    may_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    if workers > 1 and len(found) >= _MANY and may_fork:
+        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, found)) as pool:
+            results = pool.imap(_read_one, range(len(found)), chunksize=20)
+            yield from _counted(results, len(found), progress)
+    else:
+        yield from _counted(map(reader.read, found), len(found), progress)
+
+
+def _counted(
+    results: Iterable[FileResult | None],
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[FileResult | None]:
+    for number, result in enumerate(results):
+        if progress is not None:
+            progress(number, total)
+        yield result
+    if progress is not None:
+        progress(total, total)
+
+
+# What a worker reads with; it is a copy of this process, so nothing is sent to it but numbers.
+_worker: list[tuple[FileReader, Sequence[Source]]] = []
+
+
+def _start(reader: FileReader, found: Sequence[Source]) -> None:
+    _worker.append((reader, found))
+
+
+def _read_one(number: int) -> FileResult | None:
+    reader, found = _worker[-1]
+    return reader.read(found[number])

@@ -24,8 +24,8 @@ _NAMING = word_set("""
     select_from get get_object_or_404 get_list_or_404 get_or_404 aget_object_or_404
     createQueryBuilder insert_into dispense load findLast findOrDispense countBy getAll store trash
     [] save create remove upsert softDelete findBy findOneBy merge subquery aliased DB from_self
-    get_where unique update_batch selectAll fetch fetchAll row list paginate Select Replace Count Raw
-    first find_by findOneOrFail findByIds preload get_multi findFirst one
+    get_where unique update_batch selectAll fetch fetchAll row list paginate Select Replace Count
+    Raw first find_by findOneOrFail findByIds preload get_multi findFirst one
 """)
 _PLAIN_NAMING = word_set("""
     from update insert delete into insertInto selectFrom deleteFrom updateTable select query Model

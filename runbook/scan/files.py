@@ -31,7 +31,7 @@ IGNORED_FOLDERS = frozenset({
 })  # fmt: skip
 
 _ROLES: tuple[tuple[Role, str], ...] = (
-    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic|drizzle)/"
+    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic)/|(?:^|/)drizzle/.*\.sql$"
                   r"|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
     ("test", r"(?:^|/)(?:tests?|specs?|__tests__|__mocks__|e2e|cypress|testing|testdata|testutils?"
              r"|factories|benchmarks?)/|(?:^|/)(?:test_|conftest)[^/]*$|[._](?:test|spec|cy)s?\.\w+$"

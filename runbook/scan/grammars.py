@@ -117,7 +117,8 @@ class _Builder:
         while True:
             leaf = cursor.node
             assert leaf is not None
-            complete = leaf.type in _SKIPPED or not cursor.goto_first_child()
+            named = leaf.is_named
+            complete = not named or leaf.type in _SKIPPED or not cursor.goto_first_child()
             if not complete:
                 open_.append(leaf)
                 levels.append([])
@@ -125,7 +126,7 @@ class _Builder:
             fields: Fields = []
             while True:
                 field = cursor.field_name or ""
-                if leaf.is_named or field == "operator":
+                if named or field == "operator":
                     node = self._node(leaf, fields)
                     if node is not None:
                         levels[-1].append((field, node))
@@ -133,7 +134,7 @@ class _Builder:
                     break
                 if not cursor.goto_parent():
                     return Node("other", 0, len(self.data), "", [node for _, node in levels[-1]])
-                leaf, fields = open_.pop(), levels.pop()
+                leaf, fields, named = open_.pop(), levels.pop(), True
 
     def _node(self, leaf: Leaf, fields: Fields) -> Node | None:
         type_ = leaf.type

@@ -18,10 +18,13 @@ from runbook.scan.rewrite import replacement
 from runbook.scan.statements import MAX_LENGTH, statements
 from runbook.scan.syntax import Program
 
-_SCHEMA = re.compile(
-    r"table_?name|db_table|Table\s*[(=]|\$table|@Entity|define\s*\(|\.init\s*\(|related_name|backref"
-    r"|back_populates|has_many|hasMany|HasMany|relationship\(|models\.Model|gorm:|table\s*=",
+# What may declare a model of a table, or a user's relation to it.
+_DECLARES = re.compile(
+    r"table_?name|db_table|table\w*\s*\(|\$table|@Entity|define\s*\(|\.init\s*\(|table\s*=|table:",
     re.IGNORECASE,
+)
+_RELATES = re.compile(
+    r"\b(?:related_name|backref|back_populates|has_many|hasMany|HasMany|[rR]elationship)\b|gorm:"
 )
 _SEPARATORS = str.maketrans("", "", "_- \n\"'`")
 
@@ -43,6 +46,26 @@ def parse(source: Source) -> Program | None:
     return grammars.parse(source.text, "tsx" if is_tsx else source.language)
 
 
+def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
+    """Whether a file may hold a part of the application's schema that concerns a resource."""
+    if source.role in ("test", "migration") or source.language in ("sql", "prisma"):
+        return False
+    text = source.text
+    # Django's default name of a table stands nowhere in the source.
+    if "models.Model" in text:
+        return True
+    tables = [resource.table.lower() for resource in resources]
+    if _DECLARES.search(text):
+        lower = text.lower()
+        if any(f"{q}{table}{q}" in lower for table in tables for q in "\"'`"):
+            return True
+    return _RELATES.search(text) is not None and any(
+        model in text.lower().translate(_SEPARATORS)
+        for resource in resources
+        for model in Words.of(resource).models
+    )
+
+
 def read_names(
     found: Sequence[Source], resources: Sequence[ResourceNames]
 ) -> list[tuple[Words, frozenset[str]]]:
@@ -53,14 +76,8 @@ def read_names(
         if source.language == "prisma":
             for number, resource in enumerate(resources):
                 declared[number] |= schema.from_prisma(source.text, resource)
-        elif source.role != "test" and source.language != "sql" and _SCHEMA.search(source.text):
-            squeezed = source.text.lower().translate(_SEPARATORS)
-            # Django's default name of a table stands nowhere in the source.
-            if (
-                "models.Model" in source.text
-                or any(model in squeezed for r in resources for model in Words.of(r).models)
-            ) and (program := parse(source)) is not None:
-                programs.append((program, source))
+        elif _may_declare(source, resources) and (program := parse(source)) is not None:
+            programs.append((program, source))
     for program, source in programs:
         for number, resource in enumerate(resources):
             declared[number] |= schema.from_program(program, source.file, resource)
@@ -96,6 +113,8 @@ class FileReader:
 
     def read(self, source: Source) -> FileResult | None:
         """The findings in one file; None if it cannot be parsed."""
+        if source.language == "prisma":
+            return FileResult((), 0)
         # Most files never name a resource, not even as a model (Project for projects).
         squeezed = source.text.lower().translate(_SEPARATORS)
         data = source.text.encode(errors="replace")

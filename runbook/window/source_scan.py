@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,14 @@ def scan_source(
     users = plan.users.table
     names = [ResourceNames(r.table, r.owner, users) for r in plan.resources]
     baseline = Baseline.read(options.baseline) if options.baseline else None
-    found = scan(paths, names, exclude=options.exclude, baseline=baseline, progress=progress)
+    found = scan(
+        paths,
+        names,
+        exclude=options.exclude,
+        baseline=baseline,
+        progress=progress,
+        workers=os.cpu_count() or 1,
+    )
     if options.write_baseline is not None:
         write_baseline(options.write_baseline, found.findings)
     if run is not None:
