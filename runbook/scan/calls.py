@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.scan.context import Context, chain_end, creates
+from runbook.scan.context import Context, creates
 from runbook.scan.edits import applied, edit_of
 from runbook.scan.evidence import Owner, call_of, calls_around, owners
 from runbook.scan.files import Source
 from runbook.scan.names import Words, word_set
 from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Edit, Finding, Kind
-from runbook.scan.syntax import Node, Program, bare, links
+from runbook.scan.syntax import Node, Program, bare, chain_end, links
 from runbook.scan.users import reached
 from runbook.scan.vocabulary import DELETES, INSERTS, RAWS, UPDATES, WHERES
 
 _MAX_SHOWN = 300
+_MAX_AROUND = 20
+_MAX_READ = 20_000
 _REACHED = "these rows are reached through their user: go through the organization instead"
 _PLACE = "compare organization_id here, or give it to the new row, instead of the owner alone"
 _PARTS = "the query is put together from pieces: this is where it goes by the owner"
@@ -56,18 +59,23 @@ class Reader:
         """All judged places of the file."""
         context = Context(self.words, self.source.language)
         chains: dict[tuple[int, int], Place] = {}
+        groups: dict[tuple[int, int], tuple[Node, Kind, str, list[tuple[Edit, ...]]]] = {}
         for owner in owners(self.program.nodes, self.words, self.source.language):
             judged = self._judge(owner, context)
             if judged is None:
                 continue
-            place, kind, note = judged
-            found = self._place(owner, place, kind, note)
-            known = chains.get((place.start, place.end))
-            if known is None or (known.finding and found.finding is None):
-                chains[place.start, place.end] = found
+            chain, kind, note = judged
+            edits = edit_of(owner, kind, self.words, self.program, self.source.language)
+            group = groups.setdefault((chain.start, chain.end), (chain, kind, note, []))
+            group[3].append(edits)
+        for chain, kind, note, all_edits in groups.values():
+            # Where one comparison has no edit, the others' would leave half a query.
+            edits = tuple(e for edits in all_edits for e in edits) if all(all_edits) else ()
+            chains[chain.start, chain.end] = self._finding(chain, kind, edits, note)
         for chain in reached(self.program.nodes, self.words, self.source.language, self.relations):
             if not any(start <= chain.start and chain.end <= end for start, end in chains):
-                chains[chain.start, chain.end] = self._finding(chain, _kind(chain), (), _REACHED)
+                kind = _kind(chain, context)
+                chains[chain.start, chain.end] = self._finding(chain, kind, (), _REACHED)
         yield from chains.values()
 
     def _judge(self, owner: Owner, context: Context) -> tuple[Node, Kind, str] | None:
@@ -107,7 +115,7 @@ class Reader:
         if owner.form == "setter":
             return "insert" if re.search(r"\.Create\w*\(", self._text(chain)) else None
         if owner.form != "pair":
-            return _kind(chain)
+            return _kind(chain, context)
         inside = [a for a in owner.node.ancestors() if a.kind == "pair" and a.start >= chain.start]
         names = {pair.name for pair in inside}
         # A chain that holds a pair has a call that is given it.
@@ -115,13 +123,13 @@ class Reader:
         if self._may_hold_more(owner):
             return None
         if call.name.removeprefix("new ") in ("Eq", "Q", "And", "Or"):
-            return _kind(chain)
-        if call.name == "values" and {link.name for link in links(chain)} & UPDATES:
+            return _kind(chain, context)
+        if call.name == "values" and context.called(chain) & UPDATES:
             return None
         if call.name in _VALIDATED:
             return "insert"
         if names & {"where", "filter", "filters", "conditions"}:
-            return _kind(chain)
+            return _kind(chain, context)
         if names & {"connect"} and owner.node.name != "connect":
             return "select"
         if creates(call.name):
@@ -146,7 +154,7 @@ class Reader:
             )  # fmt: skip
             return "update" if by_arguments else None
         if call.name in WHERES | RAWS | DELETES or call.name in ("query", "raw", "selectAll"):
-            return _kind(chain)
+            return _kind(chain, context)
         return None
 
     def _go_literal(self, literal: Node, chain: Node, context: Context) -> Kind | None:
@@ -245,14 +253,14 @@ class Reader:
                 continue
             shorthand = any(p.kind == "pair" and p.name == "data" and p.parts[1].name == name
                             for p in chain.walk())  # fmt: skip
-            called = {link.name for link in links(chain) if link.kind == "call"}
+            called = context.called(chain)
             inserts = shorthand or called & INSERTS - WHERES
             if shorthand and not called & INSERTS:
                 continue
             sets = called & UPDATES and not called & WHERES - UPDATES and owner.form == "pair"
             if sets and "where" not in self._text(chain):
                 continue
-            return node, "insert" if inserts else _kind(chain), _PARTS
+            return node, "insert" if inserts else _kind(chain, context), _PARTS
         return None
 
     def _fragment(self, owner: Owner, scope: Node | None) -> tuple[Node, Kind, str] | None:
@@ -277,20 +285,18 @@ class Reader:
         return None
 
     def _text(self, node: Node) -> str:
-        return self.program.source(node.start, node.end)
-
-    def _place(self, owner: Owner, chain: Node, kind: Kind, note: str) -> Place:
-        edits = edit_of(owner, kind, self.words, self.program, self.source.language)
-        return self._finding(chain, kind, edits, note)
+        return self.program.source(node.start, min(node.end, node.start + 20 * _MAX_READ))
 
     def _finding(self, chain: Node, kind: Kind, edits: tuple[Edit, ...], note: str) -> Place:
         whole = self._whole(chain)
-        if mentions_organizations(self._text(whole)):
+        if mentions_organizations(self._text(whole)[:_MAX_READ]):
             return Place(whole.start, whole.end, None)
-        text = self._text(chain)
-        new = shown(applied(self.program.data, edits, chain.start, chain.end)) if edits else ""
-        if edits and len(new) == _MAX_SHOWN:  # too long to show: only what is put in
-            new = "; ".join(edit.new for edit in edits)
+        text = self.program.source(chain.start, min(chain.end, chain.start + _MAX_READ))
+        new = ""
+        if edits and chain.end - chain.start <= _MAX_READ:
+            new = shown(applied(self.program.data, edits, chain.start, chain.end))
+        if edits and len(new) in (0, _MAX_SHOWN):  # too long to show: only what is put in
+            new = shown("; ".join(edit.new.strip(", ") for edit in edits))
         line = self.program.line(chain.start)
         finding = Finding(
             file=self.source.file, line=line, language=self.source.language, kind=kind,
@@ -302,7 +308,7 @@ class Reader:
     def _whole(self, chain: Node) -> Node:
         """The statement around a chain, as far as it is one expression."""
         node = chain
-        for around in chain.ancestors():
+        for around in itertools.islice(chain.ancestors(), _MAX_AROUND):
             if around.kind not in ("call", "member", "await", "pair", "object", "list", "compare"):
                 break
             node = around
@@ -316,13 +322,13 @@ def _makes(value: Node) -> bool:
     )
 
 
-def _kind(chain: Node) -> Kind:
-    called = {link.name for link in links(chain) if link.kind in ("call", "member")}
+def _kind(chain: Node, context: Context) -> Kind:
+    called = context.called(chain)
     if called & DELETES:
         return "delete"
     if called & UPDATES:
         return "update"
-    last = links(chain)[-1].name
+    last = chain.name
     return "insert" if last in ("create", "build", "new", "create!", "insert", "make") else "select"
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from runbook.scan.names import Words, plain, word_set
-from runbook.scan.syntax import Node, bare, links
+from runbook.scan.syntax import Node, bare, chain_end, links
 from runbook.scan.vocabulary import DELETES, INSERTS, RAWS, UPDATES, WHERES
 
 _DEPTH = 4  # a variable that holds a variable that holds a query
@@ -51,6 +51,15 @@ class Context:
         self.language = language
         self._values: dict[Node, dict[str, list[Node]]] = {}
         self._named: dict[Node, bool] = {}
+        self._called: dict[Node, frozenset[str]] = {}
+
+    def called(self, chain: Node) -> frozenset[str]:
+        """The names of a chain's calls and members."""
+        known = self._called.get(chain)
+        if known is None:
+            names = [link.name for link in links(chain) if link.kind in ("call", "member")]
+            known = self._called[chain] = frozenset(names)
+        return known
 
     def chain_around(self, node: Node) -> Node | None:
         """The innermost chain around `node` that names the resource; `node` may be one itself."""
@@ -283,28 +292,15 @@ class Context:
         """The chains in a function that are given `variable`, or go on from it."""
         for node in scope.walk():
             if node.kind == "name" and node.name == variable:
+                if chain_end(node) is not node:
+                    yield chain_end(node)
+                    continue
                 for around in node.ancestors():
                     if around.kind in ("function", "class") or around.kind == "assign":
                         break
                     if around.kind == "call":
                         yield chain_end(around)
                         break
-
-
-def chain_end(call: Node) -> Node:
-    """The whole chain that a call is part of."""
-    node = call
-    while node.parent is not None and (
-        (
-            node.parent.kind == "await"
-            and node.parent.parent is not None
-            and node.parent.parent.kind in ("member", "call")
-            and node.parent.parent.parts[0] is node.parent
-        )
-        or (node.parent.kind in ("member", "call") and node.parent.parts[0] is node)
-    ):
-        node = node.parent
-    return node
 
 
 def _is_foreign(parts: list[Node]) -> bool:

@@ -106,8 +106,6 @@ def _turned(node: Node) -> bool:
             return True
         if around.kind in ("function", "class", "assign"):
             return False
-        if around.kind == "member" and around.name in ("not", "NOT"):
-            return True
         inner = around
     return False
 

@@ -59,7 +59,9 @@ def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
         lower = text.lower()
         if any(f"{q}{table}{q}" in lower for table in tables for q in "\"'`"):
             return True
-    return _RELATES.search(text) is not None and any(
+    if _RELATES.search(text) is None:
+        return False
+    return re.search(r"\bclass (?:User|Account|Member|Person)\b", text) is not None or any(
         model in text.lower().translate(_SEPARATORS)
         for resource in resources
         for model in Words.of(resource).models

@@ -19,6 +19,9 @@ Kind = Literal[
 ]  # fmt: skip
 
 
+_DEEPEST = 300
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """A piece of a program.
@@ -36,6 +39,7 @@ class Node:
     at: tuple[int, int] = (0, 0)
     builder: TextBuilder | None = None
     parent: Node | None = None
+    chain: Node | None = None  # what `chain_end` found
 
     @property
     def arguments(self) -> list[Node]:
@@ -58,11 +62,17 @@ class Node:
             pending.extend(reversed(node.parts))
 
     def ancestors(self) -> Iterator[Node]:
-        """What stands around this node, from the inside out."""
+        """What stands around this node, from the inside out.
+
+        Of a chain of calls only the link that holds the node is one, so that chains of any length
+        are left in one step; what is nested deeper than any program is not looked out of.
+        """
         node = self.parent
-        while node is not None:
+        for _ in range(_DEEPEST):
+            if node is None:
+                return
             yield node
-            node = node.parent
+            node = chain_end(node).parent
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,29 @@ def adopt(root: Node) -> list[Node]:
         for part in node.parts:
             part.parent = node
     return nodes
+
+
+def chain_end(node: Node) -> Node:
+    """The whole chain that a call or member is part of; any other node is its own."""
+    path = []
+    while node.chain is None:
+        path.append(node)
+        parent = node.parent
+        if parent is None or node.kind not in ("call", "member", "await", "name"):
+            break
+        goes_on = parent.kind in ("call", "member") and parent.parts[0] is node
+        waits = parent.kind == "await" and (
+            parent.parent is not None
+            and parent.parent.kind in ("call", "member")
+            and parent.parent.parts[0] is parent
+        )
+        if not goes_on and not waits:
+            break
+        node = parent
+    end = node.chain or node
+    for link in path:
+        link.chain = end
+    return end
 
 
 def bare(node: Node) -> Node:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from runbook.scan.context import chain_end
 from runbook.scan.evidence import calls_around, class_around
 from runbook.scan.names import Words, plain, word_set
-from runbook.scan.syntax import Node, bare, links
+from runbook.scan.syntax import Node, bare, chain_end, links
 
 _PYTHON_QUERIES = word_set("""
     all filter filter_by exclude get first last count exists create add remove order_by values
