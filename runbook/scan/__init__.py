@@ -40,22 +40,22 @@ def scan(
     Raises:
         BadInput: there is nothing to read at one of the paths, or a pattern cannot be read.
     """
-    found: list[Source] = []
+    hits: list[Source] = []
     skipped: set[Skipped] = set()
     for path in [paths] if isinstance(paths, Path) else paths:
         for source in sources(path, exclude):
             if isinstance(source, Skipped):
                 skipped.add(source)
             else:
-                found.append(source)
-    found = list({source.file: source for source in found}.values())
-    words = read_names(found, resources)
-    reader = FileReader(words, any("organization" in s.text.lower() for s in found))
-    results = _read_all(reader, found, workers, progress)
+                hits.append(source)
+    hits = list({source.file: source for source in hits}.values())
+    words = read_names(hits, resources)
+    reader = FileReader(words, any("organization" in s.text.lower() for s in hits))
+    results = _read_all(reader, hits, workers, progress)
     read = silenced = 0
     findings: set[Finding] = set()
     unjudged: dict[str, int] = {}
-    for source, result in zip(found, results, strict=True):
+    for source, result in zip(hits, results, strict=True):
         if source.language == "prisma":
             continue
         if result is None:
@@ -84,18 +84,18 @@ def scan(
 
 def _read_all(
     reader: FileReader,
-    found: Sequence[Source],
+    hits: Sequence[Source],
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[FileResult | None]:
     """What each file holds, in order; None for one that cannot be parsed."""
     may_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
-    if workers > 1 and len(found) >= _MANY and may_fork:
-        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, found)) as pool:
-            results = pool.imap(_read_one, range(len(found)), chunksize=20)
-            yield from _counted(results, len(found), progress)
+    if workers > 1 and len(hits) >= _MANY and may_fork:
+        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, hits)) as pool:
+            results = pool.imap(_read_one, range(len(hits)), chunksize=20)
+            yield from _counted(results, len(hits), progress)
     else:
-        yield from _counted(map(reader.read, found), len(found), progress)
+        yield from _counted(map(reader.read, hits), len(hits), progress)
 
 
 def _counted(
@@ -115,10 +115,10 @@ def _counted(
 _worker: list[tuple[FileReader, Sequence[Source]]] = []
 
 
-def _start(reader: FileReader, found: Sequence[Source]) -> None:
-    _worker.append((reader, found))
+def _start(reader: FileReader, hits: Sequence[Source]) -> None:
+    _worker.append((reader, hits))
 
 
 def _read_one(number: int) -> FileResult | None:
-    reader, found = _worker[-1]
-    return reader.read(found[number])
+    reader, hits = _worker[-1]
+    return reader.read(hits[number])

@@ -181,8 +181,8 @@ class Reader:
                 continue
             if call.name not in _SAVES and not _SAVING.match(call.name):
                 continue
-            if any(bare(given).name == target.name and bare(given).kind == "name"
-                   for given in call.arguments if call.kind == "call"):  # fmt: skip
+            if any(bare(passed).name == target.name and bare(passed).kind == "name"
+                   for passed in call.arguments if call.kind == "call"):  # fmt: skip
                 return True
             first = links(call)[0]
             if call.name.startswith(("save", "Save")) and first.name == target.name:
@@ -208,8 +208,8 @@ class Reader:
         if object_.name in ("self", "this"):
             return False
         values = [v for v in context.values(object_) if v.start < owner.node.start]
-        made = [value for value in values if _makes(value)]
-        if any(self._makes_ours(value, context) for value in made):
+        built = [value for value in values if _makes(value)]
+        if any(self._makes_ours(value, context) for value in built):
             return True
         named = words.is_model(object_.name) or words.is_model(
             re.sub(r"^(?:new|db|my|the)_?(?=[A-Z_a-z])", "", object_.name)
@@ -218,7 +218,7 @@ class Reader:
             return False
         if any(value.kind == "call" and value.name == "save" for value in values):
             return True  # form.save(commit=False)
-        if made:
+        if built:
             return True
         fetched = [v for v in values if v.kind in ("call", "member")]
         return not fetched and self._is_saved(object_, owner.node, context)
@@ -232,8 +232,8 @@ class Reader:
         """A condition that waits in a variable, or in a list, for the query that takes it."""
         node = owner.node
         scope = next((a for a in node.ancestors() if a.kind == "function"), None)
-        if owner.form == "condition" and (found := self._fragment(owner, scope)):
-            return found
+        if owner.form == "condition" and (hits := self._fragment(owner, scope)):
+            return hits
         if owner.form == "pair" and any(
             call.name.removeprefix("new ") not in _GATHERS for call in calls_around(node)
             if scope is None or call.start >= scope.start

@@ -165,25 +165,25 @@ class Context:
         )
         if not naming and not (self.language == "go" and call.name[:1].isupper()):
             return False
-        for given in call.arguments[:2]:
-            given = bare(given)
-            value = given.value
+        for passed in call.arguments[:2]:
+            passed = bare(passed)
+            value = passed.value
             if value is not None:
                 alias = call.name == "createQueryBuilder" and plain(value) in words.models
                 if words.is_table(value) or alias:
                     return first_call or call.name not in ("find", "get", "first")
                 continue
-            if given.kind == "member" and given.name == "class" and given.parts:
-                given = given.parts[0]  # Project::class
-            is_new = given.kind == "call" and given.name.startswith("new ")
-            if is_new and words.is_model(given.name[4:]):
+            if passed.kind == "member" and passed.name == "class" and passed.parts:
+                passed = passed.parts[0]  # Project::class
+            is_new = passed.kind == "call" and passed.name.startswith("new ")
+            if is_new and words.is_model(passed.name[4:]):
                 return True
-            if given.kind == "list" and words.is_model(given.name):
+            if passed.kind == "list" and words.is_model(passed.name):
                 return True
-            name = bare(given).name if given.kind in ("name", "member") else ""
-            if given.kind == "member" and given.name[:1].islower() and given.parts:
-                name = given.parts[0].name if words.is_owner(given.name) or (
-                    given.parts[0].name[:1].isupper()) else given.name  # fmt: skip
+            name = bare(passed).name if passed.kind in ("name", "member") else ""
+            if passed.kind == "member" and passed.name[:1].islower() and passed.parts:
+                name = passed.parts[0].name if words.is_owner(passed.name) or (
+                    passed.parts[0].name[:1].isupper()) else passed.name  # fmt: skip
             if not name:
                 continue
             short = re.split(r"[\\.]", name)[-1]
@@ -191,7 +191,7 @@ class Context:
                 short[:1].isupper() or call.name in _PLAIN_NAMING or self.language == "go"
             ):
                 return True
-            if self.language == "go" and self._go_type(given):
+            if self.language == "go" and self._go_type(passed):
                 return True
         return False
 
@@ -260,12 +260,12 @@ class Context:
 
     def values(self, variable: Node) -> list[Node]:
         """What is assigned to a variable in the functions around it."""
-        found: list[Node] = []
+        hits: list[Node] = []
         scopes = [around for around in variable.ancestors() if around.kind == "function"]
         scopes = scopes or [list(variable.ancestors())[-1]] if variable.parent else []
         for scope in scopes:
-            found.extend(self._assigned(scope).get(variable.name, []))
-        return found
+            hits.extend(self._assigned(scope).get(variable.name, []))
+        return hits
 
     def _assigned(self, scope: Node) -> dict[str, list[Node]]:
         known = self._values.get(scope)

@@ -299,12 +299,12 @@ def is_column(node: Node) -> bool:
 
 
 def _from_call(node: Node, words: Words, language: str) -> Owner | None:
-    given = node.arguments
-    if node.name in _EQUALITY_CALLS and len(given) == 2:
-        member = _owner_member(given[0], words, callback=language in ("javascript", "typescript"))
-        if member is not None and not is_null(given[1]) and not _is_table_column(given[1], words):
+    passed = node.arguments
+    if node.name in _EQUALITY_CALLS and len(passed) == 2:
+        member = _owner_member(passed[0], words, callback=language in ("javascript", "typescript"))
+        if member is not None and not is_null(passed[1]) and not _is_table_column(passed[1], words):
             named = words.is_model(bare(member.parts[0]).name)
-            value = given[1] if node.name == "eq" and member is given[0] else None
+            value = passed[1] if node.name == "eq" and member is passed[0] else None
             return Owner(node, "compare", named, member.at, value)
     callee = node.parts[0]
     if (
@@ -312,8 +312,8 @@ def _from_call(node: Node, words: Words, language: str) -> Owner | None:
         and language in ("python", "typescript")
         and callee.parts
         and _owner_member(callee.parts[0], words) is not None
-        and given
-        and not is_null(given[0])
+        and passed
+        and not is_null(passed[0])
     ):
         return Owner(node, "compare", True)
     return _from_finder(node, words)

@@ -255,37 +255,37 @@ def _call(node: Node, fields: Fields, by_field: dict[str, Node]) -> None:
          if f in by_field), None,
     )  # fmt: skip
     object_ = by_field.get("receiver") or by_field.get("object") or by_field.get("scope")
-    given: list[Node] = []
+    passed: list[Node] = []
     for field, part in fields:
         if part is callee or part is object_ or field in ("operator", "type_arguments"):
             continue
         if callee is None:
             callee = part  # PHP's `new X(...)`
         elif part.name in ("arguments", "argument_list") and part.kind == "other":
-            given.extend(part.parts)
+            passed.extend(part.parts)
         elif part.kind != "type" and part.name != "optional_chain":
-            given.append(part)
+            passed.append(part)
     is_new = node.name in ("new_expression", "object_creation_expression")
     if node.name == "call" and object_ is not None and not any(f == "arguments" for f, _ in fields):
-        is_member = not any(part.kind == "function" for part in given)
+        is_member = not any(part.kind == "function" for part in passed)
     else:
         is_member = False
     if node.name == "composite_literal" and callee is not None:
-        _composite(node, callee, given)
+        _composite(node, callee, passed)
         return
     if callee is None:
         callee = Node("name", node.start, node.start, "call")
     if object_ is not None:
         callee = Node("member", object_.start, callee.end, callee.name, [object_], callee.at)
     node.name, node.at = ("new " if is_new else "") + callee.name, callee.at
-    node.parts = [callee, *given]
+    node.parts = [callee, *passed]
     if is_member:  # Ruby's `a.b` is a call or an attribute
         node.kind, node.parts = "member", callee.parts
 
 
-def _composite(node: Node, type_: Node, given: list[Node]) -> None:
+def _composite(node: Node, type_: Node, passed: list[Node]) -> None:
     """Go's `Project{OwnerID: id}` is a call of the type, a map's an object, a slice's a list."""
-    inner = given[0].parts if given else []
+    inner = passed[0].parts if passed else []
     if type_.name == "map_type":
         node.kind, node.name, node.parts = "object", "", inner
     elif type_.kind == "name":
@@ -296,11 +296,11 @@ def _composite(node: Node, type_: Node, given: list[Node]) -> None:
         element = next((part for part in type_.walk() if part.kind == "name"), None)
         callee = Node("name", type_.start, type_.end, element.name.rpartition(".")[2]
                       if element else "")  # fmt: skip
-        made = [
+        built = [
             Node("call", part.start, part.end, "new " + callee.name, [callee, *part.parts])
             if part.kind == "list" else part for part in inner
         ]  # fmt: skip
-        node.kind, node.name, node.parts = "list", callee.name, made
+        node.kind, node.name, node.parts = "list", callee.name, built
 
 
 def _list(node: Node, _fields: Fields, _by_field: dict[str, Node]) -> None:

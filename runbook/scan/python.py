@@ -44,17 +44,17 @@ class _Builder:
 
     def build(self, tree: ast.Module) -> Node:
         """The tree for the file."""
-        made: Made = {}
+        built: Made = {}
         pending: list[tuple[ast.AST, list[ast.AST] | None]] = [(tree, None)]
         while pending:
             node, children = pending.pop()
             if children is not None:
-                made[node] = self._node(node, made, [made[child] for child in children])
+                built[node] = self._node(node, built, [built[child] for child in children])
                 continue
             children = _children(node)
             pending.append((node, children))
             pending.extend([(child, None) for child in children])
-        return made[tree]
+        return built[tree]
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
         line, end_line = getattr(node, "lineno", None), getattr(node, "end_lineno", None)
@@ -63,14 +63,14 @@ class _Builder:
         start = self.starts[line - 1] + node.col_offset  # type: ignore[attr-defined]
         return start, self.starts[end_line - 1] + node.end_col_offset  # type: ignore[attr-defined]
 
-    def _node(self, node: ast.AST, made: Made, parts: list[Node]) -> Node:
+    def _node(self, node: ast.AST, built: Made, parts: list[Node]) -> Node:
         start, end = self._span(node)
         match node:
             case ast.Name():
                 return Node("name", start, end, node.id, at=(start, end))
             case ast.Attribute():
                 at = (end - len(node.attr.encode()), end)
-                return Node("member", start, end, node.attr, [made[node.value]], at)
+                return Node("member", start, end, node.attr, [built[node.value]], at)
             case ast.Constant(value=None):
                 return Node("null", start, end)
             case ast.Call():
@@ -78,13 +78,13 @@ class _Builder:
             case ast.Subscript():
                 return Node("call", start, end, "[]", parts)
             case ast.keyword():
-                return self._pair(node, made)
+                return self._pair(node, built)
             case ast.Dict():
                 pairs = [
-                    Node("pair", made[k].start, made[v].end, made[k].value or "",
-                         [made[k], made[v]], (made[k].start, made[k].end))
+                    Node("pair", built[k].start, built[v].end, built[k].value or "",
+                         [built[k], built[v]], (built[k].start, built[k].end))
                     if k is not None
-                    else Node("spread", made[v].start, made[v].end, "", [made[v]])
+                    else Node("spread", built[v].start, built[v].end, "", [built[v]])
                     for k, v in zip(node.keys, node.values, strict=True)
                 ]  # fmt: skip
                 return Node("object", start, end, "", pairs)
@@ -94,17 +94,17 @@ class _Builder:
                 return Node("spread", start, end, "", parts)
             case ast.Compare(ops=[operator], left=left, comparators=[right]):
                 sign = _SIGNS.get(type(operator), "?")
-                return Node("compare", start, end, sign, [made[left], made[right]])
+                return Node("compare", start, end, sign, [built[left], built[right]])
             case ast.UnaryOp(op=ast.Not() | ast.Invert()):
                 return Node("not", start, end, "", parts)
             case ast.Await():
                 return Node("await", start, end, "", parts)
             case ast.Assign(targets=[target], value=value):
-                return Node("assign", start, end, "=", [made[target], made[value]])
+                return Node("assign", start, end, "=", [built[target], built[value]])
             case ast.AnnAssign(target=target, value=value) if value is not None:
-                return Node("assign", start, end, "=", [made[target], made[value]])
+                return Node("assign", start, end, "=", [built[target], built[value]])
             case ast.AugAssign(target=target, value=value):
-                return Node("assign", start, end, "+=", [made[target], made[value]])
+                return Node("assign", start, end, "+=", [built[target], built[value]])
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 return Node("function", start, end, getattr(node, "name", ""), parts)
             case ast.ClassDef():
@@ -112,7 +112,7 @@ class _Builder:
                 return Node("class", start, end, node.name, parts, (start, body))
             case ast.Expr(value=ast.Constant()):
                 return Node("other", start, end)  # a docstring, or a comment in a string's clothes
-        return self._text(node, made, parts)
+        return self._text(node, built, parts)
 
     def _call(self, node: ast.Call, start: int, end: int, parts: list[Node]) -> Node:
         callee = parts[0]
@@ -131,15 +131,15 @@ class _Builder:
         order = sorted(parts[1:], key=lambda part: part.start)
         return Node("call", start, end, callee.name, [callee, *order], callee.at)
 
-    def _pair(self, node: ast.keyword, made: Made) -> Node:
+    def _pair(self, node: ast.keyword, built: Made) -> Node:
         start, end = self._span(node)
-        value = made[node.value]
+        value = built[node.value]
         if node.arg is None:
             return Node("spread", start, end, "", [value])
         at = (start, start + len(node.arg.encode()))
         return Node("pair", start, end, node.arg, [Node("name", *at, node.arg, at=at), value], at)
 
-    def _text(self, node: ast.AST, made: Made, parts: list[Node]) -> Node:
+    def _text(self, node: ast.AST, built: Made, parts: list[Node]) -> Node:
         start, end = self._span(node)
         pieces: list[str | Node] = []
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -149,10 +149,10 @@ class _Builder:
                 if isinstance(value, ast.Constant) and isinstance(value.value, str):
                     pieces.append(value.value)
                 elif isinstance(value, ast.FormattedValue):
-                    pieces.append(made[value.value])
+                    pieces.append(built[value.value])
             parts = [piece for piece in pieces if isinstance(piece, Node)]
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            return self._sum(start, end, made[node.left], made[node.right])
+            return self._sum(start, end, built[node.left], built[node.right])
         else:
             return Node("other", start, end, type(node).__name__, parts)
         inner = [part for part in parts if part.kind != "text" or part.parts]
@@ -197,11 +197,11 @@ class _Builder:
 
 def _children(node: ast.AST) -> list[ast.AST]:
     """The children that can be places of source; contexts and operators are none."""
-    found: list[ast.AST] = []
+    hits: list[ast.AST] = []
     for name in node._fields:
         value = getattr(node, name, None)
         if isinstance(value, list):
-            found += [child for child in value if isinstance(child, _PLACES)]
+            hits += [child for child in value if isinstance(child, _PLACES)]
         elif isinstance(value, _PLACES):
-            found.append(value)
-    return found
+            hits.append(value)
+    return hits

@@ -69,12 +69,12 @@ def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
 
 
 def read_names(
-    found: Sequence[Source], resources: Sequence[ResourceNames]
+    hits: Sequence[Source], resources: Sequence[ResourceNames]
 ) -> list[tuple[Words, frozenset[str]]]:
     """The names of each resource with what the application's schema adds, and its relations."""
     declared = [Declared() for _ in resources]
     programs: list[tuple[Program, Source]] = []
-    for source in found:
+    for source in hits:
         if source.language == "prisma":
             for number, resource in enumerate(resources):
                 declared[number] |= schema.from_prisma(source.text, resource)

@@ -56,16 +56,16 @@ def lookup_condition(prefix: str, parameter: str) -> str:
     return f"{prefix}{ORGANIZATION} IN ({sql.replace(':user_id', parameter)})"
 
 
-def _replace_condition(found: ByOwner) -> None:
+def _replace_condition(hits: ByOwner) -> None:
     """Turn the comparison of the owner into one of the organization, in place."""
-    condition = found.condition
+    condition = hits.condition
     user = exp.column("user_id", table="om")
-    found.column.replace(user)
+    hits.column.replace(user)
     inner = condition.copy()
     new = exp.In(
         this=exp.Column(
             this=exp.to_identifier(ORGANIZATION),
-            table=found.qualifier.copy() if found.qualifier is not None else None,
+            table=hits.qualifier.copy() if hits.qualifier is not None else None,
         ),
         query=exp.Subquery(this=_lookup_where(inner, _copied(user, condition, inner))),
     )

@@ -30,7 +30,7 @@ _PRISMA_FIELD = re.compile(r"^\s*(\w+)\s+(\w+)(\[\])?\??(.*)$", re.MULTILINE)
 
 def from_prisma(text: str, resource: ResourceNames) -> Declared:
     """The names in a Prisma schema."""
-    found = Declared()
+    hits = Declared()
     for name, body in _PRISMA_MODEL.findall(text):
         mapped = re.search(r'@@map\(\s*(?:name:\s*)?"([^"]+)"', body)
         table = mapped[1] if mapped else name
@@ -47,13 +47,13 @@ def from_prisma(text: str, resource: ResourceNames) -> Declared:
             keys = re.search(r"fields:\s*\[([^\]]*)\]", rest)
             if keys and keys[1].strip() in fields:
                 objects.add(plain(field))
-        found |= Declared(frozenset({name}), frozenset(map(plain, fields)), frozenset(objects))
+        hits |= Declared(frozenset({name}), frozenset(map(plain, fields)), frozenset(objects))
     for _name, body in _PRISMA_MODEL.findall(text):
         many = [plain(f) for f, type_, many, _ in _PRISMA_FIELD.findall(body)
-                if many and type_ in found.models]  # fmt: skip
+                if many and type_ in hits.models]  # fmt: skip
         if re.match(r"(?:User|Account|Person|Member)$", _name):
-            found |= Declared(relations=frozenset(many))
-    return found
+            hits |= Declared(relations=frozenset(many))
+    return hits
 
 
 def from_program(program: Program, file: str, resource: ResourceNames) -> Declared:
@@ -62,33 +62,33 @@ def from_program(program: Program, file: str, resource: ResourceNames) -> Declar
         name for node in program.nodes if node.kind == "function" and node.name == "TableName"
         and any(_names(part, resource) for part in node.walk()) for name in _receiver(node)
     )  # fmt: skip
-    found = Declared(models=structs)
+    hits = Declared(models=structs)
     for node in program.nodes:
         if node.kind == "call":
-            found |= _from_call(node, resource)
+            hits |= _from_call(node, resource)
         elif node.kind == "class":
-            found |= _from_class(node, program, file, resource, structs)
-    return found
+            hits |= _from_class(node, program, file, resource, structs)
+    return hits
 
 
 def from_relations(program: Program, models: frozenset[str]) -> frozenset[str]:
     """What users call their rows: `related_name="notes"` of a key in a model, `has_many :notes`."""
-    found: set[str] = set()
+    hits: set[str] = set()
     for node in program.nodes:
         if node.kind == "class" and plain(node.name) in models:
             for pair in node.walk():
                 if pair.kind == "pair" and plain(pair.name) in _RELATION_KEYS and (
                     (name := pair.parts[1].value) and _is_users(pair)
                 ):  # fmt: skip
-                    found.add(plain(name))
+                    hits.add(plain(name))
         elif (
             node.kind == "call"
             and node.name in _RELATION_CALLS
             and _in_user(node)
             and not any(part.kind == "pair" and part.name == "through" for part in node.arguments)
         ) and any(plain(_model_name(part)) in models for part in _operands(node)):
-            found |= _declared_name(node)
-    return frozenset(found)
+            hits |= _declared_name(node)
+    return frozenset(hits)
 
 
 def _operands(node: Node) -> Iterator[Node]:
@@ -166,15 +166,15 @@ def _from_call(node: Node, resource: ResourceNames) -> Declared:
 
 def _fields(node: Node, resource: ResourceNames) -> frozenset[str]:
     """The fields below `node` that give the owner column as their own."""
-    found: set[str] = set()
+    hits: set[str] = set()
     for part in node.walk():
         if part.kind == "pair" and _is_field_call(bare(part.parts[1]), resource):
-            found.add(plain(part.name))
+            hits.add(plain(part.name))
         elif part.kind == "assign" and part.parts[0].kind == "name":
             value = [part.parts[1], *part.parts[2:]]
             if any(_is_field_call(bare(v), resource) for v in value):
-                found.add(plain(part.parts[0].name))
-    return frozenset(found)
+                hits.add(plain(part.parts[0].name))
+    return frozenset(hits)
 
 
 def _is_field_call(node: Node, resource: ResourceNames) -> bool:

@@ -97,8 +97,8 @@ def statements(text: Text, tables: Collection[str]) -> Iterator[Statement]:
         for start, end, inner in _queries(part):
             before = part[:start].count(HOLE)
             own = holes[before : before + part[start:end].count(HOLE)]
-            if found := _parse(inner, own, offset + start):
-                yield found
+            if hits := _parse(inner, own, offset + start):
+                yield hits
 
 
 def _queries(part: str) -> Iterator[tuple[int, int, str]]:

@@ -149,10 +149,10 @@ def bare(node: Node) -> Node:
 
 def links(node: Node) -> list[Node]:
     """The members and calls of a chain such as `a.b(c).d`, from its first name to its end."""
-    found: list[Node] = []
+    hits: list[Node] = []
     current: Node | None = node
     while current is not None:
         current = bare(current)
-        found.append(current)
+        hits.append(current)
         current = current.parts[0] if current.kind in ("member", "call") else None
-    return found[::-1]
+    return hits[::-1]

@@ -65,10 +65,10 @@ def _is_loaded(node: Node, words: Words) -> bool:
 
 def _finds_user(call: Node, words: Words) -> bool:
     return any(
-        words.is_user(bare(given).name)
+        words.is_user(bare(passed).name)
         for link in links(chain_end(call))
         if link.kind == "call"
-        for given in link.arguments
+        for passed in link.arguments
     )
 
 
@@ -156,8 +156,8 @@ def _in_go(node: Node, words: Words) -> bool:
     first = node.arguments[0] if node.arguments else None
     if node.name == "Association" and first is not None:
         return plain(first.value or "") in words.relations and any(
-            link.name == "Model" and any(words.is_user(part.name) for given in link.arguments
-                                         for part in given.walk())
+            link.name == "Model" and any(words.is_user(part.name) for passed in link.arguments
+                                         for part in passed.walk())
             for link in links(node) if link.kind == "call"
         )  # fmt: skip
     relation = plain(node.name.removeprefix("Query"))

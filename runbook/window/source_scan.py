@@ -55,7 +55,7 @@ def scan_source(
     users = plan.users.table
     names = [ResourceNames(r.table, r.owner, users) for r in plan.resources]
     baseline = Baseline.read(options.baseline) if options.baseline else None
-    found = scan(
+    hits = scan(
         paths,
         names,
         exclude=options.exclude,
@@ -64,16 +64,16 @@ def scan_source(
         workers=os.cpu_count() or 1,
     )
     if options.write_baseline is not None:
-        write_baseline(options.write_baseline, found.findings)
+        write_baseline(options.write_baseline, hits.findings)
     if run is not None:
         seen = ScanSeen(
             path=", ".join(str(path.resolve()) for path in paths),
             at=now(),
-            files=found.files_read,
-            not_read=len(found.files_skipped),
-            certain=found.count("certain"),
-            likely=found.count("likely"),
+            files=hits.files_read,
+            not_read=len(hits.files_skipped),
+            certain=hits.count("certain"),
+            likely=hits.count("likely"),
         )
         with run.locked("stage"):
             write_scan(run.folder, seen)
-    return _VIEWS.get(options.view or "", as_text)(found), found
+    return _VIEWS.get(options.view or "", as_text)(hits), hits
