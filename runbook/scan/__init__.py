@@ -40,22 +40,14 @@ def scan(
     Raises:
         BadInput: there is nothing to read at one of the paths, or a pattern cannot be read.
     """
-    hits: list[Source] = []
-    skipped: set[Skipped] = set()
-    for path in [paths] if isinstance(paths, Path) else paths:
-        for source in sources(path, exclude):
-            if isinstance(source, Skipped):
-                skipped.add(source)
-            else:
-                hits.append(source)
-    hits = list({source.file: source for source in hits}.values())
-    words = read_names(hits, resources)
-    reader = FileReader(words, any("organization" in s.text.lower() for s in hits))
-    results = _read_all(reader, hits, workers, progress)
+    files, skipped = _sources([paths] if isinstance(paths, Path) else paths, exclude)
+    words = read_names(files, resources)
+    reader = FileReader(words, any("organization" in s.text.lower() for s in files))
+    results = _read_all(reader, files, workers, progress)
     read = silenced = 0
     findings: set[Finding] = set()
     unjudged: dict[str, int] = {}
-    for source, result in zip(hits, results, strict=True):
+    for source, result in zip(files, results, strict=True):
         if source.language == "prisma":
             continue
         if result is None:
@@ -82,20 +74,33 @@ def scan(
     )
 
 
+def _sources(paths: Sequence[Path], exclude: Sequence[str]) -> tuple[list[Source], set[Skipped]]:
+    """The files at all paths, each once, and what was left out."""
+    read: dict[str, Source] = {}
+    skipped: set[Skipped] = set()
+    for path in paths:
+        for source in sources(path, exclude):
+            if isinstance(source, Skipped):
+                skipped.add(source)
+            else:
+                read[source.file] = source
+    return list(read.values()), skipped
+
+
 def _read_all(
     reader: FileReader,
-    hits: Sequence[Source],
+    files: Sequence[Source],
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[FileResult | None]:
     """What each file holds, in order; None for one that cannot be parsed."""
     may_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
-    if workers > 1 and len(hits) >= _MANY and may_fork:
-        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, hits)) as pool:
-            results = pool.imap(_read_one, range(len(hits)), chunksize=20)
-            yield from _counted(results, len(hits), progress)
+    if workers > 1 and len(files) >= _MANY and may_fork:
+        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, files)) as pool:
+            results = pool.imap(_read_one, range(len(files)), chunksize=20)
+            yield from _counted(results, len(files), progress)
     else:
-        yield from _counted(map(reader.read, hits), len(hits), progress)
+        yield from _counted(map(reader.read, files), len(files), progress)
 
 
 def _counted(
@@ -115,10 +120,10 @@ def _counted(
 _worker: list[tuple[FileReader, Sequence[Source]]] = []
 
 
-def _start(reader: FileReader, hits: Sequence[Source]) -> None:
-    _worker.append((reader, hits))
+def _start(reader: FileReader, files: Sequence[Source]) -> None:
+    _worker.append((reader, files))
 
 
 def _read_one(number: int) -> FileResult | None:
-    reader, hits = _worker[-1]
-    return reader.read(hits[number])
+    reader, files = _worker[-1]
+    return reader.read(files[number])
