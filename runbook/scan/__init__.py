@@ -1,7 +1,4 @@
-"""Finds the queries in an application's source that the migration leaves behind.
-
-`scan` reads, judges and never changes a file. It reports what is sure and keeps silent else.
-"""
+"""Finds the queries in an application's source that the migration leaves behind, and only reads."""
 
 from __future__ import annotations
 
@@ -23,6 +20,7 @@ __all__ = [
 _MANY = 200
 
 
+# Many parameters because each is an option of the command, and few are used at once.
 def scan(
     paths: Path | Sequence[Path],
     resources: Sequence[ResourceNames] = (ResourceNames(),),

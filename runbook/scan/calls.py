@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.scan.context import Context, creates
 from runbook.scan.edits import applied, edit_of
-from runbook.scan.evidence import Owner, call_of, calls_around, owners
 from runbook.scan.files import Source
 from runbook.scan.names import Words, word_set
+from runbook.scan.owners import Context, Owner, call_of, calls_around, creates, owners
 from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Edit, Finding, Kind
 from runbook.scan.syntax import Node, Program, bare, chain_end, links
@@ -191,9 +190,9 @@ class Reader:
 
     def _may_hold_more(self, owner: Owner) -> bool:
         """Whether something spread out beside the owner may bring the organization along."""
-        beside = owner.node.parent
-        return self.knows_organization and beside is not None and any(
-            part.kind == "spread" for part in beside.parts
+        around = owner.node.parent
+        return self.knows_organization and around is not None and any(
+            part.kind == "spread" for part in around.parts
         )  # fmt: skip
 
     def _assigned(self, owner: Owner, context: Context) -> bool:

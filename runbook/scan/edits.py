@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from runbook.scan.evidence import Owner
 from runbook.scan.names import Words, plain
+from runbook.scan.owners import Owner
 from runbook.scan.result import Edit, Kind
 from runbook.scan.rewrite import lookup_condition
 from runbook.scan.syntax import Node, Program

@@ -18,7 +18,7 @@ _PLACES = (
     ast.expr, ast.stmt, ast.keyword, ast.comprehension, ast.withitem, ast.arguments,
     ast.match_case, ast.ExceptHandler,
 )  # fmt: skip
-Made = dict[ast.AST, Node]
+Built = dict[ast.AST, Node]
 
 
 def parse(text: str) -> Program | None:
@@ -44,7 +44,7 @@ class _Builder:
 
     def build(self, tree: ast.Module) -> Node:
         """The tree for the file."""
-        built: Made = {}
+        built: Built = {}
         pending: list[tuple[ast.AST, list[ast.AST] | None]] = [(tree, None)]
         while pending:
             node, children = pending.pop()
@@ -63,7 +63,7 @@ class _Builder:
         start = self.starts[line - 1] + node.col_offset  # type: ignore[attr-defined]
         return start, self.starts[end_line - 1] + node.end_col_offset  # type: ignore[attr-defined]
 
-    def _node(self, node: ast.AST, built: Made, parts: list[Node]) -> Node:
+    def _node(self, node: ast.AST, built: Built, parts: list[Node]) -> Node:
         start, end = self._span(node)
         match node:
             case ast.Name():
@@ -131,7 +131,7 @@ class _Builder:
         order = sorted(parts[1:], key=lambda part: part.start)
         return Node("call", start, end, callee.name, [callee, *order], callee.at)
 
-    def _pair(self, node: ast.keyword, built: Made) -> Node:
+    def _pair(self, node: ast.keyword, built: Built) -> Node:
         start, end = self._span(node)
         value = built[node.value]
         if node.arg is None:
@@ -139,7 +139,7 @@ class _Builder:
         at = (start, start + len(node.arg.encode()))
         return Node("pair", start, end, node.arg, [Node("name", *at, node.arg, at=at), value], at)
 
-    def _text(self, node: ast.AST, built: Made, parts: list[Node]) -> Node:
+    def _text(self, node: ast.AST, built: Built, parts: list[Node]) -> Node:
         start, end = self._span(node)
         pieces: list[str | Node] = []
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -199,8 +199,8 @@ def _from_class(
 ) -> Declared:
     declared = node.name in structs
     tag_fields: set[str] = set()
-    beside = node.parent.parts if node.parent is not None else []
-    decorators = [p for sibling in beside if sibling.name == "decorator" for p in sibling.walk()]
+    siblings = node.parent.parts if node.parent is not None else []
+    decorators = [p for sibling in siblings if sibling.name == "decorator" for p in sibling.walk()]
     for part in (*decorators, *node.walk()):
         match part.kind:
             case "assign" if plain(part.parts[0].name) in _OUR_TABLE_KEYS:

@@ -112,16 +112,16 @@ def _queries(part: str) -> Iterator[tuple[int, int, str]]:
         yield 0, len(part), "SELECT * " + part
     else:
         position = 0
-        while opening := _BRACKET.search(part, position):
-            end = _closing(part, opening.start())
-            yield opening.end(1), end, part[opening.end(1) : end]
+        while bracket := _BRACKET.search(part, position):
+            end = _closing(part, bracket.start())
+            yield bracket.end(1), end, part[bracket.end(1) : end]
             position = end + 1
 
 
-def _closing(part: str, opening: int) -> int:
-    """Where the bracket at `opening` closes; the end of the text if nowhere."""
+def _closing(part: str, start: int) -> int:
+    """Where the bracket at `start` closes; the end of the text if nowhere."""
     depth = 0
-    for match in _PARTS.finditer(part, opening):
+    for match in _PARTS.finditer(part, start):
         depth += {"(": 1, ")": -1}.get(match.group(), 0)
         if depth == 0:
             return match.start()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from runbook.scan.evidence import calls_around, class_around
 from runbook.scan.names import Words, plain, word_set
+from runbook.scan.owners import calls_around, class_around
 from runbook.scan.syntax import Node, bare, chain_end, links
 
 _PYTHON_QUERIES = word_set("""

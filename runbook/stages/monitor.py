@@ -130,5 +130,5 @@ def _wait(last: str, every: float) -> None:
         time.sleep(min(left, every))
 
 
-def _passed(since: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+def _passed(start: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(start)).total_seconds()

@@ -66,7 +66,7 @@ def scan_source(
     if options.write_baseline is not None:
         write_baseline(options.write_baseline, hits.findings)
     if run is not None:
-        seen = ScanCounts(
+        counts = ScanCounts(
             path=", ".join(str(path.resolve()) for path in paths),
             at=now(),
             files=hits.files_read,
@@ -75,5 +75,5 @@ def scan_source(
             likely=hits.count("likely"),
         )
         with run.locked("stage"):
-            write_scan(run.folder, seen)
+            write_scan(run.folder, counts)
     return _VIEWS.get(options.view or "", as_text)(hits), hits

@@ -118,7 +118,7 @@ def test_damage_behind_thousands_of_bad_rows_is_found(database: Path) -> None:
         ).fetchone()
     with database.open("r+b") as file:
         file.seek((page - 1) * 1024)
-        file.write(os.urandom(100))
+        file.write(random.Random(7).randbytes(100))
     assert checked(database, "integrity_check").pages
 
 
