@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runbook.scan.context import Context, creates
 from runbook.scan.edits import applied, edit_of
 from runbook.scan.files import Source
 from runbook.scan.names import Words, word_set
-from runbook.scan.owners import Context, Owner, call_of, calls_around, creates, owners
+from runbook.scan.owners import Owner, call_of, calls_around, owners
 from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Edit, Finding, Kind
 from runbook.scan.syntax import Node, Program, bare, chain_end, links
