@@ -13,6 +13,7 @@ from runbook.run.findings import Finding, InvariantResult, render_sample, sample
 from runbook.run.json_form import to_json
 from runbook.run.records import RollbackRecord
 from runbook.script.footprint import FootprintLine
+from runbook.sqlite.header import Header
 
 
 def audit(view: ReportView) -> dict[str, Any]:
@@ -53,6 +54,11 @@ def audit(view: ReportView) -> dict[str, Any]:
             "before": [to_json(d) for d in contents.snapshot.digests] if contents.snapshot else [],
             "after": [to_json(d) for d in contents.verify.digests] if contents.verify else [],
         },
+        "header": {
+            "before": _header(contents.snapshot.header if contents.snapshot else None),
+            "after": _header(contents.verify.header if contents.verify else None),
+        },
+        "views_left_out": list(contents.migrate.views_left_out) if contents.migrate else [],
         "organization_sizes": dict(contents.verify.organization_sizes) if contents.verify else {},
         "rollback": _rollback(contents.rollback) if contents.rollback else None,
         "provenance": _provenance(contents),
@@ -73,6 +79,11 @@ def _provenance(contents: Contents) -> dict[str, Any]:
         "plan": to_json(contents.plan) if contents.plan else None,
         "damage": list(contents.damage),
     }
+
+
+def _header(header: Header | None) -> dict[str, Any] | None:
+    """The settings in the header of the file, and one digest of them all."""
+    return None if header is None else {**to_json(header), "sha256": header.digest}
 
 
 def _rollback(record: RollbackRecord) -> dict[str, Any]:

@@ -225,8 +225,11 @@ def test_what_was_written_since_is_counted_and_kept(migrated: Migrated) -> None:
     assert others == {"users": (1, 0, 0), "comments": (0, 0, 1), "made_since": (0, 2, 0)}
     assert found.kept == 7
     assert found.lost_by_restore == 11
-    record = migrated.back()
-    assert (record.restored, record.kept, record.discarded) == (995, 7, 0)
+    assert (found.assignments, found.discarded) == (1, 1)
+    with pytest.raises(Refused, match="1 of the assignments"):
+        migrated.back()
+    record = migrated.back(discard=True)
+    assert (record.restored, record.kept, record.discarded) == (995, 7, 1)
     assert migrated.one("SELECT updated_at FROM projects WHERE name = 'later'") == LATER
     assert migrated.one("SELECT updated_at FROM projects WHERE name = 'in the same second'") == at
     assert migrated.one("SELECT updated_at FROM projects WHERE id = 'new'") == EARLIER

@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from runbook.audit.view_content import ViewsCompared, compare_views
+from runbook.errors import NotProven
+from runbook.migration.job import Job
+from runbook.migration.migrate import migrate
 from runbook.plan.plan import Plan, Resource, Triggers
 from runbook.plan.shape import Shape
 from runbook.sqlite.connect import immutable_uri
+from runbook.targets.sqlite import SqliteTarget
+from tests.support.databases import dump
 
 PLAN = Plan(
     resources=(Resource("folders", "user_id", "updated_at"), Resource("pages", "writer", None))
@@ -193,3 +198,34 @@ def test_after_the_commit_views_of_times_are_compared_by_columns(database: Path)
         found = compare(connection, put_back=False)
     assert found.findings == ()
     assert len(found.left_out) == 5
+
+
+@pytest.mark.parametrize("join", ["NATURAL JOIN folders", "JOIN folders USING (folder_id, org)"])
+def test_the_gate_refuses_a_view_that_means_something_else(tmp_path: Path, join: str) -> None:
+    path = tmp_path / "app.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT);
+            INSERT INTO users VALUES ('u1', NULL), ('u2', NULL);
+            CREATE TABLE folders (folder_id TEXT PRIMARY KEY, user_id TEXT, at TEXT, org) WITHOUT ROWID;
+            CREATE TABLE pages (page_id INTEGER PRIMARY KEY, folder_id TEXT, writer TEXT, org);
+            INSERT INTO folders VALUES ('f', 'u1', '2024-01-01 00:00:00', 1);
+            INSERT INTO pages VALUES (1, 'f', 'u1', 1), (2, 'f', 'u2', 1);
+            """
+            f"""
+            CREATE VIEW contents AS SELECT page_id, at FROM pages {join};
+            CREATE VIEW all_pages AS SELECT * FROM pages;
+            """
+        )
+    plan = Plan(resources=(Resource("folders", "user_id", "at"), Resource("pages", "writer")))
+    target = SqliteTarget(path)
+    target.backup(tmp_path / "backup.db")
+    job = Job(target, plan, "run", tmp_path / "backup.db")
+    if "USING" in join:
+        assert migrate(job).committed
+        return
+    before = dump(path)
+    with pytest.raises(NotProven, match='the view "contents" returned 2 rows before and returns 1'):
+        migrate(job)
+    assert dump(path) == before
