@@ -47,10 +47,18 @@ def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
         command(options=options, **others)
 
     for option in (
-        click.option("--persist-to", default="", help="For D1: where the local database is kept."),
-        click.option("--remote", "where", flag_value="remote", help="For D1: at Cloudflare."),
-        click.option("--local", "where", flag_value="local", help="For D1: the local one."),
-        click.option("--wrangler-config", default="", help="For D1: else the one in this folder."),
+        click.option("--persist-to", default="", help="For D1: folder of the local database."),
+        click.option(
+            "--remote", "where", flag_value="remote", help="For D1: use the database at Cloudflare."
+        ),
+        click.option(
+            "--local", "where", flag_value="local", help="For D1: use the local database."
+        ),
+        click.option(
+            "--wrangler-config",
+            default="",
+            help="For D1: wrangler's configuration; default: the one in this folder.",
+        ),
     ):
         packed = option(packed)
     return packed
@@ -64,25 +72,25 @@ def main() -> None:
 
 @main.command()
 @click.option("--database", default="", help="Path of the SQLite file, or d1:NAME.")
-@click.option("--plan", default="", help="The plan; left out: the specification's schema.")
-@click.option("--run-dir", default="", help="The run folder; left out: a new one below runs/.")
+@click.option("--plan", default="", help="Path of the plan; default: the specification's schema.")
+@click.option("--run-dir", default="", help="The run folder; default: a new one below runs/.")
 @click.option("--until", default="report", help="The last stage to run.")
 @click.option("--yes", is_flag=True, help="Change the database without asking.")
-@click.option("--operator", default="", help="Who does it; left out: the account's name.")
-@click.option("--ticket", default="", help="What it is done for.")
+@click.option("--operator", default="", help="Name of the operator; default: the account's name.")
+@click.option("--ticket", default="", help="The ticket or reason for the migration.")
 @click.option("--show-values", is_flag=True, help="Print personal data in the report.")
 @_d1_options
 @click.option(
     "--chunk-rows",
     type=click.IntRange(0),
     default=0,
-    help="For D1: migrate in chunks of so many rows, which is not atomic; for very large ones.",
+    help="For D1: migrate in chunks of this many rows (not atomic; for very large databases).",
 )
 @click.option(
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
     default="stop",
-    help="Once it has begun: stop and print the state of everything, or roll back and open again.",
+    help="After a failure: stop and print the state, or roll back and open the application again.",
 )
 def run(
     until: str,
@@ -100,13 +108,13 @@ def run(
 
 
 @main.command()
-@click.option("--plan", default="", help="The plan; left out: the specification's schema.")
+@click.option("--plan", default="", help="Path of the plan; default: the specification's schema.")
 @click.option("--database", default="", help="Read types and formats from it.")
 @click.option(
     "--target",
     type=click.Choice(["sqlite", "d1"]),
     default="sqlite",
-    help="For which engine; d1: a file for wrangler.",
+    help="The engine; d1 prints a file for wrangler.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="For D1: write all files to this folder."
@@ -130,10 +138,10 @@ def render(
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--users", default=200, help="Number of users.")
 @click.option("--projects", default=1000, help="Number of projects.")
-@click.option("--seed", default=1, help="Another number gives other rows.")
+@click.option("--seed", default=1, help="Seed of the random rows.")
 @click.option("--messy", is_flag=True, help="Add the hard cases.")
 def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> None:
-    """Makes a sample database."""
+    """Creates a sample database."""
     from runbook.sample.make import make_sample
 
     written = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
@@ -168,15 +176,15 @@ def status(run_dir: Path) -> None:
 @click.option(
     "--discard-organizations",
     is_flag=True,
-    help="Go on although organizations or memberships were added since; they are exported first.",
+    help="Go on although organizations or memberships were added later; they are exported first.",
 )
 @click.option(
     "--restore-backup",
     is_flag=True,
-    help="Put the whole backup back instead, and lose every later write.",
+    help="Restore the whole backup instead, and lose every later write.",
 )
 def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
-    """Takes the migration back, and keeps what users wrote since."""
+    """Rolls the migration back, and keeps what users wrote afterwards."""
     from runbook.headless.run_stages import Options, roll_back
     from runbook.run.folder import Run
 
@@ -190,7 +198,11 @@ def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backu
 
 @main.command()
 @click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
-@click.option("--out", type=click.Path(path_type=Path), help="The archive; else beside the folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Path of the archive; default: next to the run folder.",
+)
 @click.option("--without-bulky", is_flag=True, help="Leave backup and snapshots out.")
 @click.option("--sign-with", type=click.Path(path_type=Path), help="A private SSH key.")
 def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None) -> None:
@@ -206,8 +218,12 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
 
 @main.command()
 @click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--allowed-signers", type=click.Path(path_type=Path), help="As for ssh-keygen -Y.")
-@click.option("--identity", help="Who must have signed.")
+@click.option(
+    "--allowed-signers",
+    type=click.Path(path_type=Path),
+    help="File of allowed signers, as for ssh-keygen -Y.",
+)
+@click.option("--identity", help="Identity that must have signed.")
 @click.pass_context
 def check(
     ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
@@ -226,7 +242,9 @@ def check(
 @click.option("--for", "duration", default="24h", help="How long to watch: 24h, 90m.")
 @click.option("--every", default="5m", help="Time between observations: 5m, 30s.")
 @click.option("--once", is_flag=True, help="Observe once and end, for a scheduler.")
-@click.option("--exit-on-violation", is_flag=True, help="End with 1 at a violated invariant.")
+@click.option(
+    "--exit-on-violation", is_flag=True, help="Exit with 1 at the first violated invariant."
+)
 def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
     """Watches the database, the logs and the application after the migration."""
     from runbook.headless.watch import watch
@@ -253,14 +271,14 @@ def maintenance(mode: str, run_dir: str) -> None:
         else:
             step = steps.maintenance_off(opened, again=True)
     click.echo(f"maintenance {mode}: {steps.summary(step)}")
-    for evidence in step.evidence:
-        click.echo(f"  {evidence}")
+    for detail in step.details:
+        click.echo(f"  {detail}")
 
 
 @main.command()
 @click.argument("line", type=int)
 @click.option("--run-dir", required=True, help="The run folder.")
-@click.option("--by", required=True, help="Who vouches for it.")
+@click.option("--by", required=True, help="Name of the person who vouches for it.")
 @click.option("--note", default="", help="What was done or observed.")
 def tick(line: int, run_dir: str, by: str, note: str) -> None:
     """Ticks a line of the checklist that the plan does not configure, by name."""
@@ -273,7 +291,11 @@ def tick(line: int, run_dir: str, by: str, note: str) -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--plan", default="", help="The plan; left out: the run's, or the specification's.")
+@click.option(
+    "--plan",
+    default="",
+    help="Path of the plan; default: the run's, or the specification's schema.",
+)
 @click.option("--run-dir", default="", help="Enter the count in this run's checklist.")
 def scan(path: Path, plan: str, run_dir: str) -> None:
     """Finds queries in an application's source that still go by the owner."""

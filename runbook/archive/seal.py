@@ -48,13 +48,8 @@ class Sealed:
     signature: Path | None
 
 
-@dataclass(frozen=True)
-class _Stamp:
-    """By which a file that changes while it is read gives itself away."""
-
-    size: int
-    modified_ns: int
-    inode: int
+_Stamp = tuple[int, int, int]
+"""Size, time and inode, by which a file that changes while it is read gives itself away."""
 
 
 def seal(
@@ -178,7 +173,7 @@ def _stamps(run_dir: Path) -> dict[str, _Stamp]:
             raise RunFolderError(
                 f"{name} in {run_dir} is a link or no regular file; put the file itself there."
             )
-        stamps[name] = _Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+        stamps[name] = (status.st_size, status.st_mtime_ns, status.st_ino)
     return stamps
 
 
@@ -193,13 +188,13 @@ def _write(run_dir: Path, stamps: Mapping[str, _Stamp], file: IO[bytes], *, bulk
     apart: dict[str, tuple[str, int]] = {}
     octets = 0
     with writer.container:
-        for name, stamp in stamps.items():
+        for name, (size, *_) in stamps.items():
             with (run_dir / name).open("rb") as source:
                 if name.startswith(BULKY) and not bulky:
-                    apart[name] = digest_of(source).hexdigest(), stamp.size
+                    apart[name] = digest_of(source).hexdigest(), size
                     continue
-                payload[bag.PAYLOAD + name] = writer.add(bag.PAYLOAD + name, source, stamp.size)
-                octets += stamp.size
+                payload[bag.PAYLOAD + name] = writer.add(bag.PAYLOAD + name, source, size)
+                octets += size
         tags = {
             bag.BAGIT: bag.BAGIT_TXT,
             bag.BAG_INFO: bag.tag_file(

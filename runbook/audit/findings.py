@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, Witness
 from runbook.script.footprint import outside_columns
 from runbook.sqlite.difference import TableDifference
 
+SEQUENCES = "sqlite_sequence"
+"""SQLite's own table of the counters of AUTOINCREMENT."""
+
 DRIFT = (
-    "it is not part of the migration, so somebody wrote between the snapshot and now; make sure "
-    "that nobody writes, take a new snapshot and run again"
+    "it is not part of the migration, so the database was written to after the snapshot; make sure "
+    "that nothing writes to it, take a new snapshot and run again"
 )
 
 
 def outside_findings(
-    difference: TableDifference, plan: Plan, witness: Witness, advice: str = DRIFT
+    difference: TableDifference, plan: Plan, shape: Shape, witness: Witness, advice: str = DRIFT
 ) -> Iterator[Finding]:
-    """The differences of one table, from before the migration, that are outside the footprint."""
+    """The differences of one table, from before the migration, that are outside the footprint.
+
+    The counters of AUTOINCREMENT have a rule of their own where triggers fire.
+    """
     table = difference.table
-    by_triggers = may_be_written_by_triggers(plan, table)
+    if may_be_written_by_triggers(plan, SEQUENCES) and table.casefold() == SEQUENCES:
+        return
+    outside = outside_columns(plan, shape, table, [column for column, _ in difference.changed])
+    for finding in difference_findings(difference, witness, advice, columns=outside):
+        if finding.change != "added" or not may_be_written_by_triggers(plan, table):
+            yield finding
+
+
+def difference_findings(
+    difference: TableDifference,
+    witness: Witness,
+    advice: str = DRIFT,
+    *,
+    columns: Collection[str] | None = None,
+) -> Iterator[Finding]:
+    """Rows of one table that came or went, and changed values, in `columns` where it says which."""
+    table = difference.table
 
     def samples(change: str, column: str = "") -> tuple[Sample, ...]:
         return tuple(
@@ -29,20 +52,18 @@ def outside_findings(
             if s.change == change and (not column or s.column == column)
         )
 
-    if difference.added and not by_triggers:
-        message = f'{difference.added:,} rows were added to "{table}"; {advice}'
-        yield Finding(witness, table, "", "added", difference.added, message, samples("added"))
-    if difference.removed:
-        message = f'{difference.removed:,} rows were removed from "{table}"; {advice}'
-        yield Finding(
-            witness, table, "", "removed", difference.removed, message, samples("removed")
-        )
-    outside = set(outside_columns(plan, table, [column for column, _ in difference.changed]))
+    for change, rows, verb in (
+        ("added", difference.added, "added to"),
+        ("removed", difference.removed, "removed from"),
+    ):
+        if rows:
+            message = f'{rows:,} rows were {verb} "{table}"; {advice}'
+            yield Finding(witness, table, "", change, rows, message, samples(change))
     for column, rows in difference.changed:
-        if column not in outside or (by_triggers and table.casefold() == "sqlite_sequence"):
-            continue
-        message = f'{rows:,} values of "{column}" in "{table}" were changed; {advice}'
-        yield Finding(witness, table, column, "changed", rows, message, samples("changed", column))
+        if columns is None or column in columns:
+            message = f'{rows:,} values of "{column}" in "{table}" were changed; {advice}'
+            shown = samples("changed", column)
+            yield Finding(witness, table, column, "changed", rows, message, shown)
 
 
 def may_be_written_by_triggers(plan: Plan, table: str) -> bool:
@@ -52,5 +73,5 @@ def may_be_written_by_triggers(plan: Plan, table: str) -> bool:
     """
     if plan.triggers.policy != "fire" or not plan.triggers.may_write:
         return False
-    allowed = {t.casefold() for t in plan.triggers.may_write} | {"sqlite_sequence"}
+    allowed = {t.casefold() for t in plan.triggers.may_write} | {SEQUENCES}
     return table.casefold() in allowed

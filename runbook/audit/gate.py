@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from runbook.audit.file_and_schema import file_and_schema_findings
 from runbook.audit.findings import DRIFT, outside_findings
 from runbook.audit.rule_values import NEW_TABLE_RULES, RuleCheck
 from runbook.audit.samples import SAMPLES
+from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Sample, Witness, schema_sample
@@ -57,6 +59,8 @@ class Proof:
     findings: tuple[Finding, ...]
     deferred: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit and that were left out."""
+    views_left_out: tuple[str, ...] = ()
+    """Views of which not every row could be compared, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,9 @@ def prove(
     rules = RuleCheck(connection, plan, shape, witness)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
     findings = [*_objects(connection, plan, witness)]
+    findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
-        findings += outside_findings(difference, plan, witness)
+        findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
     if rules.has_new_tables:
         organizations = expected.baseline.organizations if witness == "gate" else None
@@ -117,7 +122,10 @@ def prove(
                 findings += rules.resource(resource)
                 right = rules.assigned(resource)
             counts[resource.table, "changed", "organization_id"] += right
-    return Proof(dict(counts), tuple(findings), compared.deferred)
+    views = ViewsCompared()
+    if not findings:  # what a view returns follows from rows, of which the finding then speaks
+        views = compare_views(connection, plan, shape, witness, put_back=witness == "gate")
+    return Proof(dict(counts), (*findings, *views.findings), compared.deferred, views.left_out)
 
 
 def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:
@@ -148,7 +156,7 @@ def _compare_tables(
 def _compare_table(
     connection: sqlite3.Connection, plan: Plan, rules: RuleCheck, old: Table, new: Table
 ) -> TableDifference:
-    columns = outside_columns(plan, old.name, old.column_names)
+    columns = outside_columns(plan, rules.shape, old.name, old.column_names)
     counted = [c for c in old.column_names if c not in columns]
     scope = Scope(columns, counted, rules.faults_of(old, new), SAMPLES)
     return compare_table(connection, old, new, scope)

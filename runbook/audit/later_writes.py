@@ -145,7 +145,7 @@ def _what_sql(
     connection: sqlite3.Connection, plan: Plan, shape: Shape, resource: Resource, old: Table
 ) -> tuple[str, dict[str, str | int]]:
     """What became of row `b` that was row `a`, as an SQL expression, and the values it binds."""
-    outside = set(outside_columns(plan, old.name, old.column_names))
+    outside = set(outside_columns(plan, shape, old.name, old.column_names))
     # What is generated from other columns says nothing that they do not say.
     others = [(c, c) for c in old.columns if c.name in outside and c.generated == "no"]
     tests = [f"WHEN {any_differs(others)} THEN 'edited'"]

@@ -98,10 +98,20 @@ def rowid_column(columns: Sequence[str]) -> str:
 
 def exact_schema(table: Table) -> pa.Schema:
     """The Parquet schema of a table's cells, with its rowid first if it has one."""
-    fields = [pa.field(name, pa.binary(), nullable=False) for name in table.column_names]
-    if table.rowid is not None:
-        fields.insert(0, pa.field(rowid_column(table.column_names), pa.int64(), nullable=False))
+    return cells_schema(table.column_names, with_rowid=table.rowid is not None)
+
+
+def cells_schema(names: tuple[str, ...], *, with_rowid: bool) -> pa.Schema:
+    """The Parquet schema of columns of cells, with the rowid first if it is wanted."""
+    fields = [pa.field(name, pa.binary(), nullable=False) for name in names]
+    if with_rowid:
+        fields.insert(0, pa.field(rowid_column(names), pa.int64(), nullable=False))
     return pa.schema(fields)
+
+
+def file_word(table: str) -> str:
+    """What can stand of a table's name in the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", table.lower()).strip("-")[:40] or "table"
 
 
 def exact_writer(to: Any, schema: pa.Schema) -> pq.ParquetWriter:
@@ -224,8 +234,7 @@ def _scalar(connection: Any, sql: str) -> int:
 def _write_table(
     readers: _Readers, number: int, table: Table, folder: Path, progress: Progress
 ) -> SnapshotTable:
-    slug = re.sub(r"[^a-z0-9]+", "-", table.name.lower()).strip("-")[:40]
-    file = folder / f"{number:04d}-{slug or 'table'}.parquet"
+    file = folder / f"{number:04d}-{file_word(table.name)}.parquet"
     schema = exact_schema(table)
     with readers.one() as connection:
         expected = _count(connection, table)

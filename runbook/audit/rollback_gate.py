@@ -1,7 +1,7 @@
 """The proof that a rollback took back what the migration did, and nothing else.
 
 Before the script: what the database holds, and a guard that lets it write to nothing but what a
-rollback may write to. After it, inside the same transaction: every row that nobody touched since
+rollback may write to. After it, inside the same transaction: every row that were not changed since
 is strictly identical to the backup again, every other row is as it was just before, and the schema
 is the backup's to the byte, but for objects that the application changed since.
 """
@@ -23,6 +23,7 @@ from runbook.sqlite.cells import provide_atan2
 from runbook.sqlite.inequality import any_differs
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import SchemaObject, Table, read_objects, read_tables
+from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 
 _WRITES = {
     sqlite3.SQLITE_INSERT: "insert into",
@@ -78,10 +79,14 @@ class WriteGuard:
 class Before:
     """The database just before the rollback began."""
 
-    objects: tuple[SchemaObject, ...]
     ledger: frozenset[tuple[object, ...]]
     drop_ledger: bool
     written: tuple[Written, ...]
+    expected: frozenset[SchemaObject]
+    """The schema as it must be afterwards."""
+    trigger_order: dict[str, tuple[str, ...]]
+    root_pages: dict[tuple[str, str], int]
+    """Where tables and indexes begin; empty in a file in which SQLite itself moves them."""
 
 
 def read_before(connection: sqlite3.Connection, plan: Plan, written: tuple[Written, ...]) -> Before:
@@ -91,7 +96,42 @@ def read_before(connection: sqlite3.Connection, plan: Plan, written: tuple[Writt
         o.type == "table" and o.name == LEDGER for o in read_objects(connection, "before")
     )
     others = [row for row in ledger if row[0] != plan.migration.name]
-    return Before(read_objects(connection), ledger, not in_backup and not others, written)
+    drop_ledger = not in_backup and not others
+    resources = {r.table.casefold() for r in plan.resources}
+    expected = expected_objects(read_objects(connection), plan, drop_ledger=drop_ledger) | {
+        o
+        for o in read_objects(connection, "before")
+        if o.type == "table" and o.name.casefold() in resources
+    }
+    return Before(
+        ledger,
+        drop_ledger,
+        written,
+        frozenset(expected),
+        read_trigger_order(connection),
+        _root_pages(connection),
+    )
+
+
+def restored_texts(before: Before, rewritten: tuple[SchemaObject, ...]) -> tuple[SchemaObject, ...]:
+    """Of the objects that DROP COLUMN rewrites, those that stay, with the text that they must have.
+
+    Tables first, since what stands on them is read with them.
+    """
+    names = {(each.type, each.name) for each in rewritten}
+    texts = (each for each in before.expected if (each.type, each.name) in names)
+    return tuple(sorted(texts, key=lambda each: (each.type != "table", each.type, each.name)))
+
+
+def _root_pages(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    if connection.execute("PRAGMA main.auto_vacuum").fetchone()[0]:
+        return {}
+    return {
+        (kind, name): page
+        for kind, name, page in connection.execute(
+            "SELECT type, name, rootpage FROM main.sqlite_schema"
+        )
+    }
 
 
 def prove_rollback(
@@ -111,13 +151,7 @@ def prove_rollback(
 
 def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iterator[Finding]:
     """The schema: resources to the byte as in the backup, all else as it was just before."""
-    resources = {r.table.casefold() for r in plan.resources}
-    expected = expected_objects(before.objects, plan, drop_ledger=before.drop_ledger)
-    expected |= {
-        o
-        for o in read_objects(connection, "before")
-        if o.type == "table" and o.name.casefold() in resources
-    }
+    expected = before.expected
     present = set(read_objects(connection))
     for each in sorted(expected ^ present, key=lambda o: (o.type, o.name)):
         missing = each in expected
@@ -129,6 +163,13 @@ def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iter
             f'the {each.type} "{each.name}" {says}',
             (schema_sample(each.name, *((each.sql, None) if missing else (None, each.sql))),),
         )
+    for table in changed_order(before.trigger_order, read_trigger_order(connection)):
+        message = f'the triggers of "{table}" would fire in another order than before'
+        yield _finding(table, "trigger order", 1, message)
+    for (kind, name), page in sorted(_root_pages(connection).items()):
+        if before.root_pages.get((kind, name), page) != page:
+            message = f'the {kind} "{name}" begins at another page than before'
+            yield _finding(name, f"{kind} moved", 1, message)
 
 
 def _ledger(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iterator[Finding]:
@@ -199,7 +240,7 @@ class _Resource:
             yield _finding(table, "rows", abs(rows - held), message)
 
     def _untouched(self) -> Iterator[Finding]:
-        """Rows that nobody touched since are identical to the backup."""
+        """Rows that were not changed since are identical to the backup."""
         counterpart = self.written.counterpart("a", "b")
         restored = self._count(
             f"{self._main} AS b CROSS JOIN {self._backup} AS a ON {counterpart}"
@@ -230,8 +271,8 @@ class _Resource:
     def _not_restored(self, rows: int, which: str, samples: tuple[Sample, ...]) -> Finding:
         table = self.written.old.name
         message = (
-            f'{rows:,} rows of "{table}" that nobody touched since{which} are not identical to the '
-            "backup"
+            f'{rows:,} rows of "{table}" that were not changed since{which} are not '
+            "identical to the backup"
         )
         return _finding(table, "not restored", abs(rows), message, samples)
 

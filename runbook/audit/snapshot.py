@@ -128,7 +128,7 @@ def digests(
                 if applied_at
                 else {}
             )
-            outside = outside_columns(plan, table.name, table.columns)
+            outside = outside_columns(plan, shape, table.name, table.columns)
             digested.append(
                 known.get(table.name)
                 or _digest(connection, captured.path(table), table, outside, cells)

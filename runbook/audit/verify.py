@@ -14,6 +14,7 @@ from runbook.audit.duckdb_session import open_duckdb
 from runbook.audit.findings import outside_findings
 from runbook.audit.gate import Expectation, Proof, prove
 from runbook.audit.invariants import InvariantAnswer, ask_duckdb, ask_sqlite
+from runbook.audit.sequence_witnesses import duckdb_sequences, pandas_sequences
 from runbook.audit.snapshot import Capture, capture, digests, unchanged_digests
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.audit.witness_pandas import PandasWitness, recompute
@@ -27,6 +28,7 @@ from runbook.script.migration import LEDGER, NEW_TABLES, template_values
 from runbook.sqlite.cells import encode
 from runbook.sqlite.connect import open_with_backup
 from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.header import Header, read_header
 from runbook.sqlite.quoting import quote_value
 from runbook.templates import sql_file
 
@@ -52,6 +54,7 @@ class SqliteWitness:
     proof: Proof
     invariants: Mapping[str, InvariantAnswer]
     sizes: Mapping[str, int]
+    header: Header
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,10 @@ def verify(
     invariants = _invariants(sqlite.invariants, duckdb.invariants, pandas)
     findings = (
         *sqlite.proof.findings,
-        *_duckdb_findings(duckdb, expected.plan),
+        *_duckdb_findings(duckdb, expected.plan, expected.baseline.shape),
         *pandas.findings,
+        *duckdb_sequences(expected.plan, before.capture, after),
+        *pandas_sequences(expected.plan, before.capture, after),
         *_violations(invariants, sqlite.invariants),
         *_disagreements(lines, invariants),
         *_altered(before.digests, testimony.digests, expected.plan),
@@ -119,6 +124,7 @@ def verify(
         rows_before={t.name: t.rows for t in before.capture.tables},
         rows_after={t.name: t.rows for t in after.tables},
         organization_sizes=sqlite.sizes,
+        header=sqlite.header,
     )
 
 
@@ -150,22 +156,29 @@ def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> S
             invariants = ask_sqlite(connection, plan, shape)
             query = sql_file("audit/organization_sizes").render(**template_values(plan, shape))
             sizes = dict(connection.execute(query).fetchall())
+            header = read_header(connection)
         proof = dataclasses.replace(proof, findings=proof.findings + checked.result())
-    return SqliteWitness(proof, invariants, sizes)
+    return SqliteWitness(proof, invariants, sizes, header)
 
 
 def ask_duckdb_witness(plan: Plan, shape: Shape, before: Capture, after: Capture) -> DuckdbWitness:
     """DuckDB over the two captures."""
-    expected = {r.table: (r.updated_at,) for r in plan.resources if r.updated_at}
+    expected = {
+        r.table: (r.updated_at, *shape.derived.get(r.table, ()))
+        for r in plan.resources
+        if r.updated_at
+    }
     differences = diff_snapshots(before, after, expected=expected)
     counts = _duckdb_counts(differences, plan, after)
+    for table, columns in expected.items():
+        counts |= {k: 0 for c in columns if (k := (table, "changed", c)) not in counts}
     return DuckdbWitness(differences, counts, ask_duckdb(plan, shape, before, after))
 
 
-def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan) -> Iterator[Finding]:
+def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan, shape: Shape) -> Iterator[Finding]:
     for difference in duckdb.differences:
         if difference.table.casefold() not in (*NEW_TABLES, LEDGER):
-            yield from outside_findings(difference, plan, "duckdb")
+            yield from outside_findings(difference, plan, shape, "duckdb")
 
 
 def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
@@ -195,7 +208,9 @@ def _references_to_nothing(
     return {(table, parent): rows for table, parent, rows in connection.execute(query)}
 
 
-def _duckdb_counts(differences: tuple[TableDifference, ...], plan: Plan, after: Capture) -> Counts:
+def _duckdb_counts(
+    differences: tuple[TableDifference, ...], plan: Plan, after: Capture
+) -> dict[tuple[str, str, str], int]:
     """DuckDB's counts for the footprint."""
     counts: dict[tuple[str, str, str], int] = {}
     for difference in differences:
@@ -206,8 +221,6 @@ def _duckdb_counts(differences: tuple[TableDifference, ...], plan: Plan, after: 
     null = encode(None, after.encoding)
     with open_duckdb(after.folder) as connection:
         for resource in plan.resources:
-            if resource.updated_at:
-                counts.setdefault((resource.table, "changed", resource.updated_at), 0)
             table = tables.get(resource.table.casefold())
             if table is None or "organization_id" not in table.columns:
                 continue

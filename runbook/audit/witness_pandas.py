@@ -173,7 +173,8 @@ class _Witness(Migrated):
         `owners` has for each row before the position of the user whom it belongs to.
         """
         table = resource.table
-        pairing = self.unchanged(table, ("organization_id", resource.updated_at or ""))
+        derived = self.shape.derived.get(table, ())
+        pairing = self.unchanged(table, ("organization_id", resource.updated_at or "", *derived))
         file = self.after(table)
         column = file.named("organization_id")
         codes = Codes(ids, self.null)
@@ -192,6 +193,9 @@ class _Witness(Migrated):
             self.wrong_value(file, column, len(wrong), at, gives, has)
         if resource.updated_at:
             self.timestamps(resource, resource.updated_at, file, pairing)
+        for column in derived:  # what it must be only SQLite can say
+            changes = differing(self.before(table), file, pairing, [column])
+            self.counts[table, "changed", column] = sum(len(at) for _, at, _, _ in changes)
         return pairing
 
     def timestamps(

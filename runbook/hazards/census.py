@@ -18,7 +18,7 @@ from runbook.sqlite.quoting import quote_name
 def census(survey: Survey) -> Iterator[None]:
     """Meanwhile `owners_of` works: value, rows, and `exact` where the owner is a user's key.
 
-    `exact` means equal to the byte and of the same storage class, which is stricter than `=`.
+    `exact` means identical to the byte and of the same storage class, which is stricter than `=`.
     """
     if not survey.has_users:
         yield

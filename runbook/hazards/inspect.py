@@ -22,6 +22,7 @@ from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels
 from runbook.hazards.survey import Survey, readable_text, survey
+from runbook.hazards.touching import probe_touching
 from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
 from runbook.plan.plan import Plan
@@ -106,6 +107,7 @@ def _probe(surveyed: Survey) -> Iterator[Sighting]:
     for probe in _PROBES:
         yield from _careful(probe, surveyed)
     if surveyed.complete and not in_the_way:
+        yield from _careful(probe_touching, surveyed)
         yield from _careful(probe_by_trial, surveyed)
         yield from _careful(probe_compiled, surveyed)
 

@@ -82,10 +82,10 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
     with tempfile.TemporaryDirectory(
         dir=run.folder / "notebooks", prefix=".", suffix=".tmp", ignore_cleanup_errors=True
     ) as scratch:
-        executed = Path(scratch) / name
+        output = Path(scratch) / name
         try:
             with private(), watched(run.folder):
-                _papermill(NOTEBOOKS / name, executed, parameters, manager)
+                _papermill(NOTEBOOKS / name, output, parameters, manager)
         except KeyboardInterrupt:
             _interrupt(run, manager)
             raise
@@ -94,7 +94,7 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
             run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
         finally:
             pool.end(manager)
-        _keep(run, executed)
+        _keep(run, output)
     check_finished(run, stage, earlier=earlier, problem=problem)
     _check_steps(run, stage, problem)
 
@@ -140,14 +140,14 @@ def _interrupt(run: Run, manager: Any) -> None:
             pass
 
 
-def _keep(run: Run, executed: Path) -> None:
+def _keep(run: Run, output: Path) -> None:
     """Keeps what was executed, also of a failure."""
-    if not executed.exists():
+    if not output.exists():
         return
     try:
-        keep_notebook(run.folder, executed.name, executed.read_bytes())
+        keep_notebook(run.folder, output.name, output.read_bytes())
     except OSError as error:
-        run.log("notebook", "lost", error=f"{executed.name}: {error}")
+        run.log("notebook", "lost", error=f"{output.name}: {error}")
 
 
 def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:

@@ -19,7 +19,7 @@ from runbook.headless.summary import stage_line, step_line
 from runbook.run.folder import Run, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.notebooks import has_notebook
-from runbook.run.records import PreflightRecord, ReportRecord, VerifyRecord
+from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import Ask, confirm
 from runbook.window import steps
@@ -97,7 +97,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         elif may_be_shut(run):
             options.echo(block(run, f"the run was to end after {until}"))
     if until == "report" and run.result("report", ReportRecord).verdict != "pass":
-        raise NotProven("The verdict of the report is fail, and the report says why.")
+        raise NotProven("The verdict of the report is fail, and the report gives the reason.")
 
 
 def roll_back(
@@ -218,7 +218,7 @@ class _Session:
 
     def _check_verdict(self, stage: str) -> None:
         if stage == "verify" and self.run.result("verify", VerifyRecord).verdict != "pass":
-            raise NotProven("The verdict is fail; the report says what was found.")
+            raise NotProven("The verdict is fail; read the findings in the report.")
 
     def _parameters(self, stage: str) -> dict[str, object]:
         """What every notebook needs: the run, and whether personal data is shown."""
@@ -235,14 +235,7 @@ class _Session:
         """The parameters that carry the confirmation into the notebook."""
         name, yes = self.run.info.identity.name, self.options.yes
         how = "--yes" if yes else "terminal"
-        confirm(
-            name,
-            self.run.result("preflight", PreflightRecord).hazards,
-            operator=self.run.info.operator,
-            typed=name if yes else "",
-            how=how,
-            ask=self.options.ask,
-        )
+        confirm(self.run, typed=name if yes else "", how=how, ask=self.options.ask)
         return {"confirm": name, "how": how}
 
     # -- ways out ----------------------------------------------------------------------------

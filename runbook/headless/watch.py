@@ -35,7 +35,7 @@ def watch(run: Run, watching: Watching, echo: Callable[[str], object] = print) -
     if not record.ended:
         return record
     echo(
-        f"Watched from {record.since} to {record.until}: "
+        f"Watched from {record.start} to {record.until}: "
         f"{counted(record.observations, 'observation')}, verdict {record.verdict}"
     )
     if record.verdict == "fail":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from runbook.audit.assignments import Assignments, find_assignments
 from runbook.audit.later_objects import objects_since
 from runbook.audit.later_writes import Written, find_written
 from runbook.audit.rule_values import RuleCheck
@@ -65,6 +66,13 @@ def find_all_written(connection: sqlite3.Connection, job: Job, shape: Shape) -> 
     )
 
 
+def all_assignments(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, written: tuple[Written, ...]
+) -> tuple[Assignments, ...]:
+    """Which rows of each resource users put into an organization since."""
+    return tuple(find_assignments(connection, plan, shape, each) for each in written)
+
+
 def assessment_of(
     connection: sqlite3.Connection,
     plan: Plan,
@@ -74,6 +82,7 @@ def assessment_of(
 ) -> Assessment:
     """The assessment of a migrated database of which `written` is known."""
     objects = objects_since(connection, plan)
+    assignments = all_assignments(connection, plan, shape, written)
     rules = RuleCheck(connection, plan, shape, "gate")
     present = {t.name.casefold() for t in read_tables(connection)}
     rows, since = (
@@ -87,6 +96,7 @@ def assessment_of(
         memberships=rows["organization_memberships"],
         organizations_since=since["organizations"],
         memberships_since=since["organization_memberships"],
+        assignments=sum(each.rows for each in assignments),
         objects_kept=objects.kept,
         objects_discarded=objects.discarded,
         obstacles=objects.obstacles,

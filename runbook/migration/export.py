@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from runbook.audit.parquet import exact_schema, exact_writer
+from runbook.audit.assignments import Assignments
+from runbook.audit.parquet import cells_schema, exact_writer, file_word
 from runbook.errors import Refused
 from runbook.files import rename_durably, sync_folder
 from runbook.script.migration import NEW_TABLES
 from runbook.sqlite.cells import cell_sql, decode, provide_atan2
 from runbook.sqlite.quoting import quote_name
-from runbook.sqlite.tables import Table, read_tables
+from runbook.sqlite.tables import read_tables
 
 _ROWS_AT_ONCE = 20_000
 _END = 2**31 - 1  # further than any cell
 
 
-def export_organizations(connection: sqlite3.Connection, folder: Path) -> tuple[Path, ...]:
-    """Writes `organizations` and `organization_memberships` of `main` into `folder`, durably.
+def export_organizations(
+    connection: sqlite3.Connection, folder: Path, assignments: Iterable[Assignments] = ()
+) -> tuple[Path, ...]:
+    """Writes what a rollback discards into `folder`, durably.
 
-    A table that is not there any more is left out. Older files of the same names are replaced.
+    `organizations` and `organization_memberships` of `main` as a whole, if they are there, and of
+    each resource the rows that users assigned to an organization. Older exports are replaced.
 
     Raises:
         Refused: the folder cannot be written.
@@ -39,9 +44,10 @@ def export_organizations(connection: sqlite3.Connection, folder: Path) -> tuple[
     written: list[Path] = []
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for table in read_tables(connection):
-            if table.kind == "table" and table.name.casefold() in NEW_TABLES:
-                written += _export(connection, table, folder)
+        for stale in folder.glob("assignments-*"):
+            stale.unlink()
+        for export in (*_new_tables(connection), *_assigned(assignments)):
+            written += _export(connection, export, folder)
         sync_folder(folder)
         sync_folder(folder.parent)
     except OSError as error:
@@ -52,11 +58,35 @@ def export_organizations(connection: sqlite3.Connection, folder: Path) -> tuple[
     return tuple(written)
 
 
-def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Iterator[Path]:
-    names = table.column_names
-    parquet, text = (folder / f"{table.name}.{suffix}" for suffix in ("parquet", "csv"))
+@dataclass(frozen=True)
+class _Export:
+    """A query whose rows go into the files of this name; `rowid` is read beside its columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    query: str
+    rowid: str | None = None
+
+
+def _new_tables(connection: sqlite3.Connection) -> Iterator[_Export]:
+    for table in read_tables(connection):
+        if table.kind == "table" and table.name.casefold() in NEW_TABLES:
+            query = f"SELECT {{}} FROM main.{quote_name(table.name)}"
+            yield _Export(table.name, table.column_names, query, table.rowid)
+
+
+def _assigned(assignments: Iterable[Assignments]) -> Iterator[_Export]:
+    for number, each in enumerate(assignments, 1):
+        if each.rows:
+            name = f"assignments-{number:04d}-{file_word(each.table)}"
+            yield _Export(name, each.columns, f"SELECT {{}} FROM ({each.query})")
+
+
+def _export(connection: sqlite3.Connection, export: _Export, folder: Path) -> Iterator[Path]:
+    names = export.columns
+    parquet, text = (folder / f"{export.name}.{suffix}" for suffix in ("parquet", "csv"))
     parts = [path.with_name(f".{path.name}.part") for path in (parquet, text)]
-    exact = exact_schema(table)
+    exact = cells_schema(names, with_rowid=export.rowid is not None)
     readable = pa.schema([pa.field(name, pa.string()) for name in names])
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     try:
@@ -64,7 +94,7 @@ def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Itera
             exact_writer(parts[0], exact) as writer,
             pyarrow.csv.CSVWriter(parts[1], readable) as lines,
         ):
-            for arrays in _batches(connection, table):
+            for arrays in _batches(connection, export):
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=exact))
                 texts = [_texts(a, encoding) for a in arrays[-len(names) :]]
                 lines.write_batch(pa.RecordBatch.from_arrays(texts, schema=readable))
@@ -76,14 +106,12 @@ def _export(connection: sqlite3.Connection, table: Table, folder: Path) -> Itera
             part.unlink(missing_ok=True)
 
 
-def _batches(connection: sqlite3.Connection, table: Table) -> Iterator[list[pa.Array]]:
+def _batches(connection: sqlite3.Connection, export: _Export) -> Iterator[list[pa.Array]]:
     """Some rows at a time, in the order of the table: the rowid if there is one, and the cells."""
-    rowid = [] if table.rowid is None else [quote_name(table.rowid)]
-    cells = [cell_sql(quote_name(name)) for name in table.column_names]
+    rowid = [] if export.rowid is None else [quote_name(export.rowid)]
+    cells = [cell_sql(quote_name(name)) for name in export.columns]
     types = [pa.int64() for _ in rowid] + [pa.binary() for _ in cells]
-    cursor = connection.execute(
-        f"SELECT {', '.join([*rowid, *cells])} FROM main.{quote_name(table.name)}"
-    )
+    cursor = connection.execute(export.query.replace("{}", ", ".join([*rowid, *cells]), 1))
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         columns = zip(*rows, strict=True)
         yield [pa.array(c, t) for c, t in zip(columns, types, strict=True)]

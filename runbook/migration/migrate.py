@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from runbook.audit.compare_at_begin import find_overwritten, header_findings
 from runbook.audit.gate import Expectation, prove, refuse
 from runbook.audit.samples import sample_rows
 from runbook.migration.job import Job
@@ -29,6 +30,7 @@ from runbook.script.footprint import (
     with_counts,
 )
 from runbook.script.migration import LEDGER, Script, Step, guard_query, render
+from runbook.sqlite.header import read_file_header, read_header
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import read_ledger
 from runbook.templates import sql_files
@@ -65,7 +67,8 @@ def migrate(
         started = min(started, _instant(unfinished))
     row = LedgerRow(script.migration, job.run, script.checksum, "")
     migration = _Migration(Expectation(job.plan, baseline, row), started, on_proven)
-    work = Work(script, migration.prove, migration.explain)
+    migration.check_header(job)
+    work = Work(script, migration.prove, migration.explain, migration.compare_at_begin)
     applied = job.target.apply(work, job.backup, job.progress, job.wait)
     return dataclasses.replace(
         applied.proven,
@@ -99,6 +102,24 @@ class _Migration:
     started: datetime
     on_proven: Callable[[MigrateRecord], None]
 
+    def check_header(self, job: Job) -> None:
+        """Raises NotProven where the header differs already: another encoding stops the rest."""
+        if not job.target.proof_before_commit:
+            return  # a replica has the header that we give it
+        with job.target.reading() as connection:
+            header = read_header(connection)
+        self._refuse(tuple(header_findings(read_file_header(job.backup), header, "gate")))
+
+    def compare_at_begin(self, connection: sqlite3.Connection) -> None:
+        """Raises NotProven where somebody wrote into what would be overwritten."""
+        expected = self.expected
+        self._refuse(find_overwritten(connection, expected.plan, expected.baseline.shape))
+
+    def _refuse(self, findings: tuple[Finding, ...]) -> None:
+        if findings:
+            record = _empty_record(self.expected.baseline.footprint)
+            raise refuse(findings, dataclasses.replace(record, findings=findings))
+
     def prove(self, connection: sqlite3.Connection, steps: tuple[StepResult, ...]) -> MigrateRecord:
         """The record of the proof; raises NotProven where it failed."""
         proof = prove(connection, self.expected)
@@ -111,6 +132,7 @@ class _Migration:
             findings=proof.findings + _time_findings(row, self.started),
             invariants=_held(),
             proven_after_commit=proof.deferred,
+            views_left_out=proof.views_left_out,
         )
         if record.findings:
             raise refuse(record.findings, record)
@@ -186,7 +208,7 @@ def _violated(
                 of = f' in "{subject}"' if subject else ""
                 message = (
                     f'the invariant "{invariant.title}" is violated by {rows} rows{of}; look at '
-                    "the rows named, mend them, and run again"
+                    "the rows named, correct them, and run again"
                 )
                 return Finding("gate", subject, "", f"invariant {name}", rows, message, samples)
     return None

@@ -11,19 +11,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.audit.assignments import Assignments
 from runbook.audit.compare_database import differences
 from runbook.audit.later_objects import broken_object
-from runbook.audit.rollback_gate import Before, WriteGuard, prove_rollback, read_before
+from runbook.audit.rollback_gate import (
+    Before,
+    WriteGuard,
+    prove_rollback,
+    read_before,
+    restored_texts,
+)
 from runbook.errors import NotProven, Refused
-from runbook.migration.assess import assess, assessment_of, find_all_written
+from runbook.migration.assess import all_assignments, assess, assessment_of, find_all_written
 from runbook.migration.export import export_organizations
 from runbook.migration.job import Job
 from runbook.plan.plan import Plan
-from runbook.plan.shape import Shape, fired_triggers, read_backup_shape
+from runbook.plan.shape import Shape, read_backup_shape, suspended_triggers
 from runbook.run.findings import Finding, StepResult
 from runbook.run.records import Assessment, RollbackRecord
 from runbook.script.migration import Script, Step
 from runbook.script.rollback import Circumstances, render_rollback
+from runbook.sqlite.connect import attach_immutable
+from runbook.sqlite.rewritten import rewritten_objects
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import SqliteTarget
 from runbook.wording import and_more
@@ -93,7 +102,7 @@ def restore_backup(
             "--restore-backup keeps."
         )
     with target.reading() as connection:
-        exported = _export(connection, exports)
+        exported = _export_before_restore(connection, job, exports)
     record = _record(
         assessment,
         exported,
@@ -166,7 +175,8 @@ class _Preparation:
         # Under the lock, so that nothing is written after the export; a second thread gains
         # nothing, for SQLite's memory is shared between connections.
         job.progress("Export organizations", 0, 1)
-        record = _record(assessment, _export(connection, self.exports))
+        assigned = all_assignments(connection, plan, self.shape, written)
+        record = _record(assessment, _export(connection, self.exports, assigned))
         _refuse(record, assessment, self.discard_organizations)
         broken = broken_object(connection)
         if broken:
@@ -175,10 +185,11 @@ class _Preparation:
         before = read_before(connection, plan, written)
         circumstances = Circumstances(
             tables=tuple(w.old for w in written),
-            suspended=fired_triggers(connection, plan),
+            suspended=suspended_triggers(connection, plan),
             drop_ledger=before.drop_ledger,
             moved=tuple(w.resource.table for w in written if w.moved),
             broken=broken,
+            rewritten=restored_texts(before, rewritten_objects(connection)),
         )
         script = render_rollback(plan, self.shape, job.run, circumstances)
         self.on_script(script)
@@ -204,10 +215,21 @@ def _record(assessment: Assessment, exported: tuple[str, ...], **changes: object
     return dataclasses.replace(record, **changes)  # type: ignore[arg-type]
 
 
-def _export(connection: sqlite3.Connection, exports: Path) -> tuple[str, ...]:
-    """Exports organizations and memberships; returns the files' names from the run folder on."""
-    files = export_organizations(connection, exports)
+def _export(
+    connection: sqlite3.Connection, exports: Path, assignments: tuple[Assignments, ...]
+) -> tuple[str, ...]:
+    """Exports what would be discarded; returns the files' names from the run folder on."""
+    files = export_organizations(connection, exports, assignments)
     return tuple(str(file.relative_to(exports.parent)) for file in files)
+
+
+def _export_before_restore(
+    connection: sqlite3.Connection, job: Job, exports: Path
+) -> tuple[str, ...]:
+    shape = read_backup_shape(job.backup, job.plan)
+    attach_immutable(connection, job.backup)
+    written = find_all_written(connection, job, shape)
+    return _export(connection, exports, all_assignments(connection, job.plan, shape, written))
 
 
 def _refuse(record: RollbackRecord, assessment: Assessment, discard_organizations: bool) -> None:
@@ -223,10 +245,12 @@ def _refuse(record: RollbackRecord, assessment: Assessment, discard_organization
         )
         message = (
             "The migration did not make "
-            f"{assessment.organizations_since:,} of the organizations and "
-            f"{assessment.memberships_since:,} of the memberships as they are now{extra}, and a "
-            "rollback would discard them; they are exported to "
-            f"{', '.join(record.exported)}, so say --discard-organizations if they may go."
+            f"{assessment.organizations_since:,} of the organizations, "
+            f"{assessment.memberships_since:,} of the memberships and "
+            f"{assessment.assignments:,} of the assignments of rows to organizations as they are "
+            f"now{extra}, and a rollback would discard them; they are exported to "
+            f"{', '.join(record.exported)}, so pass --discard-organizations if they may "
+            "be discarded."
         )
     if message:
         raise Refused(message, record=record)

@@ -18,10 +18,10 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, RunbookError):
         return f"{type(error).__name__}: {error}"
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted; run this cell again, which finds out what is true and goes on."
+        return "Interrupted; run this cell again, which checks the actual state and continues."
     return (
         f"Unexpected: {type(error).__name__}: {error}; run this cell again, which finds out what "
-        "is true and goes on, and if it comes back, send the traceback to those who maintain this."
+        "is true and goes on, and if it happens again, report it with the traceback."
     )
 
 

@@ -52,7 +52,7 @@ def as_text(name: str, value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise BadInput(
-        f'The parameter "{name}" must be a text, not {value!r}; give it with -r instead of -p.'
+        f'The parameter "{name}" must be a string, not {value!r}; pass it with -r instead of -p.'
     )
 
 

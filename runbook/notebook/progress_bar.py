@@ -18,18 +18,18 @@ class Page:
 
     def __init__(self) -> None:
         self._what = ""
-        self._since = self._drawn = 0.0
+        self._began = self._drawn = 0.0
         self._handle: Any = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Shows that `done` of `total` is done of `what`."""
         present = time.monotonic()
         if what != self._what:
-            self._what, self._since = what, present
+            self._what, self._began = what, present
         elif present - self._drawn < STATE_EVERY:
             return
         self._drawn = present
-        text = sentence(what, done, total, remaining(present - self._since, done, total))
+        text = sentence(what, done, total, remaining(present - self._began, done, total))
         self._draw(
             f'<progress max="{max(total, 1)}" value="{done}" style="width:20em"></progress> '
             f"{html.escape(text)}"

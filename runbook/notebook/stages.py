@@ -37,20 +37,6 @@ from runbook.stages.open_run import open_run
 from runbook.window.state import maintenance_state
 from runbook.wording import when
 
-__all__ = [
-    "assess",
-    "begin",
-    "go_on",
-    "migrate",
-    "monitor",
-    "preflight",
-    "rehearse",
-    "report",
-    "rollback",
-    "snapshot",
-    "verify",
-]
-
 T = TypeVar("T")
 
 
@@ -74,28 +60,21 @@ def begin(
         "operator": operator,
         "ticket": ticket,
     }
-    texts = {name: as_text(name, value) for name, value in values.items()}
+    texts: dict[str, Any] = {name: as_text(name, value) for name, value in values.items()}
     for name, value in values.items():
         if looks_changed(value):
             echo(
                 f"The parameter `{name}` arrived as the number {value}; "
                 f"give it as `-r {name} ...` to keep it as it was typed."
             )
-    return open_run(
-        texts["database"],
-        plan=texts["plan"],
-        run_dir=texts["run_dir"],
-        operator=texts["operator"],
-        ticket=texts["ticket"],
-    )
+    return open_run(**texts)
 
 
 def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
     """Every hazard that can be known beforehand; changes nothing."""
     from runbook.stages import preflight as stage
 
-    _echo_if_done(run, "preflight", again)
-    with _progress(run, "preflight") as progress:
+    with _progress(run, "preflight", again) as progress:
         return _shown(lambda: stage.preflight(run, progress=progress, again=again), PreflightRecord)
 
 
@@ -103,8 +82,7 @@ def rehearse(run: Run, *, keep: bool = False, again: bool = False) -> RehearseRe
     """The whole migration and the way back, on a copy."""
     from runbook.stages import rehearse as stage
 
-    _echo_if_done(run, "rehearse", again)
-    with _progress(run, "rehearse") as progress:
+    with _progress(run, "rehearse", again) as progress:
         return stage.rehearse(run, keep=keep, progress=progress, again=again)
 
 
@@ -112,8 +90,7 @@ def snapshot(run: Run, *, again: bool = False) -> SnapshotRecord:
     """Backup, restored once to try it, and exact Parquet of every table."""
     from runbook.stages import snapshot as stage
 
-    _echo_if_done(run, "snapshot", again)
-    with _progress(run, "snapshot") as progress:
+    with _progress(run, "snapshot", again) as progress:
         return stage.snapshot(run, progress=progress, again=again)
 
 
@@ -138,8 +115,7 @@ def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database."""
     from runbook.stages import verify as stage
 
-    _echo_if_done(run, "verify", again)
-    with _progress(run, "verify") as progress:
+    with _progress(run, "verify", again) as progress:
         return stage.verify(run, progress=progress, again=again)
 
 
@@ -180,7 +156,7 @@ def assess(run: Run) -> Assessment:
     """What a rollback would restore, keep and discard; changes nothing."""
     from runbook.stages import rollback as stage
 
-    return stage.inspect(run)
+    return stage.preview(run)
 
 
 def rollback(
@@ -220,12 +196,7 @@ def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
     if _has_person() and typed != name:
         typed = ""  # perhaps the sample's name, which the notebook came with: ask
     return confirmation.confirm(
-        name,
-        run.result("preflight", PreflightRecord).hazards,
-        operator=run.info.operator,
-        typed=typed,
-        how=as_text("how", how),
-        ask=input if _has_person() else None,
+        run, typed=typed, how=as_text("how", how), ask=input if _has_person() else None
     )
 
 
@@ -306,8 +277,12 @@ def _echo_if_done(run: Run, stage: str, again: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _progress(run: Run, stage: str) -> Iterator[Progress]:
-    """Where progress is shown: as a bar to a person, otherwise as lines in the log."""
+def _progress(run: Run, stage: str, again: bool = False) -> Iterator[Progress]:
+    """Where progress is shown: as a bar to a person, otherwise as lines in the log.
+
+    An earlier result is announced first, unless the stage is done `again`.
+    """
+    _echo_if_done(run, stage, again)
     shown = (
         Page()
         if _has_person()

@@ -70,7 +70,7 @@ def hazards(run: Run, items: Iterable[Hazard], *, show_values: bool = False) -> 
             (h.level, h.title, _from_here(h.subject), h.count, _first(h.samples), h.meaning)
             for h in items
         ),
-        nothing="No hazard was found.",
+        nothing="No hazards were found.",
     )
 
 
@@ -138,7 +138,7 @@ def rehearsal(record: RehearseRecord) -> Table:
         {
             "write lock will be held": _seconds(record.locked_seconds),
             "database grows by": _bytes(record.bytes_after - record.bytes_before),
-            "taken back, equal to before": record.rolled_back_equal,
+            "taken back, identical to before": record.rolled_back_equal,
         }
     )
 
@@ -150,7 +150,7 @@ def backup(taken: Backup) -> Table:
             "file": taken.file,
             "size": _bytes(taken.bytes),
             "SHA-256": taken.sha256,
-            "restored once, equal to the byte": taken.restored_equal,
+            "restored once, identical to the byte": taken.restored_equal,
             "tables in it": taken.tables_compared,
         }
     )
@@ -191,12 +191,17 @@ def assessment(assessed: Assessment) -> Table:
 
 
 def discarded(assessed: Assessment) -> Table:
-    """The two tables that go: how many rows there are, and how many people made since."""
+    """What goes: the rows of two tables and one column, and how many people made since."""
     return table(
         ("table", "rows", "not made by the migration"),
         (
             ("organizations", assessed.organizations, assessed.organizations_since),
             ("organization_memberships", assessed.memberships, assessed.memberships_since),
+            (
+                "organization_id of the resources",
+                sum(t.rows for t in assessed.resources),
+                assessed.assignments,
+            ),
         ),
     )
 
@@ -259,7 +264,7 @@ def checklist(run: Run) -> Table:
     lines: Sequence[ChecklistLine] = read_view(run.folder).checklist
     return table(
         ("line", "action", "state", "evidence"),
-        ((line.number, line.action, line.state, "\n".join(line.evidence)) for line in lines),
+        ((line.number, line.action, line.state, "\n".join(line.details)) for line in lines),
     )
 
 

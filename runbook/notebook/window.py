@@ -91,7 +91,10 @@ def open_again(run: Run) -> None:
         for step in _or_state(run, reopen):
             _show_step(step)
     else:
-        echo("The application was not shut and no new code was deployed: nothing to open.")
+        echo(
+            "The application was not shut and no new code was deployed, "
+            "so there is nothing to open."
+        )
     _show(window_frames.state(run))
 
 
@@ -109,7 +112,7 @@ def tick(run: Run, line: int, by: str = "", note: str = "") -> None:
         note = f" ({known.note})" if known.note else ""
         echo(f"Line {line}: ticked by hand by {known.by}, {when(known.at)}{note}.")
     elif reason:
-        echo(f"Line {line}: not for ticking by hand, because {reason}.")
+        echo(f"Line {line}: cannot be ticked by hand, because {reason}.")
     else:
         echo(
             f"Line {line}: not ticked. If you did it by hand, put your name in this cell: by='...'"

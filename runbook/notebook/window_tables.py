@@ -13,7 +13,7 @@ from runbook.wording import duration, when
 
 def step(record: WindowStep) -> Table:
     """What one step of the window did, as evidence."""
-    rows = [("state", record.status), *(("evidence", e) for e in record.evidence)]
+    rows = [("state", record.status), *(("evidence", e) for e in record.details)]
     if record.error:
         rows.append(("failed", record.error))
     return Table(rows, columns=["what", "value"])
@@ -24,7 +24,7 @@ def window(run: Run) -> Table:
     records = [s for name in STEPS if (s := read_step(run.folder, name)) is not None]
     columns = ["line", "step", "state", "at", "seconds", "evidence"]
     rows = [
-        (s.line, s.name.replace("_", " "), s.status, s.at, s.seconds, "; ".join(s.evidence))
+        (s.line, s.name.replace("_", " "), s.status, s.at, s.seconds, "; ".join(s.details))
         for s in records
     ]
     return Table(rows, columns=columns)
@@ -47,7 +47,7 @@ def monitoring(record: MonitorRecord) -> Table:
         ("verdict", record.verdict),
         (
             "watched",
-            f"{duration(record.watched_seconds)} from {when(record.since)} to {when(record.until)}",
+            f"{duration(record.watched_seconds)} from {when(record.start)} to {when(record.until)}",
         ),
         ("observations", record.observations),
         ("observations with a violation", record.violated),

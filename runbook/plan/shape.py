@@ -19,6 +19,7 @@ from runbook.errors import PlanError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.sqlite.connect import open_immutable
+from runbook.sqlite.generated import generated_from
 from runbook.sqlite.quoting import quote_name
 
 KeyClass = Literal["text", "integer", "blob"]
@@ -50,6 +51,10 @@ class Shape:
     row_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Table to the columns that name its rows: the declared key, or the rowid."""
     triggers: tuple[Trigger, ...] = ()
+    suspended: tuple[Trigger, ...] = ()
+    """All triggers of the tables that have one of `triggers`, in the order of their creation."""
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Resource table to its columns that are generated from `updated_at`."""
 
     def format_of(self, resource: Resource) -> str:
         """The format in which the resource's `updated_at` is written; the plan goes first."""
@@ -86,6 +91,12 @@ def read_shape(
         formats=formats,
         row_keys={name: _row_key(connection, name, schema) for name in names},
         triggers=fired_triggers(connection, plan, schema),
+        suspended=suspended_triggers(connection, plan, schema),
+        derived={
+            r.table: generated_from(connection, r.table, {r.updated_at.casefold()}, schema)
+            for r in plan.resources
+            if r.updated_at
+        },
     )
 
 
@@ -199,6 +210,21 @@ def fired_triggers(
             if fired_by is not None and (not fired_by or fired_by & columns):
                 triggers.append(Trigger(name, table, sql))
     return tuple(triggers)
+
+
+def suspended_triggers(
+    connection: sqlite3.Connection, plan: Plan, schema: str = "main"
+) -> tuple[Trigger, ...]:
+    """Every trigger of a table of which one would fire, in the order of their creation.
+
+    SQLite fires the trigger first that was created last, so all of them are created again.
+    """
+    tables = {t.table.casefold() for t in fired_triggers(connection, plan, schema)}
+    rows = connection.execute(
+        f"SELECT name, tbl_name, sql FROM {quote_name(schema)}.sqlite_schema"
+        " WHERE type = 'trigger' ORDER BY rowid"
+    )
+    return tuple(Trigger(*row) for row in rows if row[1].casefold() in tables)
 
 
 _TOKEN = re.compile(

@@ -29,7 +29,7 @@ class ChecklistLine:
     action: str
     verification: str
     state: State
-    evidence: tuple[str, ...]
+    details: tuple[str, ...]
 
 
 _NOT_CONFIGURED = "The plan names no command or address for this, so nothing was done or checked."
@@ -59,8 +59,8 @@ def _with_tick(line: ChecklistLine, contents: Contents) -> ChecklistLine:
         return line
     word = "Not configured; ticked" if line.state == "not configured" else "Ticked"
     ticked = f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
-    evidence = tuple(e for e in line.evidence if e != _NOT_CONFIGURED)
-    return dataclasses.replace(line, evidence=(ticked, *evidence))
+    details = tuple(e for e in line.details if e != _NOT_CONFIGURED)
+    return dataclasses.replace(line, details=(ticked, *details))
 
 
 Judged = tuple[State, tuple[str, ...]]
@@ -73,15 +73,15 @@ def _backup(contents: Contents) -> Judged:
             ("failed", (stage.error,)) if stage.error else ("not done", ("No backup was taken.",))
         )
     backup = snapshot.backup
-    evidence = (
+    details = (
         f"{backup.file}, {size(backup.bytes)}, written {when(stage.finished_at)}",
         f"SHA-256 {backup.sha256}",
     )
     if not backup.restored_equal:
-        return "failed", (*evidence, "Restored once, and what came out was not equal to it.")
+        return "failed", (*details, "Restored once, and the result was not identical to it.")
     tables = counted(backup.tables_compared, "table")
     return "done", (
-        *evidence,
+        *details,
         f"Restored once and compared: {tables}, equal to the byte.",
         f"The restored file is sound ({backup.checked_by}).",
     )
@@ -95,23 +95,23 @@ def _migration(contents: Contents) -> Judged:
         if stage.status in ("started", "proven", "damaged"):
             return "failed", ("It was begun, and no record says how it ended.",)
         return "not done", ("The migration did not run.",)
-    evidence = [
+    details = [
         f"{counted(len(record.steps), 'step')} without an SQL error, "
         f"{counted(sum(s.rows for s in record.steps), 'row')} written",
         f"Write lock held for {duration(record.locked_seconds)}",
     ]
     if record.ledger:
-        evidence.append(f"Committed with its ledger row, {when(record.ledger.applied_at)}")
-        evidence.append(f"SHA-256 of the script {record.ledger.checksum}")
+        details.append(f"Committed with its ledger row, {when(record.ledger.applied_at)}")
+        details.append(f"SHA-256 of the script {record.ledger.checksum}")
     if record.confirmation:
         by = record.confirmation
-        evidence.append(f"Confirmed by {by.by or 'an unnamed person'} ({by.how}), {when(by.at)}")
+        details.append(f"Confirmed by {by.by or 'an unnamed person'} ({by.how}), {when(by.at)}")
     if record.note:
-        evidence.append(f"{record.note[:1].upper()}{record.note[1:]}.")
+        details.append(f"{record.note[:1].upper()}{record.note[1:]}.")
     if contents.rollback and contents.rollback.done:
         ended = when(contents.stages["rollback"].finished_at)
-        return "failed", (*evidence, f"Taken back by a rollback, {ended}")
-    return "done", tuple(evidence)
+        return "failed", (*details, f"Taken back by a rollback, {ended}")
+    return "done", tuple(details)
 
 
 def _verification(contents: Contents) -> Judged:
@@ -137,21 +137,21 @@ def _shut(contents: Contents) -> Judged:
 
 
 def _deployed(contents: Contents) -> Judged:
-    state, evidence = _steps(contents, "deploy", "health")
+    state, details = _steps(contents, "deploy", "health")
     undone = contents.window.get("undeploy")
     if undone is not None and undone.status != "not configured":
-        evidence = (*evidence, f"The old code was put back, {when(undone.at)}: {undone.status}")
+        details = (*details, f"The old code was put back, {when(undone.at)}: {undone.status}")
         state = "failed" if state == "done" else state
     if contents.scan is not None:
         scan = contents.scan
         queries = scan.certain + scan.likely
-        evidence = (
-            *evidence,
+        details = (
+            *details,
             f"Scan of {scan.path}, {when(scan.at)}: {counted(queries, 'query', 'queries')} still "
             f"to be changed ({scan.certain} certain, {scan.likely} likely) in "
             f"{counted(scan.files, 'file')}, {scan.not_read} not read",
         )
-    return state, evidence
+    return state, details
 
 
 def _tried(contents: Contents) -> Judged:
@@ -159,7 +159,7 @@ def _tried(contents: Contents) -> Judged:
 
 
 def _opened(contents: Contents) -> Judged:
-    state, evidence = _steps(contents, "maintenance_off")
+    state, details = _steps(contents, "maintenance_off")
     clock = window_clock(contents.window, contents.rehearse, contents.migrate)
     if state == "done" and clock.real_seconds is not None:
         lasted = f"The window lasted {duration(clock.real_seconds)}"
@@ -169,8 +169,8 @@ def _opened(contents: Contents) -> Judged:
             lasted += f"; the write lock was held for {duration(clock.locked_seconds)}"
             if clock.planned_locked_seconds is not None:
                 lasted += f" (rehearsed: {duration(clock.planned_locked_seconds)})"
-        evidence = (*evidence, lasted)
-    return state, evidence
+        details = (*details, lasted)
+    return state, details
 
 
 def _steps(contents: Contents, *names: str) -> Judged:
@@ -184,26 +184,26 @@ def _steps(contents: Contents, *names: str) -> Judged:
         if planned:
             return "not done", ("It was not done yet.",)
         return "not configured", (_NOT_CONFIGURED,)
-    evidence: list[str] = []
+    details: list[str] = []
     for step in asked:
-        evidence += step.evidence
+        details += step.details
         if step.error:
-            evidence.append(f"Failed {when(step.at)}: {clip(step.error, 400)}")
+            details.append(f"Failed {when(step.at)}: {clip(step.error, 400)}")
         elif step.status == "started":
-            evidence.append(f"Begun {when(step.at)}, and no record says how it ended.")
+            details.append(f"Begun {when(step.at)}, and no record says how it ended.")
         else:
             by = f" by {step.by}" if step.by else ""
-            evidence.append(f"{when(step.at)}{by}, {duration(step.seconds)}")
+            details.append(f"{when(step.at)}{by}, {duration(step.seconds)}")
     if any(step.status in ("failed", "started") for step in asked):
-        return "failed", tuple(evidence)
+        return "failed", tuple(details)
     missing = [
         name
         for name in names
         if name not in contents.window and contents.plan and _is_planned(contents.plan, name)
     ]
     if missing or any(step.status == "not done" for step in asked):
-        return "not done", tuple(evidence)
-    return "done", tuple(evidence)
+        return "not done", tuple(details)
+    return "done", tuple(details)
 
 
 def _is_planned(plan: Plan, name: str) -> bool:
@@ -224,39 +224,41 @@ def _monitoring(contents: Contents) -> Judged:
     if stage.status == "not run":
         return "not done", ("Not watched since the migration: see `runbook monitor`.",)
     if not contents.observations:
-        return "not done", (f"Watching since {when(stage.started_at)}; not looked yet.",)
+        return "not done", (f"Watching since {when(stage.started_at)}; no observation yet.",)
     ended = str(contents.monitor.get("ended", ""))
     planned = float(contents.monitor.get("planned_seconds", 0))
     total = sum_up(contents.observations, planned)
-    evidence = [
-        f"Watched for {duration(total.watched_seconds)} from {when(total.since)} to "
+    details = [
+        f"Watched for {duration(total.watched_seconds)} from {when(total.start)} to "
         f"{when(total.until)}, {counted(total.observations, 'observation')}",
         f"{counted(total.violated, 'observation')} with a violated invariant or a row without "
         "organization",
     ]
     if total.first_violation:
-        evidence.append(f"First at {clip(total.first_violation, 300)}")
+        details.append(f"First at {clip(total.first_violation, 300)}")
     if contents.plan is None or contents.plan.monitor.logs:
-        evidence.append(f"{counted(total.log_lines, 'log line')} matched")
+        details.append(f"{counted(total.log_lines, 'log line')} matched")
     else:
-        evidence.append("The plan names no log files.")
+        details.append("The plan names no log files.")
     asked = [each for each in contents.observations if each.health is not None]
     if asked:
-        evidence.append(f"Well {len(asked) - total.unhealthy:,} of {len(asked):,} times asked")
+        details.append(
+            f"Healthy {len(asked) - total.unhealthy:,} of {counted(len(asked), 'time')} asked"
+        )
     if total.unanswered:
-        evidence.append(
+        details.append(
             f"{counted(total.unanswered, 'observation')} in which a question was not answered"
         )
     if never := _never_answered(contents.observations):
-        evidence.append(f"Never answered, so not known to hold: {listed(never)}")
-    evidence.append(f"Longest read of the database {duration(total.longest_read)}")
+        details.append(f"Never answered, so not known to hold: {listed(never)}")
+    details.append(f"Longest read of the database {duration(total.longest_read)}")
     if total.verdict == "fail":
-        return "failed", tuple(evidence)
+        return "failed", tuple(details)
     if ended == "by a rollback":
-        return "not done", (*evidence, "Ended, because the migration was taken back.")
+        return "not done", (*details, "Ended, because the migration was taken back.")
     if ended != "in time":
-        return "not done", (*evidence, "Not ended yet.")
+        return "not done", (*details, "Not finished yet.")
     # Some minutes less than a day are a day to a scheduler, hours less are not.
     if total.watched_seconds < 23.9 * 3600:
-        return "not done", (*evidence, "The specification asks for 24 h.")
-    return "done", tuple(evidence)
+        return "not done", (*details, "The specification asks for 24 h.")
+    return "done", tuple(details)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from pathlib import Path
 
-import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from runbook import wording as text
 from runbook.report.charts import charts
+from runbook.report.environment import TEMPLATES, environment
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.view_model import ReportView, window
-from runbook.run.findings import WITNESS_NAMES, render_sample, sample_line
 
 MOST_BYTES = 1_000_000
 """No report is longer, whatever the database holds."""
-
-_TEMPLATE = Path(__file__).parent / "template"
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
     tone = {"proven": "pass", "not proven": "fail", "blocked": "fail"}
     tone |= dict.fromkeys(("stopped", "refused", "unknown"), "fail")
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             view=view,
@@ -73,47 +68,10 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             pictures=pictures,
             limits=limits,
             short=short,
-            style=Markup((_TEMPLATE / "report.css").read_text(encoding="utf-8")),
+            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
             lock=lock_sentence(view.contents),
             decided=decided_at(view.contents),
             window=window(view),
         )
         .encode()
-    )
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": text.number,
-        "duration": text.duration,
-        "size": text.size,
-        "when": text.when,
-        "clip": text.clip,
-        "spans": _spans,
-        "rendered": render_sample,
-        "line": sample_line,
-    }
-    environment.globals |= {
-        "counted": text.counted,
-        "witnesses": {"gate": "Gate", **WITNESS_NAMES},
-    }
-    return environment
-
-
-def _spans(text: str) -> Markup:
-    """The text, escaped; what stands between backticks is set as code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if index % 2 else part
-        for index, part in enumerate(parts)
     )

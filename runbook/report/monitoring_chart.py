@@ -7,11 +7,10 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from runbook.report.charts import Picture, _rect, _svg, _text
+from runbook.report.charts import Picture, draw
 from runbook.run.window_records import Observation
-from runbook.wording import clock, counted, number, when
+from runbook.wording import counted, number
 
-_LEFT, _RIGHT, _ROW = 190, 88, 40
 _MOST = (
     240  # marks in a row; observations that fall into one mark are put together, the worst decides
 )
@@ -22,7 +21,7 @@ _ROWS: tuple[
     (
         "Rows without organization",
         lambda each: sum(each.without_organization.values()) if each.without_organization else None,
-        lambda found: counted(max(found), "row"),
+        lambda counts: counted(max(counts), "row"),
     ),
     (
         "Invariants violated",
@@ -33,64 +32,45 @@ _ROWS: tuple[
     (
         "Health",
         lambda each: None if each.health is None else int(not each.health.ok),
-        lambda counts: f"not {counted(len(counts), 'time')}",
+        lambda counts: f"failed {counted(len(counts), 'time')}",
     ),
 )
 
 
+# Long because it draws one picture from top to bottom.
 def monitoring_chart(
     series: Sequence[Observation], width: int = 960, name: str = "monitoring"
 ) -> Markup:
-    """The series as SVG; an empty text where nobody looked.
+    """The series as SVG; an empty text where nothing was observed.
 
     A quiet mark is an observation at which nothing was amiss; a red, taller one is one at which
-    something was; no mark means that nobody looked, or that there was no answer.
+    something was; no mark means no observation, or no answer.
     """
     if not series:
         return Markup()
-    left = _LEFT if width > 500 else 104
     times = [datetime.fromisoformat(each.at).timestamp() for each in series]
-    room = width - left - _RIGHT
     places = min(len(series), _MOST)
-    step = room / places
-    parts: list[str] = []
+    rows: list[dict[str, object]] = []
     described: list[str] = []
-    y = 4
     for title, value, summary in _ROWS:
         marks = _marks(zip(times, map(value, series), strict=True), places)
-        parts.append(_text(0, y + 16, title, "label"))
-        parts.append(_rect(left, y + 14, (room, 6), "track"))
-        for place, amount in sorted(marks.items()):
-            x = left + place * step
-            if amount:
-                parts.append(_rect(x, y, (max(step, 2), 20), "amiss"))
-            else:
-                parts.append(_rect(x, y + 14, (max(step - 0.4, 1), 6), "bar quiet"))
         amounts = [n for n in map(value, series) if n]
         bad = len(amounts)
         if not marks:
             shown = "not watched"
         elif not bad:
-            shown = "well"
+            shown = "no problem"
         else:
             shown = summary(amounts)
-        parts.append(_text(width, y + 16, shown, "value end"))
+        rows.append({"title": title, "marks": marks, "shown": shown})
         described.append(
             f"{title}: {shown}" + (f", in {counted(bad, 'observation')}" if bad else "")
         )
-        y += _ROW
-    parts.append(_text(left, y + 10, when(series[0].at), "soft"))
-    parts.append(
-        _text(
-            width - _RIGHT,
-            y + 10,
-            when(series[-1].at) if width > 500 else clock(series[-1].at),
-            "soft end",
-        )
-    )
     first, last = series[0].at, series[-1].at
-    description = f"{counted(len(series), 'look')} from {first} to {last}. {'; '.join(described)}."
-    return _svg(Picture(name, width, "Monitoring", description), y + 18, "".join(parts))
+    observations = counted(len(series), "observation")
+    description = f"{observations} from {first} to {last}. {'; '.join(described)}."
+    picture = Picture(name, "Monitoring", description)
+    return draw("monitoring", picture, width, rows, places, first, last)
 
 
 def _marks(values: Iterable[tuple[float, int | None]], places: int) -> dict[int, int]:

@@ -47,13 +47,22 @@ class Outcome:
     """
 
     code: Code
-    verdict: Verdict
-    word: str
     headline: str
     state: str
     wrong: str = ""
     next_step: str = ""
     command: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the migration is proven; anything else is a failure."""
+        return "pass" if self.code == "proven" else "fail"
+
+    @property
+    def word(self) -> str:
+        """The outcome in capitals."""
+        plain = {"proven": "PASS"} | dict.fromkeys(("not proven", "refused", "stopped"), "FAIL")
+        return plain.get(self.code, self.code.upper())
 
 
 # -- the three proofs --------------------------------------------------------------------------
@@ -77,7 +86,7 @@ def invariants_proof(contents: Contents) -> Proof:
         return Proof(name, False, f"{count}: {listed(violated, 3)}.")
     if contents.verify is None:
         if not results:
-            return Proof(name, None, "Not checked: the run did not come that far.")
+            return Proof(name, None, "Not checked: the run did not get that far.")
         before = counted(len(results), "invariant")
         return Proof(
             name, None, f"{before} held inside the transaction; none was checked after it."
@@ -105,7 +114,7 @@ def footprint_proof(contents: Contents) -> Proof:
         place = f": see {listed([repr_name(t) for t in where], 4)}" if where else ""
         return Proof(name, False, f"{count} outside the footprint{place}.")
     if contents.migrate is None or not contents.migrate.committed:
-        return Proof(name, None, "Not compared: the run did not come that far.")
+        return Proof(name, None, "Not compared: the run did not get that far.")
     size = ""
     if contents.snapshot:
         tables, rows = contents.snapshot.tables, contents.snapshot.rows
@@ -127,7 +136,7 @@ def witnesses_proof(contents: Contents) -> Proof:
     """Whether the witnesses counted the same rows, wherever more than one of them counted."""
     name = "Witnesses agree"
     if contents.verify is None:
-        return Proof(name, None, "Not asked: the run did not come that far.")
+        return Proof(name, None, "Not asked: the run did not get that far.")
     counts = [
         *((_line_name(line.table, line.column), line.counts) for line in contents.footprint),
         *((i.title, i.violations) for i in contents.invariants),
@@ -143,7 +152,9 @@ def witnesses_proof(contents: Contents) -> Proof:
         )
     silent = [n for w, n in WITNESS_NAMES.items() if not any(w in by for _, by in counts)]
     if silent:
-        return Proof(name, False, f"{listed(silent)} gave no evidence, so the proof is incomplete.")
+        return Proof(
+            name, False, f"{listed(silent)} returned no result, so the proof is incomplete."
+        )
     return Proof(
         name,
         True,
@@ -197,8 +208,6 @@ def _unknown(contents: Contents) -> Outcome | None:
     }
     return Outcome(
         "unknown",
-        "fail",
-        "UNKNOWN",
         "A person must check: the records do not show how this run ended.",
         state=(
             "Wholly before or wholly after, because everything happens in one transaction. The "
@@ -230,8 +239,6 @@ def _rolled_back(contents: Contents) -> Outcome | None:
         done += f" after their export to {listed(record.exported, 3)}" if record.exported else ""
     return Outcome(
         "rolled back",
-        "fail",
-        "ROLLED BACK",
         "The migration was taken back.",
         state=f"As before the migration: {done}. The rollback was proven against the backup.",
         wrong=_first_finding(contents) or "The migration was taken back on purpose.",
@@ -249,8 +256,6 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
     if verify is None or stage.status == "started":
         return Outcome(
             "not verified",
-            "fail",
-            "NOT VERIFIED",
             "Migrated, but not yet verified.",
             state=state,
             wrong=stage.error
@@ -270,16 +275,12 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
     if verify.verdict == "pass" and not broken and stage.status == "finished":
         return Outcome(
             "proven",
-            "pass",
-            "PASS",
             "Migrated, and proven.",
             state=state + " Nothing else changed.",
         )
     return Outcome(
         "not proven",
-        "fail",
-        "FAIL",
-        "Migrated, but the verification found something wrong.",
+        "Migrated, but the verification failed.",
         state=state
         + " It differs from what was proven before the commit, or the proof is at odds.",
         wrong=_first_finding(contents) or " ".join(broken) or stage.error or "The verdict is fail.",
@@ -295,8 +296,6 @@ def _before_commit(contents: Contents) -> Outcome:
     if migrate.status == "failed" or contents.migrate is not None:
         return Outcome(
             "refused",
-            "fail",
-            "FAIL",
             "Not migrated: the proof before the commit failed."
             if contents.migrate or migrate.error_type == "NotProven"
             else "Not migrated: the migration was refused.",
@@ -309,8 +308,6 @@ def _before_commit(contents: Contents) -> Outcome:
         blocks = [h for h in contents.preflight.hazards if h.level == "block"]
         return Outcome(
             "blocked",
-            "fail",
-            "BLOCKED",
             f"Not migrated: {counted(len(blocks), 'hazard')} must be removed first.",
             state=untouched,
             wrong=f"{blocks[0].title}{and_more(len(blocks) - 1)}.",
@@ -333,8 +330,6 @@ def _stopped(contents: Contents, untouched: str, again: str) -> Outcome:
         )
         return Outcome(
             "stopped",
-            "fail",
-            "FAIL",
             f"Not migrated: the {last.title.lower()} did not succeed.",
             state=untouched,
             wrong=reason,
@@ -343,8 +338,6 @@ def _stopped(contents: Contents, untouched: str, again: str) -> Outcome:
         )
     return Outcome(
         "not migrated",
-        "fail",
-        "NOT MIGRATED",
         "Not migrated yet.",
         state=untouched,
         wrong="The run has not come to the migration.",

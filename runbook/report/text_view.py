@@ -12,7 +12,7 @@ def as_text(view: ReportView) -> str:
     lines = [f"{view.outcome.word}: {view.outcome.headline} {view.outcome.state}".strip(), ""]
     for line in view.checklist:
         lines.append(f"{_MARKS[line.state]} {line.number} {line.action}: {line.state}")
-        lines += [f"      {evidence}" for evidence in line.evidence]
+        lines += [f"      {detail}" for detail in line.details]
     if view.outcome.next_step:
         lines += ["", view.outcome.next_step]
     return "\n".join(lines)

@@ -34,7 +34,7 @@ def check_finished(
     reason = f" ({type(problem).__name__})" if problem is not None else ""
     raise RunbookError(
         f"The stage {stage} left no finished record{reason}, so it counts as not done; call the "
-        "same command again, which finds out what is true and goes on."
+        "same command again, which checks the actual state and continues."
     )
 
 

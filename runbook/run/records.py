@@ -14,6 +14,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Hazard, InvariantResult, StepResult, TableDigest
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import FootprintLine
+from runbook.sqlite.header import Header
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class SnapshotRecord:
     """The database's shape as the backup holds it; None in a record that does not say."""
     footprint: tuple[FootprintLine, ...] = ()
     """What may change, and in how many rows, predicted from the backup."""
+    header: Header | None = None
+    """What the header of the backup says; None in a record that does not say."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class MigrateRecord:
     proof: Literal["before commit", "after commit"] = "before commit"
     proven_after_commit: tuple[str, ...] = ()
     """Tables that the plan moved behind the commit; verify compares them."""
+    views_left_out: tuple[str, ...] = ()
+    """Views of which not every row was compared before the commit, each with the reason."""
     confirmation: Confirmation | None = None
     note: str = ""
     """One sentence where the run did not go straight, for example that it was resumed."""
@@ -104,6 +109,8 @@ class VerifyRecord:
     rows_after: Mapping[str, int]
     organization_sizes: Mapping[str, int] = field(default_factory=dict)
     """Rows in an organization (as text, banded for many) to number of organizations."""
+    header: Header | None = None
+    """What the header of the file says; None in a record that does not say."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,10 @@ class RehearseRecord:
     seconds: float
     bytes_before: int
     bytes_after: int
+    kept_writes: Mapping[str, int] = field(default_factory=dict)
+    """Rows that triggers added, as the plan lets them, and that the way back keeps, by table."""
+    views_left_out: tuple[str, ...] = ()
+    """Views of which not every row was compared, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +181,8 @@ class Assessment:
     memberships: int
     organizations_since: int
     memberships_since: int
+    assignments: int = 0
+    """Rows of the resources that users put into another organization than the rule gives."""
     objects_kept: tuple[str, ...] = ()
     """Tables, indexes, views and triggers that came, went or changed since; they stay so."""
     objects_discarded: tuple[str, ...] = ()
@@ -189,13 +202,14 @@ class Assessment:
 
     @property
     def discarded(self) -> int:
-        """Organizations and memberships that only the exported files will hold."""
-        return self.organizations_since + self.memberships_since
+        """Organizations, memberships and assignments that only the exported files will hold."""
+        return self.organizations_since + self.memberships_since + self.assignments
 
     @property
     def lost_by_restore(self) -> int:
         """Later writes that a full restore of the backup file would lose."""
-        return self.kept + sum(t.written for t in self.others) + self.discarded
+        others = sum(t.written for t in self.others)
+        return self.kept + others + self.organizations_since + self.memberships_since
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class WindowStep:
     exit_status: int | None = None
     output: str = ""
     answers: tuple[Answer, ...] = ()
-    evidence: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -117,7 +117,7 @@ class MonitorRecord:
     """
 
     verdict: Literal["pass", "fail"]
-    since: str
+    start: str
     until: str
     watched_seconds: float
     planned_seconds: float

@@ -6,12 +6,14 @@ Rows come one by one, so that five million of them take no more memory than a th
 
 from __future__ import annotations
 
+import importlib.resources
 import itertools
-import json
 import math
 import random
+import tomllib
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 UserRow = tuple[str, str | None, str | None, str]
 """id, email, name, created_at"""
@@ -24,88 +26,49 @@ Cell = str | int | float | bytes | None
 SIDE_PROJECTS = 5000
 """Only so many projects get tasks, comments, tags and search: owners are what is large."""
 
-# Given names, the same in an e-mail, family names, the same in an e-mail.
-_GIVEN_FIRST = (
-    ("Ada Grace Alan Linus", "ada grace alan linus", "Moore Hill Baker", "moore hill baker"),
-    ("Amélie Noël Zoé", "amelie noel zoe", "Lefèvre Dubois Garçon", "lefevre dubois garcon"),
-    ("Jürgen Björn Åsa", "juergen bjoern asa", "Müller Sørensen Weiß", "mueller sorensen weiss"),
-    ("José Nuria Iñaki", "jose nuria inaki", "Muñoz Peña Gonçalves", "munoz pena goncalves"),
-    ("Łukasz Šárka Gergő", "lukasz sarka gergo", "Żak Dvořák Szűcs", "zak dvorak szucs"),
-    ("İpek Çağla Şule", "ipek cagla sule", "Şahin Öztürk Güneş", "sahin ozturk gunes"),
-    ("Ольга Фёдор Юрий", "olga fyodor yuri", "Чехова Щукин Ильин", "chekhova shchukin ilyin"),
-    ("Ελένη Γιώργος", "eleni giorgos", "Παππάς Ξένος", "pappas xenos"),
-    ("أحمد ليلى", "ahmad layla", "الخطيب منصور", "alkhatib mansour"),
-    ("נועה דוד", "noa david", "לוי מזרחי", "levi mizrahi"),
-    ("प्रिया अर्जुन", "priya arjun", "शर्मा वर्मा", "sharma verma"),
-    ("অনন্যা সৌরভ", "ananya sourav", "সেন ঘোষ", "sen ghosh"),
-    ("கவிதா குமார்", "kavitha kumar", "ராஜன் செல்வம்", "rajan selvam"),
-    ("สมชาย มาลี", "somchai malee", "ใจดี ศรีสุข", "jaidee srisuk"),
-    ("ნინო გიორგი", "nino giorgi", "ბერიძე კაპანაძე", "beridze kapanadze"),
-    ("Անի Արամ", "ani aram", "Սարգսյան Պետրոսյան", "sargsyan petrosyan"),
-    ("አበበ ሰላም", "abebe selam", "ተስፋዬ ከበደ", "tesfaye kebede"),
-)
-_FAMILY_FIRST = (
-    ("Thảo Đức", "thao duc", "Nguyễn Phạm", "nguyen pham"),
-    ("伟 秀英", "wei xiuying", "王 李", "wang li"),
-    ("さくら 健太", "sakura kenta", "佐藤 高橋", "sato takahashi"),
-    ("지우 민준", "jiwoo minjun", "김 박", "kim park"),
-)
+
+def _read_values() -> dict[str, Any]:
+    """What `values.toml` holds, with None for NULL."""
+    text = (importlib.resources.files(__package__) / "values.toml").read_text(encoding="utf-8")
+    return {
+        name: {case: _nulls(values) for case, values in part.items()}
+        if isinstance(part, dict)
+        else _nulls(part)
+        for name, part in tomllib.loads(text).items()
+    }
+
+
+def _nulls(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(None if value is False else value for value in values)
+
+
+_VALUES = _read_values()
 
 
 def _people() -> Iterator[tuple[str, str]]:
     """Every pairing of names within a culture, with the local part of an e-mail."""
-    for culture in (*_GIVEN_FIRST, *_FAMILY_FIRST):
-        first, first_mail, family, family_mail = (names.split() for names in culture)
-        for (name, mail), (surname, surname_mail) in itertools.product(
-            zip(first, first_mail, strict=True), zip(family, family_mail, strict=True)
-        ):
-            whole = f"{surname} {name}" if culture in _FAMILY_FIRST else f"{name} {surname}"
-            yield whole, f"{mail}.{surname_mail}"
+    for order in ("given_first", "family_first"):
+        for culture in _VALUES[order]:
+            first, first_mail, family, family_mail = (names.split() for names in culture)
+            for (name, mail), (surname, surname_mail) in itertools.product(
+                zip(first, first_mail, strict=True), zip(family, family_mail, strict=True)
+            ):
+                whole = f"{surname} {name}" if order == "family_first" else f"{name} {surname}"
+                yield whole, f"{mail}.{surname_mail}"
 
 
 _PEOPLE = tuple(_people())
 _PROJECT_NAMES = (
-    *(
-        f"{what} {thing}"
-        for what in ("Website", "Mobile", "Customer", "Quarterly", "Internal", "Warehouse", "Pilot")
-        for thing in ("redesign", "portal", "report", "survey", "launch", "migration", "archive")
-    ),
-    *("Büroumzug", "Café Français", "Сайт компании", "Νέο προϊόν", "مشروع جديد", "פרויקט חדש"),
-    *(
-        "नई परियोजना",
-        "โครงการใหม่",
-        "新しい企画",
-        "产品发布",
-        "새 프로젝트",
-        "🚀 Launch",
-        "R&D 50 %",
-    ),
-)
-_DESCRIPTIONS = (
-    None,
-    "",
-    "What we agreed in the first meeting, and who does what until when.",
-    "See the folder of last year; the numbers come from there.",
-    "Zwei Zeilen,\ndie zweite ist kurz.",
-    "説明はまだありません。",
-    'Asked for by sales ("soon"); it\'s not urgent.',
-)
-_STATUSES = ("active", "active", "active", "active", "draft", "archived", "archived")
-_SETTINGS = tuple(
-    json.dumps(settings, ensure_ascii=False, separators=(",", ":"))
-    for settings in (
-        {},
-        {"color": "#1f77b4", "public": False},
-        {"color": "#d62728", "public": True, "members": 12},
-        {"locale": "fr-FR", "labels": ["à faire", "terminé"], "budget": 1250.5},
-        {"columns": {"todo": 3, "doing": None, "done": 41}},
-    )
+    *map(" ".join, itertools.product(_VALUES["project_kinds"], _VALUES["project_things"])),
+    *_VALUES["project_names"],
 )
 # One pick for four columns: name, description, status and settings.
-_ABOUTS = tuple(itertools.product(_PROJECT_NAMES, _DESCRIPTIONS, _STATUSES, _SETTINGS))
-_TITLES = ("Write the brief", "Ask for prices", "Übergabe planen", "レビュー", "Проверить тексты")
-_BODIES = ("Done.", "Can you look at this?", "D'accord 👍", "Erledigt, siehe oben.", "好的")
-_TAGS = ("urgent", "Design", "backend", "été", "客户", "2024")
+_ABOUTS = tuple(
+    itertools.product(
+        _PROJECT_NAMES, _VALUES["descriptions"], _VALUES["statuses"], _VALUES["settings"]
+    )
+)
+_TITLES, _BODIES, _TAGS = _VALUES["titles"], _VALUES["bodies"], _VALUES["tags"]
 
 _DAY = 86400
 _FIRST_DAY = date(2019, 1, 1).toordinal()
@@ -244,70 +207,19 @@ def audit_rows(projects: int, seed: int) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-HARD_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("key_blank", ("",)),
-    ("key_case_twin", ("Case-Twin", "case-twin", "CASE-TWIN")),
-    ("key_with_quote", ("o'brien", 'say "hi"', "`tick`", "[bracket]", "';--")),
-    ("key_with_space", ("two words", " leading", "tab\there", "line\nbreak")),
-    ("key_with_trailing_blank", ("trail", "trail ", "trail  ")),
-    ("key_with_markup", ("<script>alert(1)</script>", "&amp;", "{{ 7 * 7 }}")),
-    ("key_of_sql", ("SELECT", "NULL", "x'); DROP TABLE users; --", "?1", "$id")),
-    ("key_right_to_left", ("مستخدم", "משתמש", "abc\u202etxt.exe")),
-    ("key_combining", ("Jos\u00e9", "Jose\u0301", "e\u0301\u0327\u0323", "👩\u200d🚀")),
-    ("key_with_nul", ("nul\x00a", "nul\x00b", "nul", "\x00")),
-    ("key_like_number", ("7", "07", "7.0", "9007199254740993", "1e3")),
-    ("key_like_path", ("../../etc/passwd", "a/b?c=d#e", "100%25", "*", "a_c", "=1+1")),
-    ("key_long", ("k" * 1000,)),
-)
+HARD_KEYS: dict[str, tuple[str, ...]] = {**_VALUES["keys"], "key_long": ("k" * 1000,)}
 """Keys that break careless code, each borne by a user and by a project of that user."""
-
-_HARD_EMAILS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-    ("email_missing", (None, None, None)),
-    ("email_blank", ("", "  ")),
-    ("email_without_at", ("no-at-sign", "example.com")),
-    ("email_without_local_part", ("@example.com", "@")),
-    ("email_with_two_ats", ('"a@b"@example.com', "a@@example.com")),
-    ("email_with_markup", ("<b>o'neil</b>@example.com", "eve\x00nul@example.com")),
-    ("email_doubled", ("twin@example.com", "twin@example.com", "same@example.org")),
-    ("email_doubled", ("same@example.org",)),
-    ("email_doubled_but_for_case", ("Chris@example.com", "chris@example.com")),
-)
-
-_HARD_OWNERS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-    ("owner_null", (None, None, None, None)),
-    ("owner_dangling", ("ghost", "ghost", "ghost", "' OR 1=1 --")),
-    ("owner_matches_only_by_case", ("USR_00000000", "case-TWIN")),
-    ("owner_matches_only_without_blank", ("usr_00000000 ", " trail")),
-    ("owner_matches_only_up_to_nul", ("usr_00000000\x00",)),
-)
-
-_HARD_TIMES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-    ("updated_at_with_t_and_z", ("2024-02-29T12:00:00Z", "2023-07-01T00:00:00Z")),
-    ("updated_at_with_fraction", ("2024-02-29 12:00:00.123", "2024-02-29T12:00:00.123456Z")),
-    ("updated_at_with_offset", ("2024-02-29T12:00:00+05:30",)),
-    ("updated_at_epoch", ("1709208000", "1709208000123")),
-    ("updated_at_day_only", ("2024-02-29",)),
-    ("updated_at_not_a_time", ("", "yesterday", "0000-00-00 00:00:00")),
-    ("updated_at_null", (None,)),
-    ("updated_at_future", ("2999-12-31 23:59:59",)),
-)
-
-_HARD_TEXTS: tuple[tuple[str, tuple[str, str]], ...] = (
-    ("name_with_markup", ("<img src=x onerror=alert(1)>", "{}")),
-    ("name_with_nul", ("before\x00after", "{}")),
-    ("settings_not_json", ("Broken settings", "{not json")),
-)
 
 _THEN = "2024-01-01 00:00:00"
 
 
 def hard_users() -> Iterator[tuple[str, UserRow]]:
     """The hard users, each with the name of its case."""
-    for case, keys in HARD_KEYS:
+    for case, keys in HARD_KEYS.items():
         for number, key in enumerate(keys):
             yield f"user_{case}", (key, f"{case}.{number}@example.com", key, _THEN)
     number = 0
-    for case, emails in _HARD_EMAILS:
+    for case, emails in _VALUES["emails"].items():
         for email in emails:
             yield f"user_{case}", (f"mail-{number:02}", email, "Hard Mail", _THEN)
             number += 1
@@ -325,17 +237,17 @@ def hard_projects() -> Iterator[tuple[str, ProjectRow]]:
     ) -> ProjectRow:
         return key, owner, name, None, "active", settings, _THEN, updated_at
 
-    for case, keys in HARD_KEYS:
+    for case, keys in HARD_KEYS.items():
         for key in keys:
             yield f"project_{case}", row(key, key, name=key)
     for _, (user, *_rest) in hard_users():
         if user.startswith("mail-"):
             yield "project_of_user_with_hard_email", row(f"of-{user}", user)
-    for case, owners in _HARD_OWNERS:
+    for case, owners in _VALUES["owners"].items():
         for number, owner in enumerate(owners):
             yield f"project_{case}", row(f"{case}-{number}", owner)
-    for case, times in _HARD_TIMES:
+    for case, times in _VALUES["times"].items():
         for number, at in enumerate(times):
             yield f"project_{case}", row(f"{case}-{number}", user_key(0), updated_at=at)
-    for case, (name, settings) in _HARD_TEXTS:
+    for case, (name, settings) in _VALUES["texts"].items():
         yield f"project_{case}", row(case, user_key(0), name=name, settings=settings)

@@ -121,6 +121,9 @@ def _resource(resource: Resource, plan: Plan, shape: Shape, rows: int) -> Iterat
     if resource.updated_at:
         rule = f"the run's timestamp, as {shape.format_of(resource)}"
         yield FootprintLine(table, "changed", resource.updated_at, rule, rows)
+    for column in shape.derived.get(table, ()):
+        rule = f"generated from {resource.updated_at}"
+        yield FootprintLine(table, "changed", column, rule, None)
 
 
 def new_indexes(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -138,11 +141,17 @@ def expected_organizations(
     return int(connection.execute(query).fetchone()[0])
 
 
-def outside_columns(plan: Plan, table: str, columns: Iterable[str]) -> tuple[str, ...]:
-    """The columns of a table that are outside the footprint, hence identical before and after."""
+def outside_columns(
+    plan: Plan, shape: Shape, table: str, columns: Iterable[str]
+) -> tuple[str, ...]:
+    """The columns of a table that are outside the footprint, hence identical before and after.
+
+    Inside are the two columns that are written, and what is generated from them.
+    """
     for resource in plan.resources:
         if resource.table.casefold() == table.casefold():
             inside = {"organization_id", (resource.updated_at or "").casefold()}
+            inside |= {c.casefold() for c in shape.derived.get(resource.table, ())}
             return tuple(c for c in columns if c.casefold() not in inside)
     return tuple(columns)
 

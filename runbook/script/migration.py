@@ -131,7 +131,9 @@ def template_values(
         "email": quote_name(plan.users.email) if plan.users.email else None,
     }
     adopter_literal = None if adopter is None else literal(adopter)
-    suspended = shape.triggers if plan.triggers.policy == "suspend" else ()
+    # A record from before all of a table's triggers were suspended has those that fire.
+    triggers = shape.suspended or shape.triggers
+    suspended = triggers if plan.triggers.policy == "suspend" else ()
     return {
         "migration": quote_value(plan.migration.name),
         "key_type": shape.key_type,

@@ -11,8 +11,8 @@ from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, Trigger
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import Script, Step, template_values
-from runbook.sqlite.quoting import quote_name
-from runbook.sqlite.tables import Table
+from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.tables import SchemaObject, Table
 from runbook.templates import sql_files
 
 
@@ -26,6 +26,7 @@ class Circumstances:
         drop_ledger: whether the ledger's table came with the migration and holds nothing else.
         moved: resource tables in which some rows have another rowid than in the backup.
         broken: what SQLite says of a view or trigger that is broken, if one is.
+        rewritten: objects whose text DROP COLUMN rewrites, with the text that they must have again.
     """
 
     tables: tuple[Table, ...]
@@ -33,6 +34,7 @@ class Circumstances:
     drop_ledger: bool
     moved: tuple[str, ...]
     broken: str
+    rewritten: tuple[SchemaObject, ...] = ()
 
 
 def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumstances) -> Script:
@@ -48,23 +50,35 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
         "resources": [
             {
                 **known,
-                **_pairing(resource, plan, by_name[resource.table.casefold()], circumstances.moved),
+                **_pairing(
+                    resource,
+                    plan,
+                    shape,
+                    by_name[resource.table.casefold()],
+                    circumstances.moved,
+                ),
             }
             for known, resource in zip(resources, plan.resources, strict=True)
         ],
         "suspended": [{"name": quote_name(t.name), "sql": t.sql} for t in circumstances.suspended],
         "drop_ledger": circumstances.drop_ledger,
+        "rewritten": [
+            {"type": quote_value(o.type), "name": quote_value(o.name), "sql": quote_value(o.sql)}
+            for o in circumstances.rewritten
+        ],
         "broken": " ".join(circumstances.broken.split()).replace(";", ","),
     }
     steps = tuple(
-        Step(f.name[3:], f.title, f.why, f.statements(**values)) for f in sql_files("rollback")
+        Step(f.name[3:], f.title, f.why, statements)
+        for f in sql_files("rollback")
+        if (statements := f.statements(**values))
     )
     body = "\n".join(s for step in steps for s in step.statements)
     return Script(plan.migration.name, run, hashlib.sha256(body.encode()).hexdigest(), steps)
 
 
 def _pairing(
-    resource: Resource, plan: Plan, table: Table, moved: Collection[str]
+    resource: Resource, plan: Plan, shape: Shape, table: Table, moved: Collection[str]
 ) -> dict[str, Any]:
     """How row `r` finds itself in the backup as `b`, and what must be equal in both.
 
@@ -76,7 +90,7 @@ def _pairing(
         pairs = [f"b.{quote_name(table.rowid)} = r.{quote_name(table.rowid)}"]
         if resource.table in moved:
             pairs.append(by_key)
-    outside = outside_columns(plan, table.name, table.column_names)
+    outside = outside_columns(plan, shape, table.name, table.column_names)
     return {
         "pairs": pairs,
         "others": [

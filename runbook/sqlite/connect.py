@@ -174,7 +174,7 @@ def _check_file(path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise TargetError(f"{path} is a folder; name the database file in it.")
     if not stat.S_ISREG(status.st_mode):
-        raise TargetError(f"{path} is no ordinary file; name a database file.")
+        raise TargetError(f"{path} is not a regular file; name a database file.")
     if status.st_size == 0:
         raise TargetError(f"The file {path} is empty (0 bytes), not a database; check the path.")
 

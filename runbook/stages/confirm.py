@@ -5,31 +5,24 @@ The database's name has to be typed: a question that one can answer with Enter i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from runbook.errors import NotConfirmed
-from runbook.run.findings import Hazard
-from runbook.run.folder import now
-from runbook.run.records import Confirmation
+from runbook.run.folder import Run, now
+from runbook.run.records import Confirmation, PreflightRecord
 
 Ask = Callable[[str], str]
 
 
 def confirm(
-    name: str,
-    warnings: Iterable[Hazard],
-    *,
-    operator: str,
-    typed: str = "",
-    how: str = "parameter",
-    ask: Ask | None = None,
+    run: Run, *, typed: str = "", how: str = "parameter", ask: Ask | None = None
 ) -> Confirmation:
-    """The confirmation that the database `name` may be changed.
+    """The confirmation that the run's database may be changed.
+
+    The warnings of its preflight are accepted together with the change.
 
     Args:
-        name: what has to be typed.
-        warnings: hazards of level `warn`, which are accepted together with the change.
-        operator: who is asked.
+        run: whose operator is asked, and whose database's name has to be typed.
         typed: what was typed already, as an option or parameter.
         how: where it was typed.
         ask: asks a person who is there; None where nobody is.
@@ -37,18 +30,20 @@ def confirm(
     Raises:
         NotConfirmed: the name was not typed.
     """
-    found = [h for h in warnings if h.level == "warn"]
+    name = run.info.identity.name
+    hazards = run.result("preflight", PreflightRecord).hazards
+    warnings = [h for h in hazards if h.level == "warn"]
     if not typed and ask is not None:
-        listed = "".join(f"\n  warning: {h.title} ({h.subject}: {h.count:,})" for h in found)
+        listed = "".join(f"\n  warning: {h.title} ({h.subject}: {h.count:,})" for h in warnings)
         question = f"{listed}\nThis changes the database {name}. Type its name to go on: "
         try:
             typed = ask(question).strip()
         except EOFError:  # the terminal was closed, or Ctrl-D
             typed = ""
     if typed != name:
-        reason = f'"{typed}" was typed' if typed else "nobody was there to be asked"
+        reason = f'"{typed}" was typed' if typed else "there was no terminal to ask on"
         raise NotConfirmed(
             f"The database {name} was not changed, because {reason}; type its name when "
             "asked, or pass it beforehand (the parameter confirm, or --yes)."
         )
-    return Confirmation(operator or "unknown", now(), how, tuple(h.code for h in found))
+    return Confirmation(run.info.operator or "unknown", now(), how, tuple(h.code for h in warnings))

@@ -118,7 +118,7 @@ def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> Migrat
     if row.run != run.info.run:
         raise OutcomeUnknown(
             f'The ledger says that the run "{row.run}" already migrated this database at '
-            f"{row.applied_at}; go on in that run's folder, or look at the database."
+            f"{row.applied_at}; go on in that run's folder, or inspect the database."
         )
     proof = stage.proof(MigrateRecord)
     if proof is not None and proof.ledger == row:

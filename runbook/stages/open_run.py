@@ -17,6 +17,7 @@ from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
 
+# Many parameters because they are the options of the command, under their names.
 def open_run(
     database: str = "",
     *,
@@ -80,13 +81,13 @@ def target_options(
     wrangler_config: str = "", where: str = "", persist_to: str = "", chunk_rows: int = 0
 ) -> dict[str, str]:
     """How a D1 database is reached, with whole paths, so that every folder means the same."""
-    given = {
+    options = {
         "wrangler_config": str(Path(wrangler_config).resolve()) if wrangler_config else "",
         "where": where,
         "persist_to": str(Path(persist_to).resolve()) if persist_to else "",
         "chunk_rows": str(chunk_rows) if chunk_rows else "",
     }
-    return {name: value for name, value in given.items() if value}
+    return {name: value for name, value in options.items() if value}
 
 
 def _reopen(folder: Path, database: str, plan: str) -> Run:

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from runbook.audit.compare_database import differences
+from runbook.audit.compare_database import differences_but_written
 from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import capture, digests
 from runbook.audit.verify import Before, verify
@@ -83,7 +83,7 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     _workflows_work(try_workflows(copy, plan, baseline.shape))
     roll_back(job, folder / "exports")
     progress("Comparing with before", 0, 1)
-    left = differences(copy, backup)
+    left, kept_writes = differences_but_written(copy, backup, plan)
     if left:
         raise _failed("after the way back,", left)
     return RehearseRecord(
@@ -95,6 +95,8 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
         seconds=round(time.perf_counter() - began, 3),
         bytes_before=bytes_before,
         bytes_after=bytes_after,
+        kept_writes=kept_writes,
+        views_left_out=done.views_left_out,
     )
 
 

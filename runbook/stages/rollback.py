@@ -26,7 +26,7 @@ from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
 
-def inspect(run: Run) -> Assessment:
+def preview(run: Run) -> Assessment:
     """What a rollback of `run` would restore, keep and discard; nothing is changed.
 
     Raises:
@@ -166,7 +166,7 @@ def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> Rollba
     if row is not None:
         raise OutcomeUnknown(
             f'The ledger says that the run "{row.run}" migrated this database at {row.applied_at}, '
-            f'not "{run.info.run}"; roll back in that run\'s folder, or look at the database.'
+            f'not "{run.info.run}"; roll back in that run\'s folder, or inspect the database.'
         )
     proof = stage.proof(RollbackRecord)
     if proof is not None:

@@ -17,6 +17,7 @@ from runbook.run.records import Backup, SnapshotRecord
 from runbook.script.footprint import read_baseline
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
+from runbook.sqlite.header import read_file_header
 from runbook.sqlite.soundness import Method, check_soundness, method_for
 from runbook.targets.open_target import open_target
 
@@ -63,6 +64,7 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
         target_state="",
         shape=baseline.shape,
         footprint=baseline.footprint,
+        header=read_file_header(path),
     )
 
 
@@ -93,7 +95,7 @@ def _restore(run: Run, began: float) -> Backup:
         tables, method = _check_restored(scratch)
         if sha256(scratch) != digest:
             raise RunFolderError(
-                f"The backup {path} restores to something else than itself; check the disk, and "
+                f"The backup {path} does not restore to an identical copy; check the disk, and "
                 "take the snapshot again."
             )
     finally:

@@ -27,12 +27,14 @@ class Work(Generic[R]):
 
     `prove` compares `main` with the attached backup `before` and returns the result to be kept;
     it raises to have everything rolled back. `explain` names the reason of a failed statement
-    while the transaction is still open, None where it does not know.
+    while the transaction is still open, None where it does not know. `begin` inspects the database
+    before the first step, inside the transaction, and raises where nothing may be done.
     """
 
     script: Script
     prove: Callable[[sqlite3.Connection, tuple[StepResult, ...]], R]
     explain: Callable[[sqlite3.Connection, Step, sqlite3.Error], Exception | None]
+    begin: Callable[[sqlite3.Connection], None] | None = None
 
 
 Prepare = Callable[[sqlite3.Connection], Work[R]]

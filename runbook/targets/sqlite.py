@@ -137,6 +137,8 @@ class SqliteTarget:
             locked = time.perf_counter()
             try:
                 work = work if isinstance(work, Work) else work(connection)
+                if work.begin is not None:
+                    work.begin(connection)
                 steps = self._run(connection, work, progress)
                 proving = time.perf_counter()
                 proven = work.prove(connection, steps)

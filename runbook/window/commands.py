@@ -80,9 +80,13 @@ def run_command(command: Command, more: Mapping[str, str] | None = None) -> Ran:
         seconds = round(time.monotonic() - began, 3)
         status = process.returncode
         if problem == _LATE:
-            problem = f"did not end within {command.timeout:g} s and was ended"
+            problem = f"did not finish within {command.timeout:g} s and was stopped"
         elif not problem and status:
-            how = f"ended with exit status {status}" if status > 0 else f"died of signal {-status}"
+            how = (
+                f"ended with exit status {status}"
+                if status > 0
+                else f"was killed by signal {-status}"
+            )
             problem = how
         return Ran(status, seconds, mask_secrets(_kept(output), environment), problem)
 
@@ -121,7 +125,7 @@ def _wait(process: subprocess.Popen[bytes], output: IO[bytes], until: float) -> 
             if left <= 0:
                 return _LATE
             if os.fstat(output.fileno()).st_size > MOST_OUTPUT:
-                return f"wrote more than {MOST_OUTPUT // 1024 // 1024} MB and was ended"
+                return f"wrote more than {MOST_OUTPUT // 1024 // 1024} MB and was stopped"
         else:
             return ""
 

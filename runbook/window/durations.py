@@ -24,5 +24,5 @@ def read_duration(text: str) -> float:
         seconds += float(part[1]) * _UNITS[part[2].lower()]
         rest = rest[part.end() :]
     if rest or seconds <= 0:
-        raise BadInput(f'"{text}" is no duration; write one like 24h, 5m, 90s or 1h30m.')
+        raise BadInput(f'"{text}" is not a valid duration; write one like 24h, 5m, 90s or 1h30m.')
     return seconds

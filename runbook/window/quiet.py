@@ -47,19 +47,19 @@ def wait_until_quiet(
     """
     limit = PATIENCE * seconds + 1 if patience is None else patience
     with reading() as connection:
-        began = since = time.monotonic()
+        began = quiet_from = time.monotonic()
         version, commits = _version(connection, None), 0
         # Not with tenacity: each commit restarts the quiet time, which is no retry of anything.
         while True:
             now = time.monotonic()
-            if now - since >= seconds:
-                return Quiet(True, round(now - since, 3), round(now - began, 3), commits, version)
-            if now - began >= limit:
-                return Quiet(False, round(now - since, 3), round(now - began, 3), commits, version)
-            time.sleep(min(POLL_SECONDS, max(seconds - (now - since), 0.001)))
+            quiet = now - quiet_from >= seconds
+            if quiet or now - began >= limit:
+                lasted, waited = round(now - quiet_from, 3), round(now - began, 3)
+                return Quiet(quiet, lasted, waited, commits, version)
+            time.sleep(min(POLL_SECONDS, max(seconds - (now - quiet_from), 0.001)))
             current = _version(connection, version)
             if current != version:
-                version, since, commits = current, time.monotonic(), commits + 1
+                version, quiet_from, commits = current, time.monotonic(), commits + 1
 
 
 def _version(connection: sqlite3.Connection, known: int | None) -> int:

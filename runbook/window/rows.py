@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runbook.sqlite.quoting import quote_name, same_name
@@ -22,11 +22,19 @@ Value = str | int | float | bytes | None
 
 
 @dataclass(frozen=True)
-class NewRow:
-    """A new row: `where` finds it again, with `key` bound."""
+class Like:
+    """What finds a row: the condition `where`, with `key` bound."""
 
     where: str
     key: tuple[Value, ...]
+
+
+class NewRow(Like):
+    """What finds a row that was made."""
+
+
+_Model = Mapping[str, tuple[str, int]]
+"""Storage class and length of every cell of the row that is copied."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ def make_row(
     connection: sqlite3.Connection,
     table: Table,
     fixed: Mapping[str, Value],
-    like: tuple[str, tuple[Value, ...]] | None = None,
+    like: Like | None = None,
 ) -> NewRow | CannotMake:
     """Inserts one more row into `table`, in the open transaction.
 
@@ -48,10 +56,10 @@ def make_row(
         connection: inside a transaction; foreign keys are enforced if it says so.
         table: the table, as it is now.
         fixed: columns whose value is fixed.
-        like: a condition that finds a row to copy, and what it binds; None where there is none.
+        like: what finds a row to copy; None where there is none.
     """
     rules = _Rules.read(connection, table)
-    model = None if like is None else _model(connection, table, rules, like)
+    model = _read_model(connection, table, rules.columns, like)
     source = _Source(connection, table, rules, model)
     reason = "no value passed its constraints"
     for attempt in range(ATTEMPTS):
@@ -68,7 +76,7 @@ def make_row(
         else:
             if cursor.rowcount == 1:
                 return source.inserted(fresh, cursor.lastrowid)
-            reason = "the INSERT was passed over without an error, as a trigger can do"
+            reason = "the INSERT was skipped without an error, as a trigger can do"
         finally:
             connection.execute("RELEASE one_row")
     return CannotMake(reason)
@@ -127,33 +135,20 @@ class _Rules:
         )
 
 
-@dataclass(frozen=True)
-class _Model:
-    """Storage class and length of every cell of the row that is copied."""
-
-    kinds: Mapping[str, str]
-    lengths: Mapping[str, int]
-
-
-def _model(
-    connection: sqlite3.Connection,
-    table: Table,
-    rules: _Rules,
-    like: tuple[str, tuple[Value, ...]],
+def _read_model(
+    connection: sqlite3.Connection, table: Table, columns: Sequence[str], like: Like | None
 ) -> _Model | None:
-    where, values = like
-    asked = ", ".join(
-        f"typeof({quote_name(c)}), coalesce(length({quote_name(c)}), 0)" for c in rules.columns
+    if like is None:
+        return None
+    cells = ", ".join(
+        f"typeof({quote_name(c)}), coalesce(length({quote_name(c)}), 0)" for c in columns
     )
     row = connection.execute(
-        f"SELECT {asked} FROM {quote_name(table.name)} WHERE {where} LIMIT 1", values
+        f"SELECT {cells} FROM {quote_name(table.name)} WHERE {like.where} LIMIT 1", like.key
     ).fetchone()
     if row is None:
         return None
-    return _Model(
-        dict(zip(rules.columns, row[::2], strict=True)),
-        dict(zip(rules.columns, row[1::2], strict=True)),
-    )
+    return dict(zip(columns, zip(row[::2], row[1::2], strict=True), strict=True))
 
 
 @dataclass(frozen=True)
@@ -182,7 +177,7 @@ class _Source:
             if self.rules.automatic in columns or done.intersection(set(columns) - set(preset)):
                 continue
             absent = self.model is not None and any(
-                self.model.kinds[c] == "null" for c in columns if c not in preset
+                self.model[c][0] == "null" for c in columns if c not in preset
             )
             if absent and columns != self.rules.key:
                 continue  # with a NULL in it, it is no duplicate
@@ -211,8 +206,8 @@ class _Source:
             value: Value = row[0] if row else None
             return value
         kind, length = _kind(self.rules.types[column]), 0
-        if self.model is not None and self.model.kinds[column] != "null":
-            kind, length = self.model.kinds[column], self.model.lengths[column]
+        if self.model is not None and self.model[column][0] != "null":
+            kind, length = self.model[column]
         if kind == "integer":
             return self._next_number(column) + attempt
         if kind == "real":
@@ -246,14 +241,14 @@ class _Source:
         # Without a rowid, the unique columns that got new values name the row.
         named = [c for c in fresh if any(c in columns for columns in self.rules.unique)]
         if not named:
-            return CannotMake("a row was made, but nothing unique tells it from the others")
+            return CannotMake("a row was created, but nothing unique tells it from the others")
         where = " AND ".join(f"{quote_name(c)} IS ?" for c in named)
         key = tuple(fresh[c] for c in named)
         (rows,) = self.connection.execute(
             f"SELECT count(*) FROM {quote_name(self.table.name)} WHERE {where}", key
         ).fetchone()
         if rows != 1:
-            return CannotMake("a row was made, but its key does not tell it from the others")
+            return CannotMake("a row was created, but its key does not tell it from the others")
         return NewRow(where, key)
 
 
@@ -271,10 +266,7 @@ def _kind(declared: str) -> str:
 
 
 def _insert(
-    table: Table,
-    names: list[str],
-    fresh: Mapping[str, Value],
-    like: tuple[str, tuple[Value, ...]] | None,
+    table: Table, names: list[str], fresh: Mapping[str, Value], like: Like | None
 ) -> tuple[str, tuple[Value, ...]]:
     target = quote_name(table.name)
     bound = tuple(fresh[n] for n in names if n in fresh)
@@ -285,8 +277,7 @@ def _insert(
         marks = ", ".join("?" for _ in names)
         return f"INSERT INTO {target} ({columns}) VALUES ({marks})", bound
     cells = ", ".join("?" if n in fresh else quote_name(n) for n in names)
-    where, values = like
     return (
-        f"INSERT INTO {target} ({columns}) SELECT {cells} FROM {target} WHERE {where} LIMIT 1",
-        (*bound, *values),
+        f"INSERT INTO {target} ({columns}) SELECT {cells} FROM {target} WHERE {like.where} LIMIT 1",
+        (*bound, *like.key),
     )

@@ -55,7 +55,7 @@ def sum_up(
     return MonitorRecord(
         # A question that was never answered is no proof of health.
         verdict="pass" if all(o.ok for o in series) and _answered(series) else "fail",
-        since=series[0].at,
+        start=series[0].at,
         until=series[-1].at,
         watched_seconds=round(_watched(series), 3),
         planned_seconds=planned_seconds,

@@ -16,7 +16,7 @@ from runbook.plan.plan import Command, Health, Maintenance
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
-from runbook.run.window_records import Answer, WindowStep
+from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.commands import Ran, run_command, show_command
@@ -159,7 +159,7 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
             step.command(window.maintenance_off)
         if window.maintenance is not None:
             step.answered(ask_until_gone(window.maintenance))
-            step.note(f"{show_address(window.maintenance.url)} shows no maintenance page any more")
+            step.note(f"{show_address(window.maintenance.url)} no longer shows a maintenance page")
         if window.health is not None:
             page = dataclasses.replace(window.health, text="") if old_code else window.health
             step.answers_so(page)
@@ -187,8 +187,8 @@ class _Step:
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
 
-    def note(self, evidence: str) -> None:
-        self._add(evidence=(*self.record.evidence, evidence))
+    def note(self, detail: str) -> None:
+        self._add(details=(*self.record.details, detail))
 
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
@@ -200,7 +200,7 @@ class _Step:
         self._add(exit_status=ran.exit_status, output=output)
         shown = show_command(command)
         if ran.problem:
-            output = f' and said "{_last_line(ran.output)}"' if ran.output else ""
+            output = f' and printed "{_last_line(ran.output)}"' if ran.output else ""
             raise _Failed(
                 f"the command `{shown}` {ran.problem}{output}",
                 "correct what it complains of, and go on with the same command",
@@ -290,8 +290,8 @@ def _perform(
     if first is None:
         started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
     else:
-        kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.evidence))
-        started = dataclasses.replace(first, status="started", evidence=kept)
+        kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.details))
+        started = dataclasses.replace(first, status="started", details=kept)
     with run.locked("stage"):
         if not configured:
             left_out = dataclasses.replace(started, status="not configured")
@@ -326,7 +326,7 @@ _TITLES = {
     "maintenance_on": "Maintenance mode is not proven to be on",
     "deploy": "The new code was not deployed",
     "undeploy": "The old code was not put back",
-    "health": "The new code is not well",
+    "health": "The new code is not healthy",
     "workflows": "The key workflows do not work",
     "smoke": "The smoke test failed",
     "maintenance_off": "The application is not proven to be open",
@@ -368,17 +368,4 @@ def summary(step: WindowStep) -> str:
         return "not configured"
     if step.status == "done":
         return f"done in {step.seconds:.1f} s"
-    return f"{step.status}: {step.error or '; '.join(step.evidence)[:160]}"
-
-
-__all__ = [
-    "Answer",
-    "deploy",
-    "health",
-    "maintenance_off",
-    "maintenance_on",
-    "smoke",
-    "summary",
-    "undeploy",
-    "workflows",
-]
+    return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"

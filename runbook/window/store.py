@@ -83,7 +83,7 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
     if not 1 <= line <= 8:
         raise BadInput(f"There is no line {line} in the checklist; its lines are 1 to 8.")
     if not by.strip():
-        raise BadInput("A tick needs the name of who vouches for it; give one with --by.")
+        raise BadInput("A tick needs the name of the person who vouches for it; pass it with --by.")
     reason = why_not_by_hand(run, line)
     if reason:
         raise NotAllowedNow(

@@ -25,7 +25,7 @@ from runbook.sqlite.connect import file_uri, open_writable
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
-from runbook.window.rows import CannotMake, NewRow, Value, make_row
+from runbook.window.rows import CannotMake, Like, NewRow, Value, make_row
 from runbook.wording import counted
 
 
@@ -97,16 +97,16 @@ def try_workflows(database: Path, plan: Plan, shape: Shape, wait: float = 30.0) 
 
 def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workflows:
     """What was tried, with the comparison of everything in the database."""
-    found = compare_databases(connection, before="committed", samples=0)
+    difference = compare_databases(connection, before="committed", samples=0)
     remains = (
-        *(f"{each.type} {each.name} {each.change}" for each in found.objects),
+        *(f"{each.type} {each.name} {each.change}" for each in difference.objects),
         *(
             f"{each.table}: {each.added} rows added, {each.removed} removed, "
             f"{each.rows_changed} changed"
-            for each in found.tables
+            for each in difference.tables
         ),
     )
-    return Workflows(tried, remains, found.tables_compared, found.rows_compared)
+    return Workflows(tried, remains, difference.tables_compared, difference.rows_compared)
 
 
 class _Stop(Exception):
@@ -194,29 +194,20 @@ class _Trial:
     def _resource(self, resource: Resource) -> None:
         name = resource.table
         table = self._table(name)
-        like: tuple[str, tuple[Value, ...]] | None = None
+        like: Like | None = None
         stored = self._rows("owner_with_rows", resource)
         if stored:
             owner, organization = stored[0]
-            like = (
-                f"organization_id = ? AND {quote_name(resource.owner)} = ?",
-                (
-                    organization,
-                    owner,
-                ),
-            )
+            where = f"organization_id = ? AND {quote_name(resource.owner)} = ?"
+            like = Like(where, (organization, owner))
         else:
             owner, organization = self._owner()
         query = self._query("after_by_organization", resource)
         before = self._count(query, (owner,))
-        new = make_row(
-            self.connection,
-            table,
-            {resource.owner: owner, "organization_id": organization},
-            like,
-        )
+        fixed = {resource.owner: owner, "organization_id": organization}
+        new = make_row(self.connection, table, fixed, like)
         if isinstance(new, CannotMake):
-            self._record(name, "create", None, f"no valid row could be made: {new.reason}")
+            self._record(name, "create", None, f"a valid row could not be created: {new.reason}")
             raise _Stop
         how = "like one that is there" if like else "the least that the table asks for"
         self._record(name, "create", True, f"1 row, {how}")
@@ -225,9 +216,9 @@ class _Trial:
             name, "read", now == before + 1, f"{before:,}, then {now:,} rows by the new query"
         )
         self._update(resource, table, new, owner)
-        rows = self._act(
-            f"DELETE FROM {quote_name(name)} WHERE {new.where} AND {_MINE}", *new.key, owner
-        )
+        rows = self.connection.execute(
+            f"DELETE FROM {quote_name(name)} WHERE {new.where} AND {_MINE}", (*new.key, owner)
+        ).rowcount
         after = self._count(query, (owner,))
         note = f"{counted(after, 'row')} again"
         self._record(name, "delete", rows == 1 and after == before, note)
@@ -238,12 +229,14 @@ class _Trial:
         reason = "no column could be changed"
         for column, expression in self._changes(resource, table):
             name = quote_name(column)
+            if self._set_by_trigger(table.name, column):
+                continue  # whatever is written, its trigger has the last word
             self.connection.execute("SAVEPOINT one_change")
             try:
                 (meant,) = self._one(
                     f"SELECT {expression} FROM {target} WHERE {new.where}", new.key
                 )
-                rows = self._execute(
+                rows = self.connection.execute(
                     f"UPDATE {target} SET {name} = ? WHERE {new.where} AND {_MINE}",
                     (meant, *new.key, owner),
                 ).rowcount
@@ -260,6 +253,28 @@ class _Trial:
             finally:
                 self.connection.execute("RELEASE one_change")
         self._record(table.name, "update", None, reason, stop=False)
+
+    def _set_by_trigger(self, table: str, column: str) -> bool:
+        """Whether an update of this column has a trigger write the same column of this table."""
+        writes: set[tuple[str, str]] = set()
+
+        def note(
+            action: int, where: str | None, what: str | None, _: str | None, by: str | None
+        ) -> int:
+            if by and where and action in (sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_INSERT):
+                whole = action == sqlite3.SQLITE_INSERT  # INSERT OR REPLACE writes every column
+                writes.add((where.casefold(), "*" if whole else (what or "").casefold()))
+            return sqlite3.SQLITE_OK
+
+        name = quote_name(column)
+        self.connection.set_authorizer(note)
+        try:
+            self.connection.execute(f"EXPLAIN UPDATE {quote_name(table)} SET {name} = {name}")
+        except sqlite3.Error:
+            return False  # the real one says what is wrong
+        finally:
+            self.connection.set_authorizer(None)
+        return bool({(table.casefold(), column.casefold()), (table.casefold(), "*")} & writes)
 
     def _changes(self, resource: Resource, table: Table) -> Iterator[tuple[str, str]]:
         """Columns that may be changed, with their new value; the likeliest to be let first."""
@@ -324,12 +339,15 @@ class _Trial:
         stored = self._rows("stranger", organization=organization)
         if not stored:
             users = self.plan.users
-            key = quote_name(users.key)
-            new = make_row(
-                self.connection, self._table(users.table), {}, (f"{key} IS NOT NULL", ())
-            )
+            anybody = Like(f"{quote_name(users.key)} IS NOT NULL", ())
+            new = make_row(self.connection, self._table(users.table), {}, anybody)
             if isinstance(new, CannotMake):
-                self._record("membership", "create", None, f"no second user: {new.reason}")
+                self._record(
+                    "membership",
+                    "create",
+                    None,
+                    f"a second user could not be created: {new.reason}",
+                )
                 raise _Stop
             stored = self._rows("stranger", organization=organization)
         value: Value = stored[0][0]
@@ -359,14 +377,8 @@ class _Trial:
     def _run(self, name: str, /, **bound: Value) -> int:
         return self.connection.execute(sql_file(f"workflows/{name}").render(), bound).rowcount
 
-    def _execute(self, sql: str, values: tuple[Value, ...]) -> sqlite3.Cursor:
-        return self.connection.execute(sql, values)
-
-    def _act(self, sql: str, *values: Value) -> int:
-        return self._execute(sql, values).rowcount
-
     def _one(self, sql: str, values: tuple[Value, ...]) -> tuple[Any, ...]:
-        row: tuple[Any, ...] | None = self._execute(sql, values).fetchone()
+        row: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
         return row or (None,)
 
     def _count(self, query: str, values: tuple[Value, ...]) -> int:

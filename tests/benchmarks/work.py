@@ -90,8 +90,7 @@ def run_migrate(folder: Path) -> tuple[Usage, Parts]:
         return proof
 
     migration.prove = watched
-    name = run.info.identity.name
-    agreed = confirm(name, (), operator="benchmark", typed=name)
+    agreed = confirm(run, typed=run.info.identity.name)
     with used() as usage:
         record = migrate.migrate(run, agreed)
     parts: Parts = {f"step {step.name}": {"wall": step.seconds} for step in record.steps}

@@ -91,12 +91,12 @@ def bits(path: Path) -> list[tuple[Any, ...]]:
 
 def test_replica_is_exact(awkward: Path, wrangler: Wrangler, tmp_path: Path) -> None:
     to = tmp_path / "replica.db"
-    replica = replicate(wrangler.read, to, pace=LOCAL)
+    sums = replicate(wrangler.read, to, pace=LOCAL)
     copy = tmp_path / "copy.db"
     copy_state(wrangler.state_file, copy)
     assert differences(to, copy) == ()
     assert bits(to) == bits(copy)
-    counts = {table.name: table.rows for table in replica.tables}
+    counts = {name: int(text.split(" ")[0]) for name, text in sums.items()}
     assert counts["cells"] == 72
     assert counts["vacant"] == 0
     assert not [name for name in counts if name.startswith("_cf_")]
@@ -121,8 +121,8 @@ def test_pages_of_a_few_rows_lose_nothing(
     monkeypatch.setattr(d1_reading, "_LEAST_ROWS", 2)
     monkeypatch.setattr(d1_pages, "PAGE_BYTES", 50)
     to = tmp_path / "replica.db"
-    replica = replicate(standin.read, to, pace=Pace(3000, 3))
-    assert replica.rows > 150
+    sums = replicate(standin.read, to, pace=Pace(3000, 3))
+    assert sum(int(text.split(" ")[0]) for text in sums.values()) > 150
     check_exact(to, wrangler.state_file)
 
 
@@ -304,8 +304,8 @@ def test_wranglers_own_table_is_left_out(
     colours.query("INSERT INTO d1_migrations (name) VALUES ('0001.sql')")
     colours.query("ANALYZE")
     to = tmp_path / "replica.db"
-    replica = replicate(colours.read, to, pace=SMALL, leave_out="d1_migrations")
-    assert "d1_migrations" not in {table.name for table in replica.tables}
+    sums = replicate(colours.read, to, pace=SMALL, leave_out="d1_migrations")
+    assert "d1_migrations" not in sums
     check_exact(to, wrangler.state_file, leave_out="d1_migrations")
     with contextlib.closing(sqlite3.connect(to)) as connection:
         names = {n for (n,) in connection.execute("SELECT name FROM sqlite_schema")}

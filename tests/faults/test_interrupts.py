@@ -58,7 +58,9 @@ def at_a_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-@pytest.mark.parametrize(("key", "said"), [(b"\x03", "Interrupted"), (b"\x04", "nobody was there")])
+@pytest.mark.parametrize(
+    ("key", "said"), [(b"\x03", "Interrupted"), (b"\x04", "there was no terminal")]
+)
 def test_at_the_prompt(key: bytes, said: str, prepared: tuple[Path, Path]) -> None:
     database, folder = prepared
     before = state(database)

@@ -203,7 +203,7 @@ def test_it_survives_a_restart_and_ends_by_itself(migrated: Run) -> None:
     record = monitor(migrated, Watching(seconds=1.5, every=0.3))
     assert 1.0 < time.monotonic() - began < 6
     assert record.ended == "in time"
-    assert record.since == first.since
+    assert record.start == first.start
     assert record.observations == len(read_series(migrated.folder)) >= 4
     assert record.verdict == "pass"
     again = monitor(migrated, Watching(seconds=1.5, every=0.3))
@@ -273,7 +273,7 @@ def test_the_command_line_for_a_scheduler(migrated: Run) -> None:
     assert seen.output.rstrip().endswith("  ok")
     wrong = CliRunner().invoke(main, [*arguments, "--for", "soon"])
     assert wrong.exit_code == 2
-    assert "is no duration" in wrong.output
+    assert "is not a valid duration" in wrong.output
 
 
 def observed_at(minute: int, **more: object) -> Observation:
@@ -298,7 +298,7 @@ def test_a_whole_day_is_done(migrated: Run) -> None:
     seal(migrated, list(day()))
     line = checklist(read_contents(migrated.folder))[7]
     assert line.state == "done"
-    assert line.evidence[0].startswith("Watched for 24 h from 22 November 2026, 00:00:00 UTC")
+    assert line.details[0].startswith("Watched for 24 h from 22 November 2026, 00:00:00 UTC")
 
 
 def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
@@ -307,7 +307,7 @@ def test_a_day_with_a_gap_is_not_done(migrated: Run) -> None:
     seal(migrated, series)
     line = checklist(read_contents(migrated.folder))[7]
     assert line.state == "not done"
-    assert line.evidence[-1] == "The specification asks for 24 h."
+    assert line.details[-1] == "The specification asks for 24 h."
 
 
 @pytest.mark.parametrize(
@@ -333,15 +333,15 @@ def test_a_question_that_is_never_answered_is_named_everywhere(migrated: Run) ->
     assert "not answered: references_to_nothing (not within 0.25 s)" in describe(series[0])
     seal(migrated, series)
     line = checklist(read_contents(migrated.folder))[7]
-    assert "Never answered, so not known to hold: references_to_nothing" in line.evidence
+    assert "Never answered, so not known to hold: references_to_nothing" in line.details
     write_report(migrated.folder)
     page = Page((migrated.folder / "report.html").read_text())
     assert f"references_to_nothing {why} {len(series)} {len(series)}" in page.text
     # Answered once, it is known, and still said how often it was not.
     append(migrated.folder, observed_at(1445))
     line = checklist(read_contents(migrated.folder))[7]
-    assert not any("Never answered" in evidence for evidence in line.evidence)
-    assert f"{len(series)} observations in which a question was not answered" in line.evidence
+    assert not any("Never answered" in detail for detail in line.details)
+    assert f"{len(series)} observations in which a question was not answered" in line.details
 
 
 def test_the_picture_tells_what_was_seen() -> None:

@@ -44,7 +44,7 @@ def set_status(run: Run, stage: str, status: str) -> None:
 def test_a_rollback_is_done_once_and_recorded(sample: Path, tmp_path: Path) -> None:
     before = dump(sample)
     run = until_migrated(begin(sample, tmp_path / "run"))
-    found = rollback.inspect(run)
+    found = rollback.preview(run)
     assert dump(sample) != before
     record = back(run)
     assert dump(sample) == before
@@ -56,7 +56,7 @@ def test_a_rollback_is_done_once_and_recorded(sample: Path, tmp_path: Path) -> N
     execute(sample, "UPDATE users SET name = 'later'")
     later = dump(sample)
     assert back(run) == record
-    assert rollback.inspect(run) == record.assessment
+    assert rollback.preview(run) == record.assessment
     assert dump(sample) == later
     with pytest.raises(NotAllowedNow, match="rollback is already done"):
         verify.verify(run, again=True)
@@ -76,7 +76,7 @@ def test_there_is_no_rollback_before_the_migration(sample: Path, tmp_path: Path)
     with pytest.raises(NotAllowedNow, match=r"migrate is not finished; allowed now: .*migrate"):
         back(run)
     with pytest.raises(NotAllowedNow):
-        rollback.inspect(run)
+        rollback.preview(run)
 
 
 def test_a_migration_killed_before_its_record_can_be_rolled_back(migrated: Run) -> None:
@@ -112,7 +112,7 @@ def test_a_rollback_killed_after_its_commit_is_complete(migrated: Run) -> None:
     first = back(migrated)
     set_status(migrated, "rollback", "proven")
     now = dump(database(migrated))
-    assert rollback.inspect(migrated) == first.assessment
+    assert rollback.preview(migrated) == first.assessment
     record = back(migrated)
     assert record.done
     assert "stopped after its commit" in record.note
@@ -163,7 +163,7 @@ def test_a_damaged_backup_is_noticed(migrated: Run, damage: str) -> None:
         content = bytearray(migrated.backup.read_bytes())
         content[len(content) // 2] ^= 1
         migrated.backup.write_bytes(content)
-    for act in (back, rollback.inspect):
+    for act in (back, rollback.preview):
         with pytest.raises(RunFolderError, match=r"is missing|its checksum differs"):
             act(migrated)
     assert dump(database(migrated)) == now
@@ -212,6 +212,6 @@ def test_an_interrupted_write_in_rollback_journal_mode_is_undone_first(
     connection.close()
     shutil.copy(copy, path)
     shutil.move(tmp_path / "torn.db-journal", journal)
-    assert rollback.inspect(migrated).kept == 0
+    assert rollback.preview(migrated).kept == 0
     assert back(migrated).kept == 0
     assert "torn" not in dump(path)

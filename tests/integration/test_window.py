@@ -49,10 +49,10 @@ def test_the_whole_window(site: Site) -> None:
 
     lines = checklist(read_contents(window.run.folder))
     assert [line.state for line in lines] == ["done"] * 7 + ["not done"]
-    assert lines[7].evidence[-1] == "The specification asks for 24 h."
+    assert lines[7].details[-1] == "The specification asks for 24 h."
     for line in lines:
-        assert line.evidence, line
-    said = {line.number: " ".join(line.evidence) for line in lines}
+        assert line.details, line
+    said = {line.number: " ".join(line.details) for line in lines}
     assert "exit status 0" in said[2]
     assert 'answered 503 with "maintenance"' in said[2]
     assert "quiet for" in said[2]
@@ -111,8 +111,8 @@ def test_maintenance_is_proven_again_before_the_migration(site: Site) -> None:
     assert shut_at is not None
     assert again is not None
     assert again.at == shut_at.at
-    assert any("found open, so it was shut again" in e for e in again.evidence)
-    assert again.evidence[: len(shut_at.evidence)] == shut_at.evidence
+    assert any("found open, so it was shut again" in e for e in again.details)
+    assert again.details[: len(shut_at.details)] == shut_at.details
 
 
 # -- each line fails once ----------------------------------------------------------------------
@@ -192,7 +192,7 @@ FAILURES = {
     ),
     "shutting hangs": Failure(
         2,
-        "did not end within 0.5 s and was ended",
+        "did not finish within 0.5 s and was stopped",
         ("before", "old", "unknown"),
         setting("window.maintenance_on", command=["sleep", "600"], timeout=0.5),
     ),
@@ -235,7 +235,7 @@ FAILURES = {
     ),
     "the smoke test fails": Failure(
         6,
-        'and said "login does not work"',
+        'and printed "login does not work"',
         ("migrated", "new", "on"),
         setting("window.smoke", shell="echo login does not work; exit 1"),
     ),
@@ -467,8 +467,8 @@ def test_a_tick_has_a_name_and_a_time_and_is_not_done(site: Site) -> None:
     assert ticked.exit_code == 0, ticked.output
     line = checklist(read_contents(window.run.folder))[1]
     assert line.state == "not configured"
-    assert line.evidence[0].startswith("Not configured; ticked by Ada, ")
-    assert line.evidence[0].endswith("banner seen")
+    assert line.details[0].startswith("Not configured; ticked by Ada, ")
+    assert line.details[0].endswith("banner seen")
     for number, by, code in ((1, "Ada", 1), (6, "Ada", 1), (9, "Ada", 2), (5, " ", 2)):
         refused = CliRunner().invoke(main, ["tick", str(number), "--run-dir", folder, "--by", by])
         assert refused.exit_code == code, (number, refused.output)
@@ -489,7 +489,7 @@ def test_scan_enters_its_count_under_line_5(site: Site, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "a.ts:1" in done.output
     line = checklist(read_contents(window.run.folder))[4]
-    assert "1 query still to be changed (1 certain, 0 likely)" in line.evidence[-1]
+    assert "1 query still to be changed (1 certain, 0 likely)" in line.details[-1]
 
 
 def test_the_command_line_opens_and_shuts(site: Site) -> None:

@@ -197,12 +197,14 @@ def test_what_cannot_be_tried_is_said(sample: Path, tmp_path: Path) -> None:
     )
     found = tried(run)
     assert [(t.subject, t.action, t.note) for t in found.impossible] == [
-        ("projects", "create", "no valid row could be made: ask Ada")
+        ("projects", "create", "a valid row could not be created: ask Ada")
     ]
     assert not found.failed
     step = workflows_step(run)
     assert step.status == "not done"
-    assert any("create not tried (no valid row could be made: ask Ada)" in e for e in step.evidence)
+    assert any(
+        "create not tried (a valid row could not be created: ask Ada)" in e for e in step.details
+    )
 
 
 def test_functions_of_the_application_are_not_ours_to_miss(sample: Path, tmp_path: Path) -> None:

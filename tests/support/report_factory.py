@@ -369,8 +369,8 @@ DRIFT = Finding(
     "email",
     "changed",
     2,
-    '2 values of "email" in "users" were changed; it is not part of the migration, so somebody '
-    "wrote between the snapshot and now; make sure that nobody writes, take a new snapshot and "
+    '2 values of "email" in "users" were changed; it is not part of the migration, so the database '
+    "was written to after the snapshot; make sure that nothing writes to it, take a new snapshot and "
     "run again",
     (
         changed("u-00017", "email", "grace@example.org", "grace.hopper@example.org"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.run.folder import Run
+from runbook.run.folder import Run, now
 from runbook.run.records import Confirmation
 from runbook.stages import migrate, preflight, snapshot, verify
-from runbook.stages.confirm import confirm
 from runbook.stages.open_run import open_run
 
 
@@ -18,8 +17,7 @@ def begin(database: Path, folder: Path, plan: Path | str = "") -> Run:
 
 def agreed(run: Run) -> Confirmation:
     """The confirmation of somebody who typed the database's name."""
-    name = run.info.identity.name
-    return confirm(name, (), operator="tester", typed=name)
+    return Confirmation(run.info.operator, now(), "parameter", ())
 
 
 def until_snapshot(run: Run) -> Run:

@@ -19,7 +19,7 @@ from runbook.run.identity import LedgerRow
 from runbook.script.migration import GUARD, Script
 from runbook.sqlite.connect import attach_immutable, open_immutable
 from runbook.targets.d1.chunks import CHUNKS, Part, digest_of, finishing_sql, parts
-from runbook.targets.d1.inspect import Inspector
+from runbook.targets.d1.inspect import Inspector, Signs
 from runbook.targets.d1.migration_file import file_name, file_text
 from runbook.targets.d1.notes import read_notes
 from runbook.targets.d1.rollback_file import Note, rollback_text
@@ -143,21 +143,22 @@ class Applier:
         """Looks until it is certain; a part that comes late cannot happen twice anyway."""
 
         def happened() -> bool:
-            seen = self._inspector.inspect(script.migration)  # waits for whoever is still at work
+            signs = self._inspector.inspect(script.migration)  # waits for whoever is still at work
             done = self._inspector.parts_done()
-            return len(done) >= part.number or (last and seen.after(script.run))
+            return len(done) >= part.number or (last and signs.after(script.run))
 
         return self._poll(happened, bool)
 
     def _settled(self, script: Script, unknown: OutcomeUnknown, undone: bool = False) -> bool:
         """Looks until it is certain whether the migration happened (or was undone)."""
-        seen = self._poll(
-            lambda: self._inspector.inspect(script.migration),
-            lambda seen: seen.before if undone else seen.after(script.run),
-        )
-        if seen.before or seen.after(script.run):
-            return seen.before if undone else seen.after(script.run)
-        raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {seen}.")
+
+        def settled(signs: Signs) -> bool:
+            return signs.before if undone else signs.after(script.run)
+
+        signs = self._poll(lambda: self._inspector.inspect(script.migration), settled)
+        if signs.before or signs.after(script.run):
+            return settled(signs)
+        raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {signs}.")
 
     def _poll(self, read: Callable[[], T], certain: Callable[[T], bool]) -> T:
         """Reads until it is certain; only a remote database gets time for what comes late."""

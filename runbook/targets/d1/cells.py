@@ -18,9 +18,12 @@ times the power of two is the very same double.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from runbook.templates import sql_file
 
 Value = str | bytes | int | float | None
 
@@ -80,37 +83,10 @@ def joined(parts: Sequence[str], separator: str) -> str:
     return f"({left}||{separator}||{right})"
 
 
+@functools.cache
 def cell_sql(column: str, longest: int) -> str:
     """SQL for the cell of one column (an SQL expression); longer values are left for later."""
-    c = column
-    real = (
-        f"(CASE WHEN {c}*0 IS NULL THEN (CASE WHEN {c}>0 THEN 'rInf' ELSE 'r-Inf' END)"
-        f" WHEN {c}=0 THEN (CASE WHEN atan2({c},-1)<0 THEN 'r-0' ELSE 'r0p0' END)"
-        f" WHEN abs({c})<1e-250 THEN {_scaled(f'({c}*pow(2.0,700))', 700)}"
-        f" ELSE {_scaled(c, 0)} END)"
-    )
-    # Text travels as it is only where each byte is printable ASCII: as many bytes as characters,
-    # and no other character; length() and GLOB both stop at a NUL, octet_length() does not.
-    text = (
-        f"(CASE WHEN octet_length({c})>{longest} THEN 'T'||octet_length({c})"
-        f" WHEN octet_length({c})=length({c}) AND {c} NOT GLOB '*[^ -~]*' THEN 't'||{c}"
-        f" ELSE 'x'||hex(CAST({c} AS BLOB)) END)"
-    )
-    blob = f"(CASE WHEN length({c})>{longest} THEN 'B'||length({c}) ELSE 'b'||hex({c}) END)"
-    # In parentheses throughout: wrangler takes a bare CASE for the start of a trigger's body.
-    return (
-        f"(CASE typeof({c}) WHEN 'text' THEN {text} WHEN 'integer' THEN 'i'||{c}"
-        f" WHEN 'null' THEN 'n' WHEN 'real' THEN {real} ELSE {blob} END)"
-    )
-
-
-def _scaled(x: str, already: int) -> str:
-    """A finite real other than zero as `r`, whole number, `p`, power of two.
-
-    The logarithm may be off by one at a power of two; 60 bits leave room on both sides of the 53.
-    """
-    log = f"CAST(log2(abs({x})) AS INTEGER)"
-    return f"'r'||CAST({x}*pow(2.0,60-{log}) AS INTEGER)||'p'||({log}-{60 + already})"
+    return sql_file("d1/cell").render(c=column, longest=longest).strip()
 
 
 def decode_line(line: str) -> list[Cell]:

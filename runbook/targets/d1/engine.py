@@ -7,109 +7,94 @@ read by the same code; only reads go this way.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from runbook.errors import TargetError
 from runbook.targets.d1.install import SOURCES
+from runbook.targets.d1.schema import Read
 from runbook.targets.d1.wrangler import Row, Wrangler
 
 _SCRIPT = SOURCES / "engine.mjs"
 
 
-class Engine:
-    """The engine, open while the context is; nothing else may have the database open meanwhile."""
+@contextlib.contextmanager
+def open_engine(wrangler: Wrangler) -> Iterator[Read]:
+    """Reads the local database that `wrangler` is for, all statements of a call in one transaction.
 
-    def __init__(self, wrangler: Wrangler) -> None:
-        """Takes the local database that `wrangler` is for."""
-        self._wrangler = wrangler
-        self._home: tempfile.TemporaryDirectory[str] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Engine:
-        tool = self._wrangler.tool
-        self._home = tempfile.TemporaryDirectory(prefix="runbook-engine-")
-        self._errors = (Path(self._home.name) / "errors").open("w+b")
-        package = tool.script.parent.parent
-        state = self._wrangler.state_folder
-        self._process = subprocess.Popen(
-            [tool.node, _SCRIPT, package, state, self._wrangler.config.local_id],
-            env=self._wrangler.environment(self._home.name),
+    Nothing else may have the database open meanwhile. Reading raises a TargetError where the engine
+    refuses a statement, or does not answer.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="runbook-engine-") as home,
+        (Path(home) / "errors").open("w+b") as errors,
+    ):
+        package = wrangler.tool.script.parent.parent
+        process = subprocess.Popen(
+            [wrangler.tool.node, _SCRIPT, package, wrangler.state_folder, wrangler.config.local_id],
+            env=wrangler.environment(home),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=errors,
         )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        process, home = self._process, self._home
-        assert process is not None
-        assert home is not None
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            pipe.close()
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._errors.close()
-        home.cleanup()
-
-    def read(self, statements: Sequence[str]) -> list[list[Row]]:
-        """The rows of each of the SELECT `statements`, all run in one transaction.
-
-        Raises:
-            TargetError: the engine refused a statement, or does not answer.
-        """
-        process = self._process
-        assert process is not None
-        watch = threading.Timer(self._wrangler.timeout, process.kill)
-        watch.start()
-        try:
-            answer = _exchange(process.stdin, process.stdout, statements)
+            yield functools.partial(_read, wrangler, process, errors)
         finally:
-            watch.cancel()
-        if answer is None:
-            self._errors.seek(0)
-            last = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise TargetError(
-                f"The engine of the local D1 database {self._wrangler.config.name} gave no answer "
-                f"and ended ({' '.join(last)[:200] or 'it said nothing'}); stop what else "
-                "uses it, or see that RUNBOOK_WRANGLER names a wrangler that can open it."
-            )
-        if "error" in answer:
-            raise TargetError(
-                f"Reading the D1 database {self._wrangler.config.name} failed: {answer['error']}."
-            )
-        rows: list[list[Row]] = answer["rows"]
-        return rows
+            process.stdin.close()
+            process.stdout.close()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
-def _exchange(
-    to: IO[bytes] | None, back: IO[bytes] | None, statements: Sequence[str]
-) -> dict[str, Any] | None:
-    """Sends one line and receives one; None where there is no answer."""
-    assert to is not None
-    assert back is not None
+def _read(
+    wrangler: Wrangler,
+    process: subprocess.Popen[bytes],
+    errors: IO[bytes],
+    statements: Sequence[str],
+) -> list[list[Row]]:
+    """The rows of each of the SELECT `statements`."""
+    watch = threading.Timer(wrangler.timeout, process.kill)
+    watch.start()
     try:
-        to.write(json.dumps(list(statements)).encode() + b"\n")
-        to.flush()
-    except BrokenPipeError:
-        return None
-    line = back.readline()
+        line = _exchange(process, statements)
+    finally:
+        watch.cancel()
     if not line.endswith(b"\n"):
-        return None
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+        errors.seek(0)
+        last = errors.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise TargetError(
+            f"The engine of the local D1 database {wrangler.config.name} gave no answer "
+            f"and ended ({' '.join(last)[:200] or 'it said nothing'}); stop what else "
+            "uses it, or see that RUNBOOK_WRANGLER names a wrangler that can open it."
+        )
+    answer = json.loads(line)
+    if "error" in answer:
+        raise TargetError(
+            f"Reading the D1 database {wrangler.config.name} failed: {answer['error']}."
+        )
+    rows: list[list[Row]] = answer["rows"]
+    return rows
+
+
+def _exchange(process: subprocess.Popen[bytes], statements: Sequence[str]) -> bytes:
+    """Sends one line and receives one; nothing, or only a part, where there is no answer."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(list(statements)).encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return b""
+    return process.stdout.readline()

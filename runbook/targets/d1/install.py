@@ -138,7 +138,7 @@ def _npm_ci(npm: str, folder: Path) -> None:
         # Addresses are left out: a private registry's may carry a password.
         reason = re.sub(r"\S+://\S+", "(address)", lines[0]) if lines else "no reason given"
         raise TargetError(
-            f"npm could not install wrangler ({reason}); see that its registry can be reached."
+            f"npm could not install wrangler ({reason}); check that its registry can be reached."
         )
 
 

@@ -19,7 +19,6 @@ from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_value
 from runbook.targets.d1.config import object_name
-from runbook.targets.d1.install import Tool
 from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.templates import sql_file
 
@@ -76,12 +75,12 @@ def forget(name: str, table: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def engine_copy(database: Path, folder: Path, tool: Tool, timeout: float) -> Iterator[Wrangler]:
+def engine_copy(database: Path, wrangler: Wrangler) -> Iterator[Wrangler]:
     """A local D1 database that holds what the SQLite file `database` holds, in D1's own engine.
 
-    Its configuration and migrations folder lie in a temporary folder inside `folder`.
+    Its configuration and migrations folder lie in a temporary folder beside `database`.
     """
-    with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=folder) as name:
+    with tempfile.TemporaryDirectory(prefix="d1-copy-", dir=database.parent) as name:
         app = Path(name)
         (app / "wrangler.toml").write_text(_COPY_CONFIG, encoding="utf-8")
         (app / "migrations").mkdir()
@@ -90,7 +89,13 @@ def engine_copy(database: Path, folder: Path, tool: Tool, timeout: float) -> Ite
         state = objects / f"{object_name(_COPY_ID)}.sqlite"
         with contextlib.closing(open_immutable(database)) as source:
             copy_database(source, state)
-        yield Wrangler(app / "wrangler.toml", "copy", Where(local=True), tool=tool, timeout=timeout)
+        yield Wrangler(
+            app / "wrangler.toml",
+            "copy",
+            Where(local=True),
+            tool=wrangler.tool,
+            timeout=wrangler.timeout,
+        )
 
 
 def try_out(text: str, migration: str, copy: Wrangler) -> str | None:

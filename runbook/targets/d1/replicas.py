@@ -14,7 +14,7 @@ from runbook.script.migration import LEDGER
 from runbook.sqlite.connect import open_immutable, open_writable
 from runbook.sqlite.copy import copy_database
 from runbook.targets.d1.chunks import CHUNKS, UNFINISHED, finishing_sql
-from runbook.targets.d1.engine import Engine
+from runbook.targets.d1.engine import open_engine
 from runbook.targets.d1.read_rows import LOCAL, REMOTE
 from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import check_exact, copy_state
@@ -56,9 +56,10 @@ class Replicas:
     def copy_pages(self, to: Path, progress: Progress) -> None:
         """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
         bookmark = "" if self._wrangler.local else self._wrangler.time_travel_bookmark()
-        with Engine(self._wrangler) if self._wrangler.local else contextlib.nullcontext() as engine:
+        reader = contextlib.nullcontext(self._wrangler.read)
+        with open_engine(self._wrangler) if self._wrangler.local else reader as read:
             replicate(
-                engine.read if engine else self._wrangler.read,
+                read,
                 to,
                 pace=LOCAL if self._wrangler.local else REMOTE,
                 leave_out=self._wrangler.config.migrations_table,

@@ -11,8 +11,6 @@ differ, somebody wrote meanwhile, and there is no replica.
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import TargetError
@@ -23,29 +21,6 @@ from runbook.targets.d1.schema import Read, Schema, read_schema, schema_of, sche
 from runbook.targets.d1.write_replica import ReplicaWriter
 
 
-@dataclass(frozen=True)
-class TableCopied:
-    """One table of the replica."""
-
-    name: str
-    rows: int
-    sums: str
-
-
-@dataclass(frozen=True)
-class Replica:
-    """What was copied; sums are the same in D1, before and after, and in the file."""
-
-    path: Path
-    tables: tuple[TableCopied, ...]
-    seconds: float
-
-    @property
-    def rows(self) -> int:
-        """Rows of all tables."""
-        return sum(table.rows for table in self.tables)
-
-
 def replicate(
     read: Read,
     to: Path,
@@ -53,7 +28,7 @@ def replicate(
     pace: Pace,
     leave_out: str = "",
     progress: Progress = no_progress,
-) -> Replica:
+) -> dict[str, str]:
     """Copies the database behind `read` into the new file `to`.
 
     Args:
@@ -63,10 +38,12 @@ def replicate(
         leave_out: a table that is not copied: wrangler's own, of the migrations it has applied.
         progress: shown each table, with the rows that were read of it.
 
+    Returns:
+        Each table's sums, which are the same in D1, before and after, and in the file.
+
     Raises:
         TargetError: the database was written to meanwhile, or cannot be held by this SQLite.
     """
-    began = time.monotonic()
     schema = read_schema(read, leave_out)
     partial = to.with_name(to.name + ".partial")
     partial.unlink(missing_ok=True)
@@ -79,10 +56,7 @@ def replicate(
         rename_durably(partial, to)
     finally:
         partial.unlink(missing_ok=True)
-    tables = tuple(
-        TableCopied(name, int(sums.split(" ")[0]), sums) for name, sums in before.items()
-    )
-    return Replica(to, tables, round(time.monotonic() - began, 3))
+    return before
 
 
 def _check(
@@ -94,7 +68,7 @@ def _check(
     count = len(schema_sql())
     if schema_of(answers[:count], leave_out) != schema:
         raise TargetError(
-            "The schema of the D1 database changed while it was copied; let nobody deploy or "
+            "The schema of the D1 database changed while it was copied; do not deploy or "
             "migrate meanwhile, and try again."
         )
     for table, answer in zip(tables, answers[count:], strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 from runbook.errors import TargetError
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.targets.d1.cells import Cell, RawText, decode_line, joined, line_sql
+from runbook.templates import sql_file
 
 Read = Callable[[Sequence[str]], list[list[dict[str, Any]]]]
 """Runs statements and returns the rows of each (`Wrangler.read`)."""
@@ -79,29 +80,8 @@ class Schema:
 
 def schema_sql() -> tuple[str, ...]:
     """The statements whose results `schema_of` takes."""
-    ours = f"l.schema='main' AND substr(l.name,1,4)<>'{INTERNAL}'"
-    rows_of = f"{ours} AND l.name<>'sqlite_schema' AND l.type IN ('table','shadow')"
-    return (
-        _lines(
-            ("m.type", "m.name", "m.tbl_name", "m.sql"),
-            f"sqlite_schema m WHERE substr(m.tbl_name,1,4)<>'{INTERNAL}' ORDER BY m.rowid",
-        ),
-        _lines(("l.name", "l.type", "l.wr"), f"pragma_table_list l WHERE {ours}"),
-        _lines(
-            ("l.name", "x.name", "x.type", "x.pk", "x.hidden"),
-            "pragma_table_list l JOIN pragma_table_xinfo(l.name) x"
-            f" WHERE {rows_of} ORDER BY l.name, x.cid",
-        ),
-        _lines(
-            ("l.name", "x.name", "x.coll"),
-            "pragma_table_list l JOIN pragma_index_list(l.name) i"
-            " JOIN pragma_index_xinfo(i.name) x"
-            f" WHERE {rows_of} AND l.wr=1 AND i.origin='pk' AND x.key=1 ORDER BY l.name, x.seqno",
-        ),
-        _lines(
-            ("l.name", "i.origin"),
-            f"pragma_table_list l JOIN pragma_index_list(l.name) i WHERE {rows_of}",
-        ),
+    return sql_file("d1/schema").statements(
+        internal=INTERNAL, line=lambda *expressions: line_sql(expressions)
     )
 
 
@@ -159,10 +139,6 @@ def _rowid(table: str, columns: Iterable[Sequence[Any]], own_index: bool) -> str
         f"The rowids of the D1 table {table!r} cannot be read, because its columns are named "
         f"{', '.join(_ROWID_NAMES)}; rename one of them."
     )
-
-
-def _lines(expressions: Sequence[str], source: str) -> str:
-    return f"SELECT {line_sql(expressions)} AS line FROM {source}"
 
 
 def _texts(row: dict[str, Any]) -> list[Any]:

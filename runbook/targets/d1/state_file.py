@@ -50,7 +50,7 @@ def open_state(state: Path) -> sqlite3.Connection:
         TargetError: there is no state file.
     """
     if not state.is_file():
-        raise TargetError(f"There is no local D1 database at {state}; see that its id is right.")
+        raise TargetError(f"There is no local D1 database at {state}; check its id.")
     # Opened for writing, since a reader too has to set up the index of a write-ahead log.
     connection = open_writable(state)
     connection.execute("PRAGMA query_only = ON")

@@ -32,7 +32,7 @@ from runbook.targets.d1.apply import Applier
 from runbook.targets.d1.chunks import CHUNKS
 from runbook.targets.d1.config import find_config
 from runbook.targets.d1.inspect import Inspector
-from runbook.targets.d1.install import Tool, find_tool
+from runbook.targets.d1.install import Tool
 from runbook.targets.d1.migration_file import (
     TRANSACTION_WORDS,
     engine_copy,
@@ -82,7 +82,6 @@ class D1Target:
             raise BadInput(f"D1 knows no option {unknown[0]!r}; it takes {', '.join(OPTIONS)}.")
         if options.get("where") not in ("local", "remote"):
             raise BadInput(f"Say where {database} is: pass --local or --remote.")
-        self._tool = tool or find_tool()
         config = options.get("wrangler_config")
         persist = options.get("persist_to")
         self._wrangler = Wrangler(
@@ -93,7 +92,7 @@ class D1Target:
                 Path(persist) if persist else None,
                 options.get("environment"),
             ),
-            tool=self._tool,
+            tool=tool,
             timeout=float(options.get("timeout", "300")),
         )
         self._config = self._wrangler.config
@@ -123,7 +122,7 @@ class D1Target:
                 f"id in {self._config.path} is right, because a wrong one opens an empty database."
             )
         size = self._wrangler.state_file.stat().st_size if self._local else 0
-        details = {"where": where, "id": id_, "wrangler": self._wrangler.version}
+        details = {"where": where, "id": id_, "wrangler": self._wrangler.tool.version}
         return Identity("d1", self._config.name, f"{where} D1 {id_}", size, details)
 
     @contextlib.contextmanager
@@ -138,8 +137,28 @@ class D1Target:
 
     def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> D1Conditions:
         """What wrangler and the folder of migrations say; the script is tried on a copy."""
+        migration = plan.migration.name
         text = "" if trial is None else file_text(render(plan, read_shape(trial, plan), "trial"))
-        return self._conditions(plan.migration.name, text)
+        folder = self._config.migrations_dir
+        files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
+        refused, seconds = None, 0.0
+        if text:
+            assert self._replicas.latest is not None
+            with engine_copy(self._replicas.latest, self._wrangler) as copy:
+                began = time.perf_counter()
+                refused = try_out(text, migration, copy)
+                seconds = time.perf_counter() - began
+        return D1Conditions(
+            name=file_name(migration),
+            applied=tuple(self._inspector.applied() or ()),
+            files=files,
+            in_the_way=file_name(migration) in files,
+            transaction_words=TRANSACTION_WORDS in text,
+            refused=refused,
+            seconds=seconds,
+            remote=not self._local,
+            chunk_rows=self._chunk_rows,
+        )
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:
         """Writes an exact replica to `to`, and beside it wrangler's export and what else was seen.
@@ -260,34 +279,6 @@ class D1Target:
         if self._chunk_rows or begun:
             return lambda: self._applier.apply_chunks(script, backup, self._chunk_rows, progress)
         return lambda: self._applier.apply_file(script)
-
-    def _conditions(self, migration: str, text: str) -> D1Conditions:
-        """What the probes of D1 need; an empty `text` is not tried out."""
-        folder = self._config.migrations_dir
-        files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
-        refused, seconds = None, 0.0
-        if text:
-            assert self._replicas.latest is not None
-            with engine_copy(
-                self._replicas.latest,
-                self._replicas.latest.parent,
-                self._tool,
-                self._wrangler.timeout,
-            ) as copy:
-                began = time.perf_counter()
-                refused = try_out(text, migration, copy)
-                seconds = time.perf_counter() - began
-        return D1Conditions(
-            name=file_name(migration),
-            applied=tuple(self._inspector.applied() or ()),
-            files=files,
-            in_the_way=file_name(migration) in files,
-            transaction_words=TRANSACTION_WORDS in text,
-            refused=refused,
-            seconds=seconds,
-            remote=not self._local,
-            chunk_rows=self._chunk_rows,
-        )
 
     def _check_unchanged(self, backup: Path) -> None:
         """Refuses where the database is no longer what the backup holds."""

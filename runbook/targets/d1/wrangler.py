@@ -101,11 +101,6 @@ class Wrangler:
             )
 
     @property
-    def version(self) -> str:
-        """Version of the wrangler in use."""
-        return self.tool.version
-
-    @property
     def state_folder(self) -> Path:
         """Where wrangler keeps local state."""
         return self.config.state_folder(self._persist_to)

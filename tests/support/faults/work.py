@@ -88,10 +88,9 @@ def tell(what: str, done: int, total: int) -> None:
 
 def work(run: Run, stage: str) -> None:
     """One stage, confirmed where that is needed."""
-    name = run.info.identity.name
     act = getattr(importlib.import_module(f"runbook.stages.{stage}"), stage)
     if stage in ("migrate", "rollback"):
-        agreed = confirm(name, (), operator="tester", typed=name)
+        agreed = confirm(run, typed=run.info.identity.name)
         act(run, agreed, progress=tell if "RUNBOOK_TELL" in os.environ else no_progress)
     else:
         act(run)

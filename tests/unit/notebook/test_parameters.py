@@ -35,7 +35,7 @@ def test_texts(value: object, text: str) -> None:
 
 @pytest.mark.parametrize("value", [True, [1], {"a": 1}])
 def test_what_is_no_text_is_refused(value: object) -> None:
-    with pytest.raises(BadInput, match='"ticket" must be a text'):
+    with pytest.raises(BadInput, match='"ticket" must be a string'):
         as_text("ticket", value)
 
 

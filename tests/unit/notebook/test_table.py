@@ -21,9 +21,9 @@ def test_numbers_are_grouped_and_to_the_right() -> None:
 
 
 def test_a_table_without_rows_says_so_also_when_it_was_filtered() -> None:
-    made = table(("a",), [(1,)], nothing="No hazard was found.")
+    made = table(("a",), [(1,)], nothing="No hazards were found.")
     assert "1" in made._repr_html_()
-    assert made[made["a"] > 1]._repr_html_() == "<p><em>No hazard was found.</em></p>"
+    assert made[made["a"] > 1]._repr_html_() == "<p><em>No hazards were found.</em></p>"
     assert repr(table(("a",), [])) == "nothing found"
 
 

@@ -90,7 +90,7 @@ def test_shown_to_those_who_ask(tmp_path: Path) -> None:
         for value in NAMES:
             assert value in text, name
     assert json.loads((folder / "audit.json").read_text())["run"]["values_shown"] is True
-    assert "because whoever made this report asked for it" in (folder / "report.html").read_text()
+    assert "as requested when this report was written" in (folder / "report.html").read_text()
 
 
 def test_without_the_mask_the_first_test_fails(

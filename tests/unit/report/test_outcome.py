@@ -135,7 +135,7 @@ def test_a_silent_witness_proves_nothing(tmp_path: Path) -> None:
     )
     view = read_view(run.folder)
     assert view.outcome.verdict == "fail"
-    assert "DuckDB gave no evidence" in view.proofs[2].sentence
+    assert "DuckDB returned no result" in view.proofs[2].sentence
 
 
 @pytest.mark.parametrize("status", ["started", "proven"])

@@ -355,7 +355,7 @@ def test_every_hard_case_that_is_reported_is_in_the_file(messy: SampleResult) ->
 
 def test_keys_that_differ_hardly_stay_apart(messy: SampleResult) -> None:
     """Every hard key is stored whole (also after a NUL) and finds its own project by `=`."""
-    expected = {key for _, keys in sample_rows.HARD_KEYS for key in keys}
+    expected = {key for keys in sample_rows.HARD_KEYS.values() for key in keys}
     stored = {
         str(owner)
         for (owner,) in query(

@@ -29,7 +29,7 @@ def test_both_outputs_are_kept_and_nothing_is_to_be_read() -> None:
 
 
 def test_a_command_that_dies_says_of_what() -> None:
-    assert run_command(Command(shell="kill -9 $$")).problem == "died of signal 9"
+    assert run_command(Command(shell="kill -9 $$")).problem == "was killed by signal 9"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_at_the_time_limit_the_whole_group_ends(tmp_path: Path) -> None:
     stubborn = f"(trap '' TERM; echo $$ > /dev/null; sh -c 'echo $PPID' > '{child}'; sleep 300) &"
     began = time.monotonic()
     ran = run_command(Command(shell=f"{stubborn} sleep 300", timeout=0.5))
-    assert ran.problem == "did not end within 0.5 s and was ended"
+    assert ran.problem == "did not finish within 0.5 s and was stopped"
     assert time.monotonic() - began < 10
     pid = int(child.read_text())
     for _ in range(100):
@@ -91,7 +91,7 @@ def test_long_output_is_cut_in_the_middle() -> None:
 def test_output_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runbook.window.commands.MOST_OUTPUT", 1024 * 1024)
     ran = run_command(Command(("yes",), timeout=60))
-    assert ran.problem == "wrote more than 1 MB and was ended"
+    assert ran.problem == "wrote more than 1 MB and was stopped"
 
 
 def test_control_characters_and_wrong_bytes_are_shown_harmlessly() -> None:

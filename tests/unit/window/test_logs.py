@@ -181,5 +181,5 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "5 minutes", "0", "0s", "-5m", "h", "1h x"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(BadInput, match="is no duration"):
+    with pytest.raises(BadInput, match="is not a valid duration"):
         read_duration(text)

@@ -1,0 +1,86 @@
+"""Assignments that the migration did not make: in which organization users have put their rows.
+
+They are user data and stand in one column, which goes with a rollback. An assignment is the
+migration's own where its rule gives it to the row's owner, as the owner is or as it was. Of a row
+that came later, the owner's own personal organization says nothing that the owner does not say.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from runbook.audit.later_writes import Written
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.script.migration import rule
+from runbook.sqlite.quoting import quote_name, same_name
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """The rows of one resource that users assigned: what names a row, its owner, its organization.
+
+    `query` has the columns `columns`; it reads the TEMP table of `Written`.
+    """
+
+    table: str
+    rows: int
+    columns: tuple[str, ...]
+    query: str
+
+
+def find_assignments(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, written: Written
+) -> Assignments:
+    """Counts what users assigned in one resource; the backup is attached as `before`."""
+    old, resource = written.old, written.resource
+    row, origin, what = (quote_name(n) for n in (written.row, written.origin, written.what))
+    table, owner = quote_name(old.name), quote_name(resource.owner)
+    if old.rowid is not None:
+        counterpart = f"a.{quote_name(old.rowid)} = coalesce(k.{origin}, k.{row})"
+    else:
+        counterpart = " AND ".join(f"a.{quote_name(k)} = +k.{quote_name(k)}" for k in old.key)
+    now = rule("organization_of(owner, 'main.')", plan, shape, owner=f"k.{owner}")
+    then = rule("organization_of(owner, 'before.')", plan, shape, owner=f"a.{owner}")
+    assigned = "k.organization_id"
+    source = (
+        f"{written.source} AS k LEFT JOIN before.{table} AS a"
+        f" ON {counterpart} AND k.{what} <> 'inserted'"
+        f" WHERE +{assigned} IS NOT ({now}) COLLATE BINARY AND CASE k.{what}"
+        f" WHEN 'inserted' THEN {assigned} IS NOT NULL"
+        f" AND NOT {_own(connection, f'k.{owner}', assigned)}"
+        f" ELSE +{assigned} IS NOT ({then}) COLLATE BINARY END"
+    )
+    (rows,) = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
+    names, sources = _names(written)
+    columns = ", ".join(
+        f"k.{quote_name(s)} AS {quote_name(n)}" for n, s in zip(names, sources, strict=True)
+    )
+    return Assignments(old.name, int(rows), names, f"SELECT {columns} FROM {source}")
+
+
+def _own(connection: sqlite3.Connection, owner: str, organization: str) -> str:
+    """The condition that the organization is the owner's personal one."""
+    columns = connection.execute("SELECT name FROM pragma_table_info('organizations', 'main')")
+    if not {"id", "type", "owner_id"} <= {name.casefold() for (name,) in columns}:
+        return "FALSE"
+    return (
+        "EXISTS (SELECT 1 FROM main.organizations AS own WHERE own.type = 'personal'"
+        f" AND own.id = {organization} AND own.owner_id = {owner})"
+    )
+
+
+def _names(written: Written) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of the export, and those of the TEMP table they come from."""
+    old = written.old
+    key = old.key or ((old.rowid,) if old.rowid is not None else ())
+    names: list[str] = []
+    sources: list[str] = []
+    for name in (*key, written.resource.owner, "organization_id"):
+        if any(same_name(name, each) for each in names):
+            continue
+        stored = any(same_name(name, each) for each in (*old.column_names, "organization_id"))
+        names.append(name)
+        sources.append(name if stored else written.row)
+    return tuple(names), tuple(sources)

@@ -1,0 +1,70 @@
+"""What the migration will overwrite, compared with the backup before it is overwritten.
+
+After the last step nobody can tell any more what stood in `updated_at`, or in a table that the
+plan lets the application's triggers write. So these are compared inside the transaction, strictly,
+before the first step; everything else is compared by the gate after the last one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from runbook.audit.findings import DRIFT, SEQUENCES, difference_findings
+from runbook.audit.samples import SAMPLES
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.run.findings import Finding, Sample, Witness
+from runbook.script.footprint import outside_columns
+from runbook.sqlite.compare_table import Scope, compare_table
+from runbook.sqlite.fields import words
+from runbook.sqlite.header import Header, attached_header, read_header
+from runbook.sqlite.tables import Table, read_tables
+
+
+def find_overwritten(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape
+) -> tuple[Finding, ...]:
+    """What somebody wrote between the backup and now, of what the migration would overwrite.
+
+    `main` is the database, in its transaction before the first step; `before` is the backup.
+    """
+    findings = [*header_findings(attached_header(connection), read_header(connection), "gate")]
+    old = {t.name.casefold(): t for t in read_tables(connection, "before")}
+    new = {t.name.casefold(): t for t in read_tables(connection, "main")}
+    for name, columns in _overwritten(plan, shape, old).items():
+        if name in old and name in new:
+            if old[name].column_names != new[name].column_names:
+                continue  # the gate names the change of the schema
+            scope = Scope(columns, samples=SAMPLES)
+            difference = compare_table(connection, old[name], new[name], scope)
+            findings += difference_findings(difference, "gate")
+    return tuple(findings)
+
+
+def header_findings(before: Header, now: Header, witness: Witness) -> Iterator[Finding]:
+    """Settings of the file's header that are not what they were; no part of a migration is."""
+    for name, was, is_now in before.changes(now):
+        setting = "journal_mode" if name == "wal" else name
+        if name == "wal":
+            was, is_now = (("WAL" if v == "True" else "a rollback journal") for v in (was, is_now))
+        message = f"{setting} in the header of the database was {was} and is {is_now}; {DRIFT}"
+        sample = Sample((words("header"),), setting, (words(was),), (words(is_now),))
+        yield Finding(witness, "(header)", setting, "header changed", 1, message, (sample,))
+
+
+def _overwritten(
+    plan: Plan, shape: Shape, old: dict[str, Table]
+) -> dict[str, tuple[str, ...] | None]:
+    """Tables, casefolded, with the columns that will be overwritten; None stands for all."""
+    tables: dict[str, tuple[str, ...] | None] = {}
+    for resource in plan.resources:
+        table = old.get(resource.table.casefold())
+        if table is not None and resource.updated_at:
+            outside = outside_columns(plan, shape, table.name, table.column_names)
+            inside = tuple(c for c in table.column_names if c not in outside)
+            tables[table.name.casefold()] = inside
+    if plan.triggers.policy == "fire" and plan.triggers.may_write:
+        for name in (*plan.triggers.may_write, SEQUENCES):
+            tables[name.casefold()] = None
+    return tables

@@ -1,0 +1,336 @@
+"""What each view returns, before and after: names of columns, number of rows, and every value.
+
+A new column changes what NATURAL JOIN, USING and SELECT * mean, without any error. So every view
+that worked is read on both sides. Where it reads what the migration itself writes into the rows,
+such as `updated_at`, the old values are put back for that moment, inside a savepoint: what then
+differs is due to the new schema alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.run.findings import Finding, Witness
+from runbook.script.migration import LEDGER
+from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import Table, read_tables
+
+SECONDS = 120.0
+"""How long one view may take on both sides; what is not finished by then is named."""
+
+_NEW_COLUMN = "organization_id"
+_ROWS_AT_ONCE = 2_000
+_SCHEMA_TABLES = ("sqlite_master", "sqlite_schema")
+_PAIR = "(SELECT 1 AS side, {cells} FROM {one} UNION ALL SELECT -1, {cells} FROM {other})"
+
+
+@dataclass(frozen=True)
+class ViewsCompared:
+    """What was found, how many views were compared, and which were not, with the reason."""
+
+    findings: tuple[Finding, ...] = ()
+    compared: int = 0
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """One view that compiles: its columns and the (table, column) pairs, casefolded, it reads."""
+
+    name: str
+    columns: tuple[str, ...]
+    reads: frozenset[tuple[str, str]]
+
+    def reads_any(self, tables: frozenset[str]) -> bool:
+        """Whether it reads any of these tables."""
+        return any(table in tables for table, _ in self.reads)
+
+
+class _LeftOut(Exception):
+    """This view cannot be compared; the message says why."""
+
+
+class _Changed(Exception):
+    """This view is not what it was; the message says how."""
+
+
+def compare_views(
+    connection: sqlite3.Connection,
+    plan: Plan,
+    shape: Shape,
+    witness: Witness = "gate",
+    *,
+    put_back: bool = True,
+    seconds: float = SECONDS,
+) -> ViewsCompared:
+    """Compares every view of `before` with its counterpart in `main`.
+
+    A view that failed before may fail after, and one of another text is found by its text.
+    `put_back` says that `main` may be written to inside a savepoint; without it, views that read
+    `updated_at` are compared by their columns only.
+    """
+    names = [
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM before.sqlite_schema WHERE type = 'view' AND (name, sql) IN"
+            " (SELECT name, sql FROM main.sqlite_schema WHERE type = 'view') ORDER BY rowid"
+        ).fetchall()
+    ]
+    if not names:
+        return ViewsCompared()
+    provide_atan2(connection)
+    comparison = _Comparison(connection, plan, witness, seconds)
+    views = [view for name in names if (view := _compiled(connection, "before", name))]
+    footprint = _footprint(plan, shape)
+    later = [view for view in views if view.reads & footprint]
+    for view in views:
+        if view not in later:
+            comparison.compare(view)
+        elif not put_back:
+            comparison.compare(view, columns_only="it reads what the migration writes")
+    if later and put_back:
+        with _old_values(connection, plan) as problem:
+            for view in later:
+                comparison.compare(view, columns_only=problem)
+    return ViewsCompared(
+        tuple(comparison.findings), len(comparison.compared), tuple(comparison.left_out)
+    )
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    connection: sqlite3.Connection
+    plan: Plan
+    witness: Witness
+    seconds: float
+    findings: list[Finding] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def compare(self, view: View, columns_only: str = "") -> None:
+        """Compares one view; `columns_only` is why its rows are not."""
+        try:
+            self._columns(view)
+            reason = columns_only or self._moving(view)
+            if reason:
+                raise _LeftOut(f"only its columns were compared, because {reason}")
+            with self._time(view):
+                self._rows(view)
+        except _Changed as change:
+            message = f'the view "{view.name}" {change}'
+            self.findings.append(Finding(self.witness, view.name, "", "view changed", 1, message))
+        except _LeftOut as reason:
+            self.left_out.append(f'the view "{view.name}": {reason}')
+        else:
+            self.compared.append(view.name)
+
+    def _columns(self, view: View) -> None:
+        """Every column of before, in order; new ones may only be those of the migration."""
+        name = f"main.{quote_name(view.name)}"
+        try:
+            cursor = self.connection.execute(f"SELECT * FROM {name} LIMIT 0")
+        except sqlite3.Error as error:
+            raise _Changed(f"does not work any more ({error})") from error
+        after = [column[0] for column in cursor.description]
+        left = iter(after)
+        missing = [c for c in view.columns if not any(c == each for each in left)]
+        new = [c for c in after if c not in view.columns and not _is_new_column(c)]
+        if missing or new:
+            raise _Changed(f"had the columns {_listed(view.columns)} and has {_listed(after)}")
+
+    def _moving(self, view: View) -> str:
+        """Why this view may well return other rows; empty where it may not."""
+        if view.reads_any(frozenset(_SCHEMA_TABLES)):
+            return "it reads the schema"
+        written = {LEDGER, "organizations", "organization_memberships"}
+        if self.plan.triggers.policy == "fire":
+            written |= {t.casefold() for t in (*self.plan.triggers.may_write, "sqlite_sequence")}
+        if view.reads_any(frozenset(written)):
+            return "it reads tables that the migration writes"
+        return ""
+
+    def _rows(self, view: View) -> None:
+        one, other = (f"{schema}.{quote_name(view.name)}" for schema in ("before", "main"))
+        columns = [quote_name(c) for c in view.columns]
+        try:
+            if self._same_sequence(columns, one, other):
+                return
+            different = self._different(columns, one, other)
+            if not different:
+                return
+            if self._different(columns, one, one):
+                raise _LeftOut("it does not return the same rows twice")
+        except sqlite3.Error as error:
+            self._explain(error, columns, one)
+        rows = [self._count(source) for source in (one, other)]
+        if rows[0] != rows[1]:
+            raise _Changed(f"returned {rows[0]:,} rows before and returns {rows[1]:,} now; {_WHY}")
+        raise _Changed(f"returns {different:,} rows that it did not return before; {_WHY}")
+
+    def _explain(self, error: sqlite3.Error, columns: list[str], one: str) -> None:
+        """Raises what an error means: it failed before too, or only now, or took too long."""
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+            raise _LeftOut(f"reading it took more than {self.seconds:g} seconds") from error
+        try:
+            for _ in self.connection.execute(f"SELECT {_cells(columns)} FROM {one}"):
+                pass
+        except sqlite3.Error as before:
+            if getattr(before, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+                raise _LeftOut(f"reading it took more than {self.seconds:g} seconds") from before
+            raise _LeftOut(f"it failed before as well ({before})") from before
+        raise _Changed(f"fails now ({error}) and did not before") from error
+
+    def _same_sequence(self, columns: list[str], one: str, other: str) -> bool:
+        """Whether both give the same rows in the same order: nearly always so, and quick."""
+        chosen = ", ".join(columns)
+        cursors = [
+            self.connection.execute(f"SELECT {chosen} FROM {source}") for source in (one, other)
+        ]
+        try:
+            while True:
+                # The oldest form of marshal, whose bytes tell 1 from 1.0 and 'a' from x'61'.
+                pair = [marshal.dumps(cursor.fetchmany(_ROWS_AT_ONCE), 0) for cursor in cursors]
+                if pair[0] != pair[1]:
+                    return False
+                if pair[0] == _NOTHING:
+                    return True
+        except sqlite3.OperationalError as error:
+            if "decode" in str(error):
+                return False  # text that is not UTF-8 is for SQLite to compare
+            raise
+        finally:
+            for cursor in cursors:
+                cursor.close()
+
+    def _different(self, columns: list[str], one: str, other: str) -> int:
+        """Rows, as a multiset, that are on one side only; the larger number of both."""
+        pair = _PAIR.format(cells=_cells(columns), one=one, other=other)
+        numbers = ", ".join(str(n + 2) for n in range(len(columns)))
+        chosen = ", ".join(f"c{n}" for n in range(len(columns)))
+        grouped = f"SELECT sum(side) AS balance, {chosen} FROM {pair} GROUP BY {numbers}"
+        more, fewer = self.connection.execute(
+            f"SELECT total(max(balance, 0)), total(max(-balance, 0)) FROM ({grouped})"
+        ).fetchone()
+        return int(max(more, fewer))
+
+    def _count(self, source: str) -> int:
+        return int(self.connection.execute(f"SELECT count(*) FROM {source}").fetchone()[0])
+
+    @contextlib.contextmanager
+    def _time(self, view: View) -> Iterator[None]:
+        """Interrupts what takes too long; Python keeps getting its turn."""
+        until = time.monotonic() + self.seconds
+        self.connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+        try:
+            yield
+        finally:
+            self.connection.set_progress_handler(lambda: 0, 1_000_000)
+
+
+_WHY = (
+    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do: name "
+    "its columns and run again, unless somebody wrote since the snapshot"
+)
+_NOTHING = marshal.dumps([], 0)
+
+
+def _compiled(connection: sqlite3.Connection, schema: str, name: str) -> View | None:
+    """The view, with what SQLite says that it reads; None where it does not compile."""
+    reads: set[tuple[str, str]] = set()
+
+    def note(action: int, one: str | None, two: str | None, *_: str | None) -> int:
+        if action == sqlite3.SQLITE_READ and one:
+            reads.add((one.casefold(), (two or "").casefold()))
+        elif action == sqlite3.SQLITE_PRAGMA:
+            reads.add((_SCHEMA_TABLES[0], ""))
+        return sqlite3.SQLITE_OK
+
+    source = f"{quote_name(schema)}.{quote_name(name)}"
+    connection.set_authorizer(note)
+    try:
+        cursor = connection.execute(f"SELECT * FROM {source} LIMIT 0")
+        columns = tuple(column[0] for column in cursor.description)
+    except sqlite3.Error:
+        return None
+    finally:
+        connection.set_authorizer(None)
+    if any(table.startswith("pragma_") for table, _ in reads):
+        reads.add((_SCHEMA_TABLES[0], ""))
+    return View(name, columns, frozenset(reads))
+
+
+def _footprint(plan: Plan, shape: Shape) -> frozenset[tuple[str, str]]:
+    """(table, column), casefolded, of everything that the migration overwrites in rows."""
+    return frozenset(
+        (resource.table.casefold(), column.casefold())
+        for resource in plan.resources
+        if resource.updated_at
+        for column in (resource.updated_at, *shape.derived.get(resource.table, ()))
+    )
+
+
+@contextlib.contextmanager
+def _old_values(connection: sqlite3.Connection, plan: Plan) -> Iterator[str]:
+    """`updated_at` as it was, for as long as this is open; yields what stood in the way, if so."""
+    connection.execute("SAVEPOINT old_values")
+    try:
+        yield _put_back(connection, plan)
+    finally:
+        connection.execute("ROLLBACK TO old_values")
+        connection.execute("RELEASE old_values")
+
+
+def _put_back(connection: sqlite3.Connection, plan: Plan) -> str:
+    """Puts the backup's times into `main`; why that could not be done, or an empty text."""
+    tables = {t.name.casefold(): t for t in read_tables(connection, "before")}
+    for resource in plan.resources:
+        if not resource.updated_at:
+            continue
+        table = tables[resource.table.casefold()]
+        pairs = _pairs(table)
+        if not pairs:
+            return f'the rows of "{table.name}" cannot be told apart'
+        name, column = quote_name(table.name), quote_name(resource.updated_at)
+        triggers = connection.execute(
+            "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) ="
+            " lower(?)",
+            (table.name,),
+        ).fetchall()
+        try:
+            for (trigger,) in triggers:
+                connection.execute(f"DROP TRIGGER main.{quote_name(trigger)}")
+            connection.execute(
+                f"UPDATE main.{name} AS r SET {column} = b.{column} FROM before.{name} AS b"
+                f" WHERE {pairs}"
+            )
+        except sqlite3.Error as error:
+            return f"the old times cannot be put back for the comparison ({error})"
+    return ""
+
+
+def _pairs(table: Table) -> str:
+    """The condition that row `b` of the backup is row `r`; empty where nothing tells rows apart."""
+    names = (table.rowid,) if table.rowid is not None else table.key if table.without_rowid else ()
+    return " AND ".join(f"r.{quote_name(n)} = b.{quote_name(n)}" for n in names)
+
+
+def _is_new_column(name: str) -> bool:
+    """Whether SELECT * shows the new column under this name; a second one is numbered."""
+    head, _, number = name.casefold().partition(":")
+    return head == _NEW_COLUMN and (not number or number.isdigit())
+
+
+def _cells(columns: list[str]) -> str:
+    return ", ".join(f"{cell_sql(column)} AS c{n}" for n, column in enumerate(columns))
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,188 @@
+"""Whatever somebody writes between the snapshot and the migration is found, whatever column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import NotProven
+from runbook.run.folder import Run
+from runbook.stages import migrate, rollback, snapshot, verify
+from tests.support.databases import connected, dump, execute
+from tests.support.runs import agreed, begin, until_snapshot
+
+PLAN = """
+[users]
+table = "us ers"
+key = "id"
+
+[[resources]]
+table = 'it"ems'
+owner = "by"
+updated_at = "Changed At"
+"""
+TABLE = '"it""ems"'
+
+SHAPES = {
+    "integer key": "(k INTEGER PRIMARY KEY, {columns})",
+    "text key": "(k TEXT PRIMARY KEY, {columns})",
+    "no key": "(k, {columns})",
+    "without rowid": "(k TEXT PRIMARY KEY, {columns}) WITHOUT ROWID",
+    "strict": "(k TEXT PRIMARY KEY, {columns}) STRICT",
+    "sequence": "(k INTEGER PRIMARY KEY AUTOINCREMENT, {columns})",
+}
+KEYS = {
+    "TEXT": ("'a'", "'b'", "NULL"),
+    "INTEGER": ("1", "2", "NULL"),
+    "BLOB": ("x'00'", "x'0001'", "NULL"),
+}
+
+
+def make(path: Path, shape: str, key: str = "TEXT", journal: str = "DELETE") -> Path:
+    """A database of the plan, and the plan beside it."""
+    one, two, _ = KEYS[key]
+    columns = (
+        f'by {key}, "Changed At" TEXT, title TEXT, day TEXT AS (substr("Changed At", 1, 10)) STORED,'
+        " year TEXT AS (substr(day, 1, 4)), who TEXT AS (typeof(by) || quote(by)) STORED"
+    )
+    execute(
+        path,
+        f"PRAGMA journal_mode = {journal}",
+        f'CREATE TABLE "us ers" (id {key} PRIMARY KEY)',
+        f'INSERT INTO "us ers" VALUES ({one}), ({two})',
+        f"CREATE TABLE {TABLE} {SHAPES[shape].format(columns=columns)}",
+        f'CREATE INDEX "by day" ON {TABLE} (day, who)',
+        *(
+            f'INSERT INTO {TABLE} (k, by, "Changed At", title) VALUES ({n}, {owner}, {at}, {n})'
+            for n, owner, at in (
+                (1, one, "'2024-01-02 03:04:05'"),
+                (2, two, "'2024-01-02 03:04:05'"),
+                (3, two, "NULL"),
+            )
+        ),
+        "CREATE TABLE other (n INTEGER PRIMARY KEY AUTOINCREMENT, body)",
+        "INSERT INTO other (body) VALUES (1), (NULL)",
+    )
+    (path.parent / "plan.toml").write_text(PLAN, encoding="utf-8")
+    return path
+
+
+def taken(tmp_path: Path, *shape: str) -> tuple[Path, Run]:
+    path = make(tmp_path / "app.db", *shape)
+    return path, until_snapshot(begin(path, tmp_path / "run", tmp_path / "plan.toml"))
+
+
+CHANGES = {
+    "the time of a row": (f"UPDATE {TABLE} SET \"Changed At\" = '2024-02-02 03:04:05' WHERE k = 2", "Changed At"),
+    "a time where there was none": (f"UPDATE {TABLE} SET \"Changed At\" = '2024-01-02 03:04:05' WHERE k = 3", "Changed At"),
+    "no time any more": (f'UPDATE {TABLE} SET "Changed At" = NULL WHERE k = 1', "Changed At"),
+    "another value": (f"UPDATE {TABLE} SET title = 'x' WHERE k = 1", "title"),
+    "a row more": (f"INSERT INTO {TABLE} (k, by) SELECT 9, by FROM {TABLE} WHERE k = 1", "added"),
+    "a row less": (f"DELETE FROM {TABLE} WHERE k = 2", "removed"),
+    "another table": ("UPDATE other SET body = 1.0 WHERE n = 1", "body"),
+    "a user more": ('INSERT INTO "us ers" VALUES (99)', "added"),
+    "a counter": ("UPDATE sqlite_sequence SET seq = 7 WHERE name = 'other'", "seq"),
+    "user_version": ("PRAGMA user_version = 5", "user_version"),
+    "application_id": ("PRAGMA application_id = 5", "application_id"),
+    "an index": ("CREATE INDEX more ON other (body)", "more"),
+    "a view": ("CREATE VIEW more AS SELECT 1 AS one", "more"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_write_since_the_snapshot_is_refused(tmp_path: Path, shape: str, change: str) -> None:
+    path, run = taken(tmp_path, shape)
+    statement, named = CHANGES[change]
+    if change == "a user more":
+        statement = "INSERT INTO \"us ers\" VALUES ('c')"
+    execute(path, statement)
+    before = dump(path)
+    with pytest.raises(NotProven, match=r"between the snapshot and now") as refusal:
+        migrate.migrate(run, agreed(run))
+    assert dump(path) == before
+    assert refusal.value.exit_code == 1
+    record = refusal.value.record
+    assert named in str(record.findings)  # type: ignore[attr-defined]
+    # What the message says to do works.
+    snapshot.snapshot(run, again=True)
+    assert migrate.migrate(run, agreed(run)).committed
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_time_alone_is_seen_whatever_the_key_and_generated_columns_are_recomputed(
+    tmp_path: Path, shape: str, key: str, journal: str
+) -> None:
+    path, run = taken(tmp_path, shape, key, journal)
+    execute(path, f"UPDATE {TABLE} SET \"Changed At\" = '2024-01-02 03:04:06' WHERE title = '1'")
+    with pytest.raises(NotProven, match='"Changed At" in "it"ems" were changed'):
+        migrate.migrate(run, agreed(run))
+    execute(path, f"UPDATE {TABLE} SET \"Changed At\" = '2024-01-02 03:04:05' WHERE title = '1'")
+    before = dump(path)
+    snapshot.snapshot(run, again=True)
+    migrate.migrate(run, agreed(run))
+    assert verify.verify(run).verdict == "pass"
+    with connected(path) as connection:
+        query = (
+            f'SELECT count(*), sum(day = substr("Changed At", 1, 10) AND year > 2024) FROM {TABLE}'
+        )
+        assert connection.execute(query).fetchone() == (3, 3)
+    rollback.rollback(run, agreed(run))
+    assert dump(path) == before
+
+
+HEADER = {
+    "journal": ("PRAGMA journal_mode = WAL", "journal_mode"),
+    "page size": ("PRAGMA page_size = 1024; VACUUM", "page_size"),
+    "vacuum": ("PRAGMA auto_vacuum = INCREMENTAL; VACUUM", "auto_vacuum"),
+}
+
+
+@pytest.mark.parametrize("change", HEADER)
+def test_the_header_is_part_of_the_proof(tmp_path: Path, change: str) -> None:
+    path, run = taken(tmp_path, "integer key")
+    statements, named = HEADER[change]
+    execute(path, *statements.split("; "))
+    with pytest.raises(NotProven, match=f"{named} in the header of the database was"):
+        migrate.migrate(run, agreed(run))
+
+
+def test_another_encoding_is_named_although_it_cannot_even_be_attached(tmp_path: Path) -> None:
+    path, run = taken(tmp_path, "integer key")
+    text = dump(path)
+    path.unlink()
+    with connected(path) as connection:
+        connection.execute("PRAGMA encoding = 'UTF-16le'")
+        connection.executescript(text)
+    with pytest.raises(NotProven, match="encoding in the header of the database was UTF-8 and is"):
+        migrate.migrate(run, agreed(run))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["PRAGMA user_version = 9", "PRAGMA application_id = 9", "PRAGMA journal_mode = WAL"],
+)
+def test_a_header_changed_after_the_commit_is_a_finding_of_verify(
+    tmp_path: Path, statement: str
+) -> None:
+    path, run = taken(tmp_path, "integer key")
+    migrate.migrate(run, agreed(run))
+    execute(path, statement)
+    record = verify.verify(run)
+    assert record.verdict == "fail"
+    name = statement.split()[1]
+    assert any(f.column == name and "header" in f.message for f in record.findings)
+
+
+def test_a_time_that_is_not_the_migrations_own_stays(tmp_path: Path) -> None:
+    path, run = taken(tmp_path, "text key")
+    migrate.migrate(run, agreed(run))
+    execute(path, f"UPDATE {TABLE} SET \"Changed At\" = '2031-01-01 00:00:00' WHERE k = '1'")
+    record = rollback.rollback(run, agreed(run))
+    assert (record.restored, record.kept) == (2, 1)
+    with connected(path) as connection:
+        times = connection.execute(f'SELECT "Changed At" FROM {TABLE} ORDER BY title').fetchall()
+    assert times == [("2031-01-01 00:00:00",), ("2024-01-02 03:04:05",), (None,)]
