@@ -96,8 +96,8 @@ class Survey:
             self.has(r.table, r.owner, r.updated_at) for r in self.plan.resources
         )
 
-    def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """All rows of a query."""
+    def rows(self, sql: str, **values: object) -> list[tuple[object, ...]]:
+        """All rows of a query, whose parameters are named."""
         return self.connection.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: object) -> tuple[int, ...]:
