@@ -93,7 +93,7 @@ d1: .venv/ready
 # requirements.txt anew, from what .venv holds.
 pins:
 	@{ sed -n '1,/^$$/{/^#/p}' requirements.txt; \
-	   .venv/bin/pip freeze --exclude-editable; echo "-e ."; } > requirements.new
+	   .venv/bin/pip freeze --all --exclude pip --exclude-editable; echo "-e ."; } > requirements.new
 	@mv requirements.new requirements.txt
 
 sample/sample.db: | .venv/ready
