@@ -4,9 +4,9 @@
     python -m runbook.targets.d1.install --check    only says whether it is there
 
 It goes into `.tools/d1/` of the clone, or where the runbook was installed from a wheel into the
-user's cache folder, from a lock file, with npm; no package's install script runs. One version is pinned because workerd cannot open local state
-that a newer one has written. RUNBOOK_WRANGLER may name another wrangler, for example the
-application's own `node_modules/.bin/wrangler`.
+user's cache folder, from a lock file, with npm; no package's install script runs. One version is
+pinned because workerd cannot open local state that a newer one has written. RUNBOOK_WRANGLER may
+name another wrangler, for example the application's own `node_modules/.bin/wrangler`.
 """
 
 from __future__ import annotations

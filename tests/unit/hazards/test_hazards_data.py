@@ -383,7 +383,9 @@ def test_one_format_is_recognised_as_by_all(name: str, noise: str, at: int) -> N
     spoiled = value if isinstance(value, int) else value[:at] + noise + value[at + len(noise) :]
     with closing(sqlite3.connect(":memory:")) as connection:
         for each in (value, spoiled):
-            (kind,) = connection.execute(f"SELECT {classify_sql(':value')}", {"value": each}).fetchone()
+            (kind,) = connection.execute(
+                f"SELECT {classify_sql(':value')}", {"value": each}
+            ).fetchone()
             for other in FORMATS:
                 (same,) = connection.execute(
                     f"SELECT {matches_sql(other, ':value')}", {"value": each}
