@@ -72,7 +72,7 @@ lab: .venv/ready sample/sample.db
 
 # The faults of tests/faults in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
 faults: .venv/ready
-	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults $(ARGS)
+	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults tests/integration/test_ten_times.py $(ARGS)
 	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow" tests/unit \
 	  tests/integration/test_*property.py tests/integration/test_shortcuts.py \
 	  tests/integration/test_queries.py $(ARGS)
