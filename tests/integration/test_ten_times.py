@@ -15,7 +15,6 @@ from runbook.targets.sqlite import SqliteTarget
 from tests.support.databases import connected
 from tests.support.faults.harness import FULL
 
-
 TIMES, PROJECTS = (10, 300_000) if FULL else (3, 120_000)
 
 
