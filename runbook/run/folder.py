@@ -36,7 +36,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the operator wants migrated: `options` say how the target is reached."""
+    """What the operator wants migrated: `options` say how the target is reached.
+
+    `plan` holds no secret; where its commands need one, `plan_file` is read again.
+    """
 
     database: str
     identity: Identity
@@ -44,6 +47,7 @@ class Request:
     operator: str = ""
     ticket: str = ""
     options: dict[str, str] = dataclasses.field(default_factory=dict)
+    plan_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runbook.plan.plan import Health, Maintenance
+from runbook.plan.secrets import hide_in_addresses
 from runbook.run.window_records import Answer
-from runbook.window.commands import mask_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -122,8 +122,8 @@ def expected(page: Maintenance | Health) -> str:
 
 
 def show_address(url: str) -> str:
-    """The address without a password that may stand in it."""
-    return mask_secrets(url)
+    """The address without the secrets that may stand in it."""
+    return hide_in_addresses(url)
 
 
 def _thinned(series: list[Answer]) -> tuple[Answer, ...]:
@@ -139,4 +139,4 @@ def _why(error: Exception, limit: float) -> str:
         return f"no answer within {limit:.3g} s"
     if isinstance(error, httpx.ConnectError):
         return "no connection"
-    return mask_secrets(f"{type(error).__name__}: {error}")[:200]
+    return hide_in_addresses(f"{type(error).__name__}: {error}")[:200]
