@@ -103,7 +103,7 @@ def _parse(path: Path) -> dict[str, Any]:
             f"The wrangler configuration {path} cannot be read ({error.strerror}); "
             "name the right file with --wrangler-config."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TargetError(f"The wrangler configuration {path} is not valid: {error}.") from error
     if not isinstance(data, dict):
         raise TargetError(f"The wrangler configuration {path} is not a table of settings.")

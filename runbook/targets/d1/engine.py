@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import IO, Any
 
 from runbook.errors import TargetError
-from runbook.files import parse_json
 from runbook.targets.d1.install import SOURCES
 from runbook.targets.d1.wrangler import Row, Wrangler
 
@@ -112,5 +111,5 @@ def _exchange(
     line = back.readline()
     if not line.endswith(b"\n"):
         return None
-    answer: dict[str, Any] = parse_json(line)
+    answer: dict[str, Any] = json.loads(line)
     return answer

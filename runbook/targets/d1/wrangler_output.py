@@ -72,7 +72,7 @@ def values_in(text: str) -> Iterator[Any]:
     while match := _BEGINNING.search(text, position):
         try:
             value, position = _DECODER.raw_decode(text, match.start())
-        except ValueError:
+        except (ValueError, RecursionError):
             position = match.end()
         else:
             yield value
