@@ -21,10 +21,10 @@ from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import Answer, WindowStep
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
-from runbook.window.commands import Ran, run_command, show_command
+from runbook.window.commands import Ran, run_command
 from runbook.window.quiet import wait_until_quiet
 from runbook.window.state import maintenance_state
-from runbook.window.store import LINES, read_step, write_step
+from runbook.window.store import LINES, read_step, step_path, write_step
 from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
@@ -203,14 +203,16 @@ class _Step:
         )
         output = "\n".join(filter(None, (self.record.output, ran.output)))
         self._add(exit_status=ran.exit_status, output=output)
-        shown = self.secrets.hide(show_command(command))
+        # Its words and its output may hold personal data, which no report and no log repeats.
+        shown = f"the command under [window.{self.record.name}]"
         if ran.problem:
-            output = f' and said "{_last_line(ran.output)}"' if ran.output else ""
+            record = step_path(self.run.folder, self.record.name)
             raise _Failed(
-                f"the command `{shown}` {ran.problem}{output}",
-                "correct what it complains of, and go on with the same command",
+                f"{shown} {ran.problem}",
+                f'correct what it complains of (see "output" in {record}), and go on with the same '
+                "command",
             )
-        self.note(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
+        self.note(f"T{shown[1:]} ended with exit status 0 after {duration(ran.seconds)}")
         return ran
 
     def answers_so(
@@ -372,11 +374,6 @@ def _command_step(
 def _result(tried: Tried) -> str:
     word = {True: "", False: " FAILED", None: " not tried"}[tried.ok]
     return f"{tried.action}{word} ({tried.note})"
-
-
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
 
 
 def summary(step: WindowStep) -> str:

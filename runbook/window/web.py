@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from runbook.plan.plan import Health, Maintenance
 from runbook.plan.secrets import hide_in_addresses
@@ -122,8 +123,10 @@ def expected(page: Maintenance | Health) -> str:
 
 
 def show_address(url: str) -> str:
-    """The address without the secrets that may stand in it."""
-    return hide_in_addresses(url)
+    """The site alone: paths and queries of addresses may hold anything."""
+    parts = urlsplit(url)
+    more = "/..." if parts.path.strip("/") or parts.query else "/"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{more}"
 
 
 def _thinned(series: list[Answer]) -> tuple[Answer, ...]:
