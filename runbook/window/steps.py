@@ -13,16 +13,18 @@ from collections.abc import Callable
 
 from runbook.errors import NotAllowedNow, WindowFailed
 from runbook.plan.plan import Command, Health, Maintenance
+from runbook.plan.secrets import Secrets, of_window
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
+from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
-from runbook.window.commands import Ran, run_command, show_command
+from runbook.window.commands import Ran, run_command
 from runbook.window.quiet import wait_until_quiet
 from runbook.window.state import maintenance_state
-from runbook.window.store import LINES, read_step, write_step
+from runbook.window.store import LINES, read_step, step_path, write_step
 from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
@@ -40,7 +42,7 @@ def maintenance_on(run: Run) -> WindowStep:
     Raises:
         WindowFailed: the command failed, the page answers otherwise, or something still writes.
     """
-    window = run.info.plan.window
+    window = open_secret_plan(run).window
     known = read_step(run.folder, "maintenance_on")
     shut = known if maintenance_state(run) == "on" else None
 
@@ -73,7 +75,7 @@ def deploy(run: Run) -> WindowStep:
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "deploy", run.info.plan.window.deploy)
+    return _command_step(run, "deploy", open_secret_plan(run).window.deploy)
 
 
 def undeploy(run: Run) -> WindowStep:
@@ -82,7 +84,7 @@ def undeploy(run: Run) -> WindowStep:
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "undeploy", run.info.plan.window.undeploy, again=True)
+    return _command_step(run, "undeploy", open_secret_plan(run).window.undeploy, again=True)
 
 
 def health(run: Run, *, again: bool = False) -> WindowStep:
@@ -91,7 +93,7 @@ def health(run: Run, *, again: bool = False) -> WindowStep:
     Raises:
         WindowFailed: it was not well within its time limit.
     """
-    page = run.info.plan.window.health
+    page = open_secret_plan(run).window.health
 
     def work(step: _Step) -> None:
         assert page is not None
@@ -135,7 +137,7 @@ def smoke(run: Run, *, again: bool = False) -> WindowStep:
     Raises:
         WindowFailed: it failed.
     """
-    return _command_step(run, "smoke", run.info.plan.window.smoke, again=again)
+    return _command_step(run, "smoke", open_secret_plan(run).window.smoke, again=again)
 
 
 def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) -> WindowStep:
@@ -148,7 +150,7 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
     """
     from runbook.window.logs import remember_logs
 
-    window = run.info.plan.window
+    window = open_secret_plan(run).window
     known = read_step(run.folder, "maintenance_off")
     if known is not None and maintenance_state(run) == "off" and not again:
         return known
@@ -186,6 +188,7 @@ class _Step:
 
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
+        self.secrets = of_window(open_secret_plan(run).window)
 
     def note(self, detail: str) -> None:
         self._add(details=(*self.record.details, detail))
@@ -194,18 +197,22 @@ class _Step:
         """Runs the command; its failure is the step's."""
         place = self.run.info.identity.place
         ran = run_command(
-            command, {"RUNBOOK_RUN_DIR": str(self.run.folder.resolve()), "RUNBOOK_DATABASE": place}
+            command,
+            {"RUNBOOK_RUN_DIR": str(self.run.folder.resolve()), "RUNBOOK_DATABASE": place},
+            self.secrets,
         )
         output = "\n".join(filter(None, (self.record.output, ran.output)))
         self._add(exit_status=ran.exit_status, output=output)
-        shown = show_command(command)
+        # Its words and its output may hold personal data, which no report and no log repeats.
+        shown = f"the command under [window.{self.record.name}]"
         if ran.problem:
-            output = f' and printed "{_last_line(ran.output)}"' if ran.output else ""
+            record = step_path(self.run.folder, self.record.name)
             raise _Failed(
-                f"the command `{shown}` {ran.problem}{output}",
-                "correct what it complains of, and go on with the same command",
+                f"{shown} {ran.problem}",
+                f'correct what it complains of (see "output" in {record}), and go on with the same '
+                "command",
             )
-        self.note(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
+        self.note(f"T{shown[1:]} ended with exit status 0 after {duration(ran.seconds)}")
         return ran
 
     def answers_so(
@@ -306,6 +313,7 @@ def _perform(
         def end(**changes: object) -> WindowStep:
             seconds = round(time.perf_counter() - clock, 3)
             record = dataclasses.replace(step.record, seconds=seconds, **changes)  # type: ignore[arg-type]
+            record = _hidden(record, step.secrets)
             write_step(run.folder, record)
             run.log("window", record.status, step=name, error=record.error)
             return record
@@ -314,12 +322,23 @@ def _perform(
             work(step)
         except _Failed as failure:
             record = end(status="failed", error=failure.problem)
-            message = f"{_TITLES[name]}: {failure.problem}; {failure.remedy}."
+            message = f"{_TITLES[name]}: {record.error}; {failure.remedy}."
             raise WindowFailed(message, record=record) from None
         except BaseException as problem:
             end(status="failed", error=str(problem) or type(problem).__name__)
             raise
         return end(status="done" if step.record.status == "started" else step.record.status)
+
+
+def _hidden(record: WindowStep, secrets: Secrets) -> WindowStep:
+    """The record without secrets in what was written by commands, servers and errors."""
+    return dataclasses.replace(
+        record,
+        output=secrets.hide(record.output),
+        error=secrets.hide(record.error),
+        evidence=tuple(map(secrets.hide, record.evidence)),
+        answers=tuple(dataclasses.replace(a, note=secrets.hide(a.note)) for a in record.answers),
+    )
 
 
 _TITLES = {
@@ -355,11 +374,6 @@ def _command_step(
 def _result(tried: Tried) -> str:
     word = {True: "", False: " FAILED", None: " not tried"}[tried.ok]
     return f"{tried.action}{word} ({tried.note})"
-
-
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
 
 
 def summary(step: WindowStep) -> str:

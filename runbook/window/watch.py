@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from runbook.audit.samples import sample_rows
 from runbook.errors import TargetError
 from runbook.plan.plan import Plan
+from runbook.plan.secrets import Secrets
 from runbook.plan.shape import Shape
 from runbook.run.findings import Sample
 from runbook.run.folder import now
@@ -60,6 +61,7 @@ class Watcher:
     run: str
     logs: tuple[LogPosition, ...] = ()
     every: float = 0.0
+    secrets: Secrets | None = None
     _budget: float = field(default=0.0, init=False)
 
     def observe(self) -> Observation:
@@ -96,7 +98,7 @@ class Watcher:
 
     def _log_lines(self) -> NewLines:
         monitor = self.plan.monitor
-        new = read_new_lines(monitor.logs, monitor.pattern, self.logs)
+        new = read_new_lines(monitor.logs, monitor.pattern, self.logs, self.secrets)
         self.logs = new.positions
         return new
 

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from runbook.plan.plan import Health, Maintenance
+from runbook.plan.secrets import hide_in_addresses
 from runbook.run.window_records import Answer
-from runbook.window.commands import mask_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -122,8 +123,10 @@ def expected(page: Maintenance | Health) -> str:
 
 
 def show_address(url: str) -> str:
-    """The address without a password that may stand in it."""
-    return mask_secrets(url)
+    """The site alone: paths and queries of addresses may hold anything."""
+    parts = urlsplit(url)
+    more = "/..." if parts.path.strip("/") or parts.query else "/"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{more}"
 
 
 def _thinned(series: list[Answer]) -> tuple[Answer, ...]:
@@ -139,4 +142,4 @@ def _why(error: Exception, limit: float) -> str:
         return f"no answer within {limit:.3g} s"
     if isinstance(error, httpx.ConnectError):
         return "no connection"
-    return mask_secrets(f"{type(error).__name__}: {error}")[:200]
+    return hide_in_addresses(f"{type(error).__name__}: {error}")[:200]

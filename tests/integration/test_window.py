@@ -235,7 +235,7 @@ FAILURES = {
     ),
     "the smoke test fails": Failure(
         6,
-        'and printed "login does not work"',
+        'ended with exit status 1; correct what it complains of (see "output" in ',
         ("migrated", "new", "on"),
         setting("window.smoke", shell="echo login does not work; exit 1"),
     ),

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import TargetError
+from runbook.files import parse_json
 from runbook.resources import tools_folder
 
 SOURCES = Path(__file__).parent / "tools"
@@ -146,7 +146,7 @@ def _npm_ci(npm: str, folder: Path) -> None:
 def _tool_at(script: Path) -> Tool:
     package = script.parent.parent / "package.json"
     try:
-        version = str(json.loads(package.read_text(encoding="utf-8"))["version"])
+        version = str(parse_json(package.read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError) as error:
         raise TargetError(
             f"There is no wrangler at {script}; let {OVERRIDE} name the file "

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runbook.plan.plan import Command
-from runbook.window.commands import KEPT, mask_secrets, run_command, show_command
+from runbook.plan.secrets import of_environment
+from runbook.window.commands import KEPT, run_command, show_command
 
 
 def test_words_are_not_read_by_a_shell(tmp_path: Path) -> None:
@@ -104,9 +105,10 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN_LONG", "abcdef-and-more")
     monkeypatch.setenv("DB_PASSWORD", "hunter2")
     monkeypatch.setenv("SHORT_KEY", "ab")
-    monkeypatch.setenv("HARMLESS", "visible")
-    said = "abcdef-and-more abcdef hunter2 ab visible https://me:pw@host/x"
-    assert mask_secrets(said) == "*** *** *** ab visible https://***@host/x"
+    monkeypatch.setenv("HARMLESS", "production")
+    said = "abcdef-and-more abcdef hunter2 ab production https://me:pw@host/x"
+    hidden = of_environment(os.environ).hide(said)
+    assert hidden == "*** *** *** ab production https://***@host/x"
     assert run_command(Command(shell="echo $DB_PASSWORD")).output == "***"
     assert show_command(Command(("curl", "-H", "hunter2 now"))) == "curl -H '*** now'"
 

@@ -114,7 +114,7 @@ def test_gone_means_that_something_else_answers_without_an_error() -> None:
 def test_passwords_in_addresses_are_not_told() -> None:
     page = Health("http://me:pw@127.0.0.1:1/", timeout=0.1, every=0.1)
     found = ask_until_expected(page)
-    assert "http://***@127.0.0.1:1/ did not answer" in found.problem
+    assert "http://127.0.0.1:1/ did not answer" in found.problem
 
 
 # -- quiet -------------------------------------------------------------------------------------
