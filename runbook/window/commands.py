@@ -108,6 +108,12 @@ def mask_secrets(text: str, environment: Mapping[str, str] | None = None) -> str
     return _IN_ADDRESS.sub(MASK, text)
 
 
+def last_line(output: str) -> str:
+    """The last line that says something, cut at 200 characters; "" for none."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
 _LATE = "late"
 
 

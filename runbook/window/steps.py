@@ -16,13 +16,14 @@ from runbook.plan.plan import Command, Health, Maintenance
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
-from runbook.run.window_records import Answer, WindowStep
+from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
-from runbook.window.commands import Ran, run_command, show_command
+from runbook.window.commands import Ran, last_line, run_command, show_command
 from runbook.window.quiet import wait_until_quiet
+from runbook.window.recheck import ask_again
 from runbook.window.state import maintenance_state
-from runbook.window.store import LINES, read_step, write_step
+from runbook.window.store import FAILURES, LINES, read_step, write_step
 from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
@@ -30,12 +31,14 @@ from runbook.wording import counted, duration
 _AGAIN = "Proven again at "
 """How the evidence begins that a later proof has added."""
 
+_FOUND_OPEN = "The application was found open"
 
-def maintenance_on(run: Run) -> WindowStep:
+
+def maintenance_on(run: Run, *, quiet: bool = True) -> WindowStep:
     """Shuts the application and proves it: its page answers so, and the database is quiet.
 
     A step that was done is proven once more; where the page says that the application is open, it
-    is shut again.
+    is shut again. Without `quiet` the database may be written to, as after a deployment.
 
     Raises:
         WindowFailed: the command failed, the page answers otherwise, or something still writes.
@@ -49,7 +52,7 @@ def maintenance_on(run: Run) -> WindowStep:
         if window.maintenance_on is None:
             step.answers_so(page)
         elif not step.answers_so(page, limit=3.0, required=False):
-            step.note("The application was found open, so it was shut again")
+            step.note(f"{_FOUND_OPEN} at {now()}, so it was shut again")
             step.command(window.maintenance_on)
             step.answers_so(page)
 
@@ -61,19 +64,21 @@ def maintenance_on(run: Run) -> WindowStep:
                 step.answers_so(window.maintenance)
         elif window.maintenance is not None:
             prove_again(step, window.maintenance)
-        step.is_quiet(window.quiet_seconds)
+        if quiet:
+            step.is_quiet(window.quiet_seconds)
+        step.proven_now()
 
     configured = bool(window.maintenance_on or window.maintenance)
     return _perform(run, "maintenance_on", configured, work, first=shut)
 
 
-def deploy(run: Run) -> WindowStep:
+def deploy(run: Run, *, again: bool = False) -> WindowStep:
     """Runs the deploy command, once.
 
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "deploy", run.info.plan.window.deploy)
+    return _command_step(run, "deploy", run.info.plan.window.deploy, again=again)
 
 
 def undeploy(run: Run) -> WindowStep:
@@ -138,10 +143,34 @@ def smoke(run: Run, *, again: bool = False) -> WindowStep:
     return _command_step(run, "smoke", run.info.plan.window.smoke, again=again)
 
 
-def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) -> WindowStep:
+def recheck(run: Run) -> WindowStep:
+    """Asks the invariants once more, right before the application is opened.
+
+    Raises:
+        WindowFailed: rows came since the verification that violate one.
+    """
+
+    def work(step: _Step) -> None:
+        outcome = ask_again(run)
+        for line in outcome.lines:
+            step.note(line)
+        if outcome.problem:
+            raise _Failed(
+                f"{outcome.problem}; the application was not opened",
+                "correct or delete these rows and go on with the same command, which asks again, "
+                "or roll back",
+            )
+
+    return _perform(run, "recheck", True, work)
+
+
+def maintenance_off(
+    run: Run, *, again: bool = False, old_code: bool = False, note: str = ""
+) -> WindowStep:
     """Opens the application and proves it: no maintenance page any more, and it is well.
 
     With `old_code`, only the status of the health address counts: its text may be the new code's.
+    A `note` is kept with what shows it.
 
     Raises:
         WindowFailed: the command failed, or the application does not answer as it should.
@@ -155,6 +184,10 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
 
     def work(step: _Step) -> None:
         remember_logs(run)  # monitoring reads on from here
+        if note:
+            step.note(note)
+        if window.deploy is None and run.finished("migrate"):
+            step.note("Which code runs is not known: the plan names no command that deploys it")
         if window.maintenance_off is not None:
             step.command(window.maintenance_off)
         if window.maintenance is not None:
@@ -190,6 +223,9 @@ class _Step:
     def note(self, evidence: str) -> None:
         self._add(evidence=(*self.record.evidence, evidence))
 
+    def proven_now(self) -> None:
+        self._add(proven_at=now())
+
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
         place = self.run.info.identity.place
@@ -200,7 +236,7 @@ class _Step:
         self._add(exit_status=ran.exit_status, output=output)
         shown = show_command(command)
         if ran.problem:
-            output = f' and said "{_last_line(ran.output)}"' if ran.output else ""
+            output = f' and said "{last_line(ran.output)}"' if ran.output else ""
             raise _Failed(
                 f"the command `{shown}` {ran.problem}{output}",
                 "correct what it complains of, and go on with the same command",
@@ -290,7 +326,9 @@ def _perform(
     if first is None:
         started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
     else:
+        # Of later proofs the last one stands, and for good that it was once found open.
         kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.evidence))
+        kept += tuple(e for e in first.evidence if e.startswith(_FOUND_OPEN) and e not in kept)
         started = dataclasses.replace(first, status="started", evidence=kept)
     with run.locked("stage"):
         if not configured:
@@ -314,23 +352,12 @@ def _perform(
             work(step)
         except _Failed as failure:
             record = end(status="failed", error=failure.problem)
-            message = f"{_TITLES[name]}: {failure.problem}; {failure.remedy}."
+            message = f"{FAILURES[name]}: {failure.problem}; {failure.remedy}."
             raise WindowFailed(message, record=record) from None
         except BaseException as problem:
             end(status="failed", error=str(problem) or type(problem).__name__)
             raise
         return end(status="done" if step.record.status == "started" else step.record.status)
-
-
-_TITLES = {
-    "maintenance_on": "Maintenance mode is not proven to be on",
-    "deploy": "The new code was not deployed",
-    "undeploy": "The old code was not put back",
-    "health": "The new code is not well",
-    "workflows": "The key workflows do not work",
-    "smoke": "The smoke test failed",
-    "maintenance_off": "The application is not proven to be open",
-}
 
 
 def _once(
@@ -357,28 +384,10 @@ def _result(tried: Tried) -> str:
     return f"{tried.action}{word} ({tried.note})"
 
 
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
-
-
 def summary(step: WindowStep) -> str:
     """One line about a step."""
     if step.status == "not configured":
         return "not configured"
     if step.status == "done":
-        return f"done in {step.seconds:.1f} s"
+        return f"done in {duration(step.seconds)}"
     return f"{step.status}: {step.error or '; '.join(step.evidence)[:160]}"
-
-
-__all__ = [
-    "Answer",
-    "deploy",
-    "health",
-    "maintenance_off",
-    "maintenance_on",
-    "smoke",
-    "summary",
-    "undeploy",
-    "workflows",
-]
