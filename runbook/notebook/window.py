@@ -137,7 +137,8 @@ def _after_verify(run: Run, name: str, step: Callable[[Run], WindowStep]) -> Non
     else:
         _check_order(run, name)
         if run.info.plan.window.maintenance is not None:  # a page may be lost by a restart
-            _perform(run, lambda run: steps.maintenance_on(run, quiet=False))
+            shut = _or_state(run, lambda run: steps.maintenance_on(run, quiet=False))
+            echo(f"Still shut: {shut.evidence[-1]}.")
         _perform(run, step)
 
 

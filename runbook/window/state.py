@@ -169,7 +169,7 @@ def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, tuple[str, ...]],
         again = f"runbook run --run-dir {folder} --yes"
         ways.append(("To go on, once it is corrected", [*begin, again]))
     back = _way_back(run, state, folder)
-    if back:
+    if back and (begin == [] or not _open_as_it_was(state)):
         title = {
             "migrated": "To go back and open the application",
             "unknown": "To open the application, once database and code are known to fit together",
@@ -181,6 +181,12 @@ def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, tuple[str, ...]],
         shut = "nothing: it stays shut until one of these commands is run"
         ways.append(("To leave it shut", [shut]))
     return tuple((title, tuple(commands)) for title, commands in ways)
+
+
+def _open_as_it_was(state: WindowState) -> bool:
+    """Whether nothing is left to open: old database, old code, no maintenance page."""
+    settled = state.database in ("before", "rolled back") and state.maintenance == "off"
+    return settled and state.code in ("old", "not configured")
 
 
 def _way_back(run: Run, state: WindowState, folder: str) -> list[str]:
@@ -211,9 +217,7 @@ def misfit(state: WindowState, *, verdict: str) -> str:
         return f"the state of the database is not known ({state.database_says})"
     if state.database != "migrated":
         if state.code in ("new", "unknown"):
-            return (
-                f"the database is as before, and that is not known of the code: {state.code_says}"
-            )
+            return f"the database is as before, and its code is not: {state.code_says}"
         return ""
     if state.code in ("old", "unknown"):
         return f"the database is migrated, and its code is not known to be new: {state.code_says}"

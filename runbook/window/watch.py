@@ -159,7 +159,7 @@ class _Counts:
 
 
 def lasting_invariants() -> Iterator[SqlFile]:
-    """The invariants in `LASTING`; first the rows without an organization: old code leaves them, and an index finds them."""
+    """The invariants in `LASTING`, after those rows that old code leaves and an index finds."""
     files = {file.name: file for file in sql_files("invariants")}
     yield files[WITHOUT]
     for name in LASTING:
