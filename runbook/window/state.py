@@ -128,7 +128,7 @@ def block(run: Run, problem: str) -> str:
     for title, commands in ways_out(run, state):
         lines.append(f"{title}:")
         lines += [f"  {command}" for command in commands]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])  # what is printed next is none of these commands
 
 
 def describe_now(run: Run) -> str:
