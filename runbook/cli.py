@@ -166,8 +166,11 @@ def status(run_dir: Path) -> None:
     """Prints the checklist as it stands."""
     from runbook.report.text_view import as_text
     from runbook.report.view_model import read_view
+    from runbook.run.folder import Run
+    from runbook.window.state import describe_now
 
     click.echo(as_text(read_view(run_dir)))
+    click.echo(describe_now(Run.open(run_dir)), nl=False)
 
 
 @main.command()
@@ -259,33 +262,43 @@ def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violati
 @main.command()
 @click.argument("mode", type=click.Choice(["on", "off"]))
 @click.option("--run-dir", required=True, help="The run folder.")
-def maintenance(mode: str, run_dir: str) -> None:
+@click.option(
+    "--regardless", is_flag=True, help="Open although database and code do not fit together."
+)
+def maintenance(mode: str, run_dir: str, regardless: bool) -> None:
     """Shuts the application or opens it, and proves it."""
     from runbook.run.folder import Run
     from runbook.window import steps
+    from runbook.window.reopen import open_by_hand
 
     opened = Run.open(Path(run_dir))
     with opened.locked("run"):
         if mode == "on":
             step = steps.maintenance_on(opened)
         else:
-            step = steps.maintenance_off(opened, again=True)
+            step = open_by_hand(opened, regardless=regardless)
     click.echo(f"maintenance {mode}: {steps.summary(step)}")
     for detail in step.details:
         click.echo(f"  {detail}")
 
 
 @main.command()
-@click.argument("line", type=int)
+@click.argument("line")
 @click.option("--run-dir", required=True, help="The run folder.")
 @click.option("--by", required=True, help="Name of the person who vouches for it.")
 @click.option("--note", default="", help="What was done or observed.")
-def tick(line: int, run_dir: str, by: str, note: str) -> None:
-    """Ticks a line of the checklist that the plan does not configure, by name."""
+def tick(line: str, run_dir: str, by: str, note: str) -> None:
+    """Ticks a line of the checklist, by name; LINE may be `undeploy`: the old code is back."""
     from runbook.run.folder import Run
+    from runbook.window.store import record_undeploy
     from runbook.window.store import tick as tick_line
 
-    ticked = tick_line(Run.open(Path(run_dir)), line, by, note)
+    opened = Run.open(Path(run_dir))
+    if line == "undeploy":
+        step = record_undeploy(opened, by, note)
+        click.echo(f"undeploy: {step.details[0]}, at {step.at}")
+        return
+    ticked = tick_line(opened, int(line) if line.isdecimal() else 0, by, note)
     click.echo(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
 
 

@@ -87,7 +87,7 @@ def _write_checked(run_dir: Path, scratch: Path, *, bulky: bool) -> tuple[str, i
     stamps = _stamps(run_dir)
     with scratch.open("r+b") as f:
         files = _write(run_dir, stamps, f, bulky=bulky)
-        kept = (s.size for n, s in stamps.items() if bulky or not n.startswith(BULKY))
+        kept = (s[0] for n, s in stamps.items() if bulky or not n.startswith(BULKY))
         if swells(sum(kept), f.seek(0, os.SEEK_END)):  # a database that is almost empty
             f.seek(0)
             f.truncate()

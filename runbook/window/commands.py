@@ -101,6 +101,12 @@ def show_command(command: Command) -> str:
     return secrets.hide(command.shell or shlex.join(command.command))
 
 
+def last_line(output: str) -> str:
+    """The last line that says something, cut at 200 characters; "" for none."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
 _LATE = "late"
 
 

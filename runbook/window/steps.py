@@ -23,8 +23,9 @@ from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.commands import Ran, run_command
 from runbook.window.quiet import wait_until_quiet
+from runbook.window.recheck import ask_again
 from runbook.window.state import maintenance_state
-from runbook.window.store import LINES, read_step, step_path, write_step
+from runbook.window.store import FAILURES, LINES, read_step, step_path, write_step
 from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
@@ -32,12 +33,14 @@ from runbook.wording import counted, duration
 _AGAIN = "Proven again at "
 """How the evidence begins that a later proof has added."""
 
+_FOUND_OPEN = "The application was found open"
 
-def maintenance_on(run: Run) -> WindowStep:
+
+def maintenance_on(run: Run, *, quiet: bool = True) -> WindowStep:
     """Shuts the application and proves it: its page answers so, and the database is quiet.
 
     A step that was done is proven once more; where the page says that the application is open, it
-    is shut again.
+    is shut again. Without `quiet` the database may be written to, as after a deployment.
 
     Raises:
         WindowFailed: the command failed, the page answers otherwise, or something still writes.
@@ -51,7 +54,7 @@ def maintenance_on(run: Run) -> WindowStep:
         if window.maintenance_on is None:
             step.answers_so(page)
         elif not step.answers_so(page, limit=3.0, required=False):
-            step.note("The application was found open, so it was shut again")
+            step.note(f"{_FOUND_OPEN} at {now()}, so it was shut again")
             step.command(window.maintenance_on)
             step.answers_so(page)
 
@@ -63,19 +66,21 @@ def maintenance_on(run: Run) -> WindowStep:
                 step.answers_so(window.maintenance)
         elif window.maintenance is not None:
             prove_again(step, window.maintenance)
-        step.is_quiet(window.quiet_seconds)
+        if quiet:
+            step.is_quiet(window.quiet_seconds)
+        step.proven_now()
 
     configured = bool(window.maintenance_on or window.maintenance)
     return _perform(run, "maintenance_on", configured, work, first=shut)
 
 
-def deploy(run: Run) -> WindowStep:
+def deploy(run: Run, *, again: bool = False) -> WindowStep:
     """Runs the deploy command, once.
 
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "deploy", open_secret_plan(run).window.deploy)
+    return _command_step(run, "deploy", open_secret_plan(run).window.deploy, again=again)
 
 
 def undeploy(run: Run) -> WindowStep:
@@ -140,10 +145,34 @@ def smoke(run: Run, *, again: bool = False) -> WindowStep:
     return _command_step(run, "smoke", open_secret_plan(run).window.smoke, again=again)
 
 
-def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) -> WindowStep:
+def recheck(run: Run) -> WindowStep:
+    """Asks the invariants once more, right before the application is opened.
+
+    Raises:
+        WindowFailed: rows came since the verification that violate one.
+    """
+
+    def work(step: _Step) -> None:
+        outcome = ask_again(run)
+        for line in outcome.lines:
+            step.note(line)
+        if outcome.problem:
+            raise _Failed(
+                f"{outcome.problem}; the application was not opened",
+                "correct or delete these rows and go on with the same command, which asks again, "
+                "or roll back",
+            )
+
+    return _perform(run, "recheck", True, work)
+
+
+def maintenance_off(
+    run: Run, *, again: bool = False, old_code: bool = False, note: str = ""
+) -> WindowStep:
     """Opens the application and proves it: no maintenance page any more, and it is well.
 
     With `old_code`, only the status of the health address counts: its text may be the new code's.
+    A `note` is kept with what shows it.
 
     Raises:
         WindowFailed: the command failed, or the application does not answer as it should.
@@ -157,6 +186,10 @@ def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) ->
 
     def work(step: _Step) -> None:
         remember_logs(run)  # monitoring reads on from here
+        if note:
+            step.note(note)
+        if window.deploy is None and run.finished("migrate"):
+            step.note("Which code runs is not known: the plan names no command that deploys it")
         if window.maintenance_off is not None:
             step.command(window.maintenance_off)
         if window.maintenance is not None:
@@ -192,6 +225,9 @@ class _Step:
 
     def note(self, detail: str) -> None:
         self._add(details=(*self.record.details, detail))
+
+    def proven_now(self) -> None:
+        self._add(proven_at=now())
 
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
@@ -297,7 +333,9 @@ def _perform(
     if first is None:
         started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
     else:
+        # Of later proofs the last one stands, and for good that it was once found open.
         kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.details))
+        kept += tuple(e for e in first.details if e.startswith(_FOUND_OPEN) and e not in kept)
         started = dataclasses.replace(first, status="started", details=kept)
     with run.locked("stage"):
         if not configured:
@@ -322,7 +360,7 @@ def _perform(
             work(step)
         except _Failed as failure:
             record = end(status="failed", error=failure.problem)
-            message = f"{_TITLES[name]}: {record.error}; {failure.remedy}."
+            message = f"{FAILURES[name]}: {record.error}; {failure.remedy}."
             raise WindowFailed(message, record=record) from None
         except BaseException as problem:
             end(status="failed", error=str(problem) or type(problem).__name__)
@@ -336,20 +374,9 @@ def _hidden(record: WindowStep, secrets: Secrets) -> WindowStep:
         record,
         output=secrets.hide(record.output),
         error=secrets.hide(record.error),
-        evidence=tuple(map(secrets.hide, record.evidence)),
+        details=tuple(map(secrets.hide, record.details)),
         answers=tuple(dataclasses.replace(a, note=secrets.hide(a.note)) for a in record.answers),
     )
-
-
-_TITLES = {
-    "maintenance_on": "Maintenance mode is not proven to be on",
-    "deploy": "The new code was not deployed",
-    "undeploy": "The old code was not put back",
-    "health": "The new code is not healthy",
-    "workflows": "The key workflows do not work",
-    "smoke": "The smoke test failed",
-    "maintenance_off": "The application is not proven to be open",
-}
 
 
 def _once(
@@ -381,5 +408,5 @@ def summary(step: WindowStep) -> str:
     if step.status == "not configured":
         return "not configured"
     if step.status == "done":
-        return f"done in {step.seconds:.1f} s"
+        return f"done in {duration(step.seconds)}"
     return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"

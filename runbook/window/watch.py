@@ -115,7 +115,7 @@ class Watcher:
         row = read_ledger(connection, self.plan.migration.name)
         if row is None or row.run != self.run:
             raise RolledBack
-        for file in _files():
+        for file in lasting_invariants():
             for table, query in guard_query(file, self.plan, self.shape):
                 rows = self._count(connection, file, table, query, counts)
                 if file.name == WITHOUT:
@@ -160,8 +160,8 @@ class _Counts:
     longest: float = 0.0
 
 
-def _files() -> Iterator[SqlFile]:
-    """First the rows without an organization: old code leaves them, and an index finds them."""
+def lasting_invariants() -> Iterator[SqlFile]:
+    """The invariants in `LASTING`, after those rows that old code leaves and an index finds."""
     files = {file.name: file for file in sql_files("invariants")}
     yield files[WITHOUT]
     for name in LASTING:
