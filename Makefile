@@ -9,8 +9,9 @@ ARGS ?=
 PYTHONS ?= 3.12 3.13
 
 # The short form of the tests: all units, and whole runs there and back.
-SHORT = -m "not slow and not d1_long" tests/unit tests/integration/test_rollback_stage.py \
-  tests/integration/test_gate.py tests/integration/test_archive_of_a_run.py
+SHORT = -q -n auto --dist loadgroup -m "not slow and not d1_long" tests/unit \
+  tests/integration/test_rollback_stage.py tests/integration/test_gate.py \
+  tests/integration/test_archive_of_a_run.py
 
 .PHONY: run test test-d1 test-pythons test-sqlite check lab faults bench notebooks pins browser d1 clean
 
@@ -32,28 +33,32 @@ test: .venv/ready browser d1
 test-d1: .venv/ready d1
 	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 
-# The short form on each other Python; pyenv's are found too.
+# The short form on each other Python; pyenv's are found too. Environments are kept in build/.
 test-pythons:
 	@for version in $(PYTHONS); do \
-	  python=$$(command -v python$$version) && "$$python" -c "" 2>/dev/null || \
+	  python=$$(command -v python$$version); "$$python" -c "" 2>/dev/null || \
 	    python=$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
 	  if [ -z "$$python" ]; then echo "Python $$version is not on this machine: not tested."; continue; fi; \
-	  ready=build/python-$$version/ready; \
-	  if [ ! $$ready -nt requirements.txt ]; then \
-	    "$$python" -m venv build/python-$$version && \
-	    build/python-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
-	      -r requirements.txt && touch $$ready || exit 1; \
+	  folder=build/python-$$version; \
+	  if [ ! $$folder/ready -nt requirements.txt ]; then \
+	    echo "Setting up Python $$version"; \
+	    "$$python" -m venv $$folder && \
+	    $$folder/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+	      -r requirements.txt && touch $$folder/ready || exit 1; \
 	  fi; \
 	  echo "Python $$version"; \
-	  build/python-$$version/bin/python -m pytest -q -n auto --dist loadgroup $(SHORT) $(ARGS) || exit 1; \
+	  PYTHONPATH=$(CURDIR) $$folder/bin/python -m pytest $(SHORT) $(ARGS) || exit 1; \
 	done
 
 # The short form with a newest SQLite in the place of the standard library's.
 test-sqlite: .venv/ready
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
-	  --target build/sqlite pysqlite3-binary || { echo "A newest SQLite cannot be had: not tested."; exit 0; }; \
-	PYTHONPATH=$(CURDIR)/tests/support/newest_sqlite:$(CURDIR)/build/sqlite \
-	  .venv/bin/python -m pytest -q -n auto --dist loadgroup $(SHORT) $(ARGS)
+	@if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+	  --target build/sqlite pysqlite3-binary && [ ! -d build/sqlite/pysqlite3 ]; then \
+	  echo "A newest SQLite (pysqlite3-binary) cannot be had: not tested."; exit 0; \
+	fi; \
+	export PYTHONPATH=$(CURDIR)/tests/support/newest_sqlite:$(CURDIR)/build/sqlite:$(CURDIR) && \
+	.venv/bin/python -c "import sqlite3; print('SQLite', sqlite3.sqlite_version)" && \
+	.venv/bin/python -m pytest $(SHORT) $(ARGS)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .
@@ -67,7 +72,7 @@ lab: .venv/ready sample/sample.db
 
 # The faults of tests/faults in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
 faults: .venv/ready
-	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults $(ARGS)
+	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults tests/integration/test_ten_times.py $(ARGS)
 	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow" tests/unit \
 	  tests/integration/test_*property.py tests/integration/test_shortcuts.py \
 	  tests/integration/test_queries.py $(ARGS)
@@ -93,7 +98,7 @@ d1: .venv/ready
 # requirements.txt anew, from what .venv holds.
 pins:
 	@{ sed -n '1,/^$$/{/^#/p}' requirements.txt; \
-	   .venv/bin/pip freeze --exclude-editable; echo "-e ."; } > requirements.new
+	   .venv/bin/pip freeze --all --exclude pip --exclude-editable; echo "-e ."; } > requirements.new
 	@mv requirements.new requirements.txt
 
 sample/sample.db: | .venv/ready

@@ -166,8 +166,11 @@ def status(run_dir: Path) -> None:
     """Prints the checklist as it stands."""
     from runbook.report.text_view import as_text
     from runbook.report.view_model import read_view
+    from runbook.run.folder import Run
+    from runbook.window.state import describe_now
 
     click.echo(as_text(read_view(run_dir)))
+    click.echo(describe_now(Run.open(run_dir)), nl=False)
 
 
 @main.command()
@@ -259,49 +262,91 @@ def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violati
 @main.command()
 @click.argument("mode", type=click.Choice(["on", "off"]))
 @click.option("--run-dir", required=True, help="The run folder.")
-def maintenance(mode: str, run_dir: str) -> None:
+@click.option(
+    "--regardless", is_flag=True, help="Open although database and code do not fit together."
+)
+def maintenance(mode: str, run_dir: str, regardless: bool) -> None:
     """Shuts the application or opens it, and proves it."""
     from runbook.run.folder import Run
     from runbook.window import steps
+    from runbook.window.reopen import open_by_hand
 
     opened = Run.open(Path(run_dir))
     with opened.locked("run"):
         if mode == "on":
             step = steps.maintenance_on(opened)
         else:
-            step = steps.maintenance_off(opened, again=True)
+            step = open_by_hand(opened, regardless=regardless)
     click.echo(f"maintenance {mode}: {steps.summary(step)}")
     for detail in step.details:
         click.echo(f"  {detail}")
 
 
 @main.command()
-@click.argument("line", type=int)
+@click.argument("line")
 @click.option("--run-dir", required=True, help="The run folder.")
 @click.option("--by", required=True, help="Name of the person who vouches for it.")
 @click.option("--note", default="", help="What was done or observed.")
-def tick(line: int, run_dir: str, by: str, note: str) -> None:
-    """Ticks a line of the checklist that the plan does not configure, by name."""
+def tick(line: str, run_dir: str, by: str, note: str) -> None:
+    """Ticks a line of the checklist, by name; LINE may be `undeploy`: the old code is back."""
     from runbook.run.folder import Run
+    from runbook.window.store import record_undeploy
     from runbook.window.store import tick as tick_line
 
-    ticked = tick_line(Run.open(Path(run_dir)), line, by, note)
+    opened = Run.open(Path(run_dir))
+    if line == "undeploy":
+        step = record_undeploy(opened, by, note)
+        click.echo(f"undeploy: {step.details[0]}, at {step.at}")
+        return
+    ticked = tick_line(opened, int(line) if line.isdecimal() else 0, by, note)
     click.echo(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
 
 
 @main.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--plan",
     default="",
     help="Path of the plan; default: the run's, or the specification's schema.",
 )
 @click.option("--run-dir", default="", help="Enter the count in this run's checklist.")
-def scan(path: Path, plan: str, run_dir: str) -> None:
+@click.option("--exclude", multiple=True, help="Leave out, as in a .gitignore; may be repeated.")
+@click.option("--json", "view", flag_value="json", help="Print everything as JSON.")
+@click.option("--sarif", "view", flag_value="sarif", help="Print SARIF 2.1.0.")
+@click.option("--github", "view", flag_value="github", help="Print annotations for GitHub.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["certain", "likely"]),
+    help="Exit with 1 if a finding is at least this sure.",
+)
+@click.option("--baseline", type=click.Path(path_type=Path), help="Known findings, kept silent.")
+@click.option(
+    "--write-baseline", type=click.Path(path_type=Path), help="Write what is found to this file."
+)
+@click.pass_context
+def scan(
+    ctx: click.Context, /, paths: tuple[Path, ...], fail_on: str | None, **options: Any
+) -> None:
     """Finds queries in an application's source that still go by the owner."""
-    from runbook.window.source_scan import scan_source
+    from runbook.window.source_scan import ScanOptions, scan_source
 
-    click.echo(scan_source(path, plan=plan, run_dir=run_dir), nl=False)
+    text, result = scan_source(paths, ScanOptions(**options), progress=_scan_progress())
+    click.echo(text, nl=False)
+    fails = fail_on and (result.count("certain") or (fail_on == "likely" and result.findings))
+    ctx.exit(1 if fails else 0)
+
+
+def _scan_progress() -> Callable[[int, int], None] | None:
+    """A bar for a person at a terminal, from a few hundred files on."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        if total >= 300 and (done % 50 == 0 or done == total):
+            end = "\n" if done == total else ""
+            click.echo(f"\r{done:,} of {total:,} files{end}", nl=False, err=True)
+
+    return show
 
 
 def _asker() -> Callable[[str], str] | None:

@@ -17,6 +17,9 @@ from runbook.errors import RunFolderError
 _SEAL = "sha256"
 _BLANK = "0" * 64
 
+MOST_LEVELS = 64
+"""Levels of lists and objects in JSON that is read; the records have about ten."""
+
 
 @contextlib.contextmanager
 def private() -> Iterator[None]:
@@ -124,6 +127,29 @@ def write_json(path: Path, data: object) -> None:
     write_durably(path, _utf8(json.dumps(data, indent=1, ensure_ascii=False) + "\n"))
 
 
+def parse_json(text: str | bytes) -> Any:
+    """JSON that came from outside, read as anything else that may be damaged.
+
+    Raises:
+        ValueError: it is not JSON, or is nested more deeply than any record.
+    """
+    try:
+        data = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    level = [data]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return data
+    raise ValueError("nested too deeply")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
 
@@ -131,7 +157,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunFolderError: the file is missing, torn or not a JSON object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"{path} cannot be read ({type(error).__name__}); it is missing or damaged, so put "

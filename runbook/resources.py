@@ -1,4 +1,4 @@
-"""Where the files lie that the runbook brings along: `sql/` and `notebooks/`.
+"""Where the files lie that the runbook brings along, `sql/` and `notebooks/`, or fetches.
 
 In a clone they stand at the top, where people read them; in an installed package, inside it.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.resources
 import shutil
 from pathlib import Path
+
+import platformdirs
 
 from runbook.errors import BadInput, InstallationError
 
@@ -19,12 +21,23 @@ def resource_folder(name: str) -> Path:
         InstallationError: there is none.
     """
     installed = importlib.resources.files("runbook") / name
-    clone = Path(__file__).resolve().parent.parent
     if installed.is_dir():
         return Path(str(installed))
-    if (clone / "pyproject.toml").is_file() and (clone / name).is_dir():
+    clone = _clone()
+    if clone and (clone / name).is_dir():
         return clone / name
     raise InstallationError(f"The folder '{name}' of the runbook")
+
+
+def tools_folder() -> Path:
+    """The folder for fetched programs: `.tools` of the clone, or else the user's cache folder."""
+    clone = _clone()
+    return clone / ".tools" if clone else platformdirs.user_cache_path("runbook", appauthor=False)
+
+
+def _clone() -> Path | None:
+    parent = Path(__file__).resolve().parent.parent
+    return parent if (parent / "pyproject.toml").is_file() else None
 
 
 def copy_notebooks(folder: Path) -> tuple[Path, ...]:

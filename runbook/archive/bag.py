@@ -14,6 +14,7 @@ comment, the last bytes of the file, is a *seal*: the SHA-256 of every byte befo
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -89,8 +90,9 @@ class Parsed:
 def parse_manifest(raw: bytes) -> Parsed:
     """Read what can be read of a manifest; every unusual byte makes it inexact."""
     digests: dict[str, str] = {}
-    for line in raw.decode("utf-8", "replace").split("\n"):
-        if match := _MANIFEST_LINE.fullmatch(line):
+    for line in io.BytesIO(raw):  # one by one: a hostile file may have millions
+        text = line.decode("utf-8", "replace").removesuffix("\n")
+        if match := _MANIFEST_LINE.fullmatch(text):
             digests.setdefault(match[2], match[1])
     return Parsed(digests, manifest(digests) == raw)
 

@@ -1,12 +1,14 @@
 """Check an archive, or a bag that was unpacked from one, and say what was altered.
 
 Nothing is unpacked to disk except the few small tag files, files are read in pieces, and a
-damaged or hostile container gives a result, never a traceback.
+damaged or hostile container gives a result, never a traceback. Whatever the input, memory stays
+below 200 MB: what could be large is refused before it is read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import stat
@@ -23,12 +25,20 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from runbook.archive import bag
+from runbook.archive.limits import (
+    DEFLATE_LIMIT,
+    MOST_FILES,
+    MOST_LEVELS,
+    TAG_LIMIT,
+    Bounded,
+    TooLarge,
+    too_long,
+    too_much,
+)
 from runbook.archive.signature import can_verify, signature_path, verify
 from runbook.errors import BadInput
 
 PIECE = 1 << 20  # bytes read at once
-_TAG_LIMIT = 16 << 20  # a manifest of 100,000 files has about 12 MB
-_DEFLATE_LIMIT = 1032  # no deflate stream expands further (zlib's technical details)
 
 # what zipfile raises when bytes are not what it expects
 _UNREADABLE = (
@@ -164,8 +174,13 @@ def digest_of(file: IO[bytes], count: int | None = None) -> hashlib._Hash:
 
 def _check_zip(archive: Path) -> tuple[list[Problem], int]:
     try:
-        with zipfile.ZipFile(archive) as container:
+        with archive.open("rb") as file, zipfile.ZipFile(Bounded(file)) as container:
+            size = os.fstat(file.fileno()).st_size
+            if refusal := too_much(container.infolist(), size):
+                return [Problem(archive.name, "refused", refusal)], 0
             return _check_members(container, archive.name)
+    except TooLarge as error:
+        return [Problem(archive.name, "refused", str(error))], 0
     except _UNREADABLE as error:
         return [Problem(archive.name, "damaged", f"not a readable ZIP file: {error}")], 0
 
@@ -194,8 +209,8 @@ def _check_members(container: zipfile.ZipFile, archive: str) -> tuple[list[Probl
             digests[name] = None
             try:
                 with container.open(member) as content:
-                    if not name.startswith(bag.PAYLOAD):
-                        tags[name] = content.read()
+                    if name in bag.REQUIRED:  # others are as good as payload
+                        tags[name] = content.read(TAG_LIMIT + 1)
                         digests[name] = hashlib.sha256(tags[name]).hexdigest()
                     else:
                         digests[name] = digest_of(content).hexdigest()
@@ -222,6 +237,8 @@ def _overlapping(members: list[zipfile.ZipInfo], end: int) -> set[int]:
 
 def _refusal(member: zipfile.ZipInfo, overlapping: set[int], *, payload: bool) -> str | None:
     """Why this member is not even read; None if it may be."""
+    if long := too_long(member.filename):
+        return f"its name {long}"
     # orig_filename: zipfile cuts a name at a NUL character
     if member.orig_filename != member.filename:
         return "its name is ambiguous"
@@ -236,9 +253,9 @@ def _refusal(member: zipfile.ZipInfo, overlapping: set[int], *, payload: bool) -
         return "it is compressed in an unknown way"
     if member.header_offset in overlapping:
         return "it overlaps another file"
-    if member.file_size > _DEFLATE_LIMIT * max(member.compress_size, 1):
+    if member.file_size > DEFLATE_LIMIT * max(member.compress_size, 1):
         return "its size is impossible"
-    if not payload and member.file_size > _TAG_LIMIT:
+    if not payload and member.file_size > TAG_LIMIT:
         return "it is too large for a tag file"
     return None
 
@@ -249,7 +266,13 @@ def _check_folder(folder: Path) -> tuple[list[Problem], int]:
     problems: list[Problem] = []
     digests: dict[str, str | None] = {}
     tags: dict[str, bytes] = {}
-    for name, entry in sorted(walk(folder)):
+    entries = list(itertools.islice(walk(folder), MOST_FILES + 1))
+    if len(entries) > MOST_FILES:
+        return [Problem(folder.name, "refused", f"it has more than {MOST_FILES:,} files")], 0
+    for name, entry in sorted(entries, key=lambda pair: pair[0]):
+        if unsafe := too_long(name):
+            problems.append(Problem(name, "refused", f"its name {unsafe}"))
+            continue
         if not entry.is_file(follow_symlinks=False):
             problems.append(Problem(name, "refused", "it is not a regular file"))
             continue
@@ -257,12 +280,11 @@ def _check_folder(folder: Path) -> tuple[list[Problem], int]:
         try:
             with Path(entry.path).open("rb") as content:
                 digests[name] = digest_of(content).hexdigest()
-                if not name.startswith(bag.PAYLOAD):
-                    if content.tell() > _TAG_LIMIT:
-                        problems.append(Problem(name, "refused", "too large for a tag file"))
-                        continue
+                if not name.startswith(bag.PAYLOAD) and content.tell() > TAG_LIMIT:
+                    problems.append(Problem(name, "refused", "too large for a tag file"))
+                elif name in bag.REQUIRED:
                     content.seek(0)
-                    tags[name] = content.read()
+                    tags[name] = content.read(TAG_LIMIT + 1)
         except OSError as error:
             problems.append(Problem(name, "damaged", error.strerror or str(error)))
     problems += _compare(digests, tags)
@@ -274,11 +296,11 @@ def _check_folder(folder: Path) -> tuple[list[Problem], int]:
 def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Everything below a folder that is not a folder: path with slashes, and entry.
 
-    Links are not followed.
+    Links are not followed; of folders in very many folders, only that they are there is said.
     """
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and prefix.count("/") <= MOST_LEVELS:
                 yield from walk(Path(entry.path), f"{prefix}{entry.name}/")
             else:
                 yield prefix + entry.name, entry

@@ -24,6 +24,7 @@ from typing import IO
 from runbook import __version__
 from runbook.archive import bag
 from runbook.archive.check import PIECE, CheckResult, Problem, as_text, check, digest_of, walk
+from runbook.archive.limits import MOST_FILES, swells, too_long
 from runbook.archive.signature import sign, signature_path
 from runbook.errors import BadInput, RunbookError, RunFolderError
 from runbook.files import publish, scratch_file
@@ -86,6 +87,11 @@ def _write_checked(run_dir: Path, scratch: Path, *, bulky: bool) -> tuple[str, i
     stamps = _stamps(run_dir)
     with scratch.open("r+b") as f:
         files = _write(run_dir, stamps, f, bulky=bulky)
+        kept = (s[0] for n, s in stamps.items() if bulky or not n.startswith(BULKY))
+        if swells(sum(kept), f.seek(0, os.SEEK_END)):  # a database that is almost empty
+            f.seek(0)
+            f.truncate()
+            files = _write(run_dir, stamps, f, bulky=bulky, compress=False)
         sha256 = _write_seal(f)
         size = f.tell()
     if _stamps(run_dir) != stamps:
@@ -162,11 +168,18 @@ def _not_in_use(run_dir: Path) -> Iterator[None]:
 
 def _stamps(run_dir: Path) -> dict[str, _Stamp]:
     """The files to be sealed, by their path in the run folder, in order."""
-    stamps = {}
+    stamps: dict[str, _Stamp] = {}
     for name, entry in sorted(walk(run_dir), key=lambda pair: pair[0]):
         if name.endswith(_SKIPPED):
             continue
-        if unsafe := bag.why_unsafe(bag.PAYLOAD + name):
+        if len(stamps) >= MOST_FILES - 10:  # beside them, the bag has files of its own
+            raise RunFolderError(
+                f"{run_dir} has more files than an archive may have ({MOST_FILES:,}); take out "
+                "what does not belong to the run."
+            )
+        if unsafe := bag.why_unsafe(bag.PAYLOAD + name) or too_long(
+            f"{run_dir.name}/{bag.PAYLOAD}{name}"
+        ):
             raise RunFolderError(f"The name of {name!r} in {run_dir} {unsafe}; rename that file.")
         status = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
@@ -177,13 +190,20 @@ def _stamps(run_dir: Path) -> dict[str, _Stamp]:
     return stamps
 
 
-def _write(run_dir: Path, stamps: Mapping[str, _Stamp], file: IO[bytes], *, bulky: bool) -> int:
+def _write(
+    run_dir: Path,
+    stamps: Mapping[str, _Stamp],
+    file: IO[bytes],
+    *,
+    bulky: bool,
+    compress: bool = True,
+) -> int:
     """Write the bag as a ZIP; the number of the run's files in it. Digests are of what is written.
 
     The seal's place is kept with a digest of zeros.
     """
     created = _read_json(run_dir / "run.json").get("created_at")
-    writer = _Writer(file, run_dir.name, _zip_time(created))
+    writer = _Writer(file, run_dir.name, _zip_time(created), compress=compress)
     payload: dict[str, str] = {}
     apart: dict[str, tuple[str, int]] = {}
     octets = 0
@@ -223,8 +243,14 @@ class _Writer:
     """A ZIP whose members all have one time and are readable by their owner alone."""
 
     def __init__(
-        self, file: IO[bytes], top: str, time: tuple[int, int, int, int, int, int]
+        self,
+        file: IO[bytes],
+        top: str,
+        time: tuple[int, int, int, int, int, int],
+        *,
+        compress: bool,
     ) -> None:
+        self._compress = compress
         self.container = zipfile.ZipFile(file, "w")
         self._top = top
         self._time = time
@@ -241,7 +267,7 @@ class _Writer:
     def add(self, name: str, source: IO[bytes], size: int) -> str:
         """Copy a file into the container; the SHA-256 of what was written."""
         info = self._info(name, stat.S_IFREG | 0o600)
-        if not name.endswith(_COMPRESSED):
+        if self._compress and not name.endswith(_COMPRESSED):
             info.compress_type = zipfile.ZIP_DEFLATED
         info.file_size = size  # by which zipfile chooses ZIP64
         sha = hashlib.sha256()

@@ -44,7 +44,7 @@ class Written:
     origin: str
     what: str
     rows: int
-    since: TableSince
+    changes: TableSince
 
     @property
     def source(self) -> str:
@@ -54,7 +54,7 @@ class Written:
     @property
     def moved(self) -> bool:
         """Whether an untouched row was found under another rowid."""
-        return self.rows > self.since.edited + self.since.inserted
+        return self.rows > self.changes.edited + self.changes.inserted
 
     def same_row(self, kept: str, row: str) -> str:
         """The condition that `kept`, of the TEMP table, is the row `row` of the resource."""
@@ -203,7 +203,7 @@ def _counted(
         ).fetchone()[0]
     inserted = of.get("inserted", 0)
     edited = sum(of.get(w, 0) for w in ("edited", "stamped", "moved"))
-    since = TableSince(
+    changes = TableSince(
         table=written.old.name,
         rows=rows,
         edited=edited,
@@ -221,7 +221,7 @@ def _counted(
         written.origin,
         written.what,
         sum(of.values()),
-        since,
+        changes,
     )
 
 

@@ -234,7 +234,7 @@ class _Resource:
             yield from self._kept(self.written.rows - moved)
 
     def _number(self) -> Iterator[Finding]:
-        table, rows, held = self.now.name, self._count(self._main), self.written.since.rows
+        table, rows, held = self.now.name, self._count(self._main), self.written.changes.rows
         if rows != held:
             message = f'"{table}" holds {rows:,} rows and held {held:,} just before'
             yield _finding(table, "rows", abs(rows - held), message)
@@ -246,7 +246,7 @@ class _Resource:
             f"{self._main} AS b CROSS JOIN {self._backup} AS a ON {counterpart}"
             f" WHERE NOT {self._is_written} AND {self._same}"
         )
-        wrong = self.written.since.rows - self.written.rows - restored
+        wrong = self.written.changes.rows - self.written.rows - restored
         if wrong:
             query = (
                 f"SELECT b.{self._key} AS {self._key} FROM {self._main} AS b"

@@ -62,6 +62,7 @@ class _Changed(Exception):
     """This view is not what it was; the message says how."""
 
 
+# Many parameters because the tests vary the last two, and the gate gives the others.
 def compare_views(
     connection: sqlite3.Connection,
     plan: Plan,

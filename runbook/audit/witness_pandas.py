@@ -145,12 +145,12 @@ class _Witness(Migrated):
                 Sample((field,), "id", (field,)) for field in (self.field("id", c) for c in shown)
             )
             message = f'{rows:,} rows that the rule gives are not in "{name}"'
-            self.find(name, "", "missing", rows, message, samples)
+            self.note(name, "", "missing", rows, message, samples)
         if not right.all():
             extra = np.flatnonzero(~right)
             message = f'{len(extra):,} rows of "{name}" are none that the rule gives'
             samples = tuple(map(Sample, file.names_of(extra[:_SAMPLES].tolist())))
-            self.find(name, "", "added", len(extra), message, samples)
+            self.note(name, "", "added", len(extra), message, samples)
         at = np.flatnonzero(right)
         for column, rule in columns.items():
             expected, actual = rule(), file.read(column)
@@ -246,7 +246,7 @@ class _Witness(Migrated):
         ):
             for column in columns:
                 message = f'the column "{column}" of "{table}" {change}'
-                self.find(table, column, change, after.table.rows, message)
+                self.note(table, column, change, after.table.rows, message)
         pairing = pair(before, after, outside)
         for change, file, positions in (
             ("added", after, pairing.added),
@@ -257,7 +257,7 @@ class _Witness(Migrated):
             if rows and not (change == "added" and self.may_be_written(table)):
                 message = f'{rows:,} rows were {change} in "{table}"'
                 samples = tuple(map(Sample, file.names_of(positions[:_SAMPLES].tolist())))
-                self.find(table, "", change, rows, message, samples)
+                self.note(table, "", change, rows, message, samples)
         shown: dict[str, list[tuple[int, Any, Any]]] = {column: [] for column in outside}
         changed: Counter[str] = Counter()
         for column, at, was, now in differing(before, after, pairing, outside):
@@ -273,7 +273,7 @@ class _Witness(Migrated):
                     for key, (_, was, now) in zip(keys, shown[column], strict=True)
                 )
                 message = f'{rows:,} values of "{column}" in "{table}" were changed'
-                self.find(table, column, "changed", rows, message, samples)
+                self.note(table, column, "changed", rows, message, samples)
         return pairing
 
     def written_elsewhere(self) -> None:
@@ -300,18 +300,11 @@ class _Witness(Migrated):
 
     # -- findings ----------------------------------------------------------------------------
 
-    def find(
-        self,
-        table: str,
-        column: str,
-        change: str,
-        rows: int,
-        message: str,
-        samples: tuple[Sample, ...] = (),
-    ) -> None:
-        """Notes a finding."""
-        self.findings.append(Finding("pandas", table, column, change, rows, message, samples))
+    def note(self, *finding: Any) -> None:
+        """Notes a finding, whose fields but the witness are given in order."""
+        self.findings.append(Finding("pandas", *finding))
 
+    # Many parameters because they are the columns of one table of examples.
     def wrong_value(
         self,
         file: ColumnFile,
@@ -331,4 +324,4 @@ class _Witness(Migrated):
             f'{rows:,} values of "{column}" in "{table}" are not what the rule gives; the examples '
             "show what it gives, then what is there"
         )
-        self.find(table, column, "wrong value", rows, message, samples)
+        self.note(table, column, "wrong value", rows, message, samples)

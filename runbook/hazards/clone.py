@@ -65,3 +65,17 @@ def _stand_in(clone: sqlite3.Connection, kind: str, name: str) -> bool:
             clone.create_collation(name, lambda one, two: (one > two) - (one < two))
         return True
     return False
+
+
+def not_in_clone(entries: Iterable[Entry], names: Iterable[str]) -> dict[str, str]:
+    """Tables of these names that SQLite cannot make anew from their text, with what it says."""
+    wanted = {name.casefold() for name in names}
+    refused = {}
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as alone:
+        for entry in entries:
+            if entry.kind == "table" and entry.name.casefold() in wanted:
+                try:
+                    execute(alone, entry.sql)
+                except sqlite3.Error as error:
+                    refused[entry.name] = str(error)
+    return refused

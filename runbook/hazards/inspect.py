@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runbook.hazards.advice import advise
 from runbook.hazards.census import census
+from runbook.hazards.clone import not_in_clone
 from runbook.hazards.collations import probe_collations, stopped
 from runbook.hazards.compiled import probe_compiled
 from runbook.hazards.generated import probe_checks, probe_generated
@@ -106,7 +107,12 @@ def _probe(surveyed: Survey) -> Iterator[Sighting]:
     yield from in_the_way
     for probe in _PROBES:
         yield from _careful(probe, surveyed)
-    if surveyed.complete and not in_the_way:
+    plan = surveyed.plan
+    names = [plan.users.table, *(r.table for r in plan.resources)]
+    refused = not_in_clone(surveyed.entries, names) if surveyed.complete else {}
+    for table, error in refused.items():  # so there is nothing on which it could be tried
+        yield Sighting("script_fails", table, remedy=f"SQLite says: {error}. Repair its text.")
+    if surveyed.complete and not in_the_way and not refused:
         yield from _careful(probe_touching, surveyed)
         yield from _careful(probe_by_trial, surveyed)
         yield from _careful(probe_compiled, surveyed)

@@ -39,7 +39,7 @@ def probe_adopter(survey: Survey) -> Iterator[Sighting]:
         if key_class == "blob":
             shape = Shape(key_class="blob")
         adopter = adopter_value(plan, shape)
-        if survey.rows(f"SELECT 1 WHERE {is_key(survey, '?1')}", adopter):
+        if survey.rows(f"SELECT 1 WHERE {is_key(survey, ':adopter')}", adopter=adopter):
             return
     except (PlanError, OverflowError) as error:
         why = str(error)

@@ -87,9 +87,9 @@ class Survey:
             self.has(r.table, r.owner, r.updated_at) for r in self.plan.resources
         )
 
-    def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """All rows of a query."""
-        return self.connection.execute(sql, values).fetchall()
+    def rows(self, sql: str, *values: object, **named: object) -> list[tuple[object, ...]]:
+        """All rows of a query, whose parameters are either all `?` or all named."""
+        return self.connection.execute(sql, named or values).fetchall()
 
     def row(self, sql: str, *values: object) -> tuple[int, ...]:
         """The one row of an aggregate query, NULLs as 0."""

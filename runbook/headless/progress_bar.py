@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from runbook.files import parse_json
 from runbook.progress import NOW, STATE_EVERY, Lines, sentence, unit
 
 
@@ -63,7 +63,7 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
         shown: object = None
         while not ended.wait(STATE_EVERY):
             with contextlib.suppress(OSError, ValueError):
-                state_now = json.loads(state.read_text())
+                state_now = parse_json(state.read_text())
                 if state_now != shown:
                     (bar or lines)(*state_now)
                     shown = state_now

@@ -22,13 +22,13 @@ from runbook.run.notebooks import has_notebook
 from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import Ask, confirm
-from runbook.window import steps
+from runbook.stages.verify import is_due_again
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
     block,
-    maintenance_state,
     may_be_shut,
+    mode_now,
     pending_step,
     window_state,
 )
@@ -77,10 +77,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
     if run.finished("rollback"):
-        raise NotAllowedNow(
-            f"The run in {run.folder} was rolled back, so there is nothing left to do in it; begin "
-            "a new one with another --run-dir."
-        )
+        raise _rolled_back_already(run, options)
     stages = ORDER[: ORDER.index(until) + 1]
     with _session(run, options, execute) as session:
         options.echo(f"Run {run.folder}: {run.info.identity.place}")
@@ -210,6 +207,9 @@ class _Session:
             for step, known in zip(after, before, strict=True)
             if step is not None and step != known and step.status in ("done", "not done")
         ]
+        if stage == "verify":  # only there a step before the one that failed stands, and is shown
+            stood = [s for s in before if s is not None and s in after and s.status == "done"]
+            lines = [step_line(step, "done already: ") for step in stood] + lines
         if self.run.finished(stage):  # the application is shut before, everything else comes after
             at = len(lines) if stage in ("snapshot", "migrate") else 0
             lines.insert(at, stage_line(self.run, stage))
@@ -290,9 +290,12 @@ class _Session:
         except RunbookError as problem:
             echo(block(run, f"{error} Leading out of it failed, too: {problem}"))
             return problem if problem.exit_code > error.exit_code else error
-        mode = maintenance_state(run)
-        missing, there = "the plan names no maintenance mode", "the application is open"
-        echo(f"  The database is as before; {missing if mode == 'not configured' else there}.")
+        mode, known = mode_now(run)
+        sentences = {
+            "not configured": "the plan names no maintenance mode",
+            "off": "the application is open",
+        }
+        echo(f"  The database is as before; {sentences.get(mode, f'the application is {known}')}.")
         return error
 
     def _back_out(self) -> None:
@@ -302,9 +305,6 @@ class _Session:
             for step in reopen(self.run):
                 self.options.echo(step_line(step))
             return
-        if state.maintenance == "unknown":
-            # Opening it may have gone half way; users should not write while it is rolled back.
-            steps.maintenance_on(self.run)
         name = self.run.info.identity.name
         self.perform("rollback", {"confirm": name, "how": "--on-failure rollback"})
 
@@ -318,12 +318,29 @@ def is_done(run: Run, stage: str, echo: Echo) -> bool:
     try:
         if not run.finished(stage) or pending_step(run, stage):
             return False
+        if stage == "verify" and is_due_again(run):
+            return False
     except RunFolderError as error:
         if stage != "migrate" and run.forbidden(stage):
             raise
         echo(f"  {stage:<10} is done again: {error}")
         return False
     return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
+
+
+def _rolled_back_already(run: Run, options: Options) -> NotAllowedNow:
+    """Why nothing is left to run in a run that was rolled back, and what is left to open."""
+    if not pending_step(run, "rollback"):
+        return NotAllowedNow(
+            f"The run in {run.folder} was rolled back, so there is nothing left to do in it; begin "
+            "a new one with another --run-dir."
+        )
+    problem = "the migration was rolled back, but the application was not opened again after it"
+    options.echo(block(run, problem))
+    return NotAllowedNow(
+        f"The run in {run.folder} was rolled back, but the application was not opened again; "
+        f"`runbook rollback --run-dir {run.folder}` goes on there."
+    )
 
 
 def _is_migrated(run: Run) -> bool:

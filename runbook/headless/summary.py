@@ -16,7 +16,7 @@ from runbook.run.records import (
 )
 from runbook.run.window_records import WindowStep
 from runbook.window import steps
-from runbook.wording import counted
+from runbook.wording import counted, when
 
 RECORDS = {
     "preflight": PreflightRecord,
@@ -34,9 +34,10 @@ def stage_line(run: Run, stage: str, done: str = "") -> str:
     return f"  {stage:<10} {done}{summary(run, stage)}"
 
 
-def step_line(step: WindowStep) -> str:
-    """One line about a step of the window."""
-    return f"  {step.name.replace('_', ' '):<10} {steps.summary(step)}"
+def step_line(step: WindowStep, done: str = "") -> str:
+    """One line about a step of the window; `done` stands before when, where it was done earlier."""
+    what = f"{done}{when(step.at)}" if done else steps.summary(step)
+    return f"  {step.name.replace('_', ' '):<10} {what}"
 
 
 def summary(run: Run, stage: str) -> str:

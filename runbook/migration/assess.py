@@ -85,17 +85,17 @@ def assessment_of(
     assignments = all_assignments(connection, plan, shape, written)
     rules = RuleCheck(connection, plan, shape, "gate")
     present = {t.name.casefold() for t in read_tables(connection)}
-    rows, since = (
+    rows, changes = (
         {table: count(table) if table in present else 0 for table in NEW_TABLES}
         for count in (lambda table: count_rows(connection, table), rules.count_wrong)
     )
     return Assessment(
-        resources=tuple(w.since for w in written),
+        resources=tuple(w.changes for w in written),
         others=others,
         organizations=rows["organizations"],
         memberships=rows["organization_memberships"],
-        organizations_since=since["organizations"],
-        memberships_since=since["organization_memberships"],
+        organizations_since=changes["organizations"],
+        memberships_since=changes["organization_memberships"],
         assignments=sum(each.rows for each in assignments),
         objects_kept=objects.kept,
         objects_discarded=objects.discarded,

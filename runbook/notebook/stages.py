@@ -15,7 +15,7 @@ from runbook.errors import NotProven, RunbookError, Violated
 from runbook.notebook.display import echo, fold_errors, shell
 from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
 from runbook.notebook.progress_bar import Page
-from runbook.notebook.window import show_state, still_shut
+from runbook.notebook.window import show_state, shut_first, still_shut
 from runbook.progress import NOW, Lines, Progress
 from runbook.run.check import check_finished
 from runbook.run.folder import STAGES, Run, file_stem
@@ -34,7 +34,7 @@ from runbook.run.records import (
 from runbook.run.window_records import MonitorRecord, Observation
 from runbook.stages import confirm as confirmation
 from runbook.stages.open_run import open_run
-from runbook.window.state import maintenance_state
+from runbook.window.state import shut_sentence
 from runbook.wording import when
 
 T = TypeVar("T")
@@ -112,9 +112,10 @@ def migrate(run: Run, *, confirm: str = "", how: str = "notebook") -> MigrateRec
 
 
 def verify(run: Run, *, again: bool = False) -> VerifyRecord:
-    """Three witnesses over the committed database."""
+    """Three witnesses over the committed database; asked anew after a verdict of fail."""
     from runbook.stages import verify as stage
 
+    again = again or stage.is_due_again(run)
     with _progress(run, "verify", again) as progress:
         return stage.verify(run, progress=progress, again=again)
 
@@ -167,7 +168,10 @@ def rollback(
     discard_organizations: bool = False,
     restore: bool = False,
 ) -> RollbackRecord:
-    """Takes the migration back, proves it and commits; or puts the whole backup back."""
+    """Takes the migration back, proves it and commits; or puts the whole backup back.
+
+    Where the plan says how, the application is shut before.
+    """
     from runbook.stages import rollback as stage
 
     discard = as_truth("discard_organizations", discard_organizations)
@@ -177,6 +181,7 @@ def rollback(
         return run.result("rollback", RollbackRecord)
     run.check_allowed("rollback")  # before a question is asked in vain
     agreed = _agreed(run, confirm, how)
+    shut_first(run)
     with _progress(run, "rollback") as progress:
         return _shown(
             lambda: stage.rollback(
@@ -221,8 +226,8 @@ def go_on(run: Run, stage: str) -> Any:
             f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
             "whether to roll back (08_rollback)."
         )
-    shut = " The application is still shut." if maintenance_state(run) == "on" else ""
-    return Markdown(f"**Done.**{shut} {_next(run, stage)}".strip())  # type: ignore[no-untyped-call]
+    parts = ("**Done.**", shut_sentence(run), _next(run, stage))
+    return Markdown(" ".join(filter(None, parts)))  # type: ignore[no-untyped-call]
 
 
 def _next(run: Run, stage: str) -> str:

@@ -51,33 +51,48 @@ def still_shut(run: Run) -> None:
         _perform(run, steps.maintenance_on)
 
 
+def shut_first(run: Run) -> None:
+    """Before a rollback: shuts the application, which may be open with the new code.
+
+    Raises:
+        WindowFailed: it is not proven to be shut.
+    """
+    if configured(run.info.plan, 2):
+        _perform(run, lambda run: steps.maintenance_on(run, quiet=False))
+
+
 # Each of the following raises a RunbookError if a step before it failed, or it does itself; what
 # comes after it then stays undone, and the application shut.
 
 
 def deploy(run: Run) -> None:
     """Runs the plan's deploy command, once."""
-    _after_verify(run, "deploy", steps.deploy)
+    _after_verify(run, "deploy", lambda run: steps.deploy(run, again=True))
 
 
 def health(run: Run) -> None:
     """Polls the plan's health address until it answers as expected."""
-    _after_verify(run, "health", steps.health)
+    _after_verify(run, "health", lambda run: steps.health(run, again=True))
 
 
 def workflows(run: Run) -> None:
     """Tries the key workflows on the database, takes them back, and proves that nothing is left."""
-    _after_verify(run, "workflows", steps.workflows)
+    _after_verify(run, "workflows", lambda run: steps.workflows(run, again=True))
 
 
 def smoke(run: Run) -> None:
     """Runs the application's own smoke test."""
-    _after_verify(run, "smoke", steps.smoke)
+    _after_verify(run, "smoke", lambda run: steps.smoke(run, again=True))
 
 
 def maintenance_off(run: Run) -> None:
-    """Opens the application, and proves it."""
-    _after_verify(run, "maintenance_off", steps.maintenance_off)
+    """Asks the invariants once more, opens the application, and proves it."""
+
+    def open_checked(run: Run) -> WindowStep:
+        _show_step(steps.recheck(run))
+        return steps.maintenance_off(run, again=True)
+
+    _after_verify(run, "maintenance_off", open_checked)
 
 
 def open_again(run: Run) -> None:
@@ -124,6 +139,9 @@ def _after_verify(run: Run, name: str, step: Callable[[Run], WindowStep]) -> Non
         _show_earlier(run, name)
     else:
         _check_order(run, name)
+        if run.info.plan.window.maintenance is not None:  # a page may be lost by a restart
+            shut = _or_state(run, lambda run: steps.maintenance_on(run, quiet=False))
+            echo(f"Still shut: {shut.details[-1]}.")
         _perform(run, step)
 
 

@@ -127,10 +127,12 @@ class Window:
     """`[window]`: what shuts the application, deploys, tries and opens it; all of it optional.
 
     After `maintenance_on` the database must stay unwritten for `quiet_seconds`. `undeploy` puts
-    the old code back, which a rollback needs once `deploy` was tried.
+    the old code back, which a rollback needs once `deploy` was tried. `secrets` are names of
+    environment variables whose values are hidden wherever they appear.
     """
 
     quiet_seconds: float = 5.0
+    secrets: tuple[str, ...] = ()
     maintenance_on: Command | None = None
     maintenance_off: Command | None = None
     deploy: Command | None = None

@@ -22,6 +22,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from runbook.errors import PlanError
 from runbook.plan.plan import Command, Plan
+from runbook.plan.secrets import hide_in_addresses
 from runbook.plan.timestamps import FORMATS
 from runbook.wording import clip
 
@@ -55,6 +56,8 @@ def parse_plan(text: str, source: str = "the plan") -> Plan:
         plan: Plan = _converter().structure(tomllib.loads(text), Plan)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{source} is not valid TOML: {error}; correct that line.") from error
+    except RecursionError as error:
+        raise PlanError(f"{source} is nested too deeply; write it as docs/plan.md says.") from error
     except BaseValidationError as error:
         raise PlanError(f"{source}{_first_problem(error, [])}") from error
     for problem in _problems(plan):
@@ -158,7 +161,7 @@ _CHECKS: dict[str, _Hook] = {"seconds": _seconds, "url": _url, "pattern": _patte
 def _shown(value: object) -> str:
     """A value as TOML writes it, cut where it is long."""
     shown = f'"{value}"' if isinstance(value, str) else str(value)
-    return clip(shown.lower() if isinstance(value, bool) else shown, 60)
+    return clip(shown.lower() if isinstance(value, bool) else hide_in_addresses(shown), 60)
 
 
 def _quoted(words: Iterable[str]) -> str:

@@ -128,8 +128,15 @@ def _verification(contents: Contents) -> Judged:
         f"{counted(len(record.findings), 'finding')}, verdict {record.verdict}, "
         f"{when(stage.finished_at)}",
     )
-    bad = record.verdict != "pass" or record.findings or stage.status == "failed"
-    return ("failed" if bad else "done"), counts
+    bad = bool(record.verdict != "pass" or record.findings or stage.status == "failed")
+    asked = contents.window.get("recheck")
+    again: list[str] = [*contents.earlier]
+    if asked is not None:
+        again += [f"{line}, {when(asked.at)}" for line in asked.details]
+        if asked.status != "done":
+            bad = True
+            again.append(f"Failed {when(asked.at)}: {clip(asked.error or 'it was cut off', 400)}")
+    return ("failed" if bad else "done"), (*counts, *again)
 
 
 def _shut(contents: Contents) -> Judged:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -39,7 +39,7 @@ from runbook.run.window_records import Observation, ScanCounts, Tick, WindowStep
 from runbook.script.footprint import FootprintLine
 from runbook.window.series import read_series
 from runbook.window.store import STEPS, read_scan, read_step, read_ticks
-from runbook.wording import map_text, visible
+from runbook.wording import counted, map_text, visible, when
 
 T = TypeVar("T")
 Status = Literal["not run", "started", "proven", "finished", "failed", "damaged"]
@@ -103,6 +103,8 @@ class Contents:
     snapshot: SnapshotRecord | None = None
     migrate: MigrateRecord | None = None
     verify: VerifyRecord | None = None
+    earlier: tuple[str, ...] = ()
+    """What earlier verifications said, a sentence for each."""
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
@@ -179,6 +181,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         snapshot=records.result(SnapshotRecord, "snapshot"),
         migrate=records.result(MigrateRecord, "migrate"),
         verify=records.result(VerifyRecord, "verify"),
+        earlier=tuple(_earlier(run_dir, records.damage)),
         rollback=records.result(RollbackRecord, "rollback"),
         monitor=records.results["monitor"] or {},
         observations=map_text(read_series(run_dir), visible),
@@ -251,6 +254,19 @@ def _stage(
         damage.append(f"stages/{path.name} is damaged and cannot be read")
         return StageStatus(number, name, title, status="damaged"), None
     return reached, result
+
+
+def _earlier(run_dir: Path, damage: list[str]) -> Iterator[str]:
+    """What each earlier verification said, in their order."""
+    files = (run_dir / "stages" / "attempts").glob("05_verify_*.json")
+    for path in sorted(files, key=lambda path: (len(path.name), path.name)):
+        stage, result = _stage(5, "verify", "Verification", path, damage)
+        if result is not None:
+            found = len(result.get("findings", ()))
+            yield (
+                f"Verified before, {when(stage.finished_at)}: verdict {result.get('verdict')}, "
+                f"{counted(found, 'finding')}, kept in stages/attempts/{path.name}"
+            )
 
 
 def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:

@@ -44,6 +44,13 @@ _WORDS = frozenset(
 )
 _KEYS = frozenset({"id", "organization_id", "owner_id", "user_id", "invited_by"})
 
+# A shown column shows what belongs there; anything else in it may be anybody's words. A key has no
+# blanks, quotes or addresses, and some digit; beside keys there are times and roles.
+_KEY = re.compile(r"(?=.*[0-9]|.{1,3}\Z)[A-Za-z0-9_.:+/-]{1,80}")
+_TIME_OR_WORD = re.compile(
+    r"[0-9][0-9TZ:. +/-]{0,39}( UTC)?|owner|admin|member|guest|viewer|personal|team"
+)
+
 
 def mask_emails(value: T) -> T:
     """The same record or text, with a mask in place of every e-mail address in it."""
@@ -104,7 +111,7 @@ class Mask:
             case "integer" | "real":
                 hidden = personal
             case "text" | "blob":
-                hidden = personal or not shown or _holds_address(field)
+                hidden = personal or not shown or not _belongs(field)
             case _:
                 hidden = False
         if not hidden:
@@ -152,12 +159,14 @@ def _masked(
     return tuple(mask.sample(sample, keys_only=keys_only) for sample in samples)
 
 
-def _holds_address(field: Field) -> bool:
-    """Whether a text, or a blob that is text, may hold an e-mail address."""
-    if field.kind == "text":
-        return "@" in field.text
-    try:
-        text = bytes.fromhex(field.text).decode()
-    except UnicodeDecodeError:
-        return False
-    return "@" in text and text.isprintable()
+def _belongs(field: Field) -> bool:
+    """Whether a text, or a blob that is text, has the form of a key, a time or a role."""
+    text = field.text
+    if field.kind == "blob":
+        try:
+            text = bytes.fromhex(text).decode()
+        except UnicodeDecodeError:
+            return True  # a number of bytes, as UUIDs are
+        if not text.isprintable():
+            return True
+    return bool(_KEY.fullmatch(text) or _TIME_OR_WORD.fullmatch(text))

@@ -268,6 +268,9 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
             command=command("runbook run", contents),
         )
     broken = [proof.sentence for proof in proven if proof.holds is not True]
+    asked = contents.window.get("recheck")
+    if asked is not None and asked.status != "done":
+        broken.append(f"Before the opening, {when(asked.at)}: {asked.error or 'it was cut off'}.")
     # A proof whose records are damaged or gone cannot be followed by anybody later.
     broken += contents.damage
     if contents.snapshot is None:
@@ -276,7 +279,7 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         return Outcome(
             "proven",
             "Migrated, and proven.",
-            state=state + " Nothing else changed.",
+            state=f"{state} Nothing else changed{_until(contents)}.",
         )
     return Outcome(
         "not proven",
@@ -287,6 +290,15 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         next_step="Keep the application closed, read the findings, then correct them or roll back.",
         command=back,
     )
+
+
+def _until(contents: Contents) -> str:
+    """Up to when a verdict of pass speaks: what was asked last before the application opened."""
+    verified = f" until the verification, {when(contents.stages['verify'].finished_at)}"
+    asked = contents.window.get("recheck")
+    if asked is None:
+        return verified
+    return f"{verified}; {when(asked.at)}, before the opening: {'; '.join(asked.details)}"
 
 
 def _before_commit(contents: Contents) -> Outcome:

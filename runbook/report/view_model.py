@@ -179,6 +179,7 @@ WINDOW_TITLES = {
     "smoke": "Smoke test",
     "maintenance_off": "Maintenance off",
     "undeploy": "Old code put back",
+    "recheck": "Invariants again",
 }
 """What the steps of the window are called in reports and notebooks."""
 

@@ -39,6 +39,7 @@ class Request:
     """What the operator wants migrated: `options` say how the target is reached.
 
     `named` is the path of a file as it was given; links on the way are names of it, too.
+    `plan` holds no secret; where its commands need one, `plan_file` is read again.
     """
 
     database: str
@@ -48,6 +49,7 @@ class Request:
     ticket: str = ""
     options: dict[str, str] = dataclasses.field(default_factory=dict)
     named: str = ""
+    plan_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

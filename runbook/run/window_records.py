@@ -41,6 +41,8 @@ class WindowStep:
     answers: tuple[Answer, ...] = ()
     details: tuple[str, ...] = ()
     error: str = ""
+    proven_at: str = ""
+    """When maintenance mode was last shown to be on, where the step is about that."""
 
 
 @dataclass(frozen=True)

@@ -1,97 +1,127 @@
-"""Finds the queries in an application's source that the migration leaves behind.
-
-`scan` reads, judges and never changes a file. It reports what is sure and keeps silent else.
-"""
+"""Finds the queries in an application's source that the migration leaves behind, and only reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from runbook.scan import orm, python, python_orm, strings
-from runbook.scan.files import Source, sources
-from runbook.scan.lexing import Text
-from runbook.scan.queries import judge
-from runbook.scan.result import Finding, ResourceNames, ScanResult, Skipped, as_text
-from runbook.scan.rewrite import replacement
-from runbook.scan.shapes import Shape, Words, plain, shape_finding
-from runbook.scan.statements import statements
+from runbook.scan.files import SkippedFolder, Source, sources
+from runbook.scan.read_file import FileReader, FileResult, read_names
+from runbook.scan.result import Edit, Finding, ResourceNames, ScanResult, Skipped
+from runbook.scan.silence import Baseline, is_ignored
+from runbook.scan.views import as_text
 
-__all__ = ["Finding", "ResourceNames", "ScanResult", "Skipped", "as_text", "scan"]
+__all__ = [
+    "Baseline", "Edit", "Finding", "ResourceNames", "ScanResult", "Skipped", "as_text", "scan",
+]  # fmt: skip
+
+_MANY = 200
 
 
-def scan(path: Path, resources: Sequence[ResourceNames] = (ResourceNames(),)) -> ScanResult:
-    """Read the source at `path`, a folder or a file, for queries that go by a resource's owner.
+# Many parameters because each is an option of the command, and few are used at once.
+def scan(
+    paths: Path | Sequence[Path],
+    resources: Sequence[ResourceNames] = (ResourceNames(),),
+    *,
+    exclude: Sequence[str] = (),
+    baseline: Baseline | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+) -> ScanResult:
+    """Read the source at `paths`, folders or files, for queries that go by a resource's owner.
 
-    Raises BadInput if there is nothing to read at `path`.
+    `progress` is called with the number of files done and the number of all. Where there are many
+    files, `workers` processes read them, unless this one has threads.
+
+    Raises:
+        BadInput: there is nothing to read at one of the paths, or a pattern cannot be read.
     """
-    read = 0
-    skipped: list[Skipped] = []
+    files, skipped = _sources([paths] if isinstance(paths, Path) else paths, exclude)
+    words = read_names(files, resources)
+    reader = FileReader(words, any("organization" in s.text.lower() for s in files))
+    results = _read_all(reader, files, workers, progress)
+    read = silenced = 0
     findings: set[Finding] = set()
-    for source in sources(path):
-        if isinstance(source, Skipped):
-            skipped.append(source)
+    unjudged: dict[str, int] = {}
+    for source, result in zip(files, results, strict=True):
+        if source.language == "prisma":
             continue
-        found = _scan_source(source, resources)
-        if found is None:
-            skipped.append(Skipped(source.file, "not Python 3 that can be parsed"))
+        if result is None:
+            skipped.add(Skipped(source.file, "not Python 3 that can be parsed"))
             continue
         read += 1
-        findings.update(found)
-    return ScanResult(read, tuple(sorted(skipped)), tuple(sorted(findings)))
+        skipped.update(result.skipped)
+        if result.unjudged and source.role == "code":
+            unjudged[source.file] = result.unjudged
+        lines = source.text.split("\n") if result.findings else []
+        for finding in sorted(result.findings):
+            if is_ignored(lines, finding.line) or (baseline and baseline.covers(finding)):
+                silenced += 1
+            else:
+                findings.add(finding)
+    return ScanResult(
+        files_read=read,
+        files_skipped=tuple(sorted(s for s in skipped if not isinstance(s, SkippedFolder))),
+        findings=tuple(sorted(f for f in findings if f.role == "code")),
+        apart=tuple(sorted(f for f in findings if f.role != "code")),
+        unjudged=tuple(sorted(unjudged.items())),
+        folders=tuple(sorted(s for s in skipped if isinstance(s, SkippedFolder))),
+        silenced=silenced,
+    )
 
 
-def _scan_source(source: Source, resources: Sequence[ResourceNames]) -> list[Finding] | None:
-    """The findings in one file; None if it cannot be parsed."""
-    # Most files never name a resource, not even as a model (Project for projects).
-    squeezed = plain(source.text)
-    if not any(m in squeezed for resource in resources for m in Words.of(resource).models):
-        return []
-    texts: Iterator[Text] | list[Text]
-    shapes: Iterator[Shape] | list[Shape]
-    if source.language == "sql":
-        texts, shapes = [_whole(source.text)], []
-    elif source.language == "python":
-        tree = python.parse(source.text)
-        if tree is None:
-            return None
-        texts = python.texts(tree, source.text)
-        shapes = python_orm.shapes(tree, source.text, resources)
+def _sources(paths: Sequence[Path], exclude: Sequence[str]) -> tuple[list[Source], set[Skipped]]:
+    """The files at all paths, each once, and what was left out."""
+    read: dict[str, Source] = {}
+    skipped: set[Skipped] = set()
+    for path in paths:
+        for source in sources(path, exclude):
+            if isinstance(source, Skipped):
+                skipped.add(source)
+            else:
+                read[source.file] = source
+    return list(read.values()), skipped
+
+
+def _read_all(
+    reader: FileReader,
+    files: Sequence[Source],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[FileResult | None]:
+    """What each file holds, in order; None for one that cannot be parsed."""
+    may_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    if workers > 1 and len(files) >= _MANY and may_fork:
+        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, files)) as pool:
+            results = pool.imap(_read_one, range(len(files)), chunksize=20)
+            yield from _counted(results, len(files), progress)
     else:
-        tokens = strings.LEXERS[source.language](source.text)
-        texts = strings.texts(tokens, source.language, source.text)
-        shapes = orm.shapes(tokens, source.language, source.text, resources)
-    found = [shape_finding(shape, source) for shape in shapes]
-    return [finding for finding in found if finding] + list(_in_texts(texts, source, resources))
+        yield from _counted(map(reader.read, files), len(files), progress)
 
 
-def _whole(text: str) -> Text:
-    marks = [(0, 1)]
-    position = text.find("\n")
-    while position >= 0:
-        marks.append((position + 1, len(marks) + 1))
-        position = text.find("\n", position + 1)
-    return Text(text, (), tuple(marks))
+def _counted(
+    results: Iterable[FileResult | None],
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[FileResult | None]:
+    for number, result in enumerate(results):
+        if progress is not None:
+            progress(number, total)
+        yield result
+    if progress is not None:
+        progress(total, total)
 
 
-def _in_texts(
-    texts: Iterator[Text] | list[Text], source: Source, resources: Sequence[ResourceNames]
-) -> Iterator[Finding]:
-    names = [resource.table.lower() for resource in resources]
-    for text in texts:
-        for statement in statements(text, names):
-            judgement = judge(statement, resources)
-            if judgement is None:
-                continue
-            new = replacement(statement, judgement)
-            yield Finding(
-                file=source.file,
-                line=text.line_at(statement.offset),
-                language=source.language,
-                kind=judgement.kind,
-                sure=judgement.sure,
-                table=judgement.resource.table,
-                query=statement.query,
-                replacement=new.sql,
-                note=new.note,
-            )
+# What a worker reads with; it is a copy of this process, so nothing is sent to it but numbers.
+_worker: list[tuple[FileReader, Sequence[Source]]] = []
+
+
+def _start(reader: FileReader, files: Sequence[Source]) -> None:
+    _worker.append((reader, files))
+
+
+def _read_one(number: int) -> FileResult | None:
+    reader, files = _worker[-1]
+    return reader.read(files[number])

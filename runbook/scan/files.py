@@ -1,22 +1,27 @@
-"""Which files a scan reads, and what language each is in."""
+"""Which files a scan reads, what language each is in, and what each is for."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import pathspec
 
 from runbook.errors import BadInput
-from runbook.scan.result import Skipped
+from runbook.scan.result import Role, Skipped
 
 MAX_BYTES = 2_000_000
 
 LANGUAGES = {
     ".ts": "typescript", ".tsx": "typescript", ".mts": "typescript", ".cts": "typescript",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
-    ".py": "python", ".sql": "sql", ".go": "go", ".rb": "ruby", ".rake": "ruby", ".php": "php",
+    ".vue": "typescript", ".svelte": "typescript", ".astro": "typescript",
+    ".py": "python", ".sql": "sql", ".go": "go", ".rb": "ruby", ".rake": "ruby", ".erb": "ruby",
+    ".php": "php", ".prisma": "prisma",
 }  # fmt: skip
 
 # What is installed, built or generated is not the application's own source.
@@ -25,25 +30,44 @@ IGNORED_FOLDERS = frozenset({
     ".next", ".nuxt", ".venv", "venv", ".tox", "site-packages", "__pycache__",
 })  # fmt: skip
 
+_ROLES: tuple[tuple[Role, str], ...] = (
+    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic)/|(?:^|/)drizzle/.*\.sql$"
+                  r"|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
+    ("test", r"(?:^|/)(?:tests?|specs?|__tests__|__mocks__|e2e|cypress|testing|testdata|testutils?"
+             r"|factories|benchmarks?)/|(?:^|/)(?:test_|conftest)[^/]*$|[._](?:test|spec|cy)s?\.\w+$"
+             r"|_(?:test|spec)\.\w+$|Tests?\.php$"),
+    ("seed", r"(?:^|/)(?:seed(?:s|ers?)?|fixtures?)/"
+             r"|(?:^|/)[^/]*(?:seed(?:s|er|ers)?|fixtures?)\.\w+$"),
+)  # fmt: skip
+_SCRIPTS = re.compile(rb"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_FRONT_MATTER = re.compile(rb"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
+_ERB = re.compile(rb"<%(?!%|#)[-=]?(.*?)-?%>", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class Source:
-    """One file's text, its name as the operator would type it, and its language."""
+    """One file's text, its name as the operator would type it, its language and what it is for."""
 
     file: str
     language: str
     text: str
+    role: Role = "code"
 
 
-def sources(path: Path) -> Iterator[Source | Skipped]:
+@dataclass(frozen=True)
+class SkippedFolder(Skipped):
+    """A folder that was not entered, and why."""
+
+
+def sources(path: Path, exclude: Sequence[str] = ()) -> Iterator[Source | Skipped]:
     """Read the source files at `path`, a folder or one file, in the order of their names.
 
+    Left out is what `exclude`, patterns as in a .gitignore, or a .gitignore on the way names.
     Links are not followed, except `path` itself. Raises BadInput if there is nothing at `path`,
     or if it is a single file in a language that is not read.
     """
     if path.is_dir():
-        for file in _files_below(path):
-            yield _read(file)
+        yield from _below(path, _patterns(exclude))
     elif not path.exists():
         raise BadInput(f"There is no file or folder {path}: give the folder of the application.")
     elif path.suffix.lower() not in LANGUAGES:
@@ -52,27 +76,97 @@ def sources(path: Path) -> Iterator[Source | Skipped]:
             f"ending in one of {' '.join(LANGUAGES)}."
         )
     else:
-        yield _read(path)
+        yield _read(path, "code")
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS)
+def role_of(name: str) -> Role:
+    """What the file of this name, relative to the scanned folder, is for."""
+    return next((role for role, pattern in _ROLES if re.search(pattern, name)), "code")
+
+
+def _below(root: Path, excluded: pathspec.GitIgnoreSpec) -> Iterator[Source | Skipped]:
+    ignored: dict[Path, pathspec.GitIgnoreSpec] = {
+        parent: rules for parent in _repository(root) if (rules := _git_rules(parent))
+    }
+    for at, folders, names in os.walk(root):
+        parent = Path(at)
+        if rules := _git_rules(parent):
+            ignored[parent.absolute()] = rules
+        kept = []
+        for name in sorted(folders):
+            path = parent / name
+            reason = _folder_reason(path, root, excluded, ignored)
+            if reason:
+                yield SkippedFolder(str(path), reason)
+            elif not path.is_symlink():
+                kept.append(name)
+        folders[:] = kept
         for name in sorted(names):
-            path = Path(parent) / name
+            path = parent / name
             if (
                 path.suffix.lower() in LANGUAGES
-                and not _is_minified(name)
+                and ".min." not in name.lower()
                 and not path.is_symlink()
+                and not excluded.match_file(_relative(path, root))
+                and not _is_ignored(path, ignored)
             ):
-                yield path
+                yield _read(path, role_of(_relative(path, root)))
 
 
-def _is_minified(name: str) -> bool:
-    return ".min." in name.lower()
+def _folder_reason(
+    path: Path,
+    root: Path,
+    excluded: pathspec.GitIgnoreSpec,
+    ignored: dict[Path, pathspec.GitIgnoreSpec],
+) -> str:
+    if path.name in IGNORED_FOLDERS:
+        return "installed, built or kept by a tool"
+    if excluded.match_file(_relative(path, root) + "/"):
+        return "excluded"
+    return "ignored by .gitignore" if _is_ignored(path, ignored, "/") else ""
 
 
-def _read(path: Path) -> Source | Skipped:
+def _relative(path: Path, root: Path) -> str:
+    return PurePosixPath(path.relative_to(root)).as_posix()
+
+
+def _patterns(lines: Sequence[str]) -> pathspec.GitIgnoreSpec:
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(lines)
+    except ValueError as error:
+        raise BadInput(f"A pattern to exclude cannot be read: {error}.") from error
+
+
+def _repository(root: Path) -> list[Path]:
+    """The folders above `root` up to the one that holds .git; none without one."""
+    above = [root, *root.absolute().parents]
+    top = next((number for number, path in enumerate(above) if (path / ".git").exists()), None)
+    return [] if top is None else above[: top + 1]
+
+
+def _git_rules(folder: Path) -> pathspec.GitIgnoreSpec | None:
+    try:
+        lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return None  # git passes over patterns that it cannot read, too
+
+
+def _is_ignored(path: Path, rules: dict[Path, pathspec.GitIgnoreSpec], end: str = "") -> bool:
+    """Whether the nearest .gitignore that says something of `path` says to ignore it."""
+    path = path.absolute()
+    for parent in path.parents:
+        if parent in rules:
+            verdict = rules[parent].check_file(_relative(path, parent) + end).include
+            if verdict is not None:
+                return verdict
+    return False
+
+
+def _read(path: Path, role: Role) -> Source | Skipped:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -84,10 +178,28 @@ def _read(path: Path) -> Source | Skipped:
         return Skipped(str(path), error.strerror or "cannot be read")
     if b"\0" in data:
         return Skipped(str(path), "not text")
+    # One kind of line end, so that lines are counted the same way in every language.
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    suffix = path.suffix.lower()
+    if suffix in (".vue", ".svelte", ".astro"):
+        data = _only(data, [*_FRONT_MATTER.finditer(data)] * (suffix == ".astro")
+                     + [*_SCRIPTS.finditer(data)], b"\n")  # fmt: skip
+    elif suffix == ".erb":
+        data = _only(data, list(_ERB.finditer(data)), b";")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return Skipped(str(path), "not UTF-8 text")
-    # One kind of line end, so that lines are counted the same way in every language.
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return Source(str(path), LANGUAGES[path.suffix.lower()], text)
+    language = LANGUAGES[suffix]
+    return Source(str(path), language, text, role)
+
+
+def _only(data: bytes, matches: list[re.Match[bytes]], end: bytes) -> bytes:
+    """The code of a template where it stands; everything else is blank, and lines stay lines."""
+    kept = bytearray(re.sub(rb"[^\n]", b" ", data))
+    for match in matches:
+        start, stop = match.span(1)
+        kept[start:stop] = data[start:stop]
+        if end == b";":
+            kept[stop : stop + 1] = end
+    return bytes(kept)

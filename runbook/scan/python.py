@@ -1,116 +1,207 @@
-"""String values of Python, found by Python's own parser."""
+"""Reads Python with its own parser, as `syntax.Node`s."""
 
 from __future__ import annotations
 
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from bisect import bisect_right
 
-from runbook.scan.lexing import HOLE, Text, TextBuilder
+from runbook.scan.literal import HOLE, TextBuilder
+from runbook.scan.syntax import Node, Program, adopt, line_starts
 
 _FORMAT_FIELD = re.compile(r"\{[^{}\n]*\}")
+_SIGNS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==", ast.Is: "==", ast.In: "in", ast.NotEq: "!=", ast.IsNot: "!=",
+}  # fmt: skip
+_PLACES = (
+    ast.expr, ast.stmt, ast.keyword, ast.comprehension, ast.withitem, ast.arguments,
+    ast.match_case, ast.ExceptHandler,
+)  # fmt: skip
+Built = dict[ast.AST, Node]
 
 
-def parse(source: str) -> ast.Module | None:
-    """The syntax tree, or None for what this version of Python cannot read."""
+def parse(text: str) -> Program | None:
+    """The tree of a file, or None for what this version of Python cannot read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # doubtful escapes in the application are not our matter
         try:
-            return ast.parse(source)
+            tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
+    data = text.encode(errors="replace")
+    starts = line_starts(data)
+    root = _Builder(data, starts).build(tree)
+    return Program(root, data, starts, adopt(root))
 
 
-def texts(tree: ast.Module, source: str) -> Iterator[Text]:
-    """Each string that the program uses as a value, concatenations joined; no docstrings."""
-    lines = source.split("\n")
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue  # a docstring, or a comment in a string's clothes
-        if isinstance(node, ast.expr) and (pieces := _pieces(node)) is not None:
-            yield _text(node, pieces, lines)
-            # Strings may hide in what is put in: f"{query('SELECT ...')}".
-            pending.extend(p for p in pieces if isinstance(p, ast.expr) and hasattr(p, "lineno"))
-            continue
-        pending.extend(ast.iter_child_nodes(node))
+class _Builder:
+    """Turns Python's tree into ours, from the leaves up and without recursion."""
 
+    def __init__(self, data: bytes, starts: list[int]) -> None:
+        self.data = data
+        self.starts = starts
 
-def _pieces(node: ast.expr) -> list[str | ast.expr] | None:
-    """The parts of a string expression, expressions where something is put in; else None."""
-    if isinstance(node, ast.Constant):
-        return [node.value] if isinstance(node.value, str) else None
-    if isinstance(node, ast.JoinedStr):
-        return [piece for value in node.values if (piece := _f_string_piece(value)) is not None]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _sum(node)
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "format"
-        and isinstance(node.func.value, ast.Constant)
-        and isinstance(node.func.value.value, str)
-    ):
-        fields = _FORMAT_FIELD.sub(lambda field: HOLE + field.group() + HOLE, node.func.value.value)
-        parts = fields.split(HOLE)
-        return [ast.Constant(part) if index % 2 else part for index, part in enumerate(parts)]
-    return None
+    def build(self, tree: ast.Module) -> Node:
+        """The tree for the file."""
+        built: Built = {}
+        pending: list[tuple[ast.AST, list[ast.AST] | None]] = [(tree, None)]
+        while pending:
+            node, children = pending.pop()
+            if children is not None:
+                built[node] = self._node(node, built, [built[child] for child in children])
+                continue
+            children = _children(node)
+            pending.append((node, children))
+            pending.extend([(child, None) for child in children])
+        return built[tree]
 
+    def _span(self, node: ast.AST) -> tuple[int, int]:
+        line, end_line = getattr(node, "lineno", None), getattr(node, "end_lineno", None)
+        if line is None or end_line is None:
+            return 0, 0
+        start = self.starts[line - 1] + node.col_offset  # type: ignore[attr-defined]
+        return start, self.starts[end_line - 1] + node.end_col_offset  # type: ignore[attr-defined]
 
-def _f_string_piece(node: ast.expr) -> str | ast.expr | None:
-    if isinstance(node, ast.FormattedValue):
-        return node.value
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
+    def _node(self, node: ast.AST, built: Built, parts: list[Node]) -> Node:
+        start, end = self._span(node)
+        match node:
+            case ast.Name():
+                return Node("name", start, end, node.id, at=(start, end))
+            case ast.Attribute():
+                at = (end - len(node.attr.encode()), end)
+                return Node("member", start, end, node.attr, [built[node.value]], at)
+            case ast.Constant(value=None):
+                return Node("null", start, end)
+            case ast.Call():
+                return self._call(node, start, end, parts)
+            case ast.Subscript():
+                return Node("call", start, end, "[]", parts)
+            case ast.keyword():
+                return self._pair(node, built)
+            case ast.Dict():
+                pairs = [
+                    Node("pair", built[k].start, built[v].end, built[k].value or "",
+                         [built[k], built[v]], (built[k].start, built[k].end))
+                    if k is not None
+                    else Node("spread", built[v].start, built[v].end, "", [built[v]])
+                    for k, v in zip(node.keys, node.values, strict=True)
+                ]  # fmt: skip
+                return Node("object", start, end, "", pairs)
+            case ast.List() | ast.Tuple() | ast.Set():
+                return Node("list", start, end, "", parts)
+            case ast.Starred():
+                return Node("spread", start, end, "", parts)
+            case ast.Compare(ops=[operator], left=left, comparators=[right]):
+                sign = _SIGNS.get(type(operator), "?")
+                return Node("compare", start, end, sign, [built[left], built[right]])
+            case ast.UnaryOp(op=ast.Not() | ast.Invert()):
+                return Node("not", start, end, "", parts)
+            case ast.Await():
+                return Node("await", start, end, "", parts)
+            case ast.Assign(targets=[target], value=value):
+                return Node("assign", start, end, "=", [built[target], built[value]])
+            case ast.AnnAssign(target=target, value=value) if value is not None:
+                return Node("assign", start, end, "=", [built[target], built[value]])
+            case ast.AugAssign(target=target, value=value):
+                return Node("assign", start, end, "+=", [built[target], built[value]])
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                return Node("function", start, end, getattr(node, "name", ""), parts)
+            case ast.ClassDef():
+                body = self._span(node.body[0])[0]
+                return Node("class", start, end, node.name, parts, (start, body))
+            case ast.Expr(value=ast.Constant()):
+                return Node("other", start, end)  # a docstring, or a comment in a string's clothes
+        return self._text(node, built, parts)
 
+    def _call(self, node: ast.Call, start: int, end: int, parts: list[Node]) -> Node:
+        callee = parts[0]
+        if callee.name == "format" and isinstance(node.func, ast.Attribute) and (
+            callee.parts[0].value is not None
+        ):  # fmt: skip
+            builder, line = TextBuilder(), node.lineno
+            value = callee.parts[0].value
+            pieces = _FORMAT_FIELD.sub(lambda f: HOLE + f.group() + HOLE, value).split(HOLE)
+            for index, piece in enumerate(pieces):
+                if index % 2:
+                    builder.hole(piece, line)
+                else:
+                    builder.decoded(piece, line)
+            return Node("text", start, end, "format", parts[1:], builder=builder)
+        order = sorted(parts[1:], key=lambda part: part.start)
+        return Node("call", start, end, callee.name, [callee, *order], callee.at)
 
-def _sum(node: ast.BinOp) -> list[str | ast.expr] | None:
-    # A long sum leans to the left, so walk down there without recursion.
-    operands: list[ast.expr] = []
-    left: ast.expr = node
-    while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Add):
-        operands.append(left.right)
-        left = left.left
-    operands.append(left)
-    pieces: list[str | ast.expr] = []
-    strings = 0
-    for operand in reversed(operands):
-        if isinstance(operand, ast.Constant | ast.JoinedStr) and (inner := _pieces(operand)):
-            pieces.extend(inner)
-            strings += 1
+    def _pair(self, node: ast.keyword, built: Built) -> Node:
+        start, end = self._span(node)
+        value = built[node.value]
+        if node.arg is None:
+            return Node("spread", start, end, "", [value])
+        at = (start, start + len(node.arg.encode()))
+        return Node("pair", start, end, node.arg, [Node("name", *at, node.arg, at=at), value], at)
+
+    def _text(self, node: ast.AST, built: Built, parts: list[Node]) -> Node:
+        start, end = self._span(node)
+        pieces: list[str | Node] = []
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            pieces = [node.value]
+        elif isinstance(node, ast.JoinedStr):
+            for value in node.values:
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    pieces.append(value.value)
+                elif isinstance(value, ast.FormattedValue):
+                    pieces.append(built[value.value])
+            parts = [piece for piece in pieces if isinstance(piece, Node)]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._sum(start, end, built[node.left], built[node.right])
         else:
-            pieces.append(operand)
-    return pieces if strings else None
+            return Node("other", start, end, type(node).__name__, parts)
+        inner = [part for part in parts if part.kind != "text" or part.parts]
+        return Node("text", start, end, "", inner, builder=self._builder(start, end, pieces))
 
+    def _builder(self, start: int, end: int, pieces: list[str | Node]) -> TextBuilder:
+        builder = TextBuilder()
+        source = self.data[start:end]
+        line = bisect_right(self.starts, start)
+        newlines = sum(piece.count("\n") for piece in pieces if isinstance(piece, str))
+        lines = source.count(b"\n")
+        # A value that breaks as often as its source is one written over several lines.
+        if re.match(rb"\w*(\"\"\"|''')\\\n", source):
+            line, lines = line + 1, lines - 1
+        for piece in pieces:
+            if isinstance(piece, Node):
+                builder.hole(self._source(piece), line)
+            elif newlines == lines:
+                builder.raw(piece, line)
+                line += piece.count("\n")
+            else:
+                builder.decoded(piece, line)
+        return builder
 
-def _text(node: ast.expr, pieces: list[str | ast.expr], lines: list[str]) -> Text:
-    builder = TextBuilder()
-    newlines = sum(piece.count("\n") for piece in pieces if isinstance(piece, str))
-    end = node.end_lineno or node.lineno
-    first = lines[node.lineno - 1].rstrip()
-    line = node.lineno
-    # A value that breaks as often as its source is one written over several lines.
-    follows = newlines == end - node.lineno
-    if first.endswith(('"""\\', "'''\\")):
-        line, follows = line + 1, newlines == end - node.lineno - 1
-    for piece in pieces:
-        if not isinstance(piece, str):
-            builder.hole(_source(piece), line)
-        elif follows:
-            builder.raw(piece, line)
-            line += piece.count("\n")
+    def _source(self, node: Node) -> str:
+        source = self.data[node.start : node.end].decode(errors="replace")
+        return "{" + " ".join(source.split()) + "}"
+
+    def _sum(self, start: int, end: int, left: Node, right: Node) -> Node:
+        if left.builder is None:
+            # What comes first is no SQL that we can read; the text behind it may be some.
+            return Node("other", start, end, "sum", [left, right])
+        if right.builder is not None:
+            left.builder.append(right.builder)
+            left.parts.extend(right.parts)
         else:
-            builder.decoded(piece, line)
-    return builder.done()
+            left.builder.hole(self._source(right), bisect_right(self.starts, right.start))
+            left.parts.append(right)
+        left.end, left.name = end, "sum"
+        return left
 
 
-def _source(node: ast.expr) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value  # a field of str.format, braces and all
-    try:
-        return "{" + ast.unparse(node) + "}"
-    except (RecursionError, ValueError):
-        return "{...}"
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The children that can be places of source; contexts and operators are none."""
+    hits: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            hits += [child for child in value if isinstance(child, _PLACES)]
+        elif isinstance(value, _PLACES):
+            hits.append(value)
+    return hits

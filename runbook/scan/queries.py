@@ -178,7 +178,7 @@ def _sources(scope: exp.Expression) -> dict[str, exp.Expression]:
     if isinstance(scope, exp.Update | exp.Delete):
         pending.append(scope.this)
     pending.extend(join.this for join in scope.args.get("joins") or [])
-    found: dict[str, exp.Expression] = {}
+    hits: dict[str, exp.Expression] = {}
     while pending:
         source = pending.pop()
         pending.extend(join.this for join in source.args.get("joins") or [])
@@ -186,8 +186,8 @@ def _sources(scope: exp.Expression) -> dict[str, exp.Expression]:
             isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table)
         ):
             pending.append(source.this)  # FROM (a JOIN b)
-        found[source.alias_or_name.lower()] = source
-    return found
+        hits[source.alias_or_name.lower()] = source
+    return hits
 
 
 def _source_of(column: exp.Column) -> exp.Expression | None:
@@ -220,8 +220,8 @@ def _compared(column: exp.Column) -> exp.Expression | None:
         node = node.parent
     parent = node.parent
     if isinstance(parent, _EQUALITIES) or (isinstance(parent, exp.In) and parent.this is node):
-        found: exp.Expression = parent
-        return found
+        hits: exp.Expression = parent
+        return hits
     return None
 
 

@@ -1,28 +1,41 @@
-"""What a scan finds, and how it reads on a terminal."""
+"""What a scan finds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["select", "update", "delete", "insert"]
 Sure = Literal["certain", "likely"]
+Role = Literal["code", "migration", "seed", "test"]
 
 
 @dataclass(frozen=True)
 class ResourceNames:
-    """A resource table and the column that names the user who owns a row."""
+    """A resource table, the column that names the user who owns a row, and the users' table."""
 
     table: str = "projects"
     owner: str = "owner_id"
+    users: str = "users"
+
+
+@dataclass(frozen=True, order=True)
+class Edit:
+    """Source text to put in the place of what stands between two positions, in bytes."""
+
+    start: int
+    end: int
+    new: str
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One query that the migration leaves behind, and the query that replaces it.
+    """One query that the migration leaves behind, and what replaces it.
 
-    `line` counts from 1 and is where the query starts. `note` says what the replacement cannot
-    say by itself; it is empty for most.
+    `line` counts from 1 and is where the query starts. `replacement` is SQL for SQL, and source in
+    the file's own language for a call, which `edits` make; it is empty where it cannot be written
+    with certainty. `note` says what the replacement cannot say by itself. `role` is what the file
+    is for: findings that are not `code` stand outside the count.
     """
 
     file: str
@@ -34,11 +47,13 @@ class Finding:
     query: str
     replacement: str
     note: str = ""
+    edits: tuple[Edit, ...] = field(default=(), compare=False)
+    role: Role = "code"
 
 
 @dataclass(frozen=True, order=True)
 class Skipped:
-    """A source file that was not read, and why."""
+    """A file, folder or statement that was not read, and why."""
 
     file: str
     reason: str
@@ -46,43 +61,21 @@ class Skipped:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All that one scan saw; findings and skipped files are sorted by file and line."""
+    """All that one scan saw, sorted by file and line.
+
+    `unjudged` are the files that mention an owner column where the scan could not tell what for,
+    with the number of such mentions. `folders` are the skipped ones. `silenced` counts findings
+    that a comment or the baseline keeps silent.
+    """
 
     files_read: int
     files_skipped: tuple[Skipped, ...]
     findings: tuple[Finding, ...]
+    apart: tuple[Finding, ...] = ()
+    unjudged: tuple[tuple[str, int], ...] = ()
+    folders: tuple[Skipped, ...] = ()
+    silenced: int = 0
 
     def count(self, sure: Sure) -> int:
         """How many findings are this sure."""
         return sum(finding.sure == sure for finding in self.findings)
-
-
-def as_text(result: ScanResult) -> str:
-    """The result for a terminal: a block for each finding, then one line of counts."""
-    blocks = [_block(finding) for finding in result.findings]
-    blocks += [f"{skipped.file}  not read: {skipped.reason}\n" for skipped in result.files_skipped]
-    number = len(result.findings)
-    counts = (
-        f"{number} {'query' if number == 1 else 'queries'} to change "
-        f"({result.count('certain')} certain, {result.count('likely')} likely) "
-        f"in {len({finding.file for finding in result.findings})} of "
-        f"{result.files_read} files read; {len(result.files_skipped)} not read"
-    )
-    return _printable("\n".join([*blocks, counts]) + "\n")
-
-
-def _block(finding: Finding) -> str:
-    lines = [
-        f"{finding.file}:{finding.line}  {finding.sure}  {finding.query}",
-        f"  use: {finding.replacement}",
-    ]
-    if finding.note:
-        lines.append(f"  note: {finding.note}")
-    return "\n".join(lines) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Source text may hold control characters, which a terminal would obey: show them instead."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
-    )

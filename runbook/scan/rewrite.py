@@ -16,7 +16,7 @@ from sqlglot import exp
 from runbook.resources import resource_folder
 from runbook.scan.queries import ORGANIZATION, ByOwner, Judgement
 from runbook.scan.result import ResourceNames
-from runbook.scan.statements import MARK, Statement, restored
+from runbook.scan.statements import MARK, Dialect, Statement, restored
 
 _TEMPLATE = resource_folder("sql") / "queries" / "organization_of_user.sql"
 
@@ -41,25 +41,31 @@ def replacement(statement: Statement, judgement: Judgement) -> Replacement:
         _replace_condition(condition)
     if judgement.insert is not None:
         _extend_insert(judgement.insert, judgement.resource, params, notes)
-    sql = statement.tree.sql(dialect="sqlite", comments=False)
+    sql = statement.tree.sql(dialect=Dialect, comments=False)
     return Replacement(restored(sql, params), "; ".join(dict.fromkeys(notes)))
 
 
 @functools.cache
 def _lookup() -> exp.Expression:
-    return sqlglot.parse_one(_TEMPLATE.read_text(encoding="utf-8"), dialect="sqlite")
+    return sqlglot.parse_one(_TEMPLATE.read_text(encoding="utf-8"), dialect=Dialect)
 
 
-def _replace_condition(found: ByOwner) -> None:
+def lookup_condition(prefix: str, parameter: str) -> str:
+    """The condition by organization for `prefix` + `owner_id = parameter`, as SQL."""
+    sql: str = _lookup().sql(dialect=Dialect, comments=False)
+    return f"{prefix}{ORGANIZATION} IN ({sql.replace(':user_id', parameter)})"
+
+
+def _replace_condition(hits: ByOwner) -> None:
     """Turn the comparison of the owner into one of the organization, in place."""
-    condition = found.condition
+    condition = hits.condition
     user = exp.column("user_id", table="om")
-    found.column.replace(user)
+    hits.column.replace(user)
     inner = condition.copy()
     new = exp.In(
         this=exp.Column(
             this=exp.to_identifier(ORGANIZATION),
-            table=found.qualifier.copy() if found.qualifier is not None else None,
+            table=hits.qualifier.copy() if hits.qualifier is not None else None,
         ),
         query=exp.Subquery(this=_lookup_where(inner, _copied(user, condition, inner))),
     )

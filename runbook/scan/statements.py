@@ -10,16 +10,33 @@ import logging
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
+from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel, SqlglotError
 
-from runbook.scan.lexing import HOLE, Text
+from runbook.scan.literal import HOLE, Text
 
 # p: where a value stands; f: a fragment of SQL, taken for one more condition.
 MARK = re.compile(r"(?:AND )?:runbook_f(\d+)_|:?runbook_p(\d+)_")
 MAX_LENGTH = 50_000
+
+
+class Dialect(SQLite):  # type: ignore[misc]
+    """SQLite's SQL in which a comma stays a comma: `CROSS JOIN` would bind SQLite's planner."""
+
+    class Parser(SQLite.Parser):  # type: ignore[misc]
+        """Reads a join that is written as a comma as one without a kind."""
+
+        def _parse_join(self, *args: Any, **options: Any) -> exp.Join | None:
+            comma = self._curr and self._curr.token_type == TokenType.COMMA
+            join: exp.Join | None = super()._parse_join(*args, **options)
+            if comma and join is not None:
+                join.set("kind", None)
+            return join
+
 
 _PARTS = re.compile(
     r"""
@@ -40,6 +57,8 @@ _START = re.compile(
     r"(?:WITH|SELECT|INSERT|REPLACE\s+INTO|UPDATE|DELETE|CREATE\s+(?:TEMP\w*\s+)?VIEW)\b",
     re.IGNORECASE,
 )
+_FRAGMENT = re.compile(r"FROM\s+[\w\"`\[.]+.*\bWHERE\b", re.IGNORECASE | re.DOTALL)
+_BRACKET = re.compile(r"(\(\s*)(?=(?:SELECT|WITH)\b)", re.IGNORECASE)
 # After one of these a value is expected; after anything else that ends a value, a hole is a
 # fragment of SQL.
 _WANTS_VALUE = re.compile(
@@ -72,11 +91,41 @@ def statements(text: Text, tables: Collection[str]) -> Iterator[Statement]:
     for offset, part in _split(text.value):
         holes = text.holes[hole : hole + part.count(HOLE)]
         hole += part.count(HOLE)
-        if len(part) > MAX_LENGTH or not _START.match(part):
-            continue
         lower = part.lower()
-        if any(word in lower for word in words) and (found := _parse(part, holes, offset)):
-            yield found
+        if len(part) > MAX_LENGTH or not any(word in lower for word in words):
+            continue
+        for start, end, inner in _queries(part):
+            before = part[:start].count(HOLE)
+            own = holes[before : before + part[start:end].count(HOLE)]
+            if hits := _parse(inner, own, offset + start):
+                yield hits
+
+
+def _queries(part: str) -> Iterator[tuple[int, int, str]]:
+    """The query that `part` is, or else those that it holds: in brackets, or from its FROM on.
+
+    Triples of start, end and text; a fragment is completed to a query.
+    """
+    if _START.match(part):
+        yield 0, len(part), part
+    elif _FRAGMENT.match(part):
+        yield 0, len(part), "SELECT * " + part
+    else:
+        position = 0
+        while bracket := _BRACKET.search(part, position):
+            end = _closing(part, bracket.start())
+            yield bracket.end(1), end, part[bracket.end(1) : end]
+            position = end + 1
+
+
+def _closing(part: str, start: int) -> int:
+    """Where the bracket at `start` closes; the end of the text if nowhere."""
+    depth = 0
+    for match in _PARTS.finditer(part, start):
+        depth += {"(": 1, ")": -1}.get(match.group(), 0)
+        if depth == 0:
+            return match.start()
+    return len(part)
 
 
 def restored(sql: str, params: tuple[str, ...] | list[str]) -> str:
@@ -182,7 +231,7 @@ def parse(sql: str) -> exp.Expression | None:
     logger = logging.getLogger("sqlglot")
     before, logger.disabled = logger.disabled, True  # it warns of what we pass over in silence
     try:
-        tree = sqlglot.parse_one(sql, dialect="sqlite", error_level=ErrorLevel.RAISE)
+        tree = sqlglot.parse_one(sql, dialect=Dialect, error_level=ErrorLevel.RAISE)
     except (SqlglotError, RecursionError):
         return None
     except Exception:  # whatever else the parser stumbles over is no query either

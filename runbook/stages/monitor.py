@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runbook.errors import Violated
+from runbook.plan.secrets import of_window
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, Stage, now
+from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import MonitorRecord, Observation
 from runbook.targets.open_target import open_target
 from runbook.window.logs import remembered_logs
@@ -74,13 +76,15 @@ def monitor(run: Run, watching: Watching) -> MonitorRecord:
 
 def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching) -> MonitorRecord:
     """Observes until there is a reason to end; every observation is added to `series`."""
+    plan = open_secret_plan(run)
     watcher = Watcher(
         open_target(run.info.database, run.info.options),
-        run.info.plan,
+        plan,
         read_backup_shape(run.backup, run.info.plan),
         run.info.run,
         logs=series[-1].logs if series else remembered_logs(run),
         every=watching.every,
+        secrets=of_window(plan.window),
     )
     while True:
         if series and not watching.once:
@@ -130,5 +134,5 @@ def _wait(last: str, every: float) -> None:
         time.sleep(min(left, every))
 
 
-def _passed(since: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+def _passed(start: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(start)).total_seconds()

@@ -11,8 +11,10 @@ from pathlib import Path
 from runbook.errors import BadInput, RunFolderError, TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
-from runbook.plan.resolve import resolve, same_plan
+from runbook.plan.resolve import resolve
+from runbook.plan.secrets import without_secrets
 from runbook.run.folder import Request, Run
+from runbook.run.secret_plan import same_plan
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
@@ -60,7 +62,8 @@ def open_run(
     request = Request(
         database=place,
         identity=identity,
-        plan=parsed,
+        plan=without_secrets(parsed),
+        plan_file=str(Path(plan).resolve()) if plan else "",
         named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or getpass.getuser(),
         ticket=ticket,
@@ -101,7 +104,7 @@ def _reopen(folder: Path, database: str, plan: str) -> Run:
                 f"The run folder {folder} belongs to the database {run.info.database}, not to "
                 f"{database}; name another folder with --run-dir."
             )
-    if plan and not same_plan(read_plan(Path(plan)), run.info.plan):
+    if plan and not same_plan(run.info.plan, read_plan(Path(plan))):
         raise RunFolderError(
             f"The run folder {folder} was begun with another plan than {plan}; go on with the "
             "plan that it knows (leave --plan out), or begin a new run folder."

@@ -6,9 +6,10 @@ from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import check_capture
 from runbook.audit.verify import Before
 from runbook.audit.verify import verify as ask_witnesses
-from runbook.errors import OutcomeUnknown
+from runbook.errors import OutcomeUnknown, RunFolderError
+from runbook.files import write_durably
 from runbook.progress import Progress, no_progress
-from runbook.run.folder import Run
+from runbook.run.folder import Run, file_stem
 from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.script.footprint import Baseline
 from runbook.stages.backup import baseline, checked_backup
@@ -18,12 +19,43 @@ from runbook.targets.open_target import open_target
 def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -> VerifyRecord:
     """Has the migrated database compared with its backup by SQLite, DuckDB and pandas.
 
+    Done `again`, the earlier record is kept under `stages/attempts`.
+
     Raises:
         OutcomeUnknown: the ledger does not say that this run migrated the database.
         RunFolderError: the backup or a file of the snapshot is missing or was altered.
         Refused, TargetError: the database cannot be read.
     """
-    return run.perform("verify", VerifyRecord, lambda _: _verify(run, progress), again=again)
+    return run.perform(
+        "verify",
+        VerifyRecord,
+        lambda _: _verify(run, progress),
+        again=again,
+        guard=lambda: _keep_earlier(run),
+    )
+
+
+def is_due_again(run: Run) -> bool:
+    """Whether the verdict was fail and may be another by now, because rows were corrected."""
+    try:
+        failed = run.finished("verify") and run.result("verify", VerifyRecord).verdict != "pass"
+        return failed and not run.forbidden("verify")
+    except RunFolderError:
+        return False
+
+
+def _keep_earlier(run: Run) -> None:
+    """Keeps the record of an earlier verification, as it is, as history."""
+    try:
+        if not run.finished("verify"):
+            return
+    except RunFolderError:  # damaged: it is written anew, and is no history
+        return
+    folder = run.folder / "stages" / "attempts"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    number = len(list(folder.glob(f"{file_stem('verify')}_*.json"))) + 1
+    record = run.record_path("verify").read_bytes()
+    write_durably(folder / f"{file_stem('verify')}_{number}.json", record)
 
 
 def _verify(run: Run, progress: Progress) -> VerifyRecord:

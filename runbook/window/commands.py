@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from runbook.plan.plan import Command
+from runbook.plan.secrets import Secrets, of_command, of_environment
 
 KEPT = 8_192
 """Bytes of output that are kept: a quarter from the beginning, the rest from the end."""
@@ -24,13 +25,8 @@ MOST_OUTPUT = 64 * 1024 * 1024
 GRACE = 2.0
 """Seconds between asking a process to end and ending it."""
 
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PWD$|KEY|CREDENTIAL|DSN|AUTH", re.IGNORECASE)
-_LEAST_SECRET = 4  # shorter values would black out half the text
-_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-MASK = "***"
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,19 @@ class Ran:
     problem: str = ""
 
 
-def run_command(command: Command, more: Mapping[str, str] | None = None) -> Ran:
+def run_command(
+    command: Command, more: Mapping[str, str] | None = None, secrets: Secrets | None = None
+) -> Ran:
     """Runs `command` to its end or its time limit; `more` is added to its environment.
+
+    Hidden in its output are `secrets`, its own arguments that look like secrets, and the values of
+    the environment.
 
     It reads nothing (standard input is empty). At the time limit it is ended together with every
     process that it started in its group; what it leaves running when it ends by itself goes on.
     """
     environment = {**os.environ, **(more or {})}
+    hidden = (secrets or Secrets()) | of_command(command) | of_environment(environment)
     began = time.monotonic()
     # A file and not a pipe: a server started in the background inherits it and must not die of it.
     with tempfile.TemporaryFile() as output:
@@ -88,28 +90,21 @@ def run_command(command: Command, more: Mapping[str, str] | None = None) -> Ran:
                 else f"was killed by signal {-status}"
             )
             problem = how
-        return Ran(status, seconds, mask_secrets(_kept(output), environment), problem)
+        return Ran(status, seconds, _kept(output, hidden), problem)
 
 
 def show_command(command: Command) -> str:
     """The command as one would type it, secrets masked."""
     import shlex
 
-    return mask_secrets(command.shell or shlex.join(command.command))
+    secrets = of_command(command) | of_environment(os.environ)
+    return secrets.hide(command.shell or shlex.join(command.command))
 
 
-def mask_secrets(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text without values of environment variables that sound secret, and without passwords
-    in addresses."""
-    values = os.environ if environment is None else environment
-    secrets = {
-        value
-        for name, value in values.items()
-        if _SECRET_NAME.search(name) and len(value) >= _LEAST_SECRET
-    }
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return _IN_ADDRESS.sub(MASK, text)
+def last_line(output: str) -> str:
+    """The last line that says something, cut at 200 characters; "" for none."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
 
 
 _LATE = "late"
@@ -142,16 +137,29 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _kept(output: IO[bytes]) -> str:
-    """What the command wrote, cut in the middle, without control characters."""
+def _kept(output: IO[bytes], secrets: Secrets) -> str:
+    """What the command wrote, cut in the middle, without secrets and control characters.
+
+    A secret that a cut would divide is left out whole, so a little more is read on both sides.
+    """
     length = output.seek(0, os.SEEK_END)
     output.seek(0)
-    if length <= KEPT:
-        text = output.read().decode("utf-8", "replace")
-    else:
-        head = output.read(KEPT // 4)
-        output.seek(length - (KEPT - KEPT // 4))
-        tail = output.read()
-        cut = f"\n[... {length - KEPT:,} bytes left out ...]\n"
-        text = head.decode("utf-8", "replace") + cut + tail.decode("utf-8", "replace")
+    more = 4 * secrets.longest
+    if length <= KEPT + 2 * more:
+        return secrets.hide(_without_controls(output.read()))
+    head = _without_controls(output.read(KEPT // 4 + more))
+    output.seek(length - (KEPT - KEPT // 4) - more)
+    tail = _without_controls(output.read())
+    end, begin = KEPT // 4, max(len(tail) - (KEPT - KEPT // 4), 0)
+    if secrets.pattern:
+        for match in secrets.pattern.finditer(head):
+            end = match.start() if match.start() < end < match.end() else end
+        for match in secrets.pattern.finditer(tail):
+            begin = match.end() if match.start() < begin < match.end() else begin
+    cut = f"\n[... {length - KEPT:,} bytes left out ...]\n"
+    return (secrets.hide(head[:end]) + cut + secrets.hide(tail[begin:])).strip()
+
+
+def _without_controls(output: bytes | str) -> str:
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
     return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n"))).strip()

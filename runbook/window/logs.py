@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runbook.files import read_json, write_json
+from runbook.plan.secrets import Secrets, of_environment
 from runbook.run.folder import Run
 from runbook.run.json_form import from_json, to_json
 from runbook.run.window_records import LogPosition
-from runbook.window.commands import mask_secrets
+from runbook.wording import visible
 
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes that are read of one file at a time; the rest is read the next time."""
@@ -36,13 +37,20 @@ class NewLines:
     positions: tuple[LogPosition, ...]
 
 
-def read_new_lines(paths: Iterable[str], pattern: str, known: Sequence[LogPosition]) -> NewLines:
+def read_new_lines(
+    paths: Iterable[str],
+    pattern: str,
+    known: Sequence[LogPosition],
+    secrets: Secrets | None = None,
+) -> NewLines:
     """The lines that were written since `known`; a file that is not known is read from its end.
 
     A line without its newline is left for the next time. A file that was renamed is read to its
-    end before the one that took its name; one that was emptied is read from the start.
+    end before the one that took its name; one that was emptied is read from the start. Hidden in
+    the lines are `secrets`, or the values of the environment.
     """
     wanted = re.compile(pattern)
+    secrets = of_environment(os.environ) if secrets is None else secrets
     matching = 0
     samples: list[str] = []
     positions = []
@@ -57,7 +65,8 @@ def read_new_lines(paths: Iterable[str], pattern: str, known: Sequence[LogPositi
             if wanted.search(line):
                 matching += 1
                 if len(samples) < SAMPLES:
-                    samples.append(mask_secrets(f"{Path(path).name}: {line[:_SHOWN]}"))
+                    line = visible(secrets.hide(line[: _SHOWN + secrets.longest]))
+                    samples.append(f"{Path(path).name}: {line[:_SHOWN]}")
         positions.append(reading.position)
     return NewLines(matching, tuple(samples), tuple(positions))
 

@@ -1,13 +1,14 @@
-"""The way out of a window: the old code back, and the application open over the old database."""
+"""Opening the application other than by the run itself: after a rollback, and by hand."""
 
 from __future__ import annotations
 
 from runbook.errors import NotAllowedNow, WindowFailed
 from runbook.run.folder import Run
-from runbook.run.records import RollbackRecord
+from runbook.run.records import RollbackRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.window import steps
-from runbook.window.state import window_state
+from runbook.window.state import misfit, window_state
+from runbook.window.store import configured
 
 
 def reopen(run: Run) -> tuple[WindowStep, ...]:
@@ -51,7 +52,32 @@ def reopen(run: Run) -> tuple[WindowStep, ...]:
                 "command that takes it back ([window.undeploy]), so the application is not opened; "
                 "put the old code back and open it."
             )
+        if configured(run.info.plan, 2):  # nobody may write by the new code any more
+            performed.append(steps.maintenance_on(run, quiet=False))
         performed.append(steps.undeploy(run))
     if state.maintenance != "not configured":
         performed.append(steps.maintenance_off(run, again=True, old_code=True))
     return tuple(performed)
+
+
+def open_by_hand(run: Run, *, regardless: bool = False) -> WindowStep:
+    """Opens the application because a person says so, if database and code fit together.
+
+    Raises:
+        NotAllowedNow: they do not, or it is not known, and it was not to be done `regardless`.
+        WindowFailed: rows came since the verification, or the step failed.
+    """
+    state = window_state(run)
+    verified = run.finished("verify")
+    verdict = f"{run.result('verify', VerifyRecord).verdict}" if verified else ""
+    reason = misfit(state, verdict=verdict)
+    if reason and not regardless:
+        raise NotAllowedNow(
+            f"The application was not opened, because {reason}; go on with `runbook run`, go back "
+            "with `runbook rollback`, record an old code put back by hand with `runbook tick "
+            "undeploy`, or open it nevertheless with --regardless."
+        )
+    if state.database == "migrated" and not regardless:
+        steps.recheck(run)
+    note = f"Opened by hand, although {reason}" if reason else ""
+    return steps.maintenance_off(run, again=True, old_code=state.database != "migrated", note=note)

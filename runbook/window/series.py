@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from runbook.errors import RunFolderError
-from runbook.files import append_line
+from runbook.files import append_line, parse_json
 from runbook.run.json_form import from_json, to_json
 from runbook.run.window_records import MonitorRecord, Observation
 from runbook.wording import counted
@@ -39,7 +39,7 @@ def read_series(folder: Path) -> tuple[Observation, ...]:
     observations = []
     for line in path.read_bytes().splitlines():
         try:
-            observations.append(from_json(Observation, json.loads(line)))
+            observations.append(from_json(Observation, parse_json(line)))
         except (ValueError, RunFolderError):
             continue
     return tuple(observations)

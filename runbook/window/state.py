@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook.errors import RunbookError
-from runbook.run.folder import Run
+from runbook.run.folder import Run, now
 from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord, RollbackRecord, VerifyRecord
+from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
-from runbook.window.commands import show_command
 from runbook.window.store import configured, read_step
+from runbook.window.web import ask, expected, show_address
+from runbook.wording import when
 
 Database = Literal["before", "migrated", "rolled back", "unknown"]
 Code = Literal["old", "new", "unknown", "not configured"]
@@ -27,9 +29,17 @@ STEPS_OF = {
 """The steps in each stage's notebook; those after the verification each need all before them."""
 
 
+ONE_LOOK = 3.0
+"""Seconds that the maintenance page has to answer when somebody wants to know how it stands."""
+
+
 @dataclass(frozen=True)
 class WindowState:
-    """The three states, each with a sentence that says how it is known."""
+    """The three states, each with a sentence that says how it is known.
+
+    `maintenance` is what the page answers at this moment. Where it cannot be asked it is
+    `unknown`, and the sentence says when it was last seen how; without a page the records say it.
+    """
 
     database: Database
     database_says: str
@@ -40,15 +50,12 @@ class WindowState:
 
 
 def window_state(run: Run) -> WindowState:
-    """The state that the ledger in the database and the records of the run show."""
-    database, database_says = _database(run)
-    code, code_says = code_state(run)
-    mode = maintenance_state(run)
-    return WindowState(database, database_says, code, code_says, mode, _mode_says(run, mode))
+    """The state that the ledger, the maintenance page and the records of the run show."""
+    return WindowState(*_database(run), *code_state(run), *mode_now(run))
 
 
 def maintenance_state(run: Run) -> Mode:
-    """Whether the application is shut, as far as the steps' records show."""
+    """Whether the application should be shut, by the records of the steps alone."""
     if not configured(run.info.plan, 2):
         return "not configured"
     on, off = read_step(run.folder, "maintenance_on"), read_step(run.folder, "maintenance_off")
@@ -60,14 +67,34 @@ def maintenance_state(run: Run) -> Mode:
 
 
 def may_be_shut(run: Run) -> bool:
-    """Whether the application is shut, or may be."""
+    """Whether the records say that the application is shut, or may be."""
     return maintenance_state(run) in ("on", "unknown")
+
+
+def mode_now(run: Run) -> tuple[Mode, str]:
+    """Whether the application is shut, asked of its page now, and how that is known."""
+    recorded, page = maintenance_state(run), run.info.plan.window.maintenance
+    last = _last_known(run, recorded)
+    if page is None:
+        return recorded, last
+    answer, at = ask(page, limit=min(page.timeout, ONE_LOOK)), when(now())
+    answered = f"{show_address(page.url)} answered"
+    if answer.ok:
+        return "on", f"on: {answered} {expected(page)} at {at}; {last}"
+    if 0 < answer.status < 500:
+        return "off", f"open: {answered} {answer.status} at {at}; {last}"
+    return "unknown", f"not known: {show_address(page.url)} gave {answer.note} at {at}; {last}"
 
 
 def stands(run: Run, name: str) -> bool:
     """Whether the step `name` after the verification is done, or was left out on purpose."""
     step = read_step(run.folder, name)
     if step is None or step.status in ("started", "failed"):
+        return False
+    undone, deployed = read_step(run.folder, "undeploy"), read_step(run.folder, "deploy")
+    if undone is not None and undone.status == "done" and undone.at >= step.at:
+        return False  # it was about code that is not there any more
+    if name != "deploy" and deployed is not None and deployed.at > step.at:
         return False
     return name != "maintenance_off" or maintenance_state(run) in ("off", "not configured")
 
@@ -98,40 +125,103 @@ def block(run: Run, problem: str) -> str:
         f"  code         {state.code_says}",
         f"  maintenance  {state.maintenance_says}",
     ]
-    for title, command in ways_out(run, state):
+    for title, commands in ways_out(run, state):
         lines.append(f"{title}:")
-        lines.append(f"  {command}")
-    return "\n".join(lines)
+        lines += [f"  {command}" for command in commands]
+    return "\n".join([*lines, ""])  # what is printed next is none of these commands
 
 
-def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, str], ...]:
-    """What may be done now, each with what to type."""
+def describe_now(run: Run) -> str:
+    """How the application stands at this moment, for the end of the checklist; "" without one."""
+    if not configured(run.info.plan, 2):
+        return ""
+    try:
+        state = window_state(run)
+    except RunbookError as error:
+        return f"\nHow the application stands now cannot be shown: {error}\n"
+    return (
+        f"\nNow:\n  database     {state.database_says}\n  code         {state.code_says}\n"
+        f"  maintenance  {state.maintenance_says}\n"
+    )
+
+
+def shut_sentence(run: Run) -> str:
+    """Whether an application that should be shut is; "" where it should not be."""
+    if maintenance_state(run) != "on":
+        return ""
+    mode, known = mode_now(run)
+    if mode == "on":
+        return "The application is still shut."
+    return f"The application should still be shut, but is not known to be ({known})."
+
+
+def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What may be done now, each with what to type; first to shut it, unless it is shut."""
     folder = shlex.quote(str(run.folder))
-    plan = run.info.plan.window
-    open_again = f"runbook maintenance off --run-dir {folder}"
-    ways: list[tuple[str, str]] = []
+    shutting = ["# shut the application"]
+    if configured(run.info.plan, 2):
+        shutting = [f"runbook maintenance on --run-dir {folder}"]
+    begin = shutting if state.maintenance in ("off", "unknown") else []
+    ways: list[tuple[str, list[str]]] = []
     if state.database == "unknown":
-        ways.append(("To find out what is true", f"runbook status --run-dir {folder}"))
+        ways.append(("To find out what is true", [f"runbook status --run-dir {folder}"]))
     elif state.database != "rolled back":
-        ways.append(("To go on, once it is corrected", f"runbook run --run-dir {folder} --yes"))
+        again = f"runbook run --run-dir {folder} --yes"
+        ways.append(("To go on, once it is corrected", [*begin, again]))
+    back = _way_back(run, state, folder)
+    if back and (begin == [] or not _open_as_it_was(state)):
+        title = {
+            "migrated": "To go back and open the application",
+            "unknown": "To open the application, once database and code are known to fit together",
+        }.get(state.database, "To open the application as it was")
+        ways.append((title, [*begin, *back]))
+    if begin:
+        ways.append(("To shut it until then", shutting))
+    elif state.maintenance == "on":
+        shut = "nothing: it stays shut until one of these commands is run"
+        ways.append(("To leave it shut", [shut]))
+    return tuple((title, tuple(commands)) for title, commands in ways)
+
+
+def _open_as_it_was(state: WindowState) -> bool:
+    """Whether nothing is left to open: old database, old code, no maintenance page."""
+    settled = state.database in ("before", "rolled back") and state.maintenance == "off"
+    return settled and state.code in ("old", "not configured")
+
+
+def _way_back(run: Run, state: WindowState, folder: str) -> list[str]:
+    """The commands that leave the application open with the old code, from where it is shut."""
+    opening = f"runbook maintenance off --run-dir {folder}"
+    if state.database == "unknown":
+        return [f"{opening} --regardless"]
+    by_hand = state.code in ("new", "unknown") and run.info.plan.window.undeploy is None
     back = []
-    by_hand = state.code in ("new", "unknown") and plan.undeploy is None
-    if state.database == "migrated":
-        # Puts the old code back and opens, too, where it can.
+    if state.database == "migrated" or (state.database == "rolled back" and not by_hand):
+        # Puts the old code back and opens, too, where it can; called again, it goes on there.
         back.append(f"runbook rollback --run-dir {folder} --yes")
-    elif state.code in ("new", "unknown") and plan.undeploy is not None:
-        back.append(show_command(plan.undeploy))
     if by_hand:
-        back.append("# put the old code back")
-    if by_hand or state.database != "migrated":
-        back.append(open_again)
-    title = {
-        "migrated": "To go back and open the application",
-        "unknown": "To open the application, once database and code are known to fit together",
-    }.get(state.database, "To open the application as it was")
-    ways.append((title, "\n  ".join(back)))
-    ways.append(("To leave it shut", "nothing: it stays shut until one of these commands is run"))
-    return tuple(ways)
+        by = shlex.quote(run.info.operator or "unnamed")
+        back.append("# put the old code back, and then:")
+        back.append(f"runbook tick undeploy --run-dir {folder} --by {by}")
+    if by_hand or state.database == "before":
+        back.append(opening)
+    return back
+
+
+def misfit(state: WindowState, *, verdict: str) -> str:
+    """Why the application should not be opened as things stand; "" where nothing is against it.
+
+    `verdict` is that of the verification, "" where there is none.
+    """
+    if state.database == "unknown":
+        return f"the state of the database is not known ({state.database_says})"
+    if state.database != "migrated":
+        if state.code in ("new", "unknown"):
+            return f"the database is as before, and its code is not: {state.code_says}"
+        return ""
+    if state.code in ("old", "unknown"):
+        return f"the database is migrated, and its code is not known to be new: {state.code_says}"
+    return "" if verdict == "pass" else f"its verification {'failed' if verdict else 'is missing'}"
 
 
 def _database(run: Run) -> tuple[Database, str]:
@@ -180,15 +270,20 @@ def code_state(run: Run) -> tuple[Code, str]:
     return "unknown", f"unknown: the deployment failed ({deployed.error or 'it was cut off'})"
 
 
-def _mode_says(run: Run, mode: Mode) -> str:
+def _last_known(run: Run, mode: Mode) -> str:
+    """What the records say of maintenance mode, and of when."""
     on, off = read_step(run.folder, "maintenance_on"), read_step(run.folder, "maintenance_off")
     if mode == "not configured":
         return "not known: the plan names neither a command nor a page for it"
     if mode == "on" and on is not None:
-        return f"on, proven; shut since {on.at}"
+        return f"shut {when(on.at)}, last proven {when(on.proven_at or on.at)}"
     if mode == "off":
-        return f"off, open again since {off.at}" if off else "off: it was not switched on"
-    last = off if off is not None and on is not None and off.at >= on.at else on
+        return f"opened {when(off.at)}" if off else "it was not shut by this run"
+    last = _later(on, off)
     assert last is not None
     word = "on" if last is on else "off"
-    return f"not known: switching it {word} failed ({last.error or 'it was cut off'})"
+    return f"switching it {word} failed {when(last.at)} ({last.error or 'it was cut off'})"
+
+
+def _later(on: WindowStep | None, off: WindowStep | None) -> WindowStep | None:
+    return off if off is not None and on is not None and off.at >= on.at else on

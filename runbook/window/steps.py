@@ -13,16 +13,19 @@ from collections.abc import Callable
 
 from runbook.errors import NotAllowedNow, WindowFailed
 from runbook.plan.plan import Command, Health, Maintenance
+from runbook.plan.secrets import Secrets, of_window
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
+from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
 from runbook.targets.sqlite import SqliteTarget
-from runbook.window.commands import Ran, run_command, show_command
+from runbook.window.commands import Ran, run_command
 from runbook.window.quiet import wait_until_quiet
+from runbook.window.recheck import ask_again
 from runbook.window.state import maintenance_state
-from runbook.window.store import LINES, read_step, write_step
+from runbook.window.store import FAILURES, LINES, read_step, step_path, write_step
 from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
 from runbook.window.workflows import Tried, Workflows, try_workflows
 from runbook.wording import counted, duration
@@ -30,17 +33,19 @@ from runbook.wording import counted, duration
 _AGAIN = "Proven again at "
 """How the evidence begins that a later proof has added."""
 
+_FOUND_OPEN = "The application was found open"
 
-def maintenance_on(run: Run) -> WindowStep:
+
+def maintenance_on(run: Run, *, quiet: bool = True) -> WindowStep:
     """Shuts the application and proves it: its page answers so, and the database is quiet.
 
     A step that was done is proven once more; where the page says that the application is open, it
-    is shut again.
+    is shut again. Without `quiet` the database may be written to, as after a deployment.
 
     Raises:
         WindowFailed: the command failed, the page answers otherwise, or something still writes.
     """
-    window = run.info.plan.window
+    window = open_secret_plan(run).window
     known = read_step(run.folder, "maintenance_on")
     shut = known if maintenance_state(run) == "on" else None
 
@@ -49,7 +54,7 @@ def maintenance_on(run: Run) -> WindowStep:
         if window.maintenance_on is None:
             step.answers_so(page)
         elif not step.answers_so(page, limit=3.0, required=False):
-            step.note("The application was found open, so it was shut again")
+            step.note(f"{_FOUND_OPEN} at {now()}, so it was shut again")
             step.command(window.maintenance_on)
             step.answers_so(page)
 
@@ -61,19 +66,21 @@ def maintenance_on(run: Run) -> WindowStep:
                 step.answers_so(window.maintenance)
         elif window.maintenance is not None:
             prove_again(step, window.maintenance)
-        step.is_quiet(window.quiet_seconds)
+        if quiet:
+            step.is_quiet(window.quiet_seconds)
+        step.proven_now()
 
     configured = bool(window.maintenance_on or window.maintenance)
     return _perform(run, "maintenance_on", configured, work, first=shut)
 
 
-def deploy(run: Run) -> WindowStep:
+def deploy(run: Run, *, again: bool = False) -> WindowStep:
     """Runs the deploy command, once.
 
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "deploy", run.info.plan.window.deploy)
+    return _command_step(run, "deploy", open_secret_plan(run).window.deploy, again=again)
 
 
 def undeploy(run: Run) -> WindowStep:
@@ -82,7 +89,7 @@ def undeploy(run: Run) -> WindowStep:
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "undeploy", run.info.plan.window.undeploy, again=True)
+    return _command_step(run, "undeploy", open_secret_plan(run).window.undeploy, again=True)
 
 
 def health(run: Run, *, again: bool = False) -> WindowStep:
@@ -91,7 +98,7 @@ def health(run: Run, *, again: bool = False) -> WindowStep:
     Raises:
         WindowFailed: it was not well within its time limit.
     """
-    page = run.info.plan.window.health
+    page = open_secret_plan(run).window.health
 
     def work(step: _Step) -> None:
         assert page is not None
@@ -135,26 +142,54 @@ def smoke(run: Run, *, again: bool = False) -> WindowStep:
     Raises:
         WindowFailed: it failed.
     """
-    return _command_step(run, "smoke", run.info.plan.window.smoke, again=again)
+    return _command_step(run, "smoke", open_secret_plan(run).window.smoke, again=again)
 
 
-def maintenance_off(run: Run, *, again: bool = False, old_code: bool = False) -> WindowStep:
+def recheck(run: Run) -> WindowStep:
+    """Asks the invariants once more, right before the application is opened.
+
+    Raises:
+        WindowFailed: rows came since the verification that violate one.
+    """
+
+    def work(step: _Step) -> None:
+        outcome = ask_again(run)
+        for line in outcome.lines:
+            step.note(line)
+        if outcome.problem:
+            raise _Failed(
+                f"{outcome.problem}; the application was not opened",
+                "correct or delete these rows and go on with the same command, which asks again, "
+                "or roll back",
+            )
+
+    return _perform(run, "recheck", True, work)
+
+
+def maintenance_off(
+    run: Run, *, again: bool = False, old_code: bool = False, note: str = ""
+) -> WindowStep:
     """Opens the application and proves it: no maintenance page any more, and it is well.
 
     With `old_code`, only the status of the health address counts: its text may be the new code's.
+    A `note` is kept with what shows it.
 
     Raises:
         WindowFailed: the command failed, or the application does not answer as it should.
     """
     from runbook.window.logs import remember_logs
 
-    window = run.info.plan.window
+    window = open_secret_plan(run).window
     known = read_step(run.folder, "maintenance_off")
     if known is not None and maintenance_state(run) == "off" and not again:
         return known
 
     def work(step: _Step) -> None:
         remember_logs(run)  # monitoring reads on from here
+        if note:
+            step.note(note)
+        if window.deploy is None and run.finished("migrate"):
+            step.note("Which code runs is not known: the plan names no command that deploys it")
         if window.maintenance_off is not None:
             step.command(window.maintenance_off)
         if window.maintenance is not None:
@@ -186,26 +221,34 @@ class _Step:
 
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
+        self.secrets = of_window(open_secret_plan(run).window)
 
     def note(self, detail: str) -> None:
         self._add(details=(*self.record.details, detail))
+
+    def proven_now(self) -> None:
+        self._add(proven_at=now())
 
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
         place = self.run.info.identity.place
         ran = run_command(
-            command, {"RUNBOOK_RUN_DIR": str(self.run.folder.resolve()), "RUNBOOK_DATABASE": place}
+            command,
+            {"RUNBOOK_RUN_DIR": str(self.run.folder.resolve()), "RUNBOOK_DATABASE": place},
+            self.secrets,
         )
         output = "\n".join(filter(None, (self.record.output, ran.output)))
         self._add(exit_status=ran.exit_status, output=output)
-        shown = show_command(command)
+        # Its words and its output may hold personal data, which no report and no log repeats.
+        shown = f"the command under [window.{self.record.name}]"
         if ran.problem:
-            output = f' and printed "{_last_line(ran.output)}"' if ran.output else ""
+            record = step_path(self.run.folder, self.record.name)
             raise _Failed(
-                f"the command `{shown}` {ran.problem}{output}",
-                "correct what it complains of, and go on with the same command",
+                f"{shown} {ran.problem}",
+                f'correct what it complains of (see "output" in {record}), and go on with the same '
+                "command",
             )
-        self.note(f"`{shown}` ended with exit status 0 after {duration(ran.seconds)}")
+        self.note(f"T{shown[1:]} ended with exit status 0 after {duration(ran.seconds)}")
         return ran
 
     def answers_so(
@@ -290,7 +333,9 @@ def _perform(
     if first is None:
         started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
     else:
+        # Of later proofs the last one stands, and for good that it was once found open.
         kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.details))
+        kept += tuple(e for e in first.details if e.startswith(_FOUND_OPEN) and e not in kept)
         started = dataclasses.replace(first, status="started", details=kept)
     with run.locked("stage"):
         if not configured:
@@ -306,6 +351,7 @@ def _perform(
         def end(**changes: object) -> WindowStep:
             seconds = round(time.perf_counter() - clock, 3)
             record = dataclasses.replace(step.record, seconds=seconds, **changes)  # type: ignore[arg-type]
+            record = _hidden(record, step.secrets)
             write_step(run.folder, record)
             run.log("window", record.status, step=name, error=record.error)
             return record
@@ -314,7 +360,7 @@ def _perform(
             work(step)
         except _Failed as failure:
             record = end(status="failed", error=failure.problem)
-            message = f"{_TITLES[name]}: {failure.problem}; {failure.remedy}."
+            message = f"{FAILURES[name]}: {record.error}; {failure.remedy}."
             raise WindowFailed(message, record=record) from None
         except BaseException as problem:
             end(status="failed", error=str(problem) or type(problem).__name__)
@@ -322,15 +368,15 @@ def _perform(
         return end(status="done" if step.record.status == "started" else step.record.status)
 
 
-_TITLES = {
-    "maintenance_on": "Maintenance mode is not proven to be on",
-    "deploy": "The new code was not deployed",
-    "undeploy": "The old code was not put back",
-    "health": "The new code is not healthy",
-    "workflows": "The key workflows do not work",
-    "smoke": "The smoke test failed",
-    "maintenance_off": "The application is not proven to be open",
-}
+def _hidden(record: WindowStep, secrets: Secrets) -> WindowStep:
+    """The record without secrets in what was written by commands, servers and errors."""
+    return dataclasses.replace(
+        record,
+        output=secrets.hide(record.output),
+        error=secrets.hide(record.error),
+        details=tuple(map(secrets.hide, record.details)),
+        answers=tuple(dataclasses.replace(a, note=secrets.hide(a.note)) for a in record.answers),
+    )
 
 
 def _once(
@@ -357,15 +403,10 @@ def _result(tried: Tried) -> str:
     return f"{tried.action}{word} ({tried.note})"
 
 
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
-
-
 def summary(step: WindowStep) -> str:
     """One line about a step."""
     if step.status == "not configured":
         return "not configured"
     if step.status == "done":
-        return f"done in {step.seconds:.1f} s"
+        return f"done in {duration(step.seconds)}"
     return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"

@@ -22,6 +22,7 @@ STEPS = (
     "smoke",
     "maintenance_off",
     "undeploy",
+    "recheck",
 )
 """Every step; the number in file names is the position from 1."""
 
@@ -33,8 +34,21 @@ LINES = {
     "smoke": 6,
     "maintenance_off": 7,
     "undeploy": 5,
+    "recheck": 4,
 }
 """The line of the checklist to which each step belongs."""
+
+FAILURES = {
+    "maintenance_on": "Maintenance mode is not proven to be on",
+    "deploy": "The new code was not deployed",
+    "undeploy": "The old code was not put back",
+    "health": "The new code is not well",
+    "workflows": "The key workflows do not work",
+    "smoke": "The smoke test failed",
+    "maintenance_off": "The application is not proven to be open",
+    "recheck": "The database is not as it was verified",
+}
+"""How the message begins when a step failed."""
 
 BY_THE_RUNBOOK = {
     1: "the snapshot",
@@ -95,6 +109,29 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
         _write(_tick_path(run.folder, line), new)
     run.log("window", "ticked", line=line, by=new.by)
     return new
+
+
+def record_undeploy(run: Run, by: str, note: str = "") -> WindowStep:
+    """Records that `by` has put the old code back by hand.
+
+    Raises:
+        BadInput: no name was passed.
+        NotAllowedNow: the runbook deployed no new code.
+    """
+    if not by.strip():
+        raise BadInput("A tick needs the name of who vouches for it; give one with --by.")
+    deployed = read_step(run.folder, "deploy")
+    if deployed is None or deployed.status == "not configured":
+        raise NotAllowedNow(
+            "There is no new code to be put back by hand: this run has deployed none; see it with "
+            f"runbook status --run-dir {run.folder}."
+        )
+    detail = f"Put back by hand, says {by.strip()}" + (f": {note.strip()}" if note.strip() else "")
+    step = WindowStep("undeploy", LINES["undeploy"], "done", now(), by.strip(), details=(detail,))
+    with run.locked("stage"):
+        write_step(run.folder, step)
+    run.log("window", "ticked", step="undeploy", by=step.by)
+    return step
 
 
 def read_scan(folder: Path) -> ScanCounts | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from runbook.audit.samples import sample_rows
 from runbook.errors import TargetError
 from runbook.plan.plan import Plan
+from runbook.plan.secrets import Secrets
 from runbook.plan.shape import Shape
 from runbook.run.findings import Sample
 from runbook.run.folder import now
@@ -60,6 +61,7 @@ class Watcher:
     run: str
     logs: tuple[LogPosition, ...] = ()
     every: float = 0.0
+    secrets: Secrets | None = None
     _budget: float = field(default=0.0, init=False)
 
     def observe(self) -> Observation:
@@ -96,7 +98,7 @@ class Watcher:
 
     def _log_lines(self) -> NewLines:
         monitor = self.plan.monitor
-        new = read_new_lines(monitor.logs, monitor.pattern, self.logs)
+        new = read_new_lines(monitor.logs, monitor.pattern, self.logs, self.secrets)
         self.logs = new.positions
         return new
 
@@ -113,7 +115,7 @@ class Watcher:
         row = read_ledger(connection, self.plan.migration.name)
         if row is None or row.run != self.run:
             raise RolledBack
-        for file in _files():
+        for file in lasting_invariants():
             for table, query in guard_query(file, self.plan, self.shape):
                 rows = self._count(connection, file, table, query, counts)
                 if file.name == WITHOUT:
@@ -158,8 +160,8 @@ class _Counts:
     longest: float = 0.0
 
 
-def _files() -> Iterator[SqlFile]:
-    """First the rows without an organization: old code leaves them, and an index finds them."""
+def lasting_invariants() -> Iterator[SqlFile]:
+    """The invariants in `LASTING`, after those rows that old code leaves and an index finds."""
     files = {file.name: file for file in sql_files("invariants")}
     yield files[WITHOUT]
     for name in LASTING:

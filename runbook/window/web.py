@@ -8,19 +8,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from runbook.plan.plan import Health, Maintenance
+from runbook.plan.secrets import hide_in_addresses
 from runbook.run.window_records import Answer
-from runbook.window.commands import mask_secrets
 
 if TYPE_CHECKING:
     import httpx
 
 MOST_BYTES = 1_000_000
-"""Bytes of an answer in which the expected text is searched for."""
+"""Bytes of an answer that are read: the expected text is searched for in them."""
 
 ONE_ANSWER = 10.0
 """Seconds after which a single question counts as not answered."""
+
+DRAIN = 1.0
+"""Seconds that a body is read on for politeness, when it is known what the answer is."""
 
 LEAST = 1.0
 """Seconds that the last question has, however little of the time allowed is left."""
@@ -54,24 +58,28 @@ def ask(page: Maintenance | Health, at: float = 0.0, limit: float = ONE_ANSWER) 
 
     client = _client()
     until = time.monotonic() + limit
-    body = b""
+    body, text, status = b"", page.text.encode(), 0
+
+    def answer() -> Answer | None:
+        """The answer, once no more of the body can change it."""
+        if status and status != page.status:
+            return Answer(at, status, False, f"{status} instead of {page.status}")
+        return Answer(at, status, True) if status and text in body else None
+
     try:
         with client.stream("GET", page.url, timeout=limit) as response:
             status = response.status_code
-            if status != page.status:
-                return Answer(at, status, False, f"{status} instead of {page.status}")
-            if page.text:
-                for piece in response.iter_bytes():
-                    body += piece
-                    if len(body) >= MOST_BYTES or page.text.encode() in body:
-                        break
-                    if time.monotonic() > until:
-                        return Answer(at, status, False, f"not complete within {limit:.3g} s")
+            # Also what decides nothing any more: a server that is hung up on logs an error.
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) >= MOST_BYTES:
+                    break
+                if time.monotonic() > (until if answer() is None else until - limit + DRAIN):
+                    late = Answer(at, status, False, f"not complete within {limit:.3g} s")
+                    return answer() or late
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Answer(at, 0, False, _why(error, limit))
-    if page.text and page.text.encode() not in body:
-        return Answer(at, status, False, "without the expected text")
-    return Answer(at, status, True)
+        return answer() or Answer(at, 0, False, _why(error, limit))
+    return answer() or Answer(at, status, False, "without the expected text")
 
 
 def ask_until_expected(page: Maintenance | Health) -> Answers:
@@ -122,8 +130,10 @@ def expected(page: Maintenance | Health) -> str:
 
 
 def show_address(url: str) -> str:
-    """The address without a password that may stand in it."""
-    return mask_secrets(url)
+    """The site alone: paths and queries of addresses may hold anything."""
+    parts = urlsplit(url)
+    more = "/..." if parts.path.strip("/") or parts.query else "/"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{more}"
 
 
 def _thinned(series: list[Answer]) -> tuple[Answer, ...]:
@@ -139,4 +149,4 @@ def _why(error: Exception, limit: float) -> str:
         return f"no answer within {limit:.3g} s"
     if isinstance(error, httpx.ConnectError):
         return "no connection"
-    return mask_secrets(f"{type(error).__name__}: {error}")[:200]
+    return hide_in_addresses(f"{type(error).__name__}: {error}")[:200]

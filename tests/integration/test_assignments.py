@@ -11,8 +11,8 @@ from runbook.errors import Refused
 from runbook.run.folder import Run
 from runbook.sqlite.cells import decode
 from runbook.stages import migrate, rollback
-from tests.integration.test_begin import KEYS, SHAPES, TABLE, make
 from tests.support.databases import connected, execute
+from tests.support.odd_tables import KEYS, SHAPES, TABLE, make
 from tests.support.runs import agreed, begin, until_snapshot
 
 LATER = "'2031-01-01 00:00:00'"

@@ -33,10 +33,7 @@ def test_every_benchmark(tmp_path: Path) -> None:
     printed = called("tests.benchmarks", *size, "--build", str(tmp_path))
     figures = json.loads((tmp_path / "benchmarks.json").read_text())["figures"]
     assert {*WORK, *STAGES, "audited run", "migrate: gate", "migrate: lock held"} <= set(figures)
-    for name, figure in figures.items():
-        assert figure["wall"] >= 0, name
-        assert name in printed
-    assert figures["baseline"]["ratio"] == 1
+    assert all(name in printed for name in figures)
     assert figures["audited run"]["wall"] > figures["migrate"]["wall"] > 0
 
 

@@ -16,6 +16,9 @@ from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
+# Into the environment itself: the runbook that lies among the borrowed libraries does not count.
+INTO = ("--no-deps", "--no-compile", "--no-index", "--ignore-installed")
+
 SHADOW = "raise RuntimeError('the folder in the current folder was taken for the package')\n"
 
 
@@ -50,12 +53,8 @@ def pip(python: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that can build: fetched once, not once for each build."""
-    python = empty_environment(tmp_path_factory.mktemp("builder") / "environment")
-    fetched = pip(python, "install", "setuptools>=80")
-    if fetched.returncode != 0:
-        pytest.skip("setuptools cannot be had from here, so no wheel can be built")
-    return python
+    """The Python of an environment that can build, with the setuptools of this one."""
+    return empty_environment(tmp_path_factory.mktemp("builder") / "environment")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def empty_environment(folder: Path) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment into which the wheel was installed."""
     python = empty_environment(tmp_path_factory.mktemp("installed") / "environment")
-    done = pip(python, "install", "--no-deps", "--no-compile", wheel)
+    done = pip(python, "install", *INTO, wheel)
     assert done.returncode == 0, done.stderr
     return python
 
@@ -131,7 +130,7 @@ def test_an_editable_install_works_from_the_parent_of_the_clone(
     sources: Path, builder: Path, tmp_path: Path
 ) -> None:
     """There, the clone is a folder `runbook` without being the package."""
-    done = pip(builder, "install", "--no-deps", "--no-build-isolation", "--editable", sources)
+    done = pip(builder, "install", *INTO, "--no-build-isolation", "--editable", sources)
     assert done.returncode == 0, done.stderr
     call = [builder, "-c", "from runbook.cli import main; main()"]
     command(*call, "sample", tmp_path / "s.db", cwd=sources.parent)

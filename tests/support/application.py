@@ -46,6 +46,8 @@ class Application(BaseHTTPRequestHandler):
         where = urllib.parse.urlsplit(self.path)
         if where.path == "/health":
             self.health()
+        elif where.path == "/large":
+            self.answer(503, "maintenance " + "x" * 900_000)
         elif self.shut:
             self.answer(503, "Back soon: maintenance")
         elif where.path == "/projects":

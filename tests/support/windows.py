@@ -34,6 +34,12 @@ class Site:
     folder: Path
     database: Path
     url: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def errors(self) -> Path:
+        """What the server complained of on its standard error."""
+        return self.folder / "errors"
 
     @property
     def maintenance(self) -> Path:
@@ -98,12 +104,14 @@ def running_site(folder: Path) -> Iterator[Site]:
     make_sample(database, users=20, projects=60)
     (folder / "code").write_text("old")
     (folder / "log").touch()
-    process = subprocess.Popen([sys.executable, str(APPLICATION), str(folder), str(database)])
+    with (folder / "errors").open("wb") as errors:
+        command = [sys.executable, str(APPLICATION), str(folder), str(database)]
+        process = subprocess.Popen(command, stderr=errors)
     try:
         while not (folder / "port").exists():
             assert process.poll() is None, "the application did not start"
             time.sleep(0.02)
-        yield Site(folder, database, f"http://127.0.0.1:{(folder / 'port').read_text()}")
+        yield Site(folder, database, f"http://127.0.0.1:{(folder / 'port').read_text()}", process)
     finally:
         process.kill()
         process.wait()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import platformdirs
 import pytest
 from click.testing import CliRunner
 
-from runbook import templates
+from runbook import resources, templates
 from runbook.cli import main
 from runbook.errors import InstallationError
-from runbook.resources import resource_folder
+from runbook.resources import resource_folder, tools_folder
+from tests.support.paths import ROOT
 
 
 def test_the_notebooks_are_copied_and_never_overwritten(tmp_path: Path) -> None:
@@ -54,3 +56,12 @@ def test_missing_sql_is_not_blamed_on_the_database(
 def test_a_folder_that_nobody_installed() -> None:
     with pytest.raises(InstallationError, match="'songs' of the runbook is missing"):
         resource_folder("songs")
+
+
+def test_tools_are_fetched_into_the_clone_or_the_cache_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not among installed packages, which the user may not be allowed to write to."""
+    assert tools_folder() == ROOT / ".tools"
+    monkeypatch.setattr(resources, "__file__", str(tmp_path / "site-packages/runbook/resources.py"))
+    assert tools_folder() == platformdirs.user_cache_path("runbook", appauthor=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -15,9 +16,14 @@ from tests.support.paths import ROOT
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
+@functools.cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(path: Path) -> Iterator[str]:
     """The names of the modules that a file imports, `from package import module` as one name too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -69,3 +75,62 @@ def test_every_package_is_installed() -> None:
     inside = {p.parent for p in (ROOT / "runbook").rglob("*.py")}
     wanted = {".".join(p.relative_to(ROOT).parts) for p in inside}
     assert sorted(listed) == sorted(wanted | {"runbook.notebooks", "runbook.sql"})
+
+
+def cannot_fail(path: Path) -> Iterator[int]:
+    """The lines of assertions that hold whatever the product does, of the obvious kinds."""
+    for node in _nodes(path):
+        if not isinstance(node, ast.Assert):
+            continue
+        test = node.test
+        if isinstance(test, ast.Constant | ast.Tuple | ast.JoinedStr | ast.Lambda):
+            yield node.lineno  # a tuple: the parentheses hold the message as well
+        elif isinstance(test, ast.Compare):
+            sides = [test.left, *test.comparators]
+            pairs = list(zip(sides, test.ops, sides[1:], strict=False))
+            if all(isinstance(side, ast.Constant) for side in sides) or any(
+                _is_trivial(*pair) for pair in pairs
+            ):
+                yield node.lineno
+
+
+def _is_trivial(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> bool:
+    """Whether something is compared with itself, or with a lower bound of zero.
+
+    Two equal calls are left out: that both answer the same can be what is tested.
+    """
+    calls = any(isinstance(node, ast.Call) for node in ast.walk(left))
+    if ast.dump(left) == ast.dump(right) and not calls:
+        return True
+    if isinstance(operator, ast.LtE):
+        left, right, operator = right, left, ast.GtE()
+    return isinstance(operator, ast.GtE) and isinstance(right, ast.Constant) and right.value == 0
+
+
+def test_every_assertion_can_fail() -> None:
+    wrong = {f"{path.relative_to(ROOT)}:{line}" for path in TESTS for line in cannot_fail(path)}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "trivial"),
+    [
+        ("assert True", True),
+        ("assert 'text'", True),
+        ("assert (x == 1, 'message')", True),
+        ("assert f'{x}'", True),
+        ("assert 1 == 1", True),
+        ("assert x.y == x.y", True),
+        ("assert len(x) >= 0", True),
+        ("assert 0 <= x < 5", True),
+        ("assert f(x) == f(x)", False),
+        ("assert x > 0", False),
+        ("assert x", False),
+    ],
+)
+def test_assertions_that_cannot_fail_are_recognised(
+    statement: str, trivial: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(statement)
+    assert list(cannot_fail(path)) == [1] * trivial

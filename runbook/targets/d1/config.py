@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.errors import TargetError
+from runbook.files import parse_json
 
 _NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 _UNIQUE_KEY = "miniflare-D1DatabaseObject"
@@ -97,13 +97,13 @@ def object_name(database_id: str) -> str:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(_plain_json(text))
+        data = tomllib.loads(text) if path.suffix == ".toml" else parse_json(_plain_json(text))
     except OSError as error:
         raise TargetError(
             f"The wrangler configuration {path} cannot be read ({error.strerror}); "
             "name the right file with --wrangler-config."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TargetError(f"The wrangler configuration {path} is not valid: {error}.") from error
     if not isinstance(data, dict):
         raise TargetError(f"The wrangler configuration {path} is not a table of settings.")

@@ -3,17 +3,16 @@
     python -m runbook.targets.d1.install            installs it, if it is not there yet
     python -m runbook.targets.d1.install --check    only says whether it is there
 
-It goes into `.tools/d1/` of the project, from a lock file, with npm; nothing is installed outside,
-and no package's install script runs. One version is pinned because workerd cannot open local state
-that a newer one has written. RUNBOOK_WRANGLER may name another wrangler, for example the
-application's own `node_modules/.bin/wrangler`.
+It goes into `.tools/d1/` of the clone, or where the runbook was installed from a wheel into the
+user's cache folder, from a lock file, with npm; no package's install script runs. One version is
+pinned because workerd cannot open local state that a newer one has written. RUNBOOK_WRANGLER may
+name another wrangler, for example the application's own `node_modules/.bin/wrangler`.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import TargetError
+from runbook.files import parse_json
+from runbook.resources import tools_folder
 
 SOURCES = Path(__file__).parent / "tools"
-FOLDER = Path(__file__).resolve().parents[3] / ".tools" / "d1"
 OVERRIDE = "RUNBOOK_WRANGLER"
 MINIMUM_NODE = (20, 3)
+FOLDER = tools_folder() / "d1"
 _MARK = "installed.sha256"
 _INSTALL_SECONDS = 900
 
@@ -88,7 +89,7 @@ def find_tool() -> Tool:
 
 
 def is_installed() -> bool:
-    """Whether `.tools/d1/` holds exactly what the lock file says."""
+    """Whether the folder holds exactly what the lock file says."""
     mark = FOLDER / _MARK
     return mark.is_file() and mark.read_text(encoding="ascii").strip() == _lock_digest()
 
@@ -145,7 +146,7 @@ def _npm_ci(npm: str, folder: Path) -> None:
 def _tool_at(script: Path) -> Tool:
     package = script.parent.parent / "package.json"
     try:
-        version = str(json.loads(package.read_text(encoding="utf-8"))["version"])
+        version = str(parse_json(package.read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError) as error:
         raise TargetError(
             f"There is no wrangler at {script}; let {OVERRIDE} name the file "

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runbook.files import write_durably
+from runbook.files import read_json, write_durably
 
 NOTES = "d1.json"
 """Name of the file, beside the backup."""
@@ -20,6 +20,9 @@ def write_notes(folder: Path, **notes: Any) -> None:
 
 
 def read_notes(folder: Path) -> dict[str, Any]:
-    """What was known of D1 when the backup in this folder was taken, and later."""
-    notes: dict[str, Any] = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-    return notes
+    """What was known of D1 when the backup in this folder was taken, and later.
+
+    Raises:
+        RunFolderError: the notes are missing or damaged.
+    """
+    return read_json(folder / NOTES)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runbook.files import parse_json
+
 Certainty = Literal["refused", "unusable", "busy", "unknown"]
 """refused: by the database, which rolled back; unusable: never sent (configuration, rights);
 busy: the local file was locked, nothing happened; unknown: it may have happened."""
@@ -61,7 +63,7 @@ def results_in(text: str) -> list[list[dict[str, Any]]] | None:
 def values_in(text: str) -> Iterator[Any]:
     """Each outermost JSON value in `text`, whatever is printed before, between and after."""
     try:
-        yield json.loads(text)
+        yield parse_json(text)
     except ValueError:
         pass
     else:
@@ -70,7 +72,7 @@ def values_in(text: str) -> Iterator[Any]:
     while match := _BEGINNING.search(text, position):
         try:
             value, position = _DECODER.raw_decode(text, match.start())
-        except ValueError:
+        except (ValueError, RecursionError):
             position = match.end()
         else:
             yield value

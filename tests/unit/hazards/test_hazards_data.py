@@ -383,10 +383,12 @@ def test_one_format_is_recognised_as_by_all(name: str, noise: str, at: int) -> N
     spoiled = value if not isinstance(value, str) else value[:at] + noise + value[at + len(noise) :]
     with closing(sqlite3.connect(":memory:")) as connection:
         for each in (value, spoiled):
-            (kind,) = connection.execute(f"SELECT {classify_sql('?1')}", (each,)).fetchone()
+            (kind,) = connection.execute(
+                f"SELECT {classify_sql(':value')}", {"value": each}
+            ).fetchone()
             for other in FORMATS:
                 (same,) = connection.execute(
-                    f"SELECT {matches_sql(other, '?1')}", (each,)
+                    f"SELECT {matches_sql(other, ':value')}", {"value": each}
                 ).fetchone()
                 assert bool(same) == (other == kind)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from runbook.scan import ResourceNames
-from runbook.scan.lexing import Text
+from runbook.scan.literal import Text
 from runbook.scan.queries import judge, mentions_organizations
 from runbook.scan.statements import statements
 

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from runbook.scan import ResourceNames
-from runbook.scan.lexing import Text
+from runbook.scan.literal import Text
 from runbook.scan.queries import judge
 from runbook.scan.rewrite import replacement
 from runbook.scan.statements import statements
@@ -154,6 +154,4 @@ def test_interpolations_are_put_back_as_they_were():
 def test_quoted_names_stay_quoted():
     resource = ResourceNames("my projects", "Owner Key")
     new = rewritten('SELECT * FROM "my projects" m, [t x] WHERE m."owner key" = ?', resource)
-    assert new.sql.startswith(
-        'SELECT * FROM "my projects" AS m CROSS JOIN "t x" WHERE m.organization_id IN'
-    )
+    assert new.sql.startswith('SELECT * FROM "my projects" AS m, "t x" WHERE m.organization_id IN')

@@ -1,16 +1,10 @@
-"""What all languages share: tokens, the values of string literals, and where they stand.
-
-A scan needs to know of a program only what is text, what is a comment and what belongs to which
-call; so each language gets a small lexer and no parser.
-"""
+"""The values of string literals, and where each of their characters stands."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 # Stands in a literal's value where the program puts something in; a private-use character, so
 # that no sensible source holds it.
@@ -33,18 +27,6 @@ class Text:
         """The source line, from 1, on which the character at `offset` stands."""
         index = bisect_right(self.marks, offset, key=lambda mark: mark[0])
         return self.marks[max(index - 1, 0)][1] if self.marks else 1
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A name, number, text or punctuation mark; comments and space make no tokens."""
-
-    kind: Literal["name", "number", "text", "punct"]
-    value: str
-    line: int
-    start: int
-    end: int
-    text: Text | None = None
 
 
 @dataclass
@@ -78,11 +60,12 @@ class TextBuilder:
         self.holes.append(source)
         self._add(HOLE)
 
-    def append(self, text: Text) -> None:
+    def append(self, other: TextBuilder) -> None:
         """Add another literal's value behind this one."""
-        self.marks.extend((self.length + offset, line) for offset, line in text.marks)
-        self.holes.extend(text.holes)
-        self._add(text.value)
+        self.marks.extend((self.length + offset, line) for offset, line in other.marks)
+        self.holes.extend(other.holes)
+        self.parts.extend(other.parts)
+        self.length += other.length
 
     def done(self) -> Text:
         """The literal as collected so far."""
@@ -93,48 +76,17 @@ class TextBuilder:
         self.length += len(piece)
 
 
-class Lines:
-    """Turns offsets into line numbers."""
-
-    def __init__(self, source: str) -> None:
-        self._ends = [match.start() for match in re.finditer("\n", source)]
-
-    def at(self, offset: int) -> int:
-        """The line, from 1, of the character at `offset`."""
-        return bisect_right(self._ends, offset - 1) + 1
-
-
-def plain_text(body: str, line: int, escape: re.Pattern[str], decode: Callable[[str], str]) -> Text:
-    """The value of a literal without interpolation: `escape` matches what `decode` replaces."""
-    builder = TextBuilder()
-    position = 0
-    for match in escape.finditer(body):
-        if match.start() > position:
-            builder.raw(body[position : match.start()], line)
-            line += body.count("\n", position, match.start())
-        builder.decoded(decode(match.group()), line)
-        line += match.group().count("\n")
-        position = match.end()
-    if position < len(body) or not builder.marks:
-        builder.raw(body[position:], line)
-    return builder.done()
-
-
-C_ESCAPE = re.compile(
-    r"\\(?:u\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|x[0-9A-Fa-f]{2}|[0-7]{1,3}|.)",
-    re.DOTALL,
-)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "a": "\a",
            "e": "\x1b", "s": " ", "\n": ""}  # fmt: skip
 
 
-def decode_c_escape(escape: str) -> str:
+def decode_escape(escape: str) -> str:
     r"""What an escape such as \n or \u0041 stands for; unknown ones stand for their character."""
     body = escape[1:]
-    digits = body[1:].strip("{}") if body[0] in "uUx" else body
-    if body[0] in "uUx" and digits:
+    digits = body[1:].strip("{}") if body[:1] in ("u", "U", "x") else body
+    if body[:1] in ("u", "U", "x") and re.fullmatch(r"[0-9A-Fa-f]{1,8}", digits):
         code = int(digits, 16)
-    elif body[0] in "01234567":
+    elif re.fullmatch(r"[0-7]{1,3}", body):
         code = int(body, 8)
     else:
         return _SIMPLE.get(body, body)

@@ -1,0 +1,33 @@
+# uses
+Project.objects.filter(owner=request.user).order_by("name")[:5]
+Project.objects.filter(owner_id=user_id).delete()
+Project.objects.get(pk=1, owner__id=user_id)
+get_object_or_404(Project, pk=1, owner=request.user)
+Project.objects.filter(Q(owner=user) | Q(public=True))
+Project.objects.filter(owner__in=[user], name="x").update(name="y")
+Project.objects.create(owner=user, name="x")
+Project(owner=user, name="x").save()
+Project.objects.get_or_create(name="x", owner=user)
+Task.objects.filter(project__owner=user, done=False)
+user.project_set.all()
+request.user.projects.filter(archived=False).count()
+def kept(user): rows = Project.objects.all(); return rows.filter(owner=user)
+def made(form, user): project = form.save(commit=False); project.owner = user; project.save()
+class ProjectQuerySet(QuerySet): of = lambda self, user: self.filter(owner=user)
+class ProjectView(ListView): model = Project; get_queryset = lambda self: super().get_queryset().filter(owner=self.request.user)
+# look-alikes
+Project.objects.exclude(owner=user)
+Project.objects.filter(owner=None)
+Project.objects.filter(owner__isnull=True)
+Project.objects.values_list("owner_id", flat=True)
+Project.objects.order_by("owner")
+Project.objects.select_related("owner").get(pk=1)
+Team.objects.filter(owner=user)
+Project.objects.filter(team__owner=user)
+Project.objects.filter(organization=organization, owner=user)
+Project.objects.filter(~Q(owner=user))
+Project.objects.filter(pk=1).update(owner=new_owner)
+Team.objects.create(owner=user)
+is_mine = project.owner == user
+mine = [p for p in projects if p.owner_id == user.id]
+render(request, "projects.html", {"owner": user})
