@@ -23,7 +23,11 @@ def audit(view: ReportView) -> dict[str, Any]:
     hazards = bounded([h.hazard for h in view.hazards], sample_line)
     return {
         "verdict": view.outcome.verdict,
-        "outcome": dataclasses.asdict(view.outcome),
+        "outcome": {
+            **dataclasses.asdict(view.outcome),
+            "verdict": view.outcome.verdict,
+            "word": view.outcome.word,
+        },
         "proofs": [dataclasses.asdict(p) for p in view.proofs],
         "run": {
             "run": contents.run,
