@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runbook.report import html as html_module
+from runbook.report import environment as template_environment
 from runbook.report.write import write_report
 from runbook.wording import visible
 from tests.support import report_factory as factory
@@ -55,7 +55,7 @@ def test_without_escaping_the_test_above_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = jinja2.Environment
-    html_module._environment.cache_clear()
+    template_environment.environment.cache_clear()
     monkeypatch.setattr(
         jinja2, "Environment", lambda **options: environment(**{**options, "autoescape": False})
     )
@@ -65,7 +65,7 @@ def test_without_escaping_the_test_above_fails(
     try:
         page = page_of(folder)
     finally:
-        html_module._environment.cache_clear()
+        template_environment.environment.cache_clear()
     assert {"script", "b", "b onclick"} <= set(attacks(page))
 
 
@@ -105,7 +105,7 @@ def test_any_text_at_all(text: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_backticks_do_not_open_the_escaping() -> None:
-    spans = html_module._spans
+    spans = template_environment._spans
     assert spans("see `a<b` & c") == "see <code>a&lt;b</code> &amp; c"
     assert spans("one ` <b>") == "one ` &lt;b&gt;"
 
