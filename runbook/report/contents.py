@@ -262,10 +262,10 @@ def _earlier(run_dir: Path, damage: list[str]) -> Iterator[str]:
     for path in sorted(files, key=lambda path: (len(path.name), path.name)):
         stage, result = _stage(5, "verify", "Verification", path, damage)
         if result is not None:
-            found = len(result.get("findings", ()))
+            findings = len(result.get("findings", ()))
             yield (
                 f"Verified before, {when(stage.finished_at)}: verdict {result.get('verdict')}, "
-                f"{counted(found, 'finding')}, kept in stages/attempts/{path.name}"
+                f"{counted(findings, 'finding')}, kept in stages/attempts/{path.name}"
             )
 
 
