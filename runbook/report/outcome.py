@@ -263,9 +263,7 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
             command=command("runbook run", contents),
         )
     broken = [proof.sentence for proof in proven if proof.holds is not True]
-    asked = contents.window.get("recheck")
-    if asked is not None and asked.status != "done":
-        broken.append(f"Before the opening, {when(asked.at)}: {asked.error or 'it was cut off'}.")
+    broken += _not_fit_to_open(contents)
     # A proof whose records are damaged or gone cannot be followed by anybody later.
     broken += contents.damage
     if contents.snapshot is None:
@@ -289,6 +287,14 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         next_step="Keep the application closed, read the findings, then correct them or roll back.",
         command=back,
     )
+
+
+def _not_fit_to_open(contents: Contents) -> list[str]:
+    """What was found when the invariants were asked again before the application opened."""
+    asked = contents.window.get("recheck")
+    if asked is None or asked.status == "done":
+        return []
+    return [f"Before the opening, {when(asked.at)}: {asked.error or 'it was cut off'}."]
 
 
 def _until(contents: Contents) -> str:

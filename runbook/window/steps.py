@@ -220,8 +220,8 @@ class _Step:
     def __init__(self, run: Run, record: WindowStep) -> None:
         self.run, self.record = run, record
 
-    def note(self, evidence: str) -> None:
-        self._add(evidence=(*self.record.evidence, evidence))
+    def note(self, line: str) -> None:
+        self._add(evidence=(*self.record.evidence, line))
 
     def proven_now(self) -> None:
         self._add(proven_at=now())

@@ -126,12 +126,8 @@ def record_undeploy(run: Run, by: str, note: str = "") -> WindowStep:
             "There is no new code to be put back by hand: this run has deployed none; see it with "
             f"runbook status --run-dir {run.folder}."
         )
-    evidence = f"Put back by hand, says {by.strip()}" + (
-        f": {note.strip()}" if note.strip() else ""
-    )
-    step = WindowStep(
-        "undeploy", LINES["undeploy"], "done", now(), by.strip(), evidence=(evidence,)
-    )
+    vouched = f"Put back by hand, says {by.strip()}" + (f": {note.strip()}" if note.strip() else "")
+    step = WindowStep("undeploy", LINES["undeploy"], "done", now(), by.strip(), evidence=(vouched,))
     with run.locked("stage"):
         write_step(run.folder, step)
     run.log("window", "ticked", step="undeploy", by=step.by)
