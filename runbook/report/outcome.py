@@ -299,11 +299,9 @@ def _not_fit_to_open(contents: Contents) -> list[str]:
 
 def _until(contents: Contents) -> str:
     """Up to when a verdict of pass speaks: what was asked last before the application opened."""
-    verified = f" until the verification, {when(contents.stages['verify'].finished_at)}"
     asked = contents.window.get("recheck")
-    if asked is None:
-        return verified
-    return f"{verified}; {when(asked.at)}, before the opening: {'; '.join(asked.evidence)}"
+    said = f"; before the opening: {'; '.join(asked.evidence)}, {when(asked.at)}" if asked else ""
+    return f" until the verification, {when(contents.stages['verify'].finished_at)}{said}"
 
 
 def _before_commit(contents: Contents) -> Outcome:
