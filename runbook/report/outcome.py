@@ -268,9 +268,7 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
             command=command("runbook run", contents),
         )
     broken = [proof.sentence for proof in proven if proof.holds is not True]
-    asked = contents.window.get("recheck")
-    if asked is not None and asked.status != "done":
-        broken.append(f"Before the opening, {when(asked.at)}: {asked.error or 'it was cut off'}.")
+    broken += _not_fit_to_open(contents)
     # A proof whose records are damaged or gone cannot be followed by anybody later.
     broken += contents.damage
     if contents.snapshot is None:
@@ -292,13 +290,19 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
     )
 
 
+def _not_fit_to_open(contents: Contents) -> list[str]:
+    """What was found when the invariants were asked again before the application opened."""
+    asked = contents.window.get("recheck")
+    if asked is None or asked.status == "done":
+        return []
+    return [f"Before the opening, {when(asked.at)}: {asked.error or 'it was cut off'}."]
+
+
 def _until(contents: Contents) -> str:
     """Up to when a verdict of pass speaks: what was asked last before the application opened."""
-    verified = f" until the verification, {when(contents.stages['verify'].finished_at)}"
     asked = contents.window.get("recheck")
-    if asked is None:
-        return verified
-    return f"{verified}; {when(asked.at)}, before the opening: {'; '.join(asked.details)}"
+    recheck = f"; before the opening: {'; '.join(asked.details)}, {when(asked.at)}" if asked else ""
+    return f" until the verification, {when(contents.stages['verify'].finished_at)}{recheck}"
 
 
 def _before_commit(contents: Contents) -> Outcome:

@@ -54,8 +54,8 @@ def ask_again(run: Run) -> Recheck:
             moved = tuple(_moved(connection, counts))
         except sqlite3.Error as error:
             return Recheck((), f"the database does not answer as it did when verified ({error})")
-    changes = f"Since the verification: {listed(moved)}" if moved else "No row came or went since"
-    lines = (f"{counted(asked, 'invariant')} asked again before the application opens", changes)
+    rows = f"Since the verification: {listed(moved)}" if moved else "No row came or went since"
+    lines = (f"{counted(asked, 'invariant')} asked again before the application opens", rows)
     return Recheck(lines, "; ".join(violations))
 
 

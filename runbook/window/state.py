@@ -191,9 +191,9 @@ def _open_as_it_was(state: WindowState) -> bool:
 
 def _way_back(run: Run, state: WindowState, folder: str) -> list[str]:
     """The commands that leave the application open with the old code, from where it is shut."""
-    to_open = f"runbook maintenance off --run-dir {folder}"
+    off = f"runbook maintenance off --run-dir {folder}"
     if state.database == "unknown":
-        return [f"{to_open} --regardless"]
+        return [f"{off} --regardless"]
     by_hand = state.code in ("new", "unknown") and run.info.plan.window.undeploy is None
     back = []
     if state.database == "migrated" or (state.database == "rolled back" and not by_hand):
@@ -204,7 +204,7 @@ def _way_back(run: Run, state: WindowState, folder: str) -> list[str]:
         back.append("# put the old code back, and then:")
         back.append(f"runbook tick undeploy --run-dir {folder} --by {by}")
     if by_hand or state.database == "before":
-        back.append(to_open)
+        back.append(off)
     return back
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from runbook.errors import NotAllowedNow, WindowFailed
 from runbook.plan.plan import Command, Health, Maintenance
-from runbook.plan.secrets import Secrets, of_window
+from runbook.plan.secrets import of_window
 from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
@@ -25,9 +25,16 @@ from runbook.window.commands import Ran, run_command
 from runbook.window.quiet import wait_until_quiet
 from runbook.window.recheck import ask_again
 from runbook.window.state import maintenance_state
-from runbook.window.store import FAILURES, LINES, read_step, step_path, write_step
+from runbook.window.store import (
+    FAILURES,
+    LINES,
+    hide_secrets,
+    read_step,
+    step_path,
+    write_step,
+)
 from runbook.window.web import Answers, ask_until_expected, ask_until_gone, expected, show_address
-from runbook.window.workflows import Tried, Workflows, try_workflows
+from runbook.window.workflows import Workflows, try_workflows
 from runbook.wording import counted, duration
 
 _AGAIN = "Proven again at "
@@ -295,7 +302,7 @@ class _Step:
         subjects = dict.fromkeys(t.subject for t in outcome.tried)
         for subject in subjects:
             mine = [t for t in outcome.tried if t.subject == subject]
-            self.note(f"{subject}: " + ", ".join(_result(t) for t in mine))
+            self.note(f"{subject}: " + ", ".join(map(str, mine)))
         self.note(
             f"Tried {where}; then {outcome.tables} tables with {outcome.rows:,} rows were compared "
             f"strictly with what is committed: {len(outcome.remains)} differences"
@@ -351,7 +358,7 @@ def _perform(
         def end(**changes: object) -> WindowStep:
             seconds = round(time.perf_counter() - clock, 3)
             record = dataclasses.replace(step.record, seconds=seconds, **changes)  # type: ignore[arg-type]
-            record = _hidden(record, step.secrets)
+            record = hide_secrets(record, step.secrets)
             write_step(run.folder, record)
             run.log("window", record.status, step=name, error=record.error)
             return record
@@ -366,17 +373,6 @@ def _perform(
             end(status="failed", error=str(problem) or type(problem).__name__)
             raise
         return end(status="done" if step.record.status == "started" else step.record.status)
-
-
-def _hidden(record: WindowStep, secrets: Secrets) -> WindowStep:
-    """The record without secrets in what was written by commands, servers and errors."""
-    return dataclasses.replace(
-        record,
-        output=secrets.hide(record.output),
-        error=secrets.hide(record.error),
-        details=tuple(map(secrets.hide, record.details)),
-        answers=tuple(dataclasses.replace(a, note=secrets.hide(a.note)) for a in record.answers),
-    )
 
 
 def _once(
@@ -398,15 +394,8 @@ def _command_step(
     return _once(run, name, command is not None, work, again=again)
 
 
-def _result(tried: Tried) -> str:
-    word = {True: "", False: " FAILED", None: " not tried"}[tried.ok]
-    return f"{tried.action}{word} ({tried.note})"
-
-
 def summary(step: WindowStep) -> str:
     """One line about a step."""
-    if step.status == "not configured":
-        return "not configured"
-    if step.status == "done":
-        return f"done in {duration(step.seconds)}"
+    if step.status in ("not configured", "done"):
+        return f"done in {duration(step.seconds)}" if step.status == "done" else step.status
     return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TypeVar
 
 from runbook.errors import BadInput, NotAllowedNow
 from runbook.files import read_json, write_json
 from runbook.plan.plan import Plan
+from runbook.plan.secrets import Secrets
 from runbook.run.folder import Run, now
 from runbook.run.json_form import from_json, to_json
 from runbook.run.window_records import ScanCounts, Tick, WindowStep
@@ -180,3 +182,14 @@ def _read(path: Path, cls: type[T]) -> T | None:
 def _write(path: Path, record: object) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     write_json(path, to_json(record))
+
+
+def hide_secrets(record: WindowStep, secrets: Secrets) -> WindowStep:
+    """The record without secrets in what was written by commands, servers and errors."""
+    return dataclasses.replace(
+        record,
+        output=secrets.hide(record.output),
+        error=secrets.hide(record.error),
+        details=tuple(map(secrets.hide, record.details)),
+        answers=tuple(dataclasses.replace(a, note=secrets.hide(a.note)) for a in record.answers),
+    )

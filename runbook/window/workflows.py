@@ -38,6 +38,10 @@ class Tried:
     ok: bool | None
     note: str
 
+    def __str__(self) -> str:
+        word = {True: "", False: " FAILED", None: " not tried"}[self.ok]
+        return f"{self.action}{word} ({self.note})"
+
 
 @dataclass(frozen=True)
 class Workflows:

@@ -89,7 +89,10 @@ def _reason(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str], form
 def _names(node: ast.AST) -> list[str]:
     """The names that a node gives to functions, classes, parameters and variables."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
+        # The protocol of files has a method `tell`.
+        arguments = getattr(node, "args", None)
+        of_file = arguments is not None and [a.arg for a in arguments.args] == ["self"]
+        return [] if node.name == "tell" and of_file else [node.name]
     if isinstance(node, ast.arg):
         return [node.arg]
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
