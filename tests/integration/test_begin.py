@@ -36,8 +36,16 @@ CHANGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("shape", SHAPES)
+# Every change in one shape, and those of the footprint in every shape.
+PAIRS = [
+    (shape, change)
+    for shape in SHAPES
+    for change in CHANGES
+    if shape == "text key" or "time" in change
+]
+
+
+@pytest.mark.parametrize(("shape", "change"), PAIRS)
 def test_every_write_since_the_snapshot_is_refused(tmp_path: Path, shape: str, change: str) -> None:
     path, run = taken(tmp_path, shape)
     statement, named = CHANGES[change]
@@ -45,7 +53,7 @@ def test_every_write_since_the_snapshot_is_refused(tmp_path: Path, shape: str, c
         statement = "INSERT INTO \"us ers\" VALUES ('c')"
     execute(path, statement)
     before = dump(path)
-    with pytest.raises(NotProven, match=r"between the snapshot and now") as refusal:
+    with pytest.raises(NotProven, match=r"written to after the snapshot") as refusal:
         migrate.migrate(run, agreed(run))
     assert dump(path) == before
     assert refusal.value.exit_code == 1

@@ -34,7 +34,7 @@ VALUES = st.one_of(st.none(), st.integers(-9, 9), st.text("ab'\"\0é", max_size=
 TIMES = st.sampled_from(["2020-01-02 03:04:05", "2031-01-02 03:04:05", None])
 SETTINGS = settings(
     deadline=None,
-    max_examples=25,
+    max_examples=15,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
     suppress_health_check=list(HealthCheck),
 )
