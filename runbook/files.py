@@ -156,8 +156,14 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunFolderError: the file is missing, torn or not a JSON object.
     """
+    return _read_object(path)[0]
+
+
+def _read_object(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The JSON object in `path` and its bytes, of one reading: a disk may fail between two."""
     try:
-        data = parse_json(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        data = parse_json(content.decode("utf-8"))
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"{path} cannot be read ({type(error).__name__}); it is missing or damaged, so put "
@@ -165,7 +171,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(data, dict):
         raise RunFolderError(f"{path} is damaged: it is not a JSON object; run that stage again.")
-    return data
+    return data, content
 
 
 def write_sealed(path: Path, data: Mapping[str, Any]) -> None:
@@ -184,9 +190,9 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Raises:
         RunFolderError: the file is missing, torn, or one bit of it is not as it was written.
     """
-    data = read_json(path)
+    data, content = _read_object(path)
     seal = str(data.pop(_SEAL, "")) or "missing"
-    before, matched, after = path.read_bytes().rpartition(seal.encode())
+    before, matched, after = content.rpartition(seal.encode())
     if not matched or _digest(before + _BLANK.encode() + after) != seal:
         raise RunFolderError(
             f"{path} is damaged: its content does not match the checksum that it ends with; put "

@@ -21,6 +21,7 @@ from runbook.report.masking import (
     mask_finding,
     mask_hazard,
     mask_observation,
+    mask_plan,
     without_commands,
 )
 from runbook.run.findings import Finding, InvariantResult, StepResult
@@ -325,7 +326,7 @@ def _masked(contents: Contents) -> Contents:
     )
     return dataclasses.replace(
         contents,
-        plan=mask_emails(plan),
+        plan=plan and mask_plan(plan),
         stages=mask_emails(dict(contents.stages)),
         preflight=preflight,
         rehearse=mask_emails(contents.rehearse),

@@ -75,6 +75,15 @@ def without_commands(plan: Plan) -> Plan:
     return dataclasses.replace(plan, window=Window(**shown))  # type: ignore[arg-type]
 
 
+def mask_plan(plan: Plan) -> Plan:
+    """The plan, its adopter (a user's key, so a value of the database) shown only as a key."""
+    adopter = plan.unowned.adopter
+    if adopter and (plan.users.key == plan.users.email or not _KEY.fullmatch(adopter)):
+        unowned = dataclasses.replace(plan.unowned, adopter=HIDDEN)
+        plan = dataclasses.replace(plan, unowned=unowned)
+    return mask_emails(plan)
+
+
 @dataclass(frozen=True)
 class Mask:
     """Which columns are shown: `plain` ones anywhere, `personal` ones not even in a key.

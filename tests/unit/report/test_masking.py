@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from runbook.files import read_sealed, write_sealed
-from runbook.plan.plan import Command, Health, Maintenance, Plan, Resource, Users, Window
+from runbook.plan.plan import (
+    Command,
+    Health,
+    Maintenance,
+    Plan,
+    Resource,
+    Unowned,
+    Users,
+    Window,
+)
 from runbook.report import masking
 from runbook.report.masking import (
     EMAIL_MASK,
@@ -18,6 +27,7 @@ from runbook.report.masking import (
     mask_hazard,
     mask_observation,
     mask_of,
+    mask_plan,
 )
 from runbook.report.write import write_report
 from runbook.run.findings import RenderedSample, Sample, render_sample, sample_line
@@ -236,3 +246,9 @@ def test_e_mails_in_any_text() -> None:
     assert (
         mask_emails('to "e v e"@x.org and eve@[1.2.3.4].') == f"to {EMAIL_MASK} and {EMAIL_MASK}."
     )
+
+
+@pytest.mark.parametrize(("adopter", "shown"), [("u-7", "u-7"), ("Grace Hopper", "•••")])
+def test_the_adopter_is_shown_as_a_key_alone(adopter: str, shown: str) -> None:
+    plan = dataclasses.replace(Plan(), unowned=Unowned("adopt", adopter))
+    assert mask_plan(plan).unowned.adopter == shown
