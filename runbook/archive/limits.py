@@ -46,7 +46,10 @@ class Bounded(io.BufferedIOBase):
             TooLarge: they are more than any list of files has.
         """
         asked = _DIRECTORY_LIMIT + 1 if size is None or size < 0 else size
-        piece = self._file.read(min(asked, _DIRECTORY_LIMIT + 1))
+        place = self._file.tell()
+        left = self._file.seek(0, os.SEEK_END) - place  # a buffer of just so many bytes is made
+        self._file.seek(place)
+        piece = self._file.read(min(asked, _DIRECTORY_LIMIT + 1, max(left, 0)))
         if len(piece) > _DIRECTORY_LIMIT:  # only the list is read at once
             raise TooLarge(f"its list of files has more than {_DIRECTORY_LIMIT >> 20} MB")
         if piece.startswith(_ENTRY) and piece.count(_ENTRY) > MOST_FILES:

@@ -8,6 +8,7 @@ from typing import Any
 
 from runbook.report.bounded import Bounded, Shown, bounded
 from runbook.report.contents import Contents
+from runbook.report.outcome import Outcome
 from runbook.report.view_model import ReportView
 from runbook.run.findings import Finding, InvariantResult, render_sample, sample_line
 from runbook.run.json_form import to_json
@@ -23,11 +24,7 @@ def audit(view: ReportView) -> dict[str, Any]:
     hazards = bounded([h.hazard for h in view.hazards], sample_line)
     return {
         "verdict": view.outcome.verdict,
-        "outcome": {
-            **dataclasses.asdict(view.outcome),
-            "verdict": view.outcome.verdict,
-            "word": view.outcome.word,
-        },
+        "outcome": _outcome(view.outcome),
         "proofs": [dataclasses.asdict(p) for p in view.proofs],
         "run": {
             "run": contents.run,
@@ -108,6 +105,11 @@ def _with_samples(shown: Shown[Any, Any]) -> dict[str, Any]:
         "samples": list(shown.samples),
         "samples_left_out": shown.left_out,
     }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    derived = {"verdict": outcome.verdict, "word": outcome.word}
+    return dataclasses.asdict(outcome) | derived
 
 
 def _invariant(invariant: InvariantResult) -> dict[str, Any]:

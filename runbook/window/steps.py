@@ -1,7 +1,6 @@
 """The steps of the window, each done once, proven, and recorded before and after.
 
-A step that is done already gives its record. Maintenance mode is proven anew where it matters,
-because it may have been opened in the meantime.
+A step that is done already gives its record; maintenance mode is proven anew where it matters.
 """
 
 from __future__ import annotations
