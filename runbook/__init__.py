@@ -1,3 +1,3 @@
 """An audited, reversible runbook: user-owned rows become organization-owned."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
