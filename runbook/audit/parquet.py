@@ -282,13 +282,15 @@ def _count(connection: Any, table: Table) -> int:
 
 def _batch_rows(connection: Any, table: Table) -> int:
     """Rows that take about _BATCH_BYTES, judged by the first hundred."""
-    lengths = ", ".join(  # a column each: a sum of 2,000 is too deep for SQLite
-        f"avg(ifnull(length(CAST({quote_name(c)} AS BLOB)), 0)) * 2 + 8" for c in table.column_names
-    )
-    names = ", ".join(map(quote_name, table.column_names)) or "1"
+    # A column each: a sum of 2,000 is too deep for SQLite. The lengths are taken inside, so that
+    # no column with a collation of the application leaves the subquery.
+    columns = [quote_name(column) for column in table.column_names]
+    lengths = [f"ifnull(length(CAST({c} AS BLOB)), 0) AS c{i}" for i, c in enumerate(columns)]
+    averages = [f"avg(c{i}) * 2 + 8" for i in range(len(columns))]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {lengths or '8'} FROM (SELECT {names} FROM {quote_name(table.name)} LIMIT 100)"
+            f"SELECT {', '.join(averages) or '8'} FROM"
+            f" (SELECT {', '.join(lengths) or '1'} FROM {quote_name(table.name)} LIMIT 100)"
         )
         row = cursor.fetchone()
     width = int(sum(value or 0 for value in row))
