@@ -358,10 +358,10 @@ def test_the_picture_tells_what_was_seen() -> None:
 
     assert monitoring_chart([]) == ""
     quiet = monitoring_chart(list(day()))
-    assert "Rows without organization: well" in quiet
+    assert "Rows without organization: no problem" in quiet
     assert 'class="amiss"' not in quiet
     loud = monitoring_chart([*day(), observed_at(1445, log_lines=7)])
-    assert "Log lines that match: 7, in 1 look" in loud
+    assert "Log lines that match: 7, in 1 observation" in loud
     assert ">7</text>" in loud
     assert loud.count('class="amiss"') == 1
     assert "<script" not in monitoring_chart([observed_at(0, violations={"<script>": 1})])
