@@ -13,6 +13,7 @@ from runbook.run.folder import Run
 from runbook.stages.monitor import Watching, monitor
 from runbook.stages.open_run import open_run
 from runbook.window import steps
+from runbook.window.store import read_step
 from tests.support.windows import Direct, Site, Window, states
 
 SECRETS = ("hunter2", "sk_live_4242", "p4ssw0rd", "zzz-key", "from-the-environment", "n4med")
@@ -80,8 +81,11 @@ def test_a_failure_says_no_secret(site: Site, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(WindowFailed) as failure:
         window.go()
     said = f"{failure.value} {window.text}"
-    assert "***" in said
+    assert "exit status 3" in said
     assert not [secret for secret in SECRETS if secret in said]
+    smoke = read_step(window.run.folder, "smoke")
+    assert smoke is not None
+    assert smoke.output == "*** --password ***"
     assert shown(window.run.folder) == {}
 
 
