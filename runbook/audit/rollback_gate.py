@@ -153,7 +153,7 @@ def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iter
     """The schema: resources to the byte as in the backup, all else as it was just before."""
     expected = before.expected
     present = set(read_objects(connection))
-    for each in sorted(expected ^ present, key=lambda o: (o.type, o.name)):
+    for each in sorted(expected ^ present, key=lambda o: (o.type, o.name, o not in expected)):
         missing = each in expected
         says = "is not what it must be again" if missing else "should not be there"
         yield _finding(
