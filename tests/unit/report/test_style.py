@@ -1,0 +1,29 @@
+"""The style sheet and the pages speak of the same classes, so that a renamed one shows."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.paths import ROOT
+
+REPORT = ROOT / "runbook" / "report"
+STYLE = (REPORT / "template" / "report.css").read_text(encoding="utf-8")
+PAGES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in (*REPORT.glob("*.py"), *REPORT.glob("template/*.j2"))
+)
+
+
+def unused(style: str) -> set[str]:
+    classes = set(re.findall(r"\.(-?[a-z][a-z0-9-]*)(?=[^{}]*\{)", style))
+    # These are put together by the template: of an outcome, a width, the level of a hazard.
+    classes = {c for c in classes if not re.fullmatch(r"is-.*|.*-only|block|warn|note", c)}
+    return {name for name in classes if not re.search(rf"(?<![\w.-]){name}(?![\w-])", PAGES)}
+
+
+def test_every_class_of_the_style_sheet_is_used() -> None:
+    assert unused(STYLE) == set()
+
+
+def test_a_class_that_nothing_has_is_noticed() -> None:
+    assert unused(".no-such-class { color: red }") == {"no-such-class"}
