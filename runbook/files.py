@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -44,12 +45,41 @@ def write_durably(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def scratch_file(path: Path) -> Iterator[Path]:
     """An empty file beside `path`, readable by its owner alone; gone afterwards if still there."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
+    handle, scratch = _new_scratch(path)
     try:
-        yield Path(name)
+        yield scratch
     finally:
-        Path(name).unlink(missing_ok=True)
+        os.close(handle)
+        scratch.unlink(missing_ok=True)
+
+
+def _new_scratch(path: Path) -> tuple[int, Path]:
+    """A scratch file for `path`, and the handle whose lock keeps `sweep` from it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: `sweep` cannot lock either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # swept before it was locked
+
+
+def sweep(folder: Path) -> None:
+    """Removes the scratch files in `folder` that a kill left; not those of a living process."""
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            _sweep_one(leftover)
+
+
+def _sweep_one(leftover: Path) -> None:
+    handle = os.open(leftover, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        leftover.unlink()
+    finally:
+        os.close(handle)
 
 
 def create_private(path: Path) -> None:

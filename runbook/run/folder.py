@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import append_line, private, read_sealed, sync_folder, write_sealed
+from runbook.files import append_line, private, read_sealed, sweep, sync_folder, write_sealed
 from runbook.plan.plan import Plan
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
@@ -366,8 +366,7 @@ class Run:
     def _sweep(self) -> None:
         """Removes what a kill left of files that were being written."""
         for folder in (self.folder, self.folder / "stages", self.folder / "sql"):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+            sweep(folder)
 
     def locked(
         self,

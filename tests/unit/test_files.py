@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -22,6 +23,8 @@ from runbook.files import (
     publish,
     read_sealed,
     rename_durably,
+    scratch_file,
+    sweep,
     write_durably,
     write_sealed,
 )
@@ -210,3 +213,29 @@ def test_a_rename_is_durable_in_the_right_order(
     monkeypatch.setattr(files, "sync_folder", lambda f: synced.append((f.name, path.exists())))
     rename_durably(source, path)
     assert synced == [("source", False), (tmp_path.name, True)]
+
+
+def test_sweeping_takes_what_a_kill_left_and_nothing_that_is_being_written(tmp_path: Path) -> None:
+    left = tmp_path / ".record.json.abcdefgh.tmp"
+    left.write_text("{")
+    with scratch_file(tmp_path / "record.json") as scratch:
+        sweep(tmp_path)
+        assert scratch.exists()
+        assert not left.exists()
+
+
+def test_a_scratch_file_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = fcntl.flock, []
+
+    def sweep_first(handle: int, operation: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()  # as another process would, just now
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    write_durably(tmp_path / "record.json", b"whole")
+    assert len(swept) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
