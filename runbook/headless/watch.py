@@ -21,18 +21,26 @@ def watch(run: Run, watching: Watching, echo: Callable[[str], object] = print) -
     """Watches as `stages.monitor.monitor` does, and prints what it finds.
 
     Raises:
-        Violated: at the first violated invariant if `exit_on_violation`, and in the end if
-            anything at all was amiss.
+        Violated: at the first violated invariant if `exit_on_violation`; in the end if anything
+            at all was amiss; and if it was in the only observation of `once`.
     """
     from runbook.stages.monitor import monitor
 
+    latest: list[Observation] = []
+
     def show(observation: Observation) -> None:
+        latest[:] = [observation]
         echo(f"{observation.at}  {describe(observation)}")
         for line in (*map(sample_line, observation.samples), *observation.log_samples):
             echo(f"    {line}")
 
     record = monitor(run, dataclasses.replace(watching, show=show))
     if not record.ended:
+        if not latest[-1].ok:
+            raise Violated(
+                f"The observation of {latest[-1].at} found a problem: {describe(latest[-1])}; find "
+                "what causes it, correct it, and observe again."
+            )
         return record
     echo(
         f"Watched from {record.start} to {record.until}: "

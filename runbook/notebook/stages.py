@@ -143,10 +143,9 @@ def monitor(
         if not observation.ok:
             print(f"{observation.at}  {describe(observation)}")
 
-    _echo_if_done(run, "monitor")
     watching = stage.Watching(
-        read_duration(watch_for),
-        read_duration(every),
+        read_duration(as_text("watch_for", watch_for)),
+        read_duration(as_text("every", every)),
         exit_on_violation=exit_on_violation,
         show=show,
     )

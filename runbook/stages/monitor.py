@@ -19,7 +19,7 @@ from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import MonitorRecord, Observation
 from runbook.targets.open_target import open_target
 from runbook.window.logs import remembered_logs
-from runbook.window.series import append, describe, read_series, sum_up
+from runbook.window.series import append, describe, read_series, sum_up, watched_seconds
 from runbook.window.watch import RolledBack, Watcher
 
 DAY = 86_400.0
@@ -30,7 +30,8 @@ class Watching:
     """How to watch.
 
     Attributes:
-        seconds: how long to watch in all, over all restarts.
+        seconds: how long to watch in all, over all restarts; a series that was watched as long
+            already is observed once more.
         every: seconds between two observations.
         once: observe once and return, for a scheduler that calls again.
         exit_on_violation: end at the first violated invariant.
@@ -45,7 +46,9 @@ class Watching:
 
 
 def monitor(run: Run, watching: Watching) -> MonitorRecord:
-    """Observes the database until the time is over, counted from the first of the series.
+    """Observes the database, at least once, until the series was watched for the time asked.
+
+    A series can always be continued; the time between two calls is not counted as watched.
 
     Args:
         run: a run that has migrated.
@@ -59,8 +62,6 @@ def monitor(run: Run, watching: Watching) -> MonitorRecord:
         Violated: an invariant is violated, and the watching was to end there.
     """
     with run.locked("monitor"):
-        if run.finished("monitor"):
-            return run.result("monitor", MonitorRecord)
         run.check_allowed("monitor")
         series = list(read_series(run.folder))
         began = series[0].at if series else now()
@@ -103,7 +104,7 @@ def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching
                 "again.",
                 record=sum_up(series, watching.seconds, "at a violation"),
             )
-        over = _passed(series[0].at) + watching.every / 2 >= watching.seconds
+        over = watched_seconds(series) + watching.every / 2 >= watching.seconds
         record = sum_up(series, watching.seconds, "in time" if over else "")
         stage.write("finished" if over else "started", record)
         if over:

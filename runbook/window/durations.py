@@ -6,15 +6,15 @@ import re
 
 from runbook.errors import BadInput
 
-_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms]?)\s*", re.IGNORECASE)
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\s*", re.IGNORECASE)
 
 
 def read_duration(text: str) -> float:
-    """Seconds of a duration; a number alone is in seconds.
+    """Seconds of a duration.
 
     Raises:
-        BadInput: it is no duration, or not longer than nothing.
+        BadInput: it is no duration, has no unit, or is not longer than nothing.
     """
     rest, seconds = text.strip(), 0.0
     while rest:
@@ -24,5 +24,8 @@ def read_duration(text: str) -> float:
         seconds += float(part[1]) * _UNITS[part[2].lower()]
         rest = rest[part.end() :]
     if rest or seconds <= 0:
-        raise BadInput(f'"{text}" is not a valid duration; write one like 24h, 5m, 90s or 1h30m.')
+        without = " without a unit" if re.fullmatch(r"[\d.\s]+", text) else ""
+        raise BadInput(
+            f'"{text}" is not a valid duration{without}; write one like 24h, 5m, 90s or 1h30m.'
+        )
     return seconds

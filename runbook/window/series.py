@@ -57,7 +57,7 @@ def sum_up(
         verdict="pass" if all(o.ok for o in series) and _answered(series) else "fail",
         start=series[0].at,
         until=series[-1].at,
-        watched_seconds=round(_watched(series), 3),
+        watched_seconds=round(watched_seconds(series), 3),
         planned_seconds=planned_seconds,
         observations=len(series),
         violated=len(violated),
@@ -98,7 +98,7 @@ def _answered(series: Sequence[Observation]) -> bool:
     return any(o.without_organization for o in series)
 
 
-def _watched(series: Sequence[Observation]) -> float:
+def watched_seconds(series: Sequence[Observation]) -> float:
     """Seconds from the first observation to the last, a gap counted as one interval."""
     seconds = 0.0
     times = [datetime.fromisoformat(o.at) for o in series]

@@ -216,7 +216,31 @@ def test_it_survives_a_restart_and_ends_by_itself(migrated: Run) -> None:
     assert record.observations == len(read_series(migrated.folder)) == 6
     assert record.verdict == "pass"
     again = monitor(migrated, Watching(seconds=1500, every=300))
-    assert again == record
+    assert again.observations == 7  # no verdict without an observation of its own
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_finished_trial_is_continued(migrated: Run) -> None:
+    trial = monitor(migrated, Watching(seconds=3, every=1))
+    assert (trial.ended, trial.observations) == ("in time", 4)
+    whole = monitor(migrated, Watching(seconds=1500, every=300))
+    assert whole.start == trial.start
+    assert whole.watched_seconds >= 1350
+    assert whole.observations >= 9
+
+
+@pytest.mark.parametrize("options", [["--once"], ["--for", "1s", "--exit-on-violation"]])
+def test_what_comes_after_a_finished_trial_is_found(options: list[str], migrated: Run) -> None:
+    monitor(migrated, Watching(seconds=0.01, every=0.01))
+    assert migrated.finished("monitor")
+    execute(
+        Path(migrated.info.database),
+        "UPDATE projects SET organization_id = NULL WHERE id IN (SELECT id FROM projects LIMIT 2)",
+    )
+    arguments = ["monitor", "--run-dir", str(migrated.folder), "--every", "1s", *options]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "projects: 2 rows without organization" in result.output
 
 
 def test_a_kill_loses_nothing(migrated: Run) -> None:

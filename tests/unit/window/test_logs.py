@@ -172,14 +172,16 @@ def test_positions_are_plain_data(log: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("24h", 86_400), ("5m", 300), ("90s", 90), ("1h30m", 5_400), ("45", 45), ("0.5h", 1_800),
+    [("24h", 86_400), ("5m", 300), ("90s", 90), ("1h30m", 5_400), ("0.5h", 1_800),
      ("1 d", 86_400), ("2H", 7_200)],
 )  # fmt: skip
 def test_durations(text: str, seconds: float) -> None:
     assert read_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "5 minutes", "0", "0s", "-5m", "h", "1h x"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "5 minutes", "0", "24", "45", "1h30", "0.5", "0s", "-5m", "h", "1h x"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(BadInput, match="is not a valid duration"):
         read_duration(text)
