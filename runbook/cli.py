@@ -12,6 +12,7 @@ import click
 
 from runbook import __version__
 from runbook.errors import RunbookError
+from runbook.wording import counted, size
 
 
 class Commands(click.Group):
@@ -145,7 +146,9 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
     from runbook.sample.make import make_sample
 
     written = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
-    click.echo(f"{written.path}: {written.users:,} users, {written.projects:,} projects")
+    click.echo(
+        f"{written.path}: {counted(written.users, 'user')}, {counted(written.projects, 'project')}"
+    )
     for what, count in written.planted:
         click.echo(f"  planted: {what} ({count})")
 
@@ -157,7 +160,9 @@ def notebooks(folder: Path) -> None:
     from runbook.resources import copy_notebooks
 
     copies = copy_notebooks(folder)
-    click.echo(f"{folder}: {len(copies)} notebooks, from {copies[0].name} to {copies[-1].name}")
+    click.echo(
+        f"{folder}: {counted(len(copies), 'notebook')}, from {copies[0].name} to {copies[-1].name}"
+    )
 
 
 @main.command()
@@ -213,7 +218,7 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
     from runbook.archive.seal import seal
 
     sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
-    click.echo(f"{sealed.path}: {sealed.files} files, {sealed.bytes:,} bytes")
+    click.echo(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
     click.echo(f"SHA-256 {sealed.sha256}")
     if sealed.signature:
         click.echo(f"signature {sealed.signature}")

@@ -37,6 +37,7 @@ from runbook.archive.limits import (
 )
 from runbook.archive.signature import can_verify, signature_path, verify
 from runbook.errors import BadInput
+from runbook.wording import counted
 
 PIECE = 1 << 20  # bytes read at once
 
@@ -129,10 +130,11 @@ def as_text(result: CheckResult, *, most: int = 50) -> str:
     """The result for a terminal: one line a problem, at most `most` of them."""
     name = _plain(result.archive) or "archive"
     if result.ok:
-        lines = [f"{name}: intact, {result.files} files, nothing altered, missing or added"]
+        lines = [
+            f"{name}: intact, {counted(result.files, 'file')}, nothing altered, missing or added"
+        ]
     else:
-        count = len(result.problems)
-        lines = [f"{name}: NOT as it was sealed, {count} problem{'s' if count != 1 else ''}"]
+        lines = [f"{name}: NOT as it was sealed, {counted(len(result.problems), 'problem')}"]
     for problem in result.problems[:most]:
         detail = f" ({_plain(problem.detail)})" if problem.detail else ""
         lines.append(f"  {problem.what:8} {_plain(problem.path)}{detail}")

@@ -12,6 +12,7 @@ from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Sample, Witness, schema_sample
 from runbook.sqlite.compare_database import DatabaseDifference, compare_databases
 from runbook.sqlite.connect import open_with_backup
+from runbook.wording import counted
 
 
 def differences(database: Path, backup: Path, witness: Witness = "sqlite") -> tuple[Finding, ...]:
@@ -55,7 +56,7 @@ def _findings(difference: DatabaseDifference, witness: Witness) -> tuple[Finding
         findings.append(Finding(witness, each.name, "", each.change, 1, message, (sample,)))
     for table in difference.tables:
         rows = table.added + table.removed + table.rows_changed
-        message = f'{rows:,} rows of "{table.table}" are not as in the backup'
+        message = f'"{table.table}" is not as in the backup in {counted(rows, "row")}'
         samples = tuple(Sample(s.key, s.column, s.before, s.after) for s in table.samples)
         findings.append(Finding(witness, table.table, "", "changed", rows, message, samples))
     return tuple(findings)

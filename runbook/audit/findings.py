@@ -9,6 +9,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, Witness
 from runbook.script.footprint import outside_columns
 from runbook.sqlite.difference import TableDifference
+from runbook.wording import counted
 
 SEQUENCES = "sqlite_sequence"
 """SQLite's own table of the counters of AUTOINCREMENT."""
@@ -57,11 +58,11 @@ def difference_findings(
         ("removed", difference.removed, "removed from"),
     ):
         if rows:
-            message = f'{rows:,} rows were {verb} "{table}"; {advice}'
+            message = f'{counted(rows, "row was", "rows were")} {verb} "{table}"; {advice}'
             yield Finding(witness, table, "", change, rows, message, samples(change))
     for column, rows in difference.changed:
         if columns is None or column in columns:
-            message = f'{rows:,} values of "{column}" in "{table}" were changed; {advice}'
+            message = f'"{column}" was changed in {counted(rows, "row")} of "{table}"; {advice}'
             shown = samples("changed", column)
             yield Finding(witness, table, column, "changed", rows, message, shown)
 

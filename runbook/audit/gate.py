@@ -36,7 +36,7 @@ from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, count_rows, read_objects
-from runbook.wording import and_more
+from runbook.wording import and_more, counted
 
 Counts = dict[tuple[str, str, str], int]
 """Rows of the footprint by table, change and column."""
@@ -112,7 +112,9 @@ def prove(
             rows = count_rows(connection, table)
             counts[table, "added", ""] += rows
             if rows != organizations:
-                message = f'"{table}" holds {rows} rows where the plan makes {organizations}'
+                message = (
+                    f'"{table}" holds {counted(rows, "row")} where the plan makes {organizations:,}'
+                )
                 missing = abs(rows - organizations)
                 findings.append(Finding(witness, table, "", "added", missing, message))
             findings += rules.table(table, NEW_TABLE_RULES[table])

@@ -38,6 +38,7 @@ from runbook.sqlite.cells import cell_sql
 from runbook.sqlite.connect import file_uri
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
+from runbook.wording import counted
 
 _BATCH_ROWS = 65_536
 _MOST_COLUMNS = 2000
@@ -251,8 +252,8 @@ def _write_table(
                     progress(table.name, rows, expected)
         if rows != expected:
             raise TargetError(
-                f"Table {table.name!r} yielded {rows} rows where SQLite counts {expected}:"
-                " run PRAGMA integrity_check on the database."
+                f"Table {table.name!r} yielded {counted(rows, 'row')} where SQLite "
+                f"counts {expected:,}: run PRAGMA integrity_check on the database."
             )
         rename_durably(part, file)
     finally:

@@ -24,6 +24,7 @@ from runbook.sqlite.inequality import any_differs
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import SchemaObject, Table, read_objects, read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
+from runbook.wording import counted
 
 _WRITES = {
     sqlite3.SQLITE_INSERT: "insert into",
@@ -236,7 +237,7 @@ class _Resource:
     def _number(self) -> Iterator[Finding]:
         table, rows, held = self.now.name, self._count(self._main), self.written.changes.rows
         if rows != held:
-            message = f'"{table}" holds {rows:,} rows and held {held:,} just before'
+            message = f'"{table}" holds {counted(rows, "row")} and held {held:,} just before'
             yield _finding(table, "rows", abs(rows - held), message)
 
     def _untouched(self) -> Iterator[Finding]:
@@ -271,8 +272,8 @@ class _Resource:
     def _not_restored(self, rows: int, which: str, samples: tuple[Sample, ...]) -> Finding:
         table = self.written.old.name
         message = (
-            f'{rows:,} rows of "{table}" that were not changed since{which} are not '
-            "identical to the backup"
+            f'of the rows of "{table}" that were not changed since{which} {abs(rows):,} '
+            f"{'is' if abs(rows) == 1 else 'are'} not identical to the backup"
         )
         return _finding(table, "not restored", abs(rows), message, samples)
 
@@ -298,7 +299,8 @@ class _Resource:
             samples = sample_rows(self.connection, query, SAMPLES)
         rows = expected - as_before
         message = (
-            f'{rows:,} rows of "{table}" that were written since are not as they were just before'
+            f'of the rows of "{table}" that were written since {counted(rows, "is", "are")} not as '
+            "just before"
         )
         yield _finding(table, "not kept", rows, message, samples)
 

@@ -16,6 +16,7 @@ from runbook.script.migration import LEDGER, NEW_TABLES, row_key, rule, template
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import Table, read_objects
 from runbook.templates import SqlFile, sql_file
+from runbook.wording import counted
 
 NEW_TABLE_RULES = {
     "organizations": "audit/organizations_by_rule",
@@ -93,7 +94,7 @@ class RuleCheck:
                 f" FROM ({query}) AS wrong JOIN main.{quote_name(table)} AS t"
                 f' ON t.{quote_name(first)} IS wrong."row" WHERE wrong.{column}'
             )
-            message = f'{rows} values of "{name}" in "{table}" are not what the rule gives'
+            message = f'"{name}" is not what the rule gives in {counted(rows, "row")} of "{table}"'
             samples = sample_rows(self.connection, sample)
             yield Finding(self.witness, table, name, "wrong value", rows, message, samples)
 

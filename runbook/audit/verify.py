@@ -31,6 +31,7 @@ from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.header import Header, read_header
 from runbook.sqlite.quoting import quote_value
 from runbook.templates import sql_file
+from runbook.wording import counted
 
 Counts = Mapping[tuple[str, str, str], int]
 
@@ -193,7 +194,7 @@ def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
             "",
             "broken reference",
             more,
-            f'{more:,} rows of "{table}" refer to rows of "{parent}" that do not exist; see '
+            f'"{table}" has {counted(more, "row")} whose reference to "{parent}" is broken; see '
             "PRAGMA foreign_key_check",
         )
         for (table, parent), rows in now.items()
@@ -257,7 +258,7 @@ def _violations(
     for invariant in invariants:
         if not invariant.holds:
             rows = max(invariant.violations.values())
-            message = f'the invariant "{invariant.title}" is violated by {rows:,} rows'
+            message = f'the invariant "{invariant.title}" is violated by {counted(rows, "row")}'
             samples = answers[invariant.name].samples
             yield Finding("sqlite", "", "", f"invariant {invariant.name}", rows, message, samples)
 

@@ -22,6 +22,7 @@ from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import cell_sql, provide_atan2
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
+from runbook.wording import counted
 
 SECONDS = 120.0
 """How long one view may take on both sides; what is not finished by then is named."""
@@ -171,8 +172,10 @@ class _Comparison:
             self._explain(error, columns, one)
         rows = [self._count(source) for source in (one, other)]
         if rows[0] != rows[1]:
-            raise _Changed(f"returned {rows[0]:,} rows before and returns {rows[1]:,} now; {_WHY}")
-        raise _Changed(f"returns {different:,} rows that it did not return before; {_WHY}")
+            raise _Changed(
+                f"returned {counted(rows[0], 'row')} before and returns {rows[1]:,} now; {_WHY}"
+            )
+        raise _Changed(f"returns {counted(different, 'row')} that it did not return before; {_WHY}")
 
     def _explain(self, error: sqlite3.Error, columns: list[str], one: str) -> None:
         """Raises what an error means: it failed before too, or only now, or took too long."""
@@ -236,7 +239,7 @@ class _Comparison:
 
 _WHY = (
     "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do: name "
-    "its columns and run again, unless somebody wrote since the snapshot"
+    "its columns and run again, unless the application wrote after the snapshot"
 )
 _NOTHING = marshal.dumps([], 0)
 

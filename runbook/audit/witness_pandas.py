@@ -31,6 +31,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, render_sample
 from runbook.script.migration import LEDGER
 from runbook.sqlite.quoting import same_name
+from runbook.wording import counted
 
 _SAMPLES = 10
 
@@ -144,11 +145,11 @@ class _Witness(Migrated):
             samples = tuple(
                 Sample((field,), "id", (field,)) for field in (self.field("id", c) for c in shown)
             )
-            message = f'{rows:,} rows that the rule gives are not in "{name}"'
+            message = f'"{name}" lacks {counted(rows, "row")} that the rule gives'
             self.note(name, "", "missing", rows, message, samples)
         if not right.all():
             extra = np.flatnonzero(~right)
-            message = f'{len(extra):,} rows of "{name}" are none that the rule gives'
+            message = f'"{name}" holds {counted(len(extra), "row")} that the rule does not give'
             samples = tuple(map(Sample, file.names_of(extra[:_SAMPLES].tolist())))
             self.note(name, "", "added", len(extra), message, samples)
         at = np.flatnonzero(right)
@@ -241,8 +242,8 @@ class _Witness(Migrated):
         outside = [column for column in own if column in after.table.columns]
         new = [c for c in after.table.columns if c not in before.table.columns]
         for change, columns in (
-            ("disappears", [column for column in own if column not in outside]),
-            ("appears", [c for c in new if not any(same_name(c, name) for name in inside)]),
+            ("dropped", [column for column in own if column not in outside]),
+            ("created", [c for c in new if not any(same_name(c, name) for name in inside)]),
         ):
             for column in columns:
                 message = f'the column "{column}" of "{table}" {change}'
@@ -255,7 +256,7 @@ class _Witness(Migrated):
             rows = len(positions)
             self.counts[table, change, ""] = rows
             if rows and not (change == "added" and self.may_be_written(table)):
-                message = f'{rows:,} rows were {change} in "{table}"'
+                message = f'{counted(rows, "row was", "rows were")} {change} in "{table}"'
                 samples = tuple(map(Sample, file.names_of(positions[:_SAMPLES].tolist())))
                 self.note(table, "", change, rows, message, samples)
         shown: dict[str, list[tuple[int, Any, Any]]] = {column: [] for column in outside}
@@ -272,7 +273,7 @@ class _Witness(Migrated):
                     Sample(key, column, (self.field(column, was),), (self.field(column, now),))
                     for key, (_, was, now) in zip(keys, shown[column], strict=True)
                 )
-                message = f'{rows:,} values of "{column}" in "{table}" were changed'
+                message = f'"{column}" was changed in {counted(rows, "row")} of "{table}"'
                 self.note(table, column, "changed", rows, message, samples)
         return pairing
 
@@ -321,7 +322,7 @@ class _Witness(Migrated):
             for key, rule, cell in zip(file.names_of(at.tolist()), gives, has, strict=True)
         )
         message = (
-            f'{rows:,} values of "{column}" in "{table}" are not what the rule gives; the examples '
-            "show what it gives, then what is there"
+            f'"{column}" is not what the rule gives in {counted(rows, "row")} of "{table}"; the '
+            "examples show what it gives, then what is there"
         )
         self.note(table, column, "wrong value", rows, message, samples)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runbook.hazards.sighting import Sighting
 from runbook.sqlite.connect import file_uri, side_file
+from runbook.wording import duration
 
 SECONDS_BETWEEN_READINGS = 0.2
 
@@ -63,7 +64,7 @@ class Watch:
                 "being_written",
                 path.name,
                 samples=tuple(text for _, text in _openers(path)),
-                detail=f"A commit was observed within {seconds:.1f} s.",
+                detail=f"A commit was observed within {duration(seconds)}.",
             )
 
     def _read(self) -> int:

@@ -10,6 +10,7 @@ from runbook.plan.plan import Plan
 from runbook.run.identity import D1Conditions
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import read_tables, stored_tables
+from runbook.wording import duration
 
 LARGE_ROWS = 1_000_000
 """Rows of one resource table above which one statement may take more than Cloudflare allows."""
@@ -74,5 +75,7 @@ def _large(replica: sqlite3.Connection, plan: Plan, seconds: float) -> Iterator[
         except sqlite3.OperationalError:
             continue  # a missing table is a hazard of its own
         if rows > LARGE_ROWS or seconds > LARGE_SECONDS:
-            detail = f"On a copy in the same engine the whole migration took {seconds:.0f} s here."
+            detail = (
+                f"On a copy in the same engine the whole migration took {duration(seconds)} here."
+            )
             yield Sighting("d1_large", resource.table, rows, detail=detail)

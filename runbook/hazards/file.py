@@ -13,6 +13,7 @@ from runbook.hazards.sighting import Sighting
 from runbook.plan.plan import Plan
 from runbook.sqlite.connect import side_file
 from runbook.sqlite.quoting import quote_name
+from runbook.wording import size
 
 MOUNTS = Path("/proc/mounts")
 
@@ -59,15 +60,15 @@ def probe_content(connection: sqlite3.Connection, path: Path) -> Iterator[Sighti
         yield Sighting(
             "wal_left_behind",
             log.name,
-            detail=f"{readable_bytes(log.stat().st_size)} of it.",
+            detail=f"{size(log.stat().st_size)} of it.",
             remedy=f"Nothing; never copy {path.name} without {log.name}.",
         )
     if _pragma(connection, "journal_mode") == "wal":
         yield Sighting("journal_mode_wal", path.name)
     if (encoding := _pragma(connection, "encoding")) != "UTF-8":
         yield Sighting("text_encoding", path.name, detail=f"It is {encoding}.")
-    if int(size := _pragma(connection, "page_size")) < 4096:
-        yield Sighting("page_size", path.name, detail=f"It is {size} bytes.")
+    if int(page := _pragma(connection, "page_size")) < 4096:
+        yield Sighting("page_size", path.name, detail=f"It is {page} bytes.")
     for code in ("application_id", "user_version"):
         if value := int(_pragma(connection, code)):
             yield Sighting(code, path.name, samples=(str(value),), detail=f"It is {value}.")
@@ -78,18 +79,18 @@ def probe_disk(
 ) -> Iterator[Sighting]:
     """Whether the estimated need fits; the estimate is shown either way."""
     place = path.resolve()
-    size = sum(p.stat().st_size for p in (place, side_file(path, "-wal")) if p.exists())
-    grown = size + _growth(connection, plan)
+    held = sum(p.stat().st_size for p in (place, side_file(path, "-wal")) if p.exists())
+    grown = held + _growth(connection, plan)
     there = _existing(run_dir or place.parent)
     one_disk = there.stat().st_dev == place.stat().st_dev
     wal = _pragma(connection, "journal_mode") == "wal"
     # A rollback journal holds the old content of pages, a log the new one.
-    target = {"growth": grown - size, "journal": grown if wal else size}
-    parquet = int(SNAPSHOT_SHARE * size)
+    target = {"growth": grown - held, "journal": grown if wal else held}
+    parquet = int(SNAPSHOT_SHARE * held)
     phases: dict[str, dict[str, int]] = {
-        "rehearse": {"copy": grown, "its journal": size},
-        "snapshot": {"backup": size, "its restored copy": size, "Parquet": parquet},
-        "migrate": {"backup": size, "Parquet": 2 * parquet} | (target if one_disk else {}),
+        "rehearse": {"copy": grown, "its journal": held},
+        "snapshot": {"backup": held, "its restored copy": held, "Parquet": parquet},
+        "migrate": {"backup": held, "Parquet": 2 * parquet} | (target if one_disk else {}),
     }
     yield _room(there, phases)
     if not one_disk:
@@ -100,15 +101,14 @@ def _room(folder: Path, phases: dict[str, dict[str, int]]) -> Sighting:
     """The stage that needs most, against what is free; copies are deleted between stages."""
     stage, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
     needed, free = sum(parts.values()), shutil.disk_usage(folder).free
-    listed = ", ".join(f"{name} {readable_bytes(part)}" for name, part in parts.items())
+    listed = ", ".join(f"{name} {size(part)}" for name, part in parts.items())
     return Sighting(
         "disk_estimate" if free >= needed else "disk_space",
         str(folder),
-        detail=f"Estimated need at most {readable_bytes(needed)}, in {stage} ({listed}); free"
-        f" {readable_bytes(free)}.",
+        detail=f"Estimated need at most {size(needed)}, in {stage} ({listed}); free {size(free)}.",
         remedy=""
         if free >= needed
-        else f"Free {readable_bytes(needed - free)} on the disk of {folder}, or choose a --run-dir"
+        else f"Free {size(needed - free)} on the disk of {folder}, or choose a --run-dir"
         " on another disk.",
     )
 
@@ -119,20 +119,10 @@ def hot_journal(path: Path) -> Sighting:
     return Sighting(
         "hot_journal",
         journal.name,
-        detail=f"{readable_bytes(journal.stat().st_size)} of it." if journal.exists() else "",
+        detail=f"{size(journal.stat().st_size)} of it." if journal.exists() else "",
         remedy=f"sqlite3 '{path.resolve()}' 'SELECT count(*) FROM sqlite_schema'"
         " -- undoes the half transaction; keep the journal beside the file until then",
     )
-
-
-def readable_bytes(count: int) -> str:
-    """Bytes for a reader: `1.3 GB`."""
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def file_system(place: Path, mounts: Path) -> str:

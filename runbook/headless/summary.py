@@ -16,7 +16,7 @@ from runbook.run.records import (
 )
 from runbook.run.window_records import WindowStep
 from runbook.window import steps
-from runbook.wording import counted, when
+from runbook.wording import counted, duration, size, when
 
 RECORDS = {
     "preflight": PreflightRecord,
@@ -48,24 +48,28 @@ def summary(run: Run, stage: str) -> str:
             return f"nothing blocks; {counted(warnings, 'warning')}, {counted(notes, 'note')}"
         case RehearseRecord() as tried:
             return (
-                f"migrated, verified and taken back on a copy in {tried.seconds:.1f} s; "
-                f"write lock {tried.locked_seconds:.2f} s"
+                f"migrated, verified and taken back on a copy in {duration(tried.seconds)}; "
+                f"write lock {duration(tried.locked_seconds)}"
             )
         case SnapshotRecord() as taken:
             backup = taken.backup.bytes
-            return f"{taken.tables} tables, {taken.rows:,} rows, backup {backup:,} bytes"
+            return (
+                f"{counted(taken.tables, 'table')}, {counted(taken.rows, 'row')}, "
+                f"backup {size(backup)}"
+            )
         case MigrateRecord(locked_seconds=seconds):
-            return f"committed after the proof; write lock held {seconds:.2f} s"
+            return f"committed after the proof; write lock held {duration(seconds)}"
         case VerifyRecord() as verified:
             held = sum(i.holds for i in verified.invariants)
+            asked = counted(len(verified.invariants), "invariant")
             return (
-                f"verdict {verified.verdict}: {held} of {len(verified.invariants)} invariants "
-                f"hold, {len(verified.findings)} findings"
+                f"verdict {verified.verdict}: {held} of {asked} hold, "
+                f"{counted(len(verified.findings), 'finding')}"
             )
         case RollbackRecord() as back:
             return (
-                f"taken back after the proof; {back.restored:,} rows restored, {back.kept:,} kept "
-                f"as users wrote them, {back.discarded:,} discarded"
+                f"taken back after the proof; {counted(back.restored, 'row')} restored, "
+                f"{back.kept:,} kept as users wrote them, {back.discarded:,} discarded"
             )
         case ReportRecord() as written:
             return f"{_outcome(run, written)} {run.folder / written.report}"

@@ -34,6 +34,7 @@ from runbook.sqlite.header import read_file_header, read_header
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import read_ledger
 from runbook.templates import sql_files
+from runbook.wording import counted
 
 _CHECK_FAILED = re.compile(r"CHECK constraint failed: (\w+)")
 
@@ -207,8 +208,8 @@ def _violated(
                 samples = sample_rows(connection, query)
                 of = f' in "{subject}"' if subject else ""
                 message = (
-                    f'the invariant "{invariant.title}" is violated by {rows} rows{of}; look at '
-                    "the rows named, correct them, and run again"
+                    f'the invariant "{invariant.title}" is violated by {counted(rows, "row")}{of}; '
+                    "correct what is named, and run again"
                 )
                 return Finding("gate", subject, "", f"invariant {name}", rows, message, samples)
     return None

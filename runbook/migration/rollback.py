@@ -35,7 +35,7 @@ from runbook.sqlite.connect import attach_immutable
 from runbook.sqlite.rewritten import rewritten_objects
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import SqliteTarget
-from runbook.wording import and_more
+from runbook.wording import and_more, counted
 
 Keep = Callable[[RollbackRecord], None]
 
@@ -98,7 +98,7 @@ def restore_backup(
         raise Refused(
             "Only a SQLite file can be restored by the runbook; "
             f"{target.restore_by_hand(job.backup)}, but that would erase "
-            f"{assessment.lost_by_restore:,} rows written since, which a rollback without "
+            f"{counted(assessment.lost_by_restore, 'row')} written since, which a rollback without "
             "--restore-backup keeps."
         )
     with target.reading() as connection:

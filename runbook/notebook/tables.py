@@ -263,7 +263,7 @@ def checklist(run: Run) -> Table:
     """The eight lines of the specification, with the evidence for each."""
     lines: Sequence[ChecklistLine] = read_view(run.folder).checklist
     return table(
-        ("line", "action", "state", "evidence"),
+        ("line", "action", "state", "details"),
         ((line.number, line.action, line.state, "\n".join(line.details)) for line in lines),
     )
 

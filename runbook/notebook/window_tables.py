@@ -13,7 +13,7 @@ from runbook.wording import duration, when
 
 def step(record: WindowStep) -> Table:
     """What one step of the window did, as evidence."""
-    rows = [("state", record.status), *(("evidence", e) for e in record.details)]
+    rows = [("state", record.status), *(("details", e) for e in record.details)]
     if record.error:
         rows.append(("failed", record.error))
     return Table(rows, columns=["what", "value"])
@@ -22,7 +22,7 @@ def step(record: WindowStep) -> Table:
 def window(run: Run) -> Table:
     """Every step of the window so far."""
     records = [s for name in STEPS if (s := read_step(run.folder, name)) is not None]
-    columns = ["line", "step", "state", "at", "seconds", "evidence"]
+    columns = ["line", "step", "state", "at", "seconds", "details"]
     rows = [
         (s.line, s.name.replace("_", " "), s.status, s.at, s.seconds, "; ".join(s.details))
         for s in records
@@ -55,7 +55,7 @@ def monitoring(record: MonitorRecord) -> Table:
         ("observations without an answer to every question", record.unanswered),
         ("log lines that match", record.log_lines),
         ("unhealthy answers", record.unhealthy),
-        ("longest read of the database, seconds", f"{record.longest_read:.3f}"),
+        ("longest read of the database", duration(record.longest_read)),
     ]
     return Table(rows, columns=["what", "value"])
 

@@ -18,7 +18,7 @@ from runbook.sqlite.header import Header
 
 
 def audit(view: ReportView) -> dict[str, Any]:
-    """The view as plain JSON values; the keys of earlier versions stay as they are."""
+    """The view as plain JSON values; the keys are those of `docs/report.md`."""
     contents = view.contents
     findings = _findings(contents.findings)
     hazards = bounded([h.hazard for h in view.hazards], sample_line)
@@ -74,7 +74,7 @@ def _provenance(contents: Contents) -> dict[str, Any]:
         "backup": to_json(snapshot.backup) if snapshot else None,
         "ledger": to_json(migrate.ledger) if migrate and migrate.ledger else None,
         "sql_files": dict(contents.sql),
-        "executed": [
+        "scripts": [
             {"file": e.name, "sha256": e.sha256, "bytes": e.bytes} for e in contents.scripts
         ],
         "plan": to_json(contents.plan) if contents.plan else None,
@@ -140,5 +140,5 @@ def _line(line: FootprintLine) -> dict[str, Any]:
         "allowed": line.allowed,
         "rule": line.rule,
         "predicted": line.predicted,
-        "seen": dict(line.counts),
+        "counts": dict(line.counts),
     }

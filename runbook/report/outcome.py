@@ -99,7 +99,8 @@ def invariants_proof(contents: Contents) -> Proof:
     return Proof(
         name,
         True,
-        f"All {len(results)} invariants hold: {who} found no violating row.{gate}",
+        f"{counted(len(results), 'invariant holds', 'invariants hold')}: {who} found no violating "
+        f"row.{gate}",
     )
 
 
@@ -158,8 +159,8 @@ def witnesses_proof(contents: Contents) -> Proof:
     return Proof(
         name,
         True,
-        f"{listed(list(WITNESS_NAMES.values()))} agree on all {len(several)} counts of rows that "
-        "they made independently of each other.",
+        f"{listed(list(WITNESS_NAMES.values()))} agree on {counted(len(several), 'count')} of "
+        "rows that they made independently of each other.",
     )
 
 

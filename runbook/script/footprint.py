@@ -22,7 +22,7 @@ from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import count_rows
 from runbook.templates import sql_file
 
-Change = Literal["appears", "added", "removed", "changed", "disappears", "identical"]
+Change = Literal["created", "added", "removed", "changed", "dropped", "identical"]
 
 MIGRATION_INDEXES = (
     ("idx_organizations_owner", "organizations"),
@@ -91,7 +91,7 @@ def declare(
             for line in _resource(resource, plan, shape, count_rows(connection, resource.table))
         ),
         *(
-            FootprintLine(table, "appears", "", f"the index {name}", None)
+            FootprintLine(table, "created", "", f"the index {name}", None)
             for name, table in new_indexes(plan)
         ),
         FootprintLine(LEDGER, "added", "", "one row: this migration happened", 1),
@@ -106,15 +106,15 @@ def _new_tables(plan: Plan, organizations: int) -> Iterator[FootprintLine]:
     owners = "" if plan.organizations.scope == "all_users" else " who owns a resource"
     rule = f"one personal organization for each user{owners}"
     member = "the owner of each organization, with the role owner"
-    yield FootprintLine("organizations", "appears", "", "a new table, as specified", None)
+    yield FootprintLine("organizations", "created", "", "a new table, as specified", None)
     yield FootprintLine("organizations", "added", "", rule, organizations)
-    yield FootprintLine("organization_memberships", "appears", "", "a new table", None)
+    yield FootprintLine("organization_memberships", "created", "", "a new table", None)
     yield FootprintLine("organization_memberships", "added", "", member, organizations)
 
 
 def _resource(resource: Resource, plan: Plan, shape: Shape, rows: int) -> Iterator[FootprintLine]:
     table = resource.table
-    yield FootprintLine(table, "appears", "organization_id", "a new column", None)
+    yield FootprintLine(table, "created", "organization_id", "a new column", None)
     adopted = f", or of {plan.unowned.adopter} where it has none" if plan.adopts else ""
     rule = f"the personal organization of the row's owner{adopted}"
     yield FootprintLine(table, "changed", "organization_id", rule, rows)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.sql_text import tokens
+from runbook.wording import counted
 
 Method = Literal["integrity_check", "indexes counted"]
 
@@ -208,7 +209,8 @@ def _count(connection: sqlite3.Connection, table: str, soundness: Soundness) -> 
                 soundness.unreadable.setdefault(table, str(error))
             continue
         if entries != rows:
-            line = f"{entries} entries in index {index}, {rows} rows in its table"
+            held = counted(entries, "entry", "entries")
+            line = f"{held} in index {index}, {counted(rows, 'row')} in its table"
             soundness.indexes.setdefault(index, line)
 
 

@@ -180,5 +180,5 @@ def _committed(run: Run, stage: Stage, target: Target, *, tried: bool) -> Rollba
         )
     raise OutcomeUnknown(
         f"The ledger of {run.info.database} does not hold this run, although its record says that "
-        "it was committed; somebody replaced or rolled back the database, so look at it."
+        "it was committed; the database was replaced or rolled back, so inspect it."
     )

@@ -66,7 +66,7 @@ def _verify(run: Run, progress: Progress) -> VerifyRecord:
     if row is None or row.run != run.info.run:
         raise OutcomeUnknown(
             f"The ledger of {run.info.database} does not hold this run, although its record says "
-            "that it was committed; somebody replaced or rolled back the database, so look at it."
+            "that it was committed; the database was replaced or rolled back, so inspect it."
         )
     progress("Checksums", 0, 1)
     backup = checked_backup(run)

@@ -288,23 +288,23 @@ class _Step:
         if not quiet.quiet:
             raise _Failed(
                 f"the database {target.path} is still written to "
-                f"({counted(quiet.commits, 'commit')} in {quiet.waited:.1f} s; it must be quiet "
-                f"for {seconds:g} s)",
+                f"({counted(quiet.commits, 'commit')} in {duration(quiet.waited)}; it must be "
+                f"quiet for {seconds:g} s)",
                 "stop what writes to it, and go on with the same command",
             )
         self.note(
-            f"The database was quiet for {quiet.seconds:.1f} s (data version {quiet.version})"
+            f"The database was quiet for {duration(quiet.seconds)} (data version {quiet.version})"
         )
 
     def tried(self, outcome: Workflows, where: str) -> None:
         """What the workflows showed."""
-        subjects = dict.fromkeys(t.subject for t in outcome.tried)
-        for subject in subjects:
+        for subject in dict.fromkeys(t.subject for t in outcome.tried):
             mine = [t for t in outcome.tried if t.subject == subject]
             self.note(f"{subject}: " + ", ".join(map(str, mine)))
         self.note(
-            f"Tried {where}; then {outcome.tables} tables with {outcome.rows:,} rows were compared "
-            f"strictly with what is committed: {len(outcome.remains)} differences"
+            f"Tried {where}; then {counted(outcome.rows, 'row')} in "
+            f"{counted(outcome.tables, 'table')} were compared strictly with what is committed: "
+            f"{counted(len(outcome.remains), 'difference')}"
         )
         if outcome.remains:
             raise _Failed(

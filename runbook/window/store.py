@@ -44,7 +44,7 @@ FAILURES = {
     "maintenance_on": "Maintenance mode is not proven to be on",
     "deploy": "The new code was not deployed",
     "undeploy": "The old code was not put back",
-    "health": "The new code is not well",
+    "health": "The new code is not healthy",
     "workflows": "The key workflows do not work",
     "smoke": "The smoke test failed",
     "maintenance_off": "The application is not proven to be open",

@@ -105,7 +105,7 @@ def _compared(connection: sqlite3.Connection, tried: tuple[Tried, ...]) -> Workf
     remains = (
         *(f"{each.type} {each.name} {each.change}" for each in difference.objects),
         *(
-            f"{each.table}: {each.added} rows added, {each.removed} removed, "
+            f"{each.table}: {counted(each.added, 'row')} added, {each.removed} removed, "
             f"{each.rows_changed} changed"
             for each in difference.tables
         ),
@@ -217,7 +217,10 @@ class _Trial:
         self._record(name, "create", True, f"1 row, {how}")
         now = self._count(query, (owner,))
         self._record(
-            name, "read", now == before + 1, f"{before:,}, then {now:,} rows by the new query"
+            name,
+            "read",
+            now == before + 1,
+            f"{before:,}, then {counted(now, 'row')} by the new query",
         )
         self._update(resource, table, new, owner)
         rows = self.connection.execute(

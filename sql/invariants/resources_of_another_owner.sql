@@ -1,5 +1,5 @@
 -- title: A resource belongs to its owner's organization
--- why: A row in somebody else's organization is a leak, however complete the backfill looks.
+-- why: A row in another user's organization is a leak, however complete the backfill looks.
 -- for each: resource
 -- when: before commit
 SELECT {{ resource.row }}, r.{{ resource.owner }} AS owner, o.owner_id AS organization_owner

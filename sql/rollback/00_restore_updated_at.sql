@@ -1,5 +1,5 @@
 -- title: Restore updated_at
--- why: Each row that nobody touched since gets the time back that it had. It is untouched if it still carries the migration's own instant and organization, and every other value is what the backup holds.
+-- why: Each row that was not changed since gets the time back that it had. It is untouched if it still carries the migration's own instant and organization, and every other value is what the backup holds.
 {% import "rules.sql" as rules with context -%}
 {% for trigger in suspended -%}
 -- Suspended until the last step, so that restoring does not fire it.

@@ -98,7 +98,7 @@ def test_the_whole_backup_is_put_back_by_hand(shop: Path, tmp_path: Path) -> Non
     """What is offered instead of a rollback says what it would erase."""
     run = complete(shop, tmp_path / "run")
     ask(shop, "INSERT INTO tags SELECT project_id, 'late' FROM tags LIMIT 1")
-    with pytest.raises(Refused, match=r"backup\.db in the place of .* erase 1 rows written since"):
+    with pytest.raises(Refused, match=r"backup\.db in the place of .* erase 1 row written since"):
         rollback(run, YES, restore=True)
 
 

@@ -548,7 +548,7 @@ def test_a_restore_of_something_else_is_noticed(
     execute(other, "UPDATE users SET name = 'x' WHERE rowid = 1")
     real = SqliteTarget.restore
     monkeypatch.setattr(SqliteTarget, "restore", lambda self, backup, *rest: real(self, other))
-    with pytest.raises(NotProven, match='1 rows of "users"'):
+    with pytest.raises(NotProven, match=r'"users" .* 1 row'):
         restore(migrated)
 
 

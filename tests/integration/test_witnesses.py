@@ -183,8 +183,8 @@ NOT_AS_THEY_MUST_BE = (
     ("users", "nickname", "changed", 1, "SET nickname = CAST(x'00' AS TEXT) WHERE id = 'u4'"),
     ("users", "", "added", 1, "INSERT INTO users VALUES ('u0', NULL, NULL)"),
     ("projects", "", "removed", 2, "DELETE FROM projects WHERE id IN ('p2', 'p3')"),
-    ("users", "more", "appears", 4, "ALTER TABLE users ADD COLUMN more"),
-    ("users", "nickname", "disappears", 4, "ALTER TABLE users DROP COLUMN nickname"),
+    ("users", "more", "created", 4, "ALTER TABLE users ADD COLUMN more"),
+    ("users", "nickname", "dropped", 4, "ALTER TABLE users DROP COLUMN nickname"),
 )  # fmt: skip
 
 

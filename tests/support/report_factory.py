@@ -270,15 +270,15 @@ ORPHANS = Hazard(
 def footprint(*witnesses: str) -> tuple[FootprintLine, ...]:
     """The footprint on the sample, with what each of these witnesses saw."""
     lines = (
-        ("organizations", "appears", "", "a new table, as specified", None),
+        ("organizations", "created", "", "a new table, as specified", None),
         ("organizations", "added", "", "one for each user who owns a resource", OWNERS),
-        ("organization_memberships", "appears", "", "a new table", None),
+        ("organization_memberships", "created", "", "a new table", None),
         ("organization_memberships", "added", "", "the owner of each organization", OWNERS),
-        ("projects", "appears", "organization_id", "a new column", None),
+        ("projects", "created", "organization_id", "a new column", None),
         ("projects", "changed", "organization_id", "the organization of the owner", PROJECTS),
         ("projects", "changed", "updated_at", "the run's timestamp", PROJECTS),
-        ("organizations", "appears", "", "the index idx_organizations_owner", None),
-        ("projects", "appears", "", "the index idx_projects_org", None),
+        ("organizations", "created", "", "the index idx_organizations_owner", None),
+        ("projects", "created", "", "the index idx_projects_org", None),
         ("runbook_ledger", "added", "", "one row: this migration happened", 1),
     )
     return tuple(
@@ -369,7 +369,7 @@ DRIFT = Finding(
     "email",
     "changed",
     2,
-    '2 values of "email" in "users" were changed; it is not part of the migration, so the database '
+    '"email" was changed in 2 rows of "users"; it is not part of the migration, so the database '
     "was written to after the snapshot; make sure that nothing writes to it, take a new snapshot and "
     "run again",
     (

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
+import re
+from pathlib import Path
+
 import pytest
 
+from runbook import wording
 from runbook.wording import and_more, clip, counted, duration, listed, size, visible, when
 
 
@@ -69,3 +75,40 @@ def test_how_many_more() -> None:
     ]
     assert and_more(3) == " (and 3 more)"
     assert and_more(-1) == ""
+
+
+_COUNTED = re.compile(
+    r" (?:rows|values|tables|files|findings|invariants|counts|results|statements|entries|cells|"
+    r"notebooks|users|projects|organizations|differences|problems|queries|warnings|notes)\b"
+)
+
+
+def _uncounted(tree: ast.AST) -> list[str]:
+    """f-strings that put a number before a plural by hand, which reads `1 rows` sooner or later."""
+    return [
+        ast.unparse(number.value)
+        for text in ast.walk(tree)
+        if isinstance(text, ast.JoinedStr)
+        for number, noun in itertools.pairwise(text.values)
+        if isinstance(number, ast.FormattedValue)
+        and isinstance(noun, ast.Constant)
+        and _COUNTED.match(str(noun.value))
+        and not ast.unparse(number.value).isupper()  # a limit, which is never 1
+    ]
+
+
+def test_a_number_and_its_noun_are_put_together_in_one_place() -> None:
+    assert _uncounted(ast.parse('f"{n:,} rows were lost"')) == ["n"]
+    package = Path(wording.__file__).parent
+    by_hand = {
+        f"{path.relative_to(package)}: {number}"
+        for path in package.rglob("*.py")
+        for number in _uncounted(ast.parse(path.read_text()))
+    }
+    # These are shown only where they are in the hundreds, below zero, or a range.
+    assert by_hand == {
+        "cli.py: total",
+        "report/charts.py: band",
+        "sample/make.py: projects",
+        "scan/views.py: result.files_read",
+    }

@@ -16,6 +16,7 @@ from runbook.errors import TargetError
 from runbook.sqlite.quoting import quote_name
 from runbook.targets.d1.cells import Cell, Long, decode_line, line_sql, literal
 from runbook.targets.d1.schema import StoredTable
+from runbook.wording import counted
 
 PAGE_BYTES = 500_000
 """About the size of one page; it may be one row longer."""
@@ -105,7 +106,7 @@ def part_of(table: StoredTable, answer: Sequence[dict[str, Any]]) -> Part:
                     rowids.append(int(rowid))
                 row = tuple(decode_line(line)) if width else ()
                 if len(row) != width:
-                    raise ValueError(f"{len(row)} cells instead of {width}")
+                    raise ValueError(f"{counted(len(row), 'cell')} instead of {width}")
                 rows.append(row)
     except (ValueError, KeyError, AttributeError) as error:
         raise TargetError(

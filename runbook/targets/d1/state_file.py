@@ -19,6 +19,7 @@ from runbook.sqlite.copy import copy_database
 from runbook.sqlite.quoting import quote_name
 from runbook.targets.d1.schema import INTERNAL
 from runbook.targets.d1.write_replica import make_counters
+from runbook.wording import counted
 
 
 def copy_state(state: Path, to: Path, leave_out: str = "") -> None:
@@ -66,7 +67,7 @@ def differences(replica: Path, copy: Path) -> tuple[str, ...]:
     return (
         *(f"{each.type} {each.name} was {each.change}" for each in difference.objects),
         *(
-            f"table {each.table}: {each.added} rows added, {each.removed} removed, "
+            f"table {each.table}: {counted(each.added, 'row')} added, {each.removed} removed, "
             f"{each.rows_changed} changed"
             for each in difference.tables
         ),

@@ -26,6 +26,7 @@ from runbook.targets.d1.call import Ended, call_environment, run_call
 from runbook.targets.d1.config import D1Config, read_config
 from runbook.targets.d1.install import Tool, find_tool
 from runbook.targets.d1.wrangler_output import Failure, failure_in, results_in, values_in
+from runbook.wording import counted
 
 Row = dict[str, Any]
 Kind = Literal["read", "write"]
@@ -125,8 +126,9 @@ class Wrangler:
             answers = results_in(ended.stdout)
             if answers is None or len(answers) != len(batch):
                 raise TargetError(
-                    f"wrangler answered {len(answers or ())} results to {len(batch)} statements on "
-                    f"the D1 database {self.config.name}; see that nothing else wraps wrangler."
+                    f"wrangler answered {counted(len(answers or ()), 'result')} to "
+                    f"{counted(len(batch), 'statement')} on the D1 database "
+                    f"{self.config.name}; see that nothing else wraps wrangler."
                 )
             rows |= {number: each for (number, _), each in zip(batch, answers, strict=True)}
         return [rows[number] for number in range(len(statements))]

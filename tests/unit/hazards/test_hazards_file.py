@@ -247,7 +247,7 @@ def test_too_little_room(database: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 1000))
     hazard = look(database)["disk_space"]
     assert hazard.level == "block"
-    assert "free 1.0 kB" in hazard.meaning
+    assert "free 1.00 kB" in hazard.meaning
     assert "--run-dir" in hazard.remedy
 
 

@@ -28,7 +28,7 @@ from tests.support.report_page import page_of
 # What the first screen must say of a run: its word, what is wrong, and the database's state.
 FIRST = {
     "passed": ("PASS", "", ""),
-    "refused": ("FAIL", "2 values of", "everything was rolled back before the commit"),
+    "refused": ("FAIL", "was changed in 2 rows", "everything was rolled back before the commit"),
     "blocked": ("BLOCKED", "3 projects belong to a user", "has written nothing"),
     "interrupted": ("UNKNOWN", "never recorded as finished", "before or wholly after"),
     "rolled_back": ("ROLLED BACK", "taken back on purpose", "5,000 rows restored"),
