@@ -91,8 +91,10 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         session.run_or_lead_out(stages)
         if until == "report":
             session.perform("report")
-        elif may_be_shut(run):
-            options.echo(block(run, f"the run was to end after {until}"))
+        else:
+            session.report_at_once()
+            if may_be_shut(run):
+                options.echo(block(run, f"the run was to end after {until}"))
     if until == "report" and run.result("report", ReportRecord).verdict != "pass":
         raise NotProven("The verdict of the report is fail, and the report gives the reason.")
 
@@ -155,12 +157,12 @@ class _Session:
             self._run(stages, todo)
         except RunbookError as error:
             last = self._lead_out_of(error)
-            if "report" in stages:
-                self.report_failure()
+            self.report_failure()
             raise last from None
         except BaseException:  # interrupted
             if may_be_shut(self.run):
                 self.options.echo(block(self.run, "interrupted"))
+            self.report_at_once()
             raise
 
     def _run(self, stages: Sequence[str], todo: Sequence[str]) -> None:
@@ -254,11 +256,20 @@ class _Session:
             self.options.echo(stage_line(self.run, "rollback", "done already: "))
 
     def report_failure(self) -> None:
-        """Writes the report of a failure, if enough is known for one."""
+        """Writes the report of a failure."""
         try:
-            if self.run.finished("preflight"):
-                self.perform("report")
+            self.perform("report")
         except RunbookError as problem:  # must not hide why the run stopped
+            self.options.echo(f"  report     not written: {problem}")
+
+    def report_at_once(self) -> None:
+        """Writes the report without its notebook, of a run that goes no further for now."""
+        from runbook.stages.report import report
+
+        try:
+            report(self.run, show_values=self.options.show_values)
+            self.options.echo(stage_line(self.run, "report"))
+        except RunbookError as problem:
             self.options.echo(f"  report     not written: {problem}")
 
     def _lead_out_of(self, error: RunbookError) -> RunbookError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runbook.errors import RunbookError, named
 from runbook.run.folder import Run
 from runbook.run.stage import StageRecord
+from runbook.wording import clip, visible
 
 
 def check_finished(
@@ -31,11 +32,19 @@ def check_finished(
         raise named(record.error["type"])(record.error["message"])
     if (error := named_error(problem)) is not None:
         raise error  # it refused before it could record anything, such as in a folder that is full
-    reason = f" ({type(problem).__name__})" if problem is not None else ""
     raise RunbookError(
-        f"The stage {stage} left no finished record{reason}, so it counts as not done; call the "
-        "same command again, which checks the actual state and continues."
+        f"The stage {stage} left no finished record{_cause(problem)}, so it counts as not done; "
+        "call the same command again, which checks the actual state and continues."
     )
+
+
+def _cause(problem: Exception | None) -> str:
+    """What ended the notebook, in brackets: the error of its cell, or that of its kernel."""
+    if problem is None:
+        return ""
+    name = getattr(problem, "ename", "") or type(problem).__name__
+    text = visible(" ".join(str(getattr(problem, "evalue", "") or problem).split()))
+    return f" ({name}: {clip(text, 300)})" if text else f" ({name})"
 
 
 def named_error(problem: Exception | None) -> RunbookError | None:

@@ -41,22 +41,26 @@ def tried(run: Run, stage: str, notebooks: Path = NOTEBOOKS) -> str:
 
 
 LIES = {
-    "the kernel dies": "import os; os._exit(0)",
-    "the kernel is killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-    "sys.exit(0)": "import sys; sys.exit(0)",
-    "a cell takes too long": "import time; time.sleep(60)",
+    "the kernel dies": ("import os; os._exit(0)", "DeadKernelError: Kernel died"),
+    "the kernel is killed": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "DeadKernelError: Kernel died",
+    ),
+    "sys.exit(0)": ("import sys; sys.exit(0)", ""),
+    "a cell takes too long": ("import time; time.sleep(60)", "CellTimeoutError: "),
+    "a cell fails": ("1 / 0", "(ZeroDivisionError: division by zero)"),
 }
 
 
-@pytest.mark.parametrize("source", LIES.values(), ids=LIES.keys())
-def test_no_success_without_a_record(source: str, run: Run, tmp_path: Path) -> None:
-    assert "RunbookError: The stage preflight left no finished record" in tried(
-        run, "preflight", lie(tmp_path, source)
-    )
+@pytest.mark.parametrize(("source", "cause"), LIES.values(), ids=LIES.keys())
+def test_no_success_without_a_record(source: str, cause: str, run: Run, tmp_path: Path) -> None:
+    output = tried(run, "preflight", lie(tmp_path, source))
+    assert "RunbookError: The stage preflight left no finished record" in output
+    assert cause in output
     assert run.record("preflight") is None
 
 
-@pytest.mark.parametrize("source", [LIES["the kernel dies"], LIES["sys.exit(0)"]])
+@pytest.mark.parametrize("source", [LIES["the kernel dies"][0], LIES["sys.exit(0)"][0]])
 def test_an_earlier_record_is_no_success(source: str, run: Run, tmp_path: Path) -> None:
     """A report stands there already; the new one was never written."""
     to_the_end(run)
@@ -78,7 +82,7 @@ def test_the_executed_notebook_is_whole(run: Run) -> None:
     assert [p.name for p in kept.parent.iterdir() if p.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("source", [LIES["the kernel dies"], LIES["sys.exit(0)"]])
+@pytest.mark.parametrize("source", [LIES["the kernel dies"][0], LIES["sys.exit(0)"][0]])
 def test_a_finished_stage_is_no_success_of_the_steps_after_it(
     source: str, run: Run, tmp_path: Path
 ) -> None:

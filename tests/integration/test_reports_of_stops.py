@@ -1,0 +1,59 @@
+"""Wherever a run ends, it leaves a report for people and programs, and the terminal names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import Blocked
+from runbook.headless.run_stages import Options, run_stages
+from runbook.run.folder import Run
+from tests.support.databases import execute
+from tests.support.runs import begin
+from tests.support.windows import Direct
+
+
+class Interrupted(Direct):
+    """A person presses Ctrl-C when a stage begins."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def __call__(self, run: Run, stage: str, parameters: dict[str, object]) -> None:
+        if stage == self.stage:
+            raise KeyboardInterrupt
+        super().__call__(run, stage, parameters)
+
+
+def check_report(run: Run, lines: list[str]) -> str:
+    for name in ("report.html", "audit.json", "junit.xml"):
+        assert (run.folder / name).stat().st_size > 0
+    (line,) = (line for line in lines if line.startswith("  report"))
+    assert str(run.folder / "report.html") in line
+    return line
+
+
+def test_blocked(sample: Path, tmp_path: Path) -> None:
+    execute(sample, "INSERT INTO projects (id, name, owner_id) VALUES ('x', 'x', 'missing')")
+    run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
+    with pytest.raises(Blocked):
+        run_stages(run, Options(yes=True, echo=lines.append), Direct())
+    assert "1 hazard must be removed first" in check_report(run, lines)
+    assert "missing" in (run.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("until", ["preflight", "snapshot"])
+def test_ended_where_it_was_to_end(until: str, sample: Path, tmp_path: Path) -> None:
+    run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
+    run_stages(run, Options(until=until, echo=lines.append), Direct())
+    assert "Not migrated yet" in check_report(run, lines)
+
+
+@pytest.mark.parametrize("stage", ["preflight", "rehearse", "verify"])
+def test_interrupted(stage: str, sample: Path, tmp_path: Path) -> None:
+    run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(run, Options(yes=True, echo=lines.append), Interrupted(stage))
+    check_report(run, lines)
