@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from typing import Any, Literal
 import click
 
 from runbook import __version__
-from runbook.errors import RunbookError
+from runbook.errors import BadInput, RunbookError
+from runbook.terminal import drop_what_cannot_be_printed, open_closed_streams
 from runbook.wording import counted, size
 
 
@@ -20,14 +22,39 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs a command; an error that we raise on purpose has no traceback."""
+        open_closed_streams()
         try:
             return super().invoke(ctx)
         except RunbookError as error:
-            click.secho(f"{error}", fg="red", err=True)
+            _complain(str(error))
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.secho("Interrupted; call the same command again to go on.", fg="red", err=True)
+            _complain("Interrupted; call the same command again to go on.")
             ctx.exit(1)
+        finally:
+            drop_what_cannot_be_printed()
+
+
+def _print(text: str, *, nl: bool = True) -> None:
+    """Prints what a command was called for.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    try:
+        click.echo(text, nl=nl)
+    except BrokenPipeError:  # the reader has read enough
+        raise click.exceptions.Exit(1) from None
+    except OSError as error:
+        raise BadInput(
+            f"The output cannot be written ({error.strerror}); print it to another place."
+        ) from error
+
+
+def _complain(text: str) -> None:
+    """Prints an error, where that can be done; the exit code says the same."""
+    with contextlib.suppress(OSError, ValueError):
+        click.secho(text, fg="red", err=True)
 
 
 def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -132,7 +159,7 @@ def render(
     from runbook.migration.render import rendered
 
     for_d1 = target == "d1"
-    click.echo(rendered(plan, database, options=options, for_d1=for_d1, out=out), nl=False)
+    _print(rendered(plan, database, options=options, for_d1=for_d1, out=out), nl=False)
 
 
 @main.command()
@@ -146,11 +173,11 @@ def sample(path: Path, users: int, projects: int, seed: int, messy: bool) -> Non
     from runbook.sample.make import make_sample
 
     written = make_sample(path, users=users, projects=projects, seed=seed, messy=messy)
-    click.echo(
+    _print(
         f"{written.path}: {counted(written.users, 'user')}, {counted(written.projects, 'project')}"
     )
     for what, count in written.planted:
-        click.echo(f"  planted: {what} ({count})")
+        _print(f"  planted: {what} ({count})")
 
 
 @main.command()
@@ -160,7 +187,7 @@ def notebooks(folder: Path) -> None:
     from runbook.resources import copy_notebooks
 
     copies = copy_notebooks(folder)
-    click.echo(
+    _print(
         f"{folder}: {counted(len(copies), 'notebook')}, from {copies[0].name} to {copies[-1].name}"
     )
 
@@ -174,8 +201,8 @@ def status(run_dir: Path) -> None:
     from runbook.run.folder import Run
     from runbook.window.state import describe_now
 
-    click.echo(as_text(read_view(run_dir)))
-    click.echo(describe_now(Run.open(run_dir)), nl=False)
+    _print(as_text(read_view(run_dir)))
+    _print(describe_now(Run.open(run_dir)), nl=False)
 
 
 @main.command()
@@ -218,10 +245,10 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
     from runbook.archive.seal import seal
 
     sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
-    click.echo(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
-    click.echo(f"SHA-256 {sealed.sha256}")
+    _print(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
+    _print(f"SHA-256 {sealed.sha256}")
     if sealed.signature:
-        click.echo(f"signature {sealed.signature}")
+        _print(f"signature {sealed.signature}")
 
 
 @main.command()
@@ -241,7 +268,7 @@ def check(
     from runbook.archive.seal import check as check_archive
 
     result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
-    click.echo(as_text(result))
+    _print(as_text(result))
     ctx.exit(0 if result.ok else 1)
 
 
@@ -282,9 +309,9 @@ def maintenance(mode: str, run_dir: str, regardless: bool) -> None:
             step = steps.maintenance_on(opened)
         else:
             step = open_by_hand(opened, regardless=regardless)
-    click.echo(f"maintenance {mode}: {steps.summary(step)}")
+    _print(f"maintenance {mode}: {steps.summary(step)}")
     for detail in step.details:
-        click.echo(f"  {detail}")
+        _print(f"  {detail}")
 
 
 @main.command()
@@ -301,10 +328,10 @@ def tick(line: str, run_dir: str, by: str, note: str) -> None:
     opened = Run.open(Path(run_dir))
     if line == "undeploy":
         step = record_undeploy(opened, by, note)
-        click.echo(f"undeploy: {step.details[0]}, at {step.at}")
+        _print(f"undeploy: {step.details[0]}, at {step.at}")
         return
     ticked = tick_line(opened, int(line) if line.isdecimal() else 0, by, note)
-    click.echo(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
+    _print(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
 
 
 @main.command()
@@ -336,7 +363,7 @@ def scan(
     from runbook.window.source_scan import ScanOptions, scan_source
 
     text, result = scan_source(paths, ScanOptions(**options), progress=_scan_progress())
-    click.echo(text, nl=False)
+    _print(text, nl=False)
     fails = fail_on and (result.count("certain") or (fail_on == "likely" and result.findings))
     ctx.exit(1 if fails else 0)
 

@@ -75,6 +75,7 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        if bar is not None:
-            bar.close()
+        with contextlib.suppress(OSError, ValueError):
+            if bar is not None:
+                bar.close()
         state.unlink(missing_ok=True)

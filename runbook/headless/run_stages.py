@@ -8,9 +8,11 @@ done, and the way out of a failure.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
@@ -23,6 +25,7 @@ from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import Ask, confirm
 from runbook.stages.verify import is_due_again
+from runbook.terminal import Echo, echo_or
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
@@ -37,7 +40,6 @@ from runbook.window.store import configured, read_step
 ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
 
-Echo = Callable[[str], object]
 OnFailure = Literal["stop", "rollback"]
 
 
@@ -73,7 +75,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
     Raises:
         RunbookError: what the stage recorded that could not go on; a report is written first.
     """
-    until = options.until
+    until, options = options.until, _options(run, options)
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
     if run.finished("rollback"):
@@ -119,6 +121,7 @@ def roll_back(
     Raises:
         RunbookError: what the stage recorded; the database is then as it was, or the message says.
     """
+    options = _options(run, options)
     with _session(run, options, execute) as session:
         try:
             session.roll_back({"discard_organizations": discard_organizations, "restore": restore})
@@ -129,6 +132,13 @@ def roll_back(
                 session.report_failure()
             raise
         session.perform("report")
+
+
+def _options(run: Run, options: Options) -> Options:
+    """The options, with an `echo` that stops nothing: what cannot be printed is in the log."""
+    log = partial(run.log, "terminal", "not printed")
+    echo = echo_or(lambda line, error: log(line=line, error=error), options.echo)
+    return dataclasses.replace(options, echo=echo)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ _POLL_SECONDS = 0.05
 
 
 def _echo(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
