@@ -56,6 +56,10 @@ class NotAllowedNow(Refused):
     """The stage may not run now; the message names the stages that may."""
 
 
+class Interrupted(Refused):
+    """A person or the system interrupted the stage, which says nothing about the database."""
+
+
 class WindowFailed(Refused):
     """A step of the maintenance window did not succeed; its record is the error's `record`."""
 

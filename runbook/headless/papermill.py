@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook.errors import RunbookError, RunFolderError
 from runbook.files import private
+from runbook.headless.account import provided
 from runbook.headless.fork_server import warm_up
 from runbook.headless.progress_bar import watched
 from runbook.run.check import check_finished, named_error
@@ -56,7 +57,7 @@ def kernels(log: Path) -> Iterator[Kernels]:
 @contextlib.contextmanager
 def notebooks(run: Run) -> Iterator[Execute]:
     """Executes stages as notebooks; the kernel of the next one starts while one is at work."""
-    with kernels(run.folder / "notebooks" / "kernels.log") as pool:
+    with provided(), kernels(run.folder / "notebooks" / "kernels.log") as pool:
         pool.start()
 
         def execute_next(run: Run, stage: str, parameters: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from runbook.errors import NotAllowedNow, RunFolderError
+from runbook.errors import Interrupted, NotAllowedNow, RunFolderError, TargetError
 from runbook.files import append_line, private, read_sealed, sweep, sync_folder, write_sealed
 from runbook.plan.plan import Plan
 from runbook.run.identity import Identity
@@ -302,11 +302,20 @@ class Run:
                 return f"{needed} is not finished"
         # Where the migration may have happened already, its stage first asks the ledger.
         if stage == "migrate" and not self.unsettled("migrate") and not self.finished("migrate"):
-            rehearsal = self.record("rehearse")
-            if rehearsal is not None and rehearsal.status == "failed":
-                return "the rehearsal failed, so this would fail too"
-            return self.snapshot_problem()
+            return self._rehearsal_problem() or self.snapshot_problem()
         return ""
+
+    def _rehearsal_problem(self) -> str:
+        """Why the rehearsal bars the way; empty where it succeeded, was interrupted or left out."""
+        record = self.record("rehearse")
+        if record is None or record.status != "failed":
+            return ""
+        kind = (record.error or {}).get("type")
+        if kind == Interrupted.__name__:
+            return ""
+        if kind in (RunFolderError.__name__, TargetError.__name__):
+            return "the rehearsal could not come to its end, so rehearse again"
+        return "the rehearsal failed, so this would fail too"
 
     def allowed_now(self) -> str:
         """The stages that may run now, as words."""

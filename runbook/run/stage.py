@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from runbook.errors import OutcomeUnknown, Refused, RunbookError, RunFolderError
+from runbook.errors import Interrupted, OutcomeUnknown, RunbookError, RunFolderError
 from runbook.files import write_sealed
 from runbook.run.json_form import from_json, to_json
 
@@ -137,7 +137,7 @@ def shorten(error: BaseException) -> str:
 def translate_error(stage: str, folder: Path, error: BaseException) -> BaseException:
     """The error as one sentence where it is the system's or the operator's, otherwise itself."""
     if isinstance(error, KeyboardInterrupt):
-        return Refused(
+        return Interrupted(
             f"The stage {stage} was interrupted, and has left the database as it was; run it again "
             "when you are ready."
         )

@@ -65,11 +65,19 @@ def open_run(
         plan=without_secrets(parsed),
         plan_file=str(Path(plan).resolve()) if plan else "",
         named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
-        operator=operator or getpass.getuser(),
+        operator=operator or account(),
         ticket=ticket,
         options=options or {},
     )
     return Run.create(folder, request)
+
+
+def account() -> str:
+    """The name of the account; its number where it has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _resolved(plan: Plan, target: Target) -> Plan:

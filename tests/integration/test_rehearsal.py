@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runbook.audit.compare_database import differences
-from runbook.errors import RunbookError
+from runbook.errors import NotProven, RunbookError
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
 from runbook.sample.make import make_sample
@@ -21,7 +21,7 @@ from runbook.stages import migrate, preflight, rehearse, snapshot, verify
 from tests.support.databases import connected
 from tests.support.notebooks import environment
 from tests.support.paths import PLANS
-from tests.support.runs import agreed, begin
+from tests.support.runs import agreed, begin, until_snapshot
 from tests.support.shapes import KEYS, PLAN, TIMES, make
 
 Before = tuple[str, int, str]
@@ -165,3 +165,25 @@ def test_the_copy_is_kept_where_that_is_wanted(sample: Path, tmp_path: Path) -> 
     copy = tmp_path / "run" / "rehearsal" / "copy.db"
     assert differences(copy, sample) == ()
     assert copy.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyboardInterrupt(), ""),
+        (OSError(28, "No space left on device"), "could not come to its end, so rehearse again"),
+        (NotProven("no"), "the rehearsal failed, so this would fail too"),
+    ],
+)
+def test_what_ended_a_rehearsal_decides_whether_it_bars_the_way(
+    error: BaseException, reason: str, sample: Path, tmp_path: Path
+) -> None:
+    run = until_snapshot(begin(sample, tmp_path / "run"))
+
+    def stop(stage: object) -> RehearseRecord:
+        raise error
+
+    with pytest.raises(RunbookError):
+        run.perform("rehearse", RehearseRecord, stop)
+    assert reason in run.forbidden("migrate")
+    assert bool(reason) == bool(run.forbidden("migrate"))
