@@ -13,9 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
+from runbook.errors import (
+    BadInput,
+    NotAllowedNow,
+    NotProven,
+    RunbookError,
+    RunFolderError,
+    WindowFailed,
+)
 from runbook.headless.papermill import Execute, notebooks
 from runbook.headless.summary import stage_line, step_line
+from runbook.run.command_line import command_line
 from runbook.run.folder import Run, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.notebooks import has_notebook
@@ -26,13 +34,13 @@ from runbook.stages.verify import is_due_again
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
-    block,
     may_be_shut,
     mode_now,
     pending_step,
     window_state,
 )
 from runbook.window.store import configured, read_step
+from runbook.window.ways import block, output_lines
 
 ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
@@ -86,7 +94,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         if run.unsettled("rollback"):
             raise NotAllowedNow(
                 "A rollback of this run was begun, and its record does not show whether it "
-                f"happened; call `runbook rollback --run-dir {run.folder}` again, which finds out."
+                f"happened; call `{command_line(run, 'rollback')}` again, which finds out."
             )
         session.run_or_lead_out(stages)
         if until == "report":
@@ -121,9 +129,9 @@ def roll_back(
         try:
             session.roll_back({"discard_organizations": discard_organizations, "restore": restore})
         except RunbookError as error:
+            if may_be_shut(run):
+                options.echo(block(run, str(error)))
             if run.finished("rollback"):  # the database is as before, but not all else is
-                if may_be_shut(run):
-                    options.echo(block(run, str(error)))
                 session.report_failure()
             raise
         session.perform("report")
@@ -281,10 +289,11 @@ class _Session:
         if not begun or not (shut or state.database in ("migrated", "unknown")):
             return error
         if self.options.on_failure == "stop":
-            if shut or configured(run.info.plan, 2):
+            if shut or configured(run.info.plan, 2) or isinstance(error, WindowFailed):
                 echo(block(run, str(error)))
             return error
-        echo(f"  failed: {error}")
+        for line in (f"failed: {error}", *output_lines(run, str(error))):
+            echo(f"  {line}")
         try:
             self._back_out()
         except RunbookError as problem:
@@ -339,7 +348,7 @@ def _rolled_back_already(run: Run, options: Options) -> NotAllowedNow:
     options.echo(block(run, problem))
     return NotAllowedNow(
         f"The run in {run.folder} was rolled back, but the application was not opened again; "
-        f"`runbook rollback --run-dir {run.folder}` goes on there."
+        f"`{command_line(run, 'rollback')}` goes on there."
     )
 
 

@@ -1,8 +1,7 @@
-"""In what state database, code and maintenance mode are, and the ways out of it."""
+"""In what state database, code and maintenance mode are, and how that is known."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -115,22 +114,6 @@ def pending_step(run: Run, stage: str) -> str:
     return ""
 
 
-def block(run: Run, problem: str) -> str:
-    """The states and the commands that lead out, for the operator, in one block."""
-    state = window_state(run)
-    lines = [
-        "The maintenance window is not over.",
-        f"  problem      {problem}",
-        f"  database     {state.database_says}",
-        f"  code         {state.code_says}",
-        f"  maintenance  {state.maintenance_says}",
-    ]
-    for title, commands in ways_out(run, state):
-        lines.append(f"{title}:")
-        lines += [f"  {command}" for command in commands]
-    return "\n".join([*lines, ""])  # what is printed next is none of these commands
-
-
 def describe_now(run: Run) -> str:
     """How the application stands at this moment, for the end of the checklist; "" without one."""
     if not configured(run.info.plan, 2):
@@ -153,59 +136,6 @@ def shut_sentence(run: Run) -> str:
     if mode == "on":
         return "The application is still shut."
     return f"The application should still be shut, but is not known to be ({known})."
-
-
-def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What may be done now, each with what to type; first to shut it, unless it is shut."""
-    folder = shlex.quote(str(run.folder))
-    shutting = ["# shut the application"]
-    if configured(run.info.plan, 2):
-        shutting = [f"runbook maintenance on --run-dir {folder}"]
-    begin = shutting if state.maintenance in ("off", "unknown") else []
-    ways: list[tuple[str, list[str]]] = []
-    if state.database == "unknown":
-        ways.append(("To find out what is true", [f"runbook status --run-dir {folder}"]))
-    elif state.database != "rolled back":
-        again = f"runbook run --run-dir {folder} --yes"
-        ways.append(("To go on, once it is corrected", [*begin, again]))
-    back = _way_back(run, state, folder)
-    if back and (begin == [] or not _open_as_it_was(state)):
-        title = {
-            "migrated": "To go back and open the application",
-            "unknown": "To open the application, once database and code are known to fit together",
-        }.get(state.database, "To open the application as it was")
-        ways.append((title, [*begin, *back]))
-    if begin:
-        ways.append(("To shut it until then", shutting))
-    elif state.maintenance == "on":
-        shut = "nothing: it stays shut until one of these commands is run"
-        ways.append(("To leave it shut", [shut]))
-    return tuple((title, tuple(commands)) for title, commands in ways)
-
-
-def _open_as_it_was(state: WindowState) -> bool:
-    """Whether nothing is left to open: old database, old code, no maintenance page."""
-    settled = state.database in ("before", "rolled back") and state.maintenance == "off"
-    return settled and state.code in ("old", "not configured")
-
-
-def _way_back(run: Run, state: WindowState, folder: str) -> list[str]:
-    """The commands that leave the application open with the old code, from where it is shut."""
-    off = f"runbook maintenance off --run-dir {folder}"
-    if state.database == "unknown":
-        return [f"{off} --regardless"]
-    by_hand = state.code in ("new", "unknown") and run.info.plan.window.undeploy is None
-    back = []
-    if state.database == "migrated" or (state.database == "rolled back" and not by_hand):
-        # Puts the old code back and opens, too, where it can; called again, it goes on there.
-        back.append(f"runbook rollback --run-dir {folder} --yes")
-    if by_hand:
-        by = shlex.quote(run.info.operator or "unnamed")
-        back.append("# put the old code back, and then:")
-        back.append(f"runbook tick undeploy --run-dir {folder} --by {by}")
-    if by_hand or state.database == "before":
-        back.append(off)
-    return back
 
 
 def misfit(state: WindowState, *, verdict: str) -> str:
