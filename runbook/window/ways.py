@@ -73,12 +73,16 @@ def ways_out(run: Run, state: WindowState) -> tuple[Way, ...]:
     if state.database == "unknown":
         ways.append(("To find out what is true", [command_line(run, "status")]))
     elif state.database != "rolled back":
+        first = _opening(run) if _waits_for_a_person(run) else begin
         again = command_line(run, "run", "--yes")
-        ways.append(("To go on, once it is corrected", [*begin, again]))
+        ways.append(("To go on, once it is corrected", [*first, again]))
     back = _way_back(run, state)
     if back and (begin == [] or not _open_as_it_was(state)):
+        goes_back = "To go back and open the application"
+        if _by_page_alone(run):
+            goes_back = "To go back, and then open the application by hand"
         title = {
-            "migrated": "To go back and open the application",
+            "migrated": goes_back,
             "unknown": "To open the application, once database and code are known to fit together",
         }.get(state.database, "To open the application as it was")
         ways.append((title, [*begin, *back]))
@@ -118,13 +122,8 @@ def _by_hand(run: Run, state: WindowState) -> list[tuple[str, list[str]]]:
         if name not in fits or step is None or step.status != "failed" or step.exit_status == 0:
             continue
         if getattr(window, name) is not None:
-            why = ", where its command cannot be made to work"
-        elif window.maintenance is not None and name != "undeploy":
-            why = ", for the plan names no command that does it"
-        else:
-            continue
-        lines = [f"# {what}, and then:", vouching(run, name), *follows[name]]
-        ways.append((f"To {what} by hand{why}", lines))
+            lines = [f"# {what}, and then:", vouching(run, name), *follows[name]]
+            ways.append((f"To {what} by hand, where its command cannot be made to work", lines))
     return ways
 
 
@@ -137,6 +136,24 @@ def _shutting(run: Run) -> list[str]:
     return [*first, command_line(run, "maintenance", "on")]
 
 
+def _opening(run: Run, *options: str) -> list[str]:
+    """What opens the application: the plan's command, or a person whose page then proves it."""
+    first = ["# open the application, and then:"] if _by_page_alone(run) else []
+    return [*first, command_line(run, "maintenance", "off", *options)]
+
+
+def _by_page_alone(run: Run) -> bool:
+    """Whether a page shows that the application is open, and no command opens it."""
+    window = run.info.plan.window
+    return window.maintenance is not None and window.maintenance_off is None
+
+
+def _waits_for_a_person(run: Run) -> bool:
+    """Whether all is done but the opening, which is left to a person."""
+    step = read_step(run.folder, "maintenance_off")
+    return _by_page_alone(run) and step is not None and step.status == "failed"
+
+
 def _open_as_it_was(state: WindowState) -> bool:
     """Whether nothing is left to open: old database, old code, no maintenance page."""
     settled = state.database in ("before", "rolled back") and state.maintenance == "off"
@@ -145,17 +162,18 @@ def _open_as_it_was(state: WindowState) -> bool:
 
 def _way_back(run: Run, state: WindowState) -> list[str]:
     """The commands that leave the application open with the old code, from where it is shut."""
-    off = command_line(run, "maintenance", "off")
     if state.database == "unknown":
-        return [command_line(run, "maintenance", "off", "--regardless")]
+        return _opening(run, "--regardless")
     by_hand = state.code in ("new", "unknown") and run.info.plan.window.undeploy is None
     back = []
-    if state.database == "migrated" or (state.database == "rolled back" and not by_hand):
+    settled = _by_page_alone(run) and state.code in ("old", "not configured")
+    by_rollback = state.database == "rolled back" and not by_hand and not settled
+    if state.database == "migrated" or by_rollback:
         # Puts the old code back and opens, too, where it can; called again, it goes on there.
         back.append(command_line(run, "rollback", "--yes"))
     if by_hand:
         back.append("# put the old code back, and then:")
         back.append(vouching(run, "undeploy"))
-    if by_hand or state.database == "before":
-        back.append(off)
+    if by_hand or (state.database != "migrated" and not by_rollback):
+        back += _opening(run)
     return back

@@ -52,9 +52,7 @@ class Prepared:
 
 
 @pytest.fixture(scope="module")
-def prepared(
-    tmp_path_factory: pytest.TempPathFactory, in_this_process: None
-) -> Iterator[Prepared]:
+def prepared(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) -> Iterator[Prepared]:
     """Rehearsed, migrated and verified; the last also by plans that name fewer commands."""
     folder = tmp_path_factory.mktemp("ways")
     moments = {}
@@ -338,7 +336,7 @@ SITUATIONS = {
         code=3,
     ),
     "somebody opens it after a stop": Situation(
-        *("verified", "the run was to end after migrate", 200, SHUT[:2] + ("off",)),
+        *("verified", "the run was to end after migrate", 200, (*SHUT[:2], "off")),
         line=(6, "failed"),
         prepare=broken(smoke="exit 1"),
         act=opens_the_page,
@@ -347,10 +345,14 @@ SITUATIONS = {
     "no command opens it": Situation(
         *("page alone", "did not come back", 503, SHUT),
         line=(7, "failed"),
-        titles=4,
     ),
     "no maintenance mode, and the deployment fails": Situation(
-        *("deploy alone", "ended with exit status 4", 200, ("migrated", "unknown", "not configured")),
+        *(
+            "deploy alone",
+            "ended with exit status 4",
+            200,
+            ("migrated", "unknown", "not configured"),
+        ),
         line=(5, "failed"),
         prepare=broken(deploy="exit 4"),
     ),
@@ -411,6 +413,10 @@ class Trial:
         if title.startswith("To go on") or (situation.mend_first and not by_hand):
             situation.mend(self.operator)
         done = self.operator.executes(lines, self.by_hand)
+        if title == "To go back, and then open the application by hand":
+            assert (done.code, site.get()[0]) == (1, 503), done.text
+            title, lines = next(w for w in done.ways().items() if w[0].startswith("To open"))
+            done = self.operator.executes(lines, self.by_hand)
         assert done.code == 0, (title, done.text)
         self.fits(title)
         shuts = title == "To shut it until then" or title.startswith("To shut the application by")
@@ -473,7 +479,12 @@ class Trial:
         if self.situation.late_row:  # what was written is the users' own
             assert len(late_rows(self.operator)) == 1
             execute(site.database, "DELETE FROM projects WHERE id = 'p-late'")
-        assert content(site.database) == self.prepared.before, title
+        assert without_index(content(site.database)) == without_index(self.prepared.before), title
+
+
+def without_index(text: str) -> str:
+    """The content without the inner tables of the full-text index, which grow by use."""
+    return "\n".join(line for line in text.splitlines() if "project_search_" not in line)
 
 
 def late_rows(operator: Operator) -> list[tuple[object, ...]]:
