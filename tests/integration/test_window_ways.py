@@ -18,6 +18,7 @@ import pytest
 
 from runbook.report.masking import mask_emails
 from runbook.stages import verify
+from runbook.window.store import read_step
 from runbook.window.ways import block
 from tests.support.databases import connected, execute
 from tests.support.operator import (
@@ -129,10 +130,15 @@ def killed_and_lost(operator: Operator) -> Answer:
     assert operator.types_elsewhere("run", "--run-dir", str(operator.folder), "--yes").code == -9
     write_scripts(site)
     site.maintenance.unlink()
+    assert "maintenance  open: " in operator.asks("status").text
     with connected(site.database) as connection:
         (user,) = connection.execute("SELECT id FROM users LIMIT 1").fetchone()
     assert site.post(id="p-late", name="by old code", user=user) == 201
-    return operator.goes_on()
+    answer = operator.goes_on()
+    shut = read_step(operator.folder, "maintenance_on")
+    assert shut is not None
+    assert any("found open at" in line for line in shut.details)
+    return answer
 
 
 def opened_not_well(operator: Operator) -> None:
@@ -379,6 +385,9 @@ def test_every_printed_command_keeps_its_promise(
     assert len(ways) >= situation.titles, answer.text
     assert ways or sentences, answer.text
     lines = [*sentences, *(line for way in ways.values() for line in way)]
+    if situation.states[2] == "off":  # whatever is done, it is shut first
+        for title, way in ways.items():
+            assert " by hand" in title or "maintenance on" in way[0], title
     assert not [line for line in lines if "***" in line or "\u2022" in line]
 
     frozen = Frozen.of(prepared.site, tmp_path / "situation")
