@@ -24,7 +24,7 @@ from runbook.errors import (
 from runbook.headless.papermill import Execute, notebooks
 from runbook.headless.summary import stage_line, step_line
 from runbook.run.command_line import command_line
-from runbook.run.folder import Run, file_stem
+from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.notebooks import has_notebook
 from runbook.run.records import ReportRecord, VerifyRecord
@@ -168,7 +168,7 @@ class _Session:
             raise last from None
         except BaseException:  # interrupted
             if may_be_shut(self.run):
-                self.options.echo(block(self.run, "interrupted"))
+                self.options.echo(block(self.run, "the run was interrupted"))
             raise
 
     def _run(self, stages: Sequence[str], todo: Sequence[str]) -> None:
@@ -199,16 +199,19 @@ class _Session:
         """
         names = STEPS_OF.get(stage, ())
         before = [read_step(self.run.folder, name) for name in names]
+        known = self.run.record(stage) if _stands(self.run, stage) else None
         parameters = self._parameters(stage) | dict(more or {})
         try:
             self.execute(self.run, stage, parameters)
         except RunbookError:
             with contextlib.suppress(RunbookError):  # must not hide why it stopped
-                self._echo_lines(stage, before)
+                self._echo_lines(stage, before, known)
             raise
-        self._echo_lines(stage, before)
+        self._echo_lines(stage, before, known)
 
-    def _echo_lines(self, stage: str, before: Sequence[WindowStep | None]) -> None:
+    def _echo_lines(
+        self, stage: str, before: Sequence[WindowStep | None], known: StageRecord | None
+    ) -> None:
         after = [read_step(self.run.folder, name) for name in STEPS_OF.get(stage, ())]
         lines = [
             step_line(step)
@@ -216,11 +219,12 @@ class _Session:
             if step is not None and step != known and step.status in ("done", "not done")
         ]
         if stage == "verify":  # only there a step before the one that failed stands, and is shown
-            stood = [s for s in before if s is not None and s in after and s.status == "done"]
-            lines = [step_line(step, "done already: ") for step in stood] + lines
+            earlier = [s for s in before if s is not None and s in after and s.status == "done"]
+            lines = [step_line(step, "done already: ") for step in earlier] + lines
         if self.run.finished(stage):  # the application is shut before, everything else comes after
             at = len(lines) if stage in ("snapshot", "migrate") else 0
-            lines.insert(at, stage_line(self.run, stage))
+            stood = known is not None and self.run.record(stage) == known
+            lines.insert(at, stage_line(self.run, stage, "done already: " if stood else ""))
         for line in lines:
             self.options.echo(line)
 
@@ -352,12 +356,17 @@ def _rolled_back_already(run: Run, options: Options) -> NotAllowedNow:
     )
 
 
-def _is_migrated(run: Run) -> bool:
-    """Whether only a notebook is executed again: that is no reason to ask, or to shut."""
+def _stands(run: Run, stage: str) -> bool:
+    """Whether a stage is finished, and its notebook shows that again."""
     try:
-        return run.finished("migrate")
+        return run.finished(stage)
     except RunFolderError:
         return False
+
+
+def _is_migrated(run: Run) -> bool:
+    """Whether only a notebook is executed again: that is no reason to ask, or to shut."""
+    return _stands(run, "migrate")
 
 
 def _tidy(run: Run) -> None:

@@ -15,6 +15,7 @@ from runbook.run.records import (
     VerifyRecord,
 )
 from runbook.run.window_records import WindowStep
+from runbook.window.state import pending_step
 from runbook.wording import counted, duration, when
 
 RECORDS = {
@@ -81,7 +82,8 @@ def _outcome(run: Run, written: ReportRecord) -> str:
     if run.finished("rollback"):
         return "taken back:"
     if written.verdict == "pass":
-        return "verdict pass:"
+        over = not pending_step(run, "verify")
+        return "verdict pass:" if over else "the database passes, but the window is not over:"
     # Also where nothing was committed, which "verdict fail" would not say.
     contents = read_contents(run.folder)
     return judge(contents, proofs(contents)).headline

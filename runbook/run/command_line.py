@@ -13,7 +13,7 @@ from runbook.run.folder import Run
 
 
 def command_line(run: Run, *words: str) -> str:
-    """`runbook` with `words` for this run, whole and quoted, for a shell in whatever folder.
+    """`runbook` with `words` for this run, its path whole and everything quoted for a shell.
 
     Options among the words stand after the run folder, as in
     `runbook rollback --run-dir /srv/runs/x --yes`.

@@ -8,7 +8,7 @@ from runbook.run.folder import Run
 from runbook.run.records import RollbackRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.window import steps
-from runbook.window.state import WindowState, misfit, window_state
+from runbook.window.state import WindowState, failed_trial, misfit, window_state
 from runbook.window.store import configured
 
 
@@ -73,7 +73,7 @@ def open_by_hand(run: Run, *, regardless: bool = False, by_hand: str = "") -> Wi
     state = window_state(run)
     verified = run.finished("verify")
     verdict = f"{run.result('verify', VerifyRecord).verdict}" if verified else ""
-    reason = misfit(state, verdict=verdict)
+    reason = misfit(state, verdict=verdict, failed=failed_trial(run))
     if reason and not regardless:
         raise NotAllowedNow(
             f"The application was not opened, because {reason}; {_instead(run, state)}, or open it "

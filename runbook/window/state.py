@@ -11,7 +11,7 @@ from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord, RollbackRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
-from runbook.window.store import configured, read_step
+from runbook.window.store import FAILURES, configured, read_step
 from runbook.window.web import ask, expected, show_address
 from runbook.wording import when
 
@@ -98,6 +98,17 @@ def stands(run: Run, name: str) -> bool:
     return name != "maintenance_off" or maintenance_state(run) in ("off", "not configured")
 
 
+def failed_trial(run: Run) -> WindowStep | None:
+    """The step that showed the code that runs now not to work; None where none did."""
+    deployed = read_step(run.folder, "deploy")
+    for name in ("health", "workflows", "smoke"):
+        step = read_step(run.folder, name)
+        about_this = deployed is None or step is None or deployed.at <= step.at
+        if step is not None and step.status == "failed" and about_this:
+            return step
+    return None
+
+
 def pending_step(run: Run, stage: str) -> str:
     """The first step that the notebook of the finished `stage` has still to do; "" for none.
 
@@ -138,10 +149,11 @@ def shut_sentence(run: Run) -> str:
     return f"The application should still be shut, but is not known to be ({known})."
 
 
-def misfit(state: WindowState, *, verdict: str) -> str:
+def misfit(state: WindowState, *, verdict: str, failed: WindowStep | None = None) -> str:
     """Why the application should not be opened as things stand; "" where nothing is against it.
 
-    `verdict` is that of the verification, "" where there is none.
+    `verdict` is that of the verification, "" where there is none; `failed` is a step after it that
+    showed the new code not to work.
     """
     if state.database == "unknown":
         return f"the state of the database is not known ({state.database_says})"
@@ -151,7 +163,12 @@ def misfit(state: WindowState, *, verdict: str) -> str:
         return ""
     if state.code in ("old", "unknown"):
         return f"the database is migrated, and its code is not known to be new: {state.code_says}"
-    return "" if verdict == "pass" else f"its verification {'failed' if verdict else 'is missing'}"
+    if verdict != "pass":
+        return f"its verification {'failed' if verdict else 'is missing'}"
+    if failed is not None:
+        what = FAILURES[failed.name]
+        return f"{what[:1].lower()}{what[1:]} ({failed.error})"
+    return ""
 
 
 def _database(run: Run) -> tuple[Database, str]:
@@ -211,8 +228,11 @@ def _last_known(run: Run, mode: Mode) -> str:
         return f"opened {when(off.at)}" if off else "it was not shut by this run"
     last = _later(on, off)
     assert last is not None
-    word = "on" if last is on else "off"
-    return f"switching it {word} failed {when(last.at)} ({last.error or 'it was cut off'})"
+    reason = last.error or "it was cut off"
+    if last is on and on.proven_at:  # shut, and a later proof of it failed
+        proven = when(on.proven_at)
+        return f"shut {when(on.at)}, last proven {proven}; after that its proof failed ({reason})"
+    return f"switching it {'on' if last is on else 'off'} failed {when(last.at)} ({reason})"
 
 
 def _later(on: WindowStep | None, off: WindowStep | None) -> WindowStep | None:

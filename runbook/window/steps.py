@@ -377,7 +377,9 @@ def _perform(
             message = f"{FAILURES[name]}: {record.error}; {failure.remedy}."
             raise WindowFailed(message, record=record) from None
         except BaseException as problem:
-            end(status="failed", error=str(problem) or type(problem).__name__)
+            stopped = isinstance(problem, KeyboardInterrupt)
+            reason = "it was interrupted" if stopped else str(problem) or type(problem).__name__
+            end(status="failed", error=reason)
             raise
         return end(status="done" if step.record.status == "started" else step.record.status)
 

@@ -119,7 +119,7 @@ def test_a_row_with_an_organization_is_named_and_opened(site: Site) -> None:
     done = operator.starts()
     assert done.code == 0, done.text
     shown = operator.types("status", "--run-dir", str(operator.folder)).text
-    assert "Since the verification: " in shown.splitlines()[0]
+    assert "since the verification: " in shown.splitlines()[0]
     assert '+1 in "projects"' in shown.splitlines()[0]
 
 
@@ -141,6 +141,10 @@ def test_where_the_page_does_not_answer_the_last_sight_is_dated(site: Site) -> N
         r"maintenance  not known: .* gave no connection at .* last proven ", shown.text
     )
     assert "stays shut" not in shown.text
+    again = operator.goes_on()  # proven in vain: that it was shut, and when, is said all the same
+    assert re.search(r"^  verify +done already: ", again.text, re.MULTILINE)
+    assert re.search(r"shut .*, last proven .*; after that its proof failed", again.text)
+    assert "the database passes, but the window is not over" in again.text
 
 
 def test_a_rollback_shuts_an_open_application_before_it_begins(site: Site) -> None:

@@ -260,7 +260,12 @@ SITUATIONS = {
         output="| no space left on ada@example.org",
     ),
     "Ctrl-C in the deployment": Situation(
-        *("verified", "interrupted", 503, ("migrated", "unknown", "on")),
+        *(
+            "verified",
+            "the deployment failed (it was interrupted)",
+            503,
+            ("migrated", "unknown", "on"),
+        ),
         line=(5, "failed"),
         prepare=broken(deploy="kill -INT $PPID; sleep 60"),
         titles=4,
@@ -323,6 +328,13 @@ SITUATIONS = {
         *("verified", "its code is not known to be new", 503, ("migrated", "unknown", "on")),
         line=(7, "not done"),
         prepare=broken(deploy="exit 4"),
+        act=then_opens,
+        titles=0,
+    ),
+    "new code that failed its smoke test": Situation(
+        *("verified", "because the smoke test failed (the command under", 503, SHUT),
+        line=(7, "not done"),
+        prepare=broken(smoke="exit 1"),
         act=then_opens,
         titles=0,
     ),
