@@ -407,6 +407,8 @@ def test_every_printed_command_keeps_its_promise(
     for title, way in ways.items():
         frozen.put_back()
         trial.keeps(title, way)
+        if title.startswith("To shut the application by hand"):
+            trial.goes_on_shut_by_hand(ways)
     for line in sentences:
         frozen.put_back()
         done = operator.types_line(line)
@@ -453,6 +455,14 @@ class Trial:
         else:
             assert title.startswith(("To go back", "To open the", "To put the old code")), title
             self.is_open_as_before(title)
+
+    def goes_on_shut_by_hand(self, ways: Mapping[str, list[str]]) -> None:
+        """The plan's command still fails, and every other way goes on all the same."""
+        back = "To go back and open the application"
+        title = back if back in ways else "To go on, once it is corrected"
+        done = self.operator.executes(ways[title], self.by_hand)
+        assert done.code == 0, done.text
+        (self.is_open_as_before if title == back else self.is_open_with_new_code)(title)
 
     def by_hand(self, line: str) -> None:
         """Does what a line with `#` asks a person to do."""
@@ -511,6 +521,49 @@ def without_index(text: str) -> str:
 def late_rows(operator: Operator) -> list[tuple[object, ...]]:
     with connected(operator.site.database) as connection:
         return connection.execute("SELECT id FROM projects WHERE id = 'p-late'").fetchall()
+
+
+# -- what a person vouches for -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("moment", "step", "code", "says"),
+    [
+        ("rehearsed", "maintenance_on", 1, "200 instead of 503"),
+        ("verified", "maintenance_off", 1, "its code is not known to be new"),
+        ("rehearsed", "maintenance_off", 0, "Done by hand, says Ada: by the balancer"),
+        ("migrated", "deploy", 1, "because the database is not verified"),
+        ("verified", "deploy", 0, "Done by hand, says Ada: by the balancer"),
+        ("verified", "undeploy", 1, "There is no new code"),
+        ("verified", "smoke", 2, "is no step that is done by hand"),
+        ("verified", "9", 2, "There is no line 9"),
+        ("deploy alone", "maintenance_on", 1, "vouch for the line of the checklist instead"),
+    ],
+)
+def test_what_an_address_shows_decides_over_a_person(
+    moment: str, step: str, code: int, says: str, prepared: Prepared
+) -> None:
+    operator = prepared.at(moment)
+    page = prepared.site.get()[0]
+    words = ("tick", step, "--run-dir", str(operator.folder), "--by", "Ada")
+    ticked = operator.types(*words, "--note", "by the balancer")
+    assert ticked.code == code, ticked.text
+    assert says in ticked.text
+    assert prepared.site.get()[0] == page  # no command of the plan was run
+    for line in ticked.in_sentences():
+        assert operator.types_line(line).code == 0
+
+
+def test_opened_by_hand_is_not_open_while_the_page_is_up(prepared: Prepared) -> None:
+    operator = prepared.at("verified")
+    write_scripts(operator.site, maintenance_off="exit 7")
+    assert operator.goes_on().code == 1
+    early = operator.types(
+        "tick", "maintenance_off", "--run-dir", str(operator.folder), "--by", "Ada"
+    )
+    assert (early.code, prepared.site.get()[0]) == (1, 503)
+    assert "still in maintenance" in early.text
+    assert states(operator.run) == SHUT
 
 
 # -- what is masked, and what is typed ---------------------------------------------------------
