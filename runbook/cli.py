@@ -297,21 +297,12 @@ def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violati
 @click.option(
     "--regardless", is_flag=True, help="Open although database and code do not fit together."
 )
-def maintenance(mode: str, run_dir: str, regardless: bool) -> None:
+def maintenance(mode: Literal["on", "off"], run_dir: str, regardless: bool) -> None:
     """Shuts the application or opens it, and proves it."""
+    from runbook.headless.switch import switch
     from runbook.run.folder import Run
-    from runbook.window import steps
-    from runbook.window.reopen import open_by_hand
 
-    opened = Run.open(Path(run_dir))
-    with opened.locked("run"):
-        if mode == "on":
-            step = steps.maintenance_on(opened)
-        else:
-            step = open_by_hand(opened, regardless=regardless)
-    _print(f"maintenance {mode}: {steps.summary(step)}")
-    for detail in step.details:
-        _print(f"  {detail}")
+    switch(Run.open(Path(run_dir)), mode, regardless=regardless, echo=_print)
 
 
 @main.command()
@@ -320,17 +311,19 @@ def maintenance(mode: str, run_dir: str, regardless: bool) -> None:
 @click.option("--by", required=True, help="Name of the person who vouches for it.")
 @click.option("--note", default="", help="What was done or observed.")
 def tick(line: str, run_dir: str, by: str, note: str) -> None:
-    """Ticks a line of the checklist, by name; LINE may be `undeploy`: the old code is back."""
+    """Vouches by name for LINE of the checklist, or for a step that was done by hand.
+
+    LINE is a number, or `maintenance_on`, `deploy`, `undeploy`, `maintenance_off`.
+    """
+    from runbook.headless.switch import record
     from runbook.run.folder import Run
-    from runbook.window.store import record_undeploy
     from runbook.window.store import tick as tick_line
 
     opened = Run.open(Path(run_dir))
-    if line == "undeploy":
-        step = record_undeploy(opened, by, note)
-        _print(f"undeploy: {step.details[0]}, at {step.at}")
+    if not line.isdecimal():
+        record(opened, line, by, note, _print)
         return
-    ticked = tick_line(opened, int(line) if line.isdecimal() else 0, by, note)
+    ticked = tick_line(opened, int(line), by, note)
     _print(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")
 
 

@@ -15,10 +15,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from runbook.errors import BadInput, NotAllowedNow, NotProven, RunbookError, RunFolderError
+from runbook.errors import (
+    BadInput,
+    NotAllowedNow,
+    NotProven,
+    RunbookError,
+    RunFolderError,
+    WindowFailed,
+)
 from runbook.headless.papermill import Execute, notebooks
 from runbook.headless.summary import stage_line, step_line
-from runbook.run.folder import Run, file_stem
+from runbook.run.command_line import command_line
+from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.notebooks import has_notebook
 from runbook.run.records import ReportRecord, VerifyRecord
@@ -29,13 +37,13 @@ from runbook.terminal import Echo, echo_or
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
-    block,
     may_be_shut,
     mode_now,
     pending_step,
     window_state,
 )
 from runbook.window.store import configured, read_step
+from runbook.window.ways import block, output_lines
 
 ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
 """The stages of `runbook run`; monitoring and the way back are commands of their own."""
@@ -88,7 +96,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         if run.unsettled("rollback"):
             raise NotAllowedNow(
                 "A rollback of this run was begun, and its record does not show whether it "
-                f"happened; call `runbook rollback --run-dir {run.folder}` again, which finds out."
+                f"happened; call `{command_line(run, 'rollback')}` again, which finds out."
             )
         session.run_or_lead_out(stages)
         if until == "report":
@@ -126,9 +134,9 @@ def roll_back(
         try:
             session.roll_back({"discard_organizations": discard_organizations, "restore": restore})
         except RunbookError as error:
+            if may_be_shut(run):
+                options.echo(block(run, str(error)))
             if run.finished("rollback"):  # the database is as before, but not all else is
-                if may_be_shut(run):
-                    options.echo(block(run, str(error)))
                 session.report_failure()
             raise
         session.perform("report")
@@ -171,7 +179,7 @@ class _Session:
             raise last from None
         except BaseException:  # interrupted
             if may_be_shut(self.run):
-                self.options.echo(block(self.run, "interrupted"))
+                self.options.echo(block(self.run, "the run was interrupted"))
             self.report_at_once()
             raise
 
@@ -203,16 +211,19 @@ class _Session:
         """
         names = STEPS_OF.get(stage, ())
         before = [read_step(self.run.folder, name) for name in names]
+        known = self.run.record(stage) if _stands(self.run, stage) else None
         parameters = self._parameters(stage) | dict(more or {})
         try:
             self.execute(self.run, stage, parameters)
         except RunbookError:
             with contextlib.suppress(RunbookError):  # must not hide why it stopped
-                self._echo_lines(stage, before)
+                self._echo_lines(stage, before, known)
             raise
-        self._echo_lines(stage, before)
+        self._echo_lines(stage, before, known)
 
-    def _echo_lines(self, stage: str, before: Sequence[WindowStep | None]) -> None:
+    def _echo_lines(
+        self, stage: str, before: Sequence[WindowStep | None], known: StageRecord | None
+    ) -> None:
         after = [read_step(self.run.folder, name) for name in STEPS_OF.get(stage, ())]
         lines = [
             step_line(step)
@@ -220,11 +231,12 @@ class _Session:
             if step is not None and step != known and step.status in ("done", "not done")
         ]
         if stage == "verify":  # only there a step before the one that failed stands, and is shown
-            stood = [s for s in before if s is not None and s in after and s.status == "done"]
-            lines = [step_line(step, "done already: ") for step in stood] + lines
+            earlier = [s for s in before if s is not None and s in after and s.status == "done"]
+            lines = [step_line(step, "done already: ") for step in earlier] + lines
         if self.run.finished(stage):  # the application is shut before, everything else comes after
             at = len(lines) if stage in ("snapshot", "migrate") else 0
-            lines.insert(at, stage_line(self.run, stage))
+            stood = known is not None and self.run.record(stage) == known
+            lines.insert(at, stage_line(self.run, stage, "done already: " if stood else ""))
         for line in lines:
             self.options.echo(line)
 
@@ -302,10 +314,11 @@ class _Session:
         if not begun or not (shut or state.database in ("migrated", "unknown")):
             return error
         if self.options.on_failure == "stop":
-            if shut or configured(run.info.plan, 2):
+            if shut or configured(run.info.plan, 2) or isinstance(error, WindowFailed):
                 echo(block(run, str(error)))
             return error
-        echo(f"  failed: {error}")
+        for line in (f"failed: {error}", *output_lines(run, str(error))):
+            echo(f"  {line}")
         try:
             self._back_out()
         except RunbookError as problem:
@@ -360,16 +373,21 @@ def _rolled_back_already(run: Run, options: Options) -> NotAllowedNow:
     options.echo(block(run, problem))
     return NotAllowedNow(
         f"The run in {run.folder} was rolled back, but the application was not opened again; "
-        f"`runbook rollback --run-dir {run.folder}` goes on there."
+        f"`{command_line(run, 'rollback')}` goes on there."
     )
+
+
+def _stands(run: Run, stage: str) -> bool:
+    """Whether a stage is finished, and its notebook shows that again."""
+    try:
+        return run.finished(stage)
+    except RunFolderError:
+        return False
 
 
 def _is_migrated(run: Run) -> bool:
     """Whether only a notebook is executed again: that is no reason to ask, or to shut."""
-    try:
-        return run.finished("migrate")
-    except RunFolderError:
-        return False
+    return _stands(run, "migrate")
 
 
 def _tidy(run: Run) -> None:

@@ -15,7 +15,7 @@ from runbook.run.records import (
     VerifyRecord,
 )
 from runbook.run.window_records import WindowStep
-from runbook.window import steps
+from runbook.window.state import pending_step
 from runbook.wording import counted, duration, size, when
 
 RECORDS = {
@@ -36,8 +36,15 @@ def stage_line(run: Run, stage: str, done: str = "") -> str:
 
 def step_line(step: WindowStep, done: str = "") -> str:
     """One line about a step of the window; `done` stands before when, where it was done earlier."""
-    what = f"{done}{when(step.at)}" if done else steps.summary(step)
+    what = f"{done}{when(step.at)}" if done else step_summary(step)
     return f"  {step.name.replace('_', ' '):<10} {what}"
+
+
+def step_summary(step: WindowStep) -> str:
+    """What became of a step of the window, in one line."""
+    if step.status in ("not configured", "done"):
+        return f"done in {duration(step.seconds)}" if step.status == "done" else step.status
+    return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"
 
 
 def summary(run: Run, stage: str) -> str:
@@ -79,7 +86,8 @@ def _outcome(run: Run, written: ReportRecord) -> str:
     if run.finished("rollback"):
         return "taken back:"
     if written.verdict == "pass":
-        return "verdict pass:"
+        over = not pending_step(run, "verify")
+        return "verdict pass:" if over else "the database passes, but the window is not over:"
     # Also where nothing was committed, which "verdict fail" would not say.
     contents = read_contents(run.folder)
     return judge(contents, proofs(contents)).headline

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from runbook.errors import RunbookError
+from runbook.notebook.parameters import INJECTED
 
 HERE = str(Path(__file__).resolve().parent.parent)
 
@@ -30,6 +31,13 @@ def shell() -> Any:
     from IPython import get_ipython
 
     return get_ipython()
+
+
+def is_attended() -> bool:
+    """Whether a person goes through this notebook, and not Papermill, which adds a cell to it."""
+    here = shell()
+    cells = here.user_ns.get("In", []) if here is not None else [INJECTED]
+    return not any(cell.lstrip().startswith(INJECTED) for cell in cells)
 
 
 def echo(text: str) -> None:

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from runbook.errors import NotAllowedNow, NotProven, RunbookError
+from runbook.errors import NotAllowedNow, NotProven, RunbookError, WindowFailed
 from runbook.notebook import window_tables as window_frames
-from runbook.notebook.display import echo
+from runbook.notebook.display import echo, is_attended
 from runbook.report.masking import mask_emails
 from runbook.report.view_model import WINDOW_TITLES
 from runbook.run.folder import Run
@@ -16,9 +16,10 @@ from runbook.run.records import VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.window import steps
 from runbook.window.reopen import reopen
-from runbook.window.state import STEPS_OF, block, code_state, may_be_shut, stands
+from runbook.window.state import STEPS_OF, code_state, may_be_shut, stands
 from runbook.window.store import configured, read_step, read_ticks, why_not_by_hand
 from runbook.window.store import tick as tick_line
+from runbook.window.ways import block
 from runbook.wording import when
 
 T = TypeVar("T")
@@ -183,10 +184,14 @@ def _or_state(run: Run, call: Callable[[Run], T]) -> T:
 
 
 def show_state(run: Run, error: RunbookError) -> None:
-    """After a failure inside the window: the state of everything, and the ways out."""
+    """After a failure inside the window: the state of everything, and the ways out.
+
+    What a failed command wrote is shown to a person alone: a notebook that runs unattended is
+    archived, and its operator reads the same lines in the terminal.
+    """
     with contextlib.suppress(RunbookError):  # must not hide why the notebook stops
-        if may_be_shut(run):
-            print(mask_emails(block(run, str(error))))
+        if may_be_shut(run) or isinstance(error, WindowFailed):
+            print(block(run, str(error), hide=mask_emails, output=is_attended()))
 
 
 def _show_earlier(run: Run, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from runbook.plan.plan import Plan
 from runbook.report.contents import Contents
+from runbook.report.outcome import command
 from runbook.run.window_records import Observation
 from runbook.window.clock import window_clock
 from runbook.window.series import sum_up
@@ -229,7 +230,8 @@ def _never_answered(observations: Sequence[Observation]) -> list[str]:
 def _monitoring(contents: Contents) -> Judged:
     stage = contents.stages["monitor"]
     if stage.status == "not run":
-        return "not done", ("Not watched since the migration: see `runbook monitor`.",)
+        watch = command("runbook monitor", contents)
+        return "not done", (f"Not watched since the migration; `{watch}` does.",)
     if not contents.observations:
         return "not done", (f"Watching since {when(stage.started_at)}; no observation yet.",)
     ended = str(contents.monitor.get("ended", ""))

@@ -302,8 +302,11 @@ def _not_fit_to_open(contents: Contents) -> list[str]:
 def _until(contents: Contents) -> str:
     """Up to when a verdict of pass speaks: what was asked last before the application opened."""
     asked = contents.window.get("recheck")
-    recheck = f"; before the opening: {'; '.join(asked.details)}, {when(asked.at)}" if asked else ""
-    return f" until the verification, {when(contents.stages['verify'].finished_at)}{recheck}"
+    verified = f" until the verification, {when(contents.stages['verify'].finished_at)}"
+    if asked is None:
+        return verified
+    again = "; ".join(line[:1].lower() + line[1:] for line in asked.details)
+    return f"{verified}; {again}, {when(asked.at)}"
 
 
 def _before_commit(contents: Contents) -> Outcome:

@@ -14,6 +14,7 @@ from runbook.migration.job import Job
 from runbook.migration.migrate import migrate as migrate_target
 from runbook.migration.migrate import recover_record
 from runbook.progress import Progress, no_progress
+from runbook.run.command_line import command_line
 from runbook.run.folder import Run, Stage
 from runbook.run.records import Confirmation, MigrateRecord
 from runbook.run.stage import shorten
@@ -88,7 +89,7 @@ def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> Mi
         raise OutcomeUnknown(
             f"The migration in chunks stopped on its way ({shorten(error)}), so the database "
             "is neither before nor after; call the same command again, which goes on, or take "
-            "it back with `runbook rollback`."
+            f"it back with `{command_line(run, 'rollback')}`."
         ) from error
     raise Refused(
         f"The migration stopped ({shorten(error)}) and everything was rolled back, so the "

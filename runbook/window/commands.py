@@ -15,6 +15,7 @@ from typing import IO
 
 from runbook.plan.plan import Command
 from runbook.plan.secrets import Secrets, of_command, of_environment
+from runbook.wording import visible
 
 KEPT = 8_192
 """Bytes of output that are kept: a quarter from the beginning, the rest from the end."""
@@ -24,6 +25,9 @@ MOST_OUTPUT = 64 * 1024 * 1024
 
 GRACE = 2.0
 """Seconds between asking a process to end and ending it."""
+
+_SHOWN, _WIDTH = 10, 200
+"""Lines of an output that a person is shown, and characters of each."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -93,18 +97,13 @@ def run_command(
         return Ran(status, seconds, _kept(output, hidden), problem)
 
 
-def show_command(command: Command) -> str:
-    """The command as one would type it, secrets masked."""
-    import shlex
+def last_lines(output: str) -> tuple[str, ...]:
+    """The last ten lines that say something, each cut at 200 characters.
 
-    secrets = of_command(command) | of_environment(os.environ)
-    return secrets.hide(command.shell or shlex.join(command.command))
-
-
-def last_line(output: str) -> str:
-    """The last line that says something, cut at 200 characters; "" for none."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    `output` is one that was kept, so its secrets are masked already.
+    """
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    return tuple(visible(line)[:_WIDTH] for line in lines[-_SHOWN:])
 
 
 _LATE = "late"

@@ -23,6 +23,8 @@ from runbook.targets.sqlite import read_ledger
 from runbook.window.watch import lasting_invariants
 from runbook.wording import counted, listed
 
+_NONE_MOVED = "No row came or went since the verification"
+
 _NAMED = 5
 """Offending rows that are named; all of them are counted."""
 
@@ -54,7 +56,7 @@ def ask_again(run: Run) -> Recheck:
             moved = tuple(_moved(connection, counts))
         except sqlite3.Error as error:
             return Recheck((), f"the database does not answer as it did when verified ({error})")
-    rows = f"Since the verification: {listed(moved)}" if moved else "No row came or went since"
+    rows = f"Since the verification: {listed(moved)}" if moved else _NONE_MOVED
     lines = (f"{counted(asked, 'invariant')} asked again before the application opens", rows)
     return Recheck(lines, "; ".join(violations))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from runbook.errors import NotAllowedNow, WindowFailed
+from runbook.run.command_line import command_line, vouching
 from runbook.run.folder import Run
 from runbook.run.records import RollbackRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.window import steps
-from runbook.window.state import misfit, window_state
+from runbook.window.state import WindowState, failed_trial, misfit, window_state
 from runbook.window.store import configured
 
 
@@ -60,8 +61,10 @@ def reopen(run: Run) -> tuple[WindowStep, ...]:
     return tuple(performed)
 
 
-def open_by_hand(run: Run, *, regardless: bool = False) -> WindowStep:
+def open_by_hand(run: Run, *, regardless: bool = False, by_hand: str = "") -> WindowStep:
     """Opens the application because a person says so, if database and code fit together.
+
+    `by_hand` says who has opened it already, so that it is only proven.
 
     Raises:
         NotAllowedNow: they do not, or it is not known, and it was not to be done `regardless`.
@@ -70,14 +73,27 @@ def open_by_hand(run: Run, *, regardless: bool = False) -> WindowStep:
     state = window_state(run)
     verified = run.finished("verify")
     verdict = f"{run.result('verify', VerifyRecord).verdict}" if verified else ""
-    reason = misfit(state, verdict=verdict)
+    reason = misfit(state, verdict=verdict, failed=failed_trial(run))
     if reason and not regardless:
         raise NotAllowedNow(
-            f"The application was not opened, because {reason}; go on with `runbook run`, go back "
-            "with `runbook rollback`, record an old code put back by hand with `runbook tick "
-            "undeploy`, or open it nevertheless with --regardless."
+            f"The application was not opened, because {reason}; {_instead(run, state)}, or open it "
+            "nevertheless with --regardless."
         )
     if state.database == "migrated" and not regardless:
         steps.recheck(run)
     note = f"Opened by hand, although {reason}" if reason else ""
-    return steps.maintenance_off(run, again=True, old_code=state.database != "migrated", note=note)
+    return steps.maintenance_off(
+        run, again=True, old_code=state.database != "migrated", note=note, by_hand=by_hand
+    )
+
+
+def _instead(run: Run, state: WindowState) -> str:
+    """What to do instead of opening an application that does not fit its database."""
+    if state.database == "unknown":
+        return f"see what is known with `{command_line(run, 'status')}`"
+    if state.database != "migrated":
+        return f"put the old code back and record it with `{vouching(run, 'undeploy')}`"
+    return (
+        f"go on with `{command_line(run, 'run', '--yes')}`, go back with "
+        f"`{command_line(run, 'rollback', '--yes')}`"
+    )

@@ -1,8 +1,7 @@
-"""In what state database, code and maintenance mode are, and the ways out of it."""
+"""In what state database, code and maintenance mode are, and how that is known."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +11,7 @@ from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord, RollbackRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.targets.open_target import open_target
-from runbook.window.store import configured, read_step
+from runbook.window.store import FAILURES, configured, read_step
 from runbook.window.web import ask, expected, show_address
 from runbook.wording import when
 
@@ -99,6 +98,17 @@ def stands(run: Run, name: str) -> bool:
     return name != "maintenance_off" or maintenance_state(run) in ("off", "not configured")
 
 
+def failed_trial(run: Run) -> WindowStep | None:
+    """The step that showed the code that runs now not to work; None where none did."""
+    deployed = read_step(run.folder, "deploy")
+    for name in ("health", "workflows", "smoke"):
+        step = read_step(run.folder, name)
+        about_this = deployed is None or step is None or deployed.at <= step.at
+        if step is not None and step.status == "failed" and about_this:
+            return step
+    return None
+
+
 def pending_step(run: Run, stage: str) -> str:
     """The first step that the notebook of the finished `stage` has still to do; "" for none.
 
@@ -113,22 +123,6 @@ def pending_step(run: Run, stage: str) -> str:
         if may_be_shut(run):
             return "maintenance_off"
     return ""
-
-
-def block(run: Run, problem: str) -> str:
-    """The states and the commands that lead out, for the operator, in one block."""
-    state = window_state(run)
-    lines = [
-        "The maintenance window is not over.",
-        f"  problem      {problem}",
-        f"  database     {state.database_says}",
-        f"  code         {state.code_says}",
-        f"  maintenance  {state.maintenance_says}",
-    ]
-    for title, commands in ways_out(run, state):
-        lines.append(f"{title}:")
-        lines += [f"  {command}" for command in commands]
-    return "\n".join([*lines, ""])  # what is printed next is none of these commands
 
 
 def describe_now(run: Run) -> str:
@@ -155,63 +149,11 @@ def shut_sentence(run: Run) -> str:
     return f"The application should still be shut, but is not known to be ({known})."
 
 
-def ways_out(run: Run, state: WindowState) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What may be done now, each with what to type; first to shut it, unless it is shut."""
-    folder = shlex.quote(str(run.folder))
-    shutting = ["# shut the application"]
-    if configured(run.info.plan, 2):
-        shutting = [f"runbook maintenance on --run-dir {folder}"]
-    begin = shutting if state.maintenance in ("off", "unknown") else []
-    ways: list[tuple[str, list[str]]] = []
-    if state.database == "unknown":
-        ways.append(("To find out what is true", [f"runbook status --run-dir {folder}"]))
-    elif state.database != "rolled back":
-        again = f"runbook run --run-dir {folder} --yes"
-        ways.append(("To go on, once it is corrected", [*begin, again]))
-    back = _way_back(run, state, folder)
-    if back and (begin == [] or not _open_as_it_was(state)):
-        title = {
-            "migrated": "To go back and open the application",
-            "unknown": "To open the application, once database and code are known to fit together",
-        }.get(state.database, "To open the application as it was")
-        ways.append((title, [*begin, *back]))
-    if begin:
-        ways.append(("To shut it until then", shutting))
-    elif state.maintenance == "on":
-        shut = "nothing: it stays shut until one of these commands is run"
-        ways.append(("To leave it shut", [shut]))
-    return tuple((title, tuple(commands)) for title, commands in ways)
-
-
-def _open_as_it_was(state: WindowState) -> bool:
-    """Whether nothing is left to open: old database, old code, no maintenance page."""
-    settled = state.database in ("before", "rolled back") and state.maintenance == "off"
-    return settled and state.code in ("old", "not configured")
-
-
-def _way_back(run: Run, state: WindowState, folder: str) -> list[str]:
-    """The commands that leave the application open with the old code, from where it is shut."""
-    off = f"runbook maintenance off --run-dir {folder}"
-    if state.database == "unknown":
-        return [f"{off} --regardless"]
-    by_hand = state.code in ("new", "unknown") and run.info.plan.window.undeploy is None
-    back = []
-    if state.database == "migrated" or (state.database == "rolled back" and not by_hand):
-        # Puts the old code back and opens, too, where it can; called again, it goes on there.
-        back.append(f"runbook rollback --run-dir {folder} --yes")
-    if by_hand:
-        by = shlex.quote(run.info.operator or "unnamed")
-        back.append("# put the old code back, and then:")
-        back.append(f"runbook tick undeploy --run-dir {folder} --by {by}")
-    if by_hand or state.database == "before":
-        back.append(off)
-    return back
-
-
-def misfit(state: WindowState, *, verdict: str) -> str:
+def misfit(state: WindowState, *, verdict: str, failed: WindowStep | None = None) -> str:
     """Why the application should not be opened as things stand; "" where nothing is against it.
 
-    `verdict` is that of the verification, "" where there is none.
+    `verdict` is that of the verification, "" where there is none; `failed` is a step after it that
+    showed the new code not to work.
     """
     if state.database == "unknown":
         return f"the state of the database is not known ({state.database_says})"
@@ -221,7 +163,12 @@ def misfit(state: WindowState, *, verdict: str) -> str:
         return ""
     if state.code in ("old", "unknown"):
         return f"the database is migrated, and its code is not known to be new: {state.code_says}"
-    return "" if verdict == "pass" else f"its verification {'failed' if verdict else 'is missing'}"
+    if verdict != "pass":
+        return f"its verification {'failed' if verdict else 'is missing'}"
+    if failed is not None:
+        what = FAILURES[failed.name]
+        return f"{what[:1].lower()}{what[1:]} ({failed.error})"
+    return ""
 
 
 def _database(run: Run) -> tuple[Database, str]:
@@ -281,8 +228,11 @@ def _last_known(run: Run, mode: Mode) -> str:
         return f"opened {when(off.at)}" if off else "it was not shut by this run"
     last = _later(on, off)
     assert last is not None
-    word = "on" if last is on else "off"
-    return f"switching it {word} failed {when(last.at)} ({last.error or 'it was cut off'})"
+    reason = last.error or "it was cut off"
+    if last is on and on.proven_at:  # shut, and a later proof of it failed
+        proven = when(on.proven_at)
+        return f"shut {when(on.at)}, last proven {proven}; after that its proof failed ({reason})"
+    return f"switching it {'on' if last is on else 'off'} failed {when(last.at)} ({reason})"
 
 
 def _later(on: WindowStep | None, off: WindowStep | None) -> WindowStep | None:

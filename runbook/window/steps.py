@@ -42,18 +42,19 @@ _AGAIN = "Proven again at "
 _FOUND_OPEN = "The application was found open"
 
 
-def maintenance_on(run: Run, *, quiet: bool = True) -> WindowStep:
+def maintenance_on(run: Run, *, quiet: bool = True, by_hand: str = "") -> WindowStep:
     """Shuts the application and proves it: its page answers so, and the database is quiet.
 
     A step that was done is proven once more; where the page says that the application is open, it
-    is shut again. Without `quiet` the database may be written to, as after a deployment.
+    is shut again. Without `quiet` the database may be written to, as after a deployment. `by_hand`
+    says who has shut it instead of the plan's command; the page must answer so all the same.
 
     Raises:
         WindowFailed: the command failed, the page answers otherwise, or something still writes.
     """
     window = open_secret_plan(run).window
     known = read_step(run.folder, "maintenance_on")
-    shut = known if maintenance_state(run) == "on" else None
+    shut = known if maintenance_state(run) == "on" and not by_hand else None
 
     def prove_again(step: _Step, page: Maintenance) -> None:
         step.note(f"{_AGAIN}{now()}")
@@ -66,8 +67,7 @@ def maintenance_on(run: Run, *, quiet: bool = True) -> WindowStep:
 
     def work(step: _Step) -> None:
         if shut is None:
-            if window.maintenance_on is not None:
-                step.command(window.maintenance_on)
+            step.acts(window.maintenance_on, by_hand)
             if window.maintenance is not None:
                 step.answers_so(window.maintenance)
         elif window.maintenance is not None:
@@ -80,22 +80,24 @@ def maintenance_on(run: Run, *, quiet: bool = True) -> WindowStep:
     return _perform(run, "maintenance_on", configured, work, first=shut)
 
 
-def deploy(run: Run, *, again: bool = False) -> WindowStep:
-    """Runs the deploy command, once.
+def deploy(run: Run, *, again: bool = False, by_hand: str = "") -> WindowStep:
+    """Runs the deploy command, once; `by_hand` says who has done it instead.
 
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "deploy", open_secret_plan(run).window.deploy, again=again)
+    command = open_secret_plan(run).window.deploy
+    return _command_step(run, "deploy", command, again=again, by_hand=by_hand)
 
 
-def undeploy(run: Run) -> WindowStep:
+def undeploy(run: Run, *, by_hand: str = "") -> WindowStep:
     """Puts the old code back; done again each time it is asked for.
 
     Raises:
         WindowFailed: the command failed.
     """
-    return _command_step(run, "undeploy", open_secret_plan(run).window.undeploy, again=True)
+    command = open_secret_plan(run).window.undeploy
+    return _command_step(run, "undeploy", command, again=True, by_hand=by_hand)
 
 
 def health(run: Run, *, again: bool = False) -> WindowStep:
@@ -173,12 +175,12 @@ def recheck(run: Run) -> WindowStep:
 
 
 def maintenance_off(
-    run: Run, *, again: bool = False, old_code: bool = False, note: str = ""
+    run: Run, *, again: bool = False, old_code: bool = False, note: str = "", by_hand: str = ""
 ) -> WindowStep:
     """Opens the application and proves it: no maintenance page any more, and it is well.
 
     With `old_code`, only the status of the health address counts: its text may be the new code's.
-    A `note` is kept with what shows it.
+    A `note` is kept with what shows it; `by_hand` says who has opened it instead of the command.
 
     Raises:
         WindowFailed: the command failed, or the application does not answer as it should.
@@ -196,8 +198,7 @@ def maintenance_off(
             step.note(note)
         if window.deploy is None and run.finished("migrate"):
             step.note("Which code runs is not known: the plan names no command that deploys it")
-        if window.maintenance_off is not None:
-            step.command(window.maintenance_off)
+        step.acts(window.maintenance_off, by_hand)
         if window.maintenance is not None:
             step.answered(ask_until_gone(window.maintenance))
             step.note(f"{show_address(window.maintenance.url)} no longer shows a maintenance page")
@@ -234,6 +235,13 @@ class _Step:
 
     def proven_now(self) -> None:
         self._add(proven_at=now())
+
+    def acts(self, command: Command | None, by_hand: str = "") -> None:
+        """What the step is about: done by hand, by its command, or shown by an address alone."""
+        if by_hand:
+            self.note(by_hand)
+        elif command is not None:
+            self.command(command)
 
     def command(self, command: Command) -> Ran:
         """Runs the command; its failure is the step's."""
@@ -369,7 +377,9 @@ def _perform(
             message = f"{FAILURES[name]}: {record.error}; {failure.remedy}."
             raise WindowFailed(message, record=record) from None
         except BaseException as problem:
-            end(status="failed", error=str(problem) or type(problem).__name__)
+            stopped = isinstance(problem, KeyboardInterrupt)
+            reason = "it was interrupted" if stopped else str(problem) or type(problem).__name__
+            end(status="failed", error=reason)
             raise
         return end(status="done" if step.record.status == "started" else step.record.status)
 
@@ -384,17 +394,7 @@ def _once(
 
 
 def _command_step(
-    run: Run, name: str, command: Command | None, *, again: bool = False
+    run: Run, name: str, command: Command | None, *, again: bool = False, by_hand: str = ""
 ) -> WindowStep:
-    def work(step: _Step) -> None:
-        assert command is not None
-        step.command(command)
-
-    return _once(run, name, command is not None, work, again=again)
-
-
-def summary(step: WindowStep) -> str:
-    """One line about a step."""
-    if step.status in ("not configured", "done"):
-        return f"done in {duration(step.seconds)}" if step.status == "done" else step.status
-    return f"{step.status}: {step.error or '; '.join(step.details)[:160]}"
+    configured = command is not None or bool(by_hand)
+    return _once(run, name, configured, lambda step: step.acts(command, by_hand), again=again)

@@ -10,6 +10,7 @@ from runbook.errors import BadInput, NotAllowedNow
 from runbook.files import read_json, write_json
 from runbook.plan.plan import Plan
 from runbook.plan.secrets import Secrets
+from runbook.run.command_line import command_line
 from runbook.run.folder import Run, now
 from runbook.run.json_form import from_json, to_json
 from runbook.run.window_records import ScanCounts, Tick, WindowStep
@@ -104,36 +105,13 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
     if reason:
         raise NotAllowedNow(
             f"Line {line} of the checklist is not ticked by hand: {reason}; see it with "
-            f"runbook status --run-dir {run.folder}."
+            f"`{command_line(run, 'status')}`."
         )
     new = Tick(line, by.strip(), now(), note.strip())
     with run.locked("stage"):
         _write(_tick_path(run.folder, line), new)
     run.log("window", "ticked", line=line, by=new.by)
     return new
-
-
-def record_undeploy(run: Run, by: str, note: str = "") -> WindowStep:
-    """Records that `by` has put the old code back by hand.
-
-    Raises:
-        BadInput: no name was passed.
-        NotAllowedNow: the runbook deployed no new code.
-    """
-    if not by.strip():
-        raise BadInput("A tick needs the name of who vouches for it; give one with --by.")
-    deployed = read_step(run.folder, "deploy")
-    if deployed is None or deployed.status == "not configured":
-        raise NotAllowedNow(
-            "There is no new code to be put back by hand: this run has deployed none; see it with "
-            f"runbook status --run-dir {run.folder}."
-        )
-    detail = f"Put back by hand, says {by.strip()}" + (f": {note.strip()}" if note.strip() else "")
-    step = WindowStep("undeploy", LINES["undeploy"], "done", now(), by.strip(), details=(detail,))
-    with run.locked("stage"):
-        write_step(run.folder, step)
-    run.log("window", "ticked", step="undeploy", by=step.by)
-    return step
 
 
 def read_scan(folder: Path) -> ScanCounts | None:

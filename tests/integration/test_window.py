@@ -558,7 +558,7 @@ def test_through_the_notebooks_and_out_again(site: Site) -> None:
     did = site.folder / "did"
     settings["window.maintenance_on"] = {"shell": f"echo on >> '{did}'; touch '{site.maintenance}'"}
     settings["window.deploy"] = {"shell": f"echo deploy >> '{did}'; echo new > '{site.code}'"}
-    settings["window.smoke"] = {"shell": f"echo smoke >> '{did}'; false"}
+    settings["window.smoke"] = {"shell": f"echo smoke >> '{did}'; echo nobody logs in; false"}
     plan = write_plan(site.folder / "plan.toml", settings)
     before = content(site.database)
     folder = site.folder / "run"
@@ -576,6 +576,8 @@ def test_through_the_notebooks_and_out_again(site: Site) -> None:
     assert did.read_text().split() == ["on", "deploy", "smoke"]  # each by its notebook, and once
     executed = (folder / "notebooks" / "05_verify.ipynb").read_text()
     assert "The maintenance window is not over." in executed
+    assert "| nobody logs in" in done.stdout
+    assert "nobody logs in" not in executed
     for step in ("maintenance on", "deploy", "health", "workflows", "undeploy", "maintenance off"):
         assert re.search(rf"^  {step} +done in ", done.stdout, re.MULTILINE), step
     assert "the application is open" in done.stdout

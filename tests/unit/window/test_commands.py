@@ -10,7 +10,7 @@ import pytest
 
 from runbook.plan.plan import Command
 from runbook.plan.secrets import of_environment
-from runbook.window.commands import KEPT, run_command, show_command
+from runbook.window.commands import KEPT, last_lines, run_command
 
 
 def test_words_are_not_read_by_a_shell(tmp_path: Path) -> None:
@@ -110,7 +110,10 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = of_environment(os.environ).hide(said)
     assert hidden == "*** *** *** ab production https://***@host/x"
     assert run_command(Command(shell="echo $DB_PASSWORD")).output == "***"
-    assert show_command(Command(("curl", "-H", "hunter2 now"))) == "curl -H '*** now'"
+    said = run_command(Command(("sh", "-c", "seq 20; echo; echo key=$DB_PASSWORD"))).output
+    assert last_lines(said) == (*map(str, range(12, 21)), "key=***")
+    assert last_lines("a\n" + "x" * 500 + "\u202e\n\n") == ("a", "x" * 200)
+    assert last_lines("\u202eno") == ("\\u202eno",)
 
 
 def test_the_environment_tells_which_run_it_is() -> None:
