@@ -302,7 +302,7 @@ def maintenance(mode: Literal["on", "off"], run_dir: str, regardless: bool) -> N
     from runbook.headless.switch import switch
     from runbook.run.folder import Run
 
-    switch(Run.open(Path(run_dir)), mode, regardless=regardless, echo=_print)
+    switch(Run.open(Path(run_dir)), mode, regardless=regardless, echo=click.echo)
 
 
 @main.command()
@@ -321,7 +321,7 @@ def tick(line: str, run_dir: str, by: str, note: str) -> None:
 
     opened = Run.open(Path(run_dir))
     if not line.isdecimal():
-        record(opened, line, by, note, _print)
+        record(opened, line, by, note, click.echo)
         return
     ticked = tick_line(opened, int(line), by, note)
     _print(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")

@@ -12,7 +12,6 @@ import dataclasses
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from runbook.errors import (
@@ -23,6 +22,7 @@ from runbook.errors import (
     RunFolderError,
     WindowFailed,
 )
+from runbook.headless.echo import lasting
 from runbook.headless.papermill import Execute, notebooks
 from runbook.headless.summary import stage_line, step_line
 from runbook.run.command_line import command_line
@@ -33,7 +33,7 @@ from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import Ask, confirm
 from runbook.stages.verify import is_due_again
-from runbook.terminal import Echo, echo_or
+from runbook.terminal import Echo
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
@@ -83,7 +83,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
     Raises:
         RunbookError: what the stage recorded that could not go on; a report is written first.
     """
-    until, options = options.until, _options(run, options)
+    until, options = options.until, _lasting(run, options)
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
     if run.finished("rollback"):
@@ -129,7 +129,7 @@ def roll_back(
     Raises:
         RunbookError: what the stage recorded; the database is then as it was, or the message says.
     """
-    options = _options(run, options)
+    options = _lasting(run, options)
     with _session(run, options, execute) as session:
         try:
             session.roll_back({"discard_organizations": discard_organizations, "restore": restore})
@@ -142,11 +142,8 @@ def roll_back(
         session.perform("report")
 
 
-def _options(run: Run, options: Options) -> Options:
-    """The options, with an `echo` that stops nothing: what cannot be printed is in the log."""
-    log = partial(run.log, "terminal", "not printed")
-    echo = echo_or(lambda line, error: log(line=line, error=error), options.echo)
-    return dataclasses.replace(options, echo=echo)
+def _lasting(run: Run, options: Options) -> Options:
+    return dataclasses.replace(options, echo=lasting(run, options.echo))
 
 
 @contextlib.contextmanager

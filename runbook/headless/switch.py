@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from runbook.errors import RunbookError, WindowFailed
+from runbook.headless.echo import lasting
 from runbook.headless.summary import step_summary
 from runbook.run.folder import Run
 from runbook.run.window_records import WindowStep
+from runbook.terminal import Echo
 from runbook.window import steps
 from runbook.window.by_hand import record_by_hand
 from runbook.window.reopen import open_by_hand
 from runbook.window.ways import block
-
-Echo = Callable[[str], object]
 
 
 def switch(run: Run, mode: Literal["on", "off"], *, regardless: bool, echo: Echo) -> None:
@@ -25,6 +25,7 @@ def switch(run: Run, mode: Literal["on", "off"], *, regardless: bool, echo: Echo
         NotAllowedNow: database and code do not fit together, and it was not to be `regardless`.
         WindowFailed: it is not proven; how everything stands is printed first.
     """
+    echo = lasting(run, echo)
     with _explained(run, echo):
         on = mode == "on"
         _print(
@@ -42,6 +43,7 @@ def record(run: Run, name: str, by: str, note: str, echo: Echo) -> None:
         NotAllowedNow: the step may not be done now.
         WindowFailed: an address shows that it is not done; how everything stands is printed first.
     """
+    echo = lasting(run, echo)
     with _explained(run, echo):
         _print(name.replace("_", " "), record_by_hand(run, name, by, note), echo)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from runbook.errors import Violated
+from runbook.headless.echo import lasting
 from runbook.run.findings import sample_line
 from runbook.run.folder import Run
 from runbook.run.window_records import MonitorRecord, Observation
-from runbook.terminal import echo_or
 from runbook.window.series import describe
 from runbook.wording import counted
 
@@ -28,8 +27,7 @@ def watch(run: Run, watching: Watching, echo: Callable[[str], object] = print) -
     """
     from runbook.stages.monitor import monitor
 
-    log = partial(run.log, "terminal", "not printed")
-    echo = echo_or(lambda line, error: log(line=line, error=error), echo)
+    echo = lasting(run, echo)
     latest: list[Observation] = []
 
     def show(observation: Observation) -> None:
