@@ -16,6 +16,19 @@ class Identity:
     bytes: int = 0
     details: Mapping[str, str] = field(default_factory=dict)
 
+    def change_of(self, now: Mapping[str, str], names: Mapping[str, str]) -> str:
+        """The first detail that is another in `now`, in words; an empty text where none is.
+
+        Args:
+            now: the details as they are now; what either side does not hold is not compared.
+            names: which details are compared, each with its name for people.
+        """
+        for key, name in names.items():
+            was, new = self.details.get(key), now.get(key)
+            if was is not None and new is not None and was != new:
+                return f"its {name} was {was or 'none'} and is {new or 'none'}"
+        return ""
+
 
 @dataclass(frozen=True)
 class LedgerRow:

@@ -52,6 +52,17 @@ PREFIX = "d1:"
 
 OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout", "chunk_rows")
 
+_LASTING = {
+    "where": "place",
+    "id": "id",
+    "config": "configuration file",
+    "environment": "environment",
+    "state": "folder of local state",
+    "migrations_dir": "folder of migrations",
+    "migrations_table": "table of migrations",
+}
+"""Details of a D1 database that must stay as they were, each with its name for people."""
+
 
 class D1Target:
     """A D1 database named in a wrangler configuration."""
@@ -122,8 +133,25 @@ class D1Target:
                 f"id in {self._config.path} is right, because a wrong one opens an empty database."
             )
         size = self._wrangler.state_file.stat().st_size if self._local else 0
-        details = {"where": where, "id": id_, "wrangler": self._wrangler.tool.version}
-        return Identity("d1", self._config.name, f"{where} D1 {id_}", size, details)
+        return Identity("d1", self._config.name, f"{where} D1 {id_}", size, self._details())
+
+    def difference(self, known: Identity) -> str:
+        """Anything that the configuration and the options say otherwise; D1 itself is not asked."""
+        return known.change_of(self._details(), _LASTING)
+
+    def _details(self) -> dict[str, str]:
+        """What tells this database from others; all of it comes from the configuration."""
+        config = self._config
+        return {
+            "where": "local" if self._local else "remote",
+            "id": config.local_id if self._local else str(config.remote_id),
+            "config": str(config.path),
+            "environment": config.environment or "",
+            "state": str(self._wrangler.state_folder) if self._local else "",
+            "migrations_dir": str(config.migrations_dir),
+            "migrations_table": config.migrations_table,
+            "wrangler": self._wrangler.tool.version,
+        }
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
