@@ -133,8 +133,15 @@ class Run:
     def settle_plan(self, plan: Plan) -> None:
         """Keeps the plan with its names as the schema spells them, before anything builds on it."""
         if plan != self.info.plan:
-            self.info = dataclasses.replace(self.info, plan=plan)
-            write_sealed(self.folder / "run.json", to_json(self.info))
+            self._settle(dataclasses.replace(self.info, plan=plan))
+
+    def settle_options(self, options: dict[str, str]) -> None:
+        """Keeps other options for reaching the target, from now on."""
+        self._settle(dataclasses.replace(self.info, options=options))
+
+    def _settle(self, info: RunInfo) -> None:
+        self.info = info
+        write_sealed(self.folder / "run.json", to_json(info))
 
     @property
     def backup(self) -> Path:

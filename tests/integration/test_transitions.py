@@ -82,7 +82,7 @@ def test_another_database_of_the_same_name(database: Path, tmp_path: Path, stage
     make_sample(tmp_path / "other.db", users=20, projects=40, seed=2)
     (tmp_path / "other.db").replace(database)
     before = dump(database)
-    with pytest.raises(TargetError, match="its file .* was .* begin a new run folder"):
+    with pytest.raises(TargetError, match=r"its file .* was .* begin a new run folder"):
         CALLS[stage](run)
     assert dump(database) == before
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import sqlite3
 import tempfile
 import time
@@ -79,8 +80,8 @@ class D1Target:
             database: `d1:` and the database's name or binding.
             options: `wrangler_config` (by default the one in the current folder), `where`
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
-                `environment`, `timeout` (seconds) and `chunk_rows`, with which the migration is
-                made in chunks.
+                `environment` (by default CLOUDFLARE_ENV's), `timeout` (seconds) and `chunk_rows`,
+                with which the migration is made in chunks.
             tool: which wrangler; by default the pinned one.
 
         Raises:
@@ -101,7 +102,7 @@ class D1Target:
             Where(
                 options["where"] == "local",
                 Path(persist) if persist else None,
-                options.get("environment"),
+                options.get("environment") or os.environ.get("CLOUDFLARE_ENV") or None,
             ),
             tool=tool,
             timeout=float(options.get("timeout", "300")),
