@@ -46,6 +46,9 @@ def probe_d1(
     for table in stored_tables(tables):
         if table.kind == "table":
             yield from _big_integers(replica, table.name, table.column_names)
+    if conditions.own_wrangler not in ("", conditions.wrangler):
+        versions = f"used {conditions.wrangler}, the application's {conditions.own_wrangler}"
+        yield Sighting("d1_other_wrangler", versions)
     if conditions.chunk_rows:
         yield Sighting("d1_in_chunks", conditions.name, conditions.chunk_rows)
     elif conditions.remote:

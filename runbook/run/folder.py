@@ -69,6 +69,11 @@ class RunInfo(Request):
 _FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
 
 
+def _versions_of(identity: Identity) -> dict[str, str]:
+    """What drives the target."""
+    return {name: v for name, v in identity.details.items() if name.startswith("wrangler")}
+
+
 def _check_empty(folder: Path) -> None:
     """Raises if the folder holds more than a killed call may have left: empty folders."""
     for path in folder.iterdir():
@@ -104,7 +109,7 @@ class Run:
                 info = RunInfo(
                     run=f"{folder.resolve().name}-{secrets.token_hex(4)}",
                     created_at=now(),
-                    versions=versions(),
+                    versions=versions() | _versions_of(request.identity),
                     sql=sql_checksums(),
                     **{f.name: getattr(request, f.name) for f in dataclasses.fields(request)},
                 )

@@ -56,3 +56,7 @@ class D1Conditions:
     remote: bool
     chunk_rows: int
     """Rows of one chunk; 0 where the migration is one unit."""
+    wrangler: str = ""
+    """The version that is used."""
+    own_wrangler: str = ""
+    """The version that the application brings, "" where it brings none."""

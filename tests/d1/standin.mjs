@@ -8,13 +8,19 @@ import path from "node:path";
 
 const [tools, state, id] = process.argv.slice(2);
 const require = createRequire(path.join(tools, "package.json"));
-const { Miniflare } = require("miniflare");
-const mf = new Miniflare({
+const miniflare = require("miniflare");
+const worker = {
   modules: true,
   script: "export default { fetch() { return new Response('') } }",
   d1Databases: { DB: id },
-  d1Persist: path.join(state, "v3", "d1"),
-});
+};
+const folder = path.join(state, "v3");
+const convert = miniflare.convertV4MiniflareOptions;
+const mf = new miniflare.Miniflare(
+  convert
+    ? convert({ ...worker, resourcePersistencePath: folder })
+    : { ...worker, d1Persist: path.join(folder, "d1") },
+);
 const db = await mf.getD1Database("DB");
 const log = [];
 let faults = [];

@@ -82,7 +82,7 @@ class D1Target:
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
                 `environment` (by default CLOUDFLARE_ENV's), `timeout` (seconds) and `chunk_rows`,
                 with which the migration is made in chunks.
-            tool: which wrangler; by default the pinned one.
+            tool: which wrangler; by default the one that `choose` finds.
 
         Raises:
             BadInput: an option is missing or unknown.
@@ -152,6 +152,7 @@ class D1Target:
             "migrations_dir": str(config.migrations_dir),
             "migrations_table": config.migrations_table,
             "wrangler": self._wrangler.tool.version,
+            "wrangler of the application": self._wrangler.own_version or "none",
         }
 
     @contextlib.contextmanager
@@ -187,6 +188,8 @@ class D1Target:
             seconds=seconds,
             remote=not self._local,
             chunk_rows=self._chunk_rows,
+            wrangler=self._wrangler.tool.version,
+            own_wrangler=self._wrangler.own_version,
         )
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:

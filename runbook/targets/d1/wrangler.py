@@ -23,8 +23,9 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 
 from runbook.errors import OutcomeUnknown, Refused, RunbookError, TargetError
 from runbook.targets.d1.call import Ended, call_environment, run_call
+from runbook.targets.d1.choose import Choice, choose
 from runbook.targets.d1.config import D1Config, read_config
-from runbook.targets.d1.install import Tool, find_tool
+from runbook.targets.d1.install import Tool
 from runbook.targets.d1.wrangler_output import Failure, failure_in, results_in, values_in
 
 Row = dict[str, Any]
@@ -77,7 +78,7 @@ class Wrangler:
             config: wrangler.toml, wrangler.json or wrangler.jsonc.
             database: its `database_name` or `binding`.
             where: local or remote.
-            tool: which wrangler; by default the pinned one.
+            tool: which wrangler; by default the one that `choose` finds.
             timeout: seconds after which a call is given up, and its outcome unknown.
 
         Raises:
@@ -87,7 +88,9 @@ class Wrangler:
         self.local = where.local
         self.timeout = timeout
         self._persist_to = where.persist_to.resolve() if where.persist_to else None
-        self.tool = tool or find_tool()
+        choice = Choice(tool) if tool else choose(self.config, self._choosing_state())
+        self.tool = choice.tool
+        self.own_version = choice.own
         self.calls = 0
         if not self.local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
             raise TargetError(
@@ -99,6 +102,9 @@ class Wrangler:
                 f"{self.config.path} gives no database_id for {self.config.name}; "
                 "add the one that `wrangler d1 list` shows."
             )
+
+    def _choosing_state(self) -> Path | None:
+        return self.state_file if self.local else None
 
     @property
     def state_folder(self) -> Path:
