@@ -24,11 +24,14 @@ def probe_d1(
     conditions: D1Conditions, replica: sqlite3.Connection, plan: Plan
 ) -> Iterator[Sighting]:
     """Hazards of the migrations folder, of the script in D1, and of the data in D1."""
-    pending = tuple(
-        f for f in conditions.files if f not in conditions.applied and f != conditions.name
-    )
-    if pending:
-        yield Sighting("d1_pending_migrations", "migrations", len(pending), pending[:10])
+    for code, files in (
+        ("d1_pending_migrations", conditions.pending),
+        ("d1_migrations_not_noted", conditions.unnoted),
+    ):
+        if files:
+            yield Sighting(code, "migrations", len(files), files[:10])
+    if conditions.renumbered:
+        yield Sighting("d1_file_number", conditions.name)
     if conditions.in_the_way:
         yield Sighting("d1_file_in_the_way", conditions.name)
     if conditions.name in conditions.applied:

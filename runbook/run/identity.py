@@ -45,9 +45,14 @@ class D1Conditions:
     """What wrangler and the folder of migrations say of a D1 database."""
 
     name: str
-    """File name of the migration."""
+    """Name of the migration's file, as wrangler notes it."""
     applied: tuple[str, ...]
-    files: tuple[str, ...]
+    pending: tuple[str, ...]
+    """Other files that wrangler would apply."""
+    unnoted: tuple[str, ...]
+    """Files that wrangler would apply, although what they make is there."""
+    renumbered: bool
+    """Whether the file has another number than the plan's name."""
     in_the_way: bool
     transaction_words: bool
     refused: str | None

@@ -15,7 +15,6 @@ from runbook.plan.read import read_plan
 from runbook.plan.resolve import resolve
 from runbook.plan.secrets import without_secrets
 from runbook.run.folder import Request, Run
-from runbook.run.identity import Identity
 from runbook.run.secret_plan import same_plan
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
@@ -71,7 +70,7 @@ def open_run(
         named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or getpass.getuser(),
         ticket=ticket,
-        options=_settled(options or {}, identity),
+        options={**(options or {}), **target.settled(parsed.migration.name)},
     )
     return Run.create(folder, request)
 
@@ -82,17 +81,6 @@ def _resolved(plan: Plan, target: Target) -> Plan:
         with contextlib.suppress(TargetError), target.reading() as connection:
             return resolve(plan, connection)
     return plan
-
-
-def _settled(options: dict[str, str], identity: Identity) -> dict[str, str]:
-    """The options with what was found by itself, so that every folder means the same database."""
-    if identity.kind != "d1":
-        return options
-    settled = {
-        "wrangler_config": identity.details["config"],
-        "environment": identity.details["environment"],
-    }
-    return {**options, **{name: value for name, value in settled.items() if value}}
 
 
 @dataclasses.dataclass(frozen=True)

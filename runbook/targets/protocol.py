@@ -75,6 +75,14 @@ class Target(Protocol):
         """
         ...
 
+    def settled(self, migration: str) -> dict[str, str]:
+        """Options that a run keeps from its beginning on, as the target itself chose them.
+
+        Args:
+            migration: the plan's name of the migration.
+        """
+        ...
+
     def difference(self, known: Identity) -> str:
         """How this database is seen to be another than `known`; an empty text where it is not.
 

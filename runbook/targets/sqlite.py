@@ -62,6 +62,10 @@ class SqliteTarget:
         details["inode"] = str(status.st_ino)
         return Identity("sqlite", path.name, str(path), status.st_size, details)
 
+    def settled(self, migration: str) -> dict[str, str]:
+        """None: a file is reached by its path alone."""
+        return {}
+
     def difference(self, known: Identity) -> str:
         """Another inode, page size or encoding, or a schema that went back.
 

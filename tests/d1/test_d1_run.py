@@ -293,7 +293,7 @@ def test_an_unknown_outcome_is_looked_at_and_decided(
 ) -> None:
     run = remote_run(shop, tmp_path / "run")
     before = dump(shop)
-    cloud.fault("query", kind, match="CREATE TABLE runbook_guard")
+    cloud.fault("import", kind, match="ingest")
     if happened:
         assert migrate(run, YES).committed
     else:
@@ -303,7 +303,7 @@ def test_an_unknown_outcome_is_looked_at_and_decided(
             line for line in before if "d1_migrations" not in line
         ]
         assert not list((shop / "migrations").glob("0005*"))
-    sent = cloud.requests("query", match="CREATE TABLE runbook_guard")
+    sent = cloud.requests("import", match="ingest")
     assert len(sent) == 1
 
 
@@ -313,7 +313,7 @@ def test_half_a_migration_is_named(
 ) -> None:
     """Should a service ever run only a part of the batch, it is neither before nor after."""
     run = remote_run(shop, tmp_path / "run")
-    cloud.fault("query", "drop before", match="CREATE TABLE runbook_guard")
+    cloud.fault("import", "drop before", match="ingest")
     original = Applier._settled
 
     def half(self: Applier, *arguments: object, **options: object) -> bool:

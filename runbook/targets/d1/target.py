@@ -41,6 +41,7 @@ from runbook.targets.d1.migration_file import (
     file_text,
     try_out,
 )
+from runbook.targets.d1.migrations_folder import MigrationsFolder, split_pending
 from runbook.targets.d1.notes import read_notes, write_notes
 from runbook.targets.d1.replicas import Replicas
 from runbook.targets.d1.schema import INTERNAL, read_schema, sums_sql
@@ -51,7 +52,15 @@ from runbook.targets.sqlite import SqliteTarget
 
 PREFIX = "d1:"
 
-OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout", "chunk_rows")
+OPTIONS = (
+    "wrangler_config",
+    "where",
+    "persist_to",
+    "environment",
+    "timeout",
+    "chunk_rows",
+    "migration_file",
+)
 
 _LASTING = {
     "where": "place",
@@ -60,6 +69,7 @@ _LASTING = {
     "environment": "environment",
     "state": "folder of local state",
     "migrations_dir": "folder of migrations",
+    "migrations_pattern": "pattern of migrations",
     "migrations_table": "table of migrations",
 }
 """Details of a D1 database that must stay as they were, each with its name for people."""
@@ -81,7 +91,8 @@ class D1Target:
             options: `wrangler_config` (by default the one in the current folder), `where`
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
                 `environment` (by default CLOUDFLARE_ENV's), `timeout` (seconds) and `chunk_rows`,
-                with which the migration is made in chunks.
+                with which the migration is made in chunks; `migration_file` is settled when a run
+                begins (see `settled`).
             tool: which wrangler; by default the one that `choose` finds.
 
         Raises:
@@ -109,10 +120,25 @@ class D1Target:
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
-        self._inspector = Inspector(self._wrangler)
-        self._applier = Applier(self._wrangler)
+        self._file = options.get("migration_file", "")
+        self._inspector = Inspector(self._wrangler, self._file)
+        self._applier = Applier(self._wrangler, self._file)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
         self._replicas = Replicas(self._wrangler)
+
+    @property
+    def migrations(self) -> MigrationsFolder:
+        """The application's folder of migrations."""
+        return self._config.migrations
+
+    @property
+    def migrations_table(self) -> str:
+        """wrangler's table of applied migrations."""
+        return self._config.migrations_table
+
+    def applied(self) -> tuple[str, ...]:
+        """What wrangler has noted as applied."""
+        return tuple(self._inspector.applied() or ())
 
     def identity(self) -> Identity:
         """Which database this is; it must have tables, since a wrong id opens a new empty one.
@@ -136,6 +162,21 @@ class D1Target:
         size = self._wrangler.state_file.stat().st_size if self._local else 0
         return Identity("d1", self._config.name, f"{where} D1 {id_}", size, self._details())
 
+    def settled(self, migration: str) -> dict[str, str]:
+        """What was found by itself, so that every later start means the same: see the protocol.
+
+        The migration's file gets the next free number where the plan's name would sort before a
+        migration that is there; a fresh database would run it too early.
+        """
+        folder = self._config.migrations
+        stem = folder.free_name(migration, self.applied())
+        options = {
+            "wrangler_config": str(self._config.path),
+            "environment": self._config.environment or "",
+            "migration_file": folder.place_of(stem),
+        }
+        return {name: value for name, value in options.items() if value}
+
     def difference(self, known: Identity) -> str:
         """Anything that the configuration and the options say otherwise; D1 itself is not asked."""
         return known.change_of(self._details(), _LASTING)
@@ -150,6 +191,7 @@ class D1Target:
             "environment": config.environment or "",
             "state": str(self._wrangler.state_folder) if self._local else "",
             "migrations_dir": str(config.migrations_dir),
+            "migrations_pattern": config.migrations.pattern,
             "migrations_table": config.migrations_table,
             "wrangler": self._wrangler.tool.version,
             "wrangler of the application": self._wrangler.own_version or "none",
@@ -168,21 +210,28 @@ class D1Target:
     def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> D1Conditions:
         """What wrangler and the folder of migrations say; the script is tried on a copy."""
         migration = plan.migration.name
+        name = self._file or file_name(migration)
         text = "" if trial is None else file_text(render(plan, read_shape(trial, plan), "trial"))
-        folder = self._config.migrations_dir
-        files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
+        folder = self._config.migrations
+        applied = self.applied()
+        files = folder.names()
+        pending = tuple(f for f in files if f not in applied and f != name)
+        assert self._replicas.latest is not None
+        with contextlib.closing(open_immutable(self._replicas.latest)) as replica:
+            pending, unnoted = split_pending(folder, pending, replica)
         refused, seconds = None, 0.0
         if text:
-            assert self._replicas.latest is not None
             with engine_copy(self._replicas.latest, self._wrangler) as copy:
                 began = time.perf_counter()
                 refused = try_out(text, migration, copy)
                 seconds = time.perf_counter() - began
         return D1Conditions(
-            name=file_name(migration),
-            applied=tuple(self._inspector.applied() or ()),
-            files=files,
-            in_the_way=file_name(migration) in files,
+            name=name,
+            applied=applied,
+            pending=pending,
+            unnoted=unnoted,
+            renumbered=name != folder.place_of(migration),
+            in_the_way=name in files or (folder.path / name).exists(),
             transaction_words=TRANSACTION_WORDS in text,
             refused=refused,
             seconds=seconds,

@@ -17,7 +17,9 @@ def found(*, remote: bool = True, chunk_rows: int = 0, seconds: float = 1.0) -> 
     facts = D1Conditions(
         name="0005.sql",
         applied=(),
-        files=(),
+        pending=(),
+        unnoted=(),
+        renumbered=False,
         in_the_way=False,
         transaction_words=False,
         refused=None,
