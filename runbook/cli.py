@@ -92,6 +92,11 @@ def main() -> None:
     help="For D1: migrate in chunks of this many rows (not atomic; for very large databases).",
 )
 @click.option(
+    "--without-export",
+    is_flag=True,
+    help="For D1: leave wrangler's own export out of the snapshot.",
+)
+@click.option(
     "--on-failure",
     type=click.Choice(["stop", "rollback"]),
     default="stop",

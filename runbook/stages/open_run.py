@@ -94,6 +94,7 @@ class D1Options:
         persist_to: folder of local state.
         timeout: seconds for one call of wrangler.
         chunk_rows: rows of one chunk.
+        without_export: whether the snapshot leaves wrangler's own export out.
     """
 
     wrangler_config: str = ""
@@ -102,6 +103,7 @@ class D1Options:
     persist_to: str = ""
     timeout: float = 0
     chunk_rows: int = 0
+    without_export: bool = False
 
     def packed(self) -> dict[str, str]:
         """What is passed, as the target takes it, with whole paths: every folder means the same."""
@@ -112,6 +114,7 @@ class D1Options:
             "persist_to": self.persist_to and str(Path(self.persist_to).resolve()),
             "timeout": f"{self.timeout:g}" if self.timeout else "",
             "chunk_rows": str(self.chunk_rows or ""),
+            "export": "no" if self.without_export else "",
         }
         return {name: value for name, value in options.items() if value}
 
@@ -124,13 +127,14 @@ _WORDS = {
     "timeout": "--timeout",
     "chunk_rows": "--chunk-rows",
 }
+_ANY_TIME = ("timeout", "export")
 
 
 def _take_options(run: Run, options: dict[str, str]) -> None:
     """Compares the options of a resumed run with its own; takes what may change on the way.
 
-    The time for a call may change at any moment. The size of chunks may until the migration has
-    begun; preflight is then due again, because its hazards are others.
+    The time for a call and the export may change at any moment. The size of chunks may until the
+    migration has begun; preflight is then due again, because its hazards are others.
 
     Raises:
         RunFolderError: an option contradicts the run.
@@ -141,7 +145,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
         return
     begun = run.unsettled("migrate") or run.finished("migrate")
     for name, value in changed.items():
-        if name == "timeout" or (name == "chunk_rows" and not begun):
+        if name in _ANY_TIME or (name == "chunk_rows" and not begun):
             continue
         was = known.get(name) or "not passed"
         advice = (

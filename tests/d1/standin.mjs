@@ -110,6 +110,9 @@ const server = http.createServer(async (request, response) => {
   if (kind === "drop before") return request.socket.destroy();
   if (kind === "429") return failed(429, 10429, "Please wait and consider throttling your request speed");
   if (kind === "500") return failed(500, 7500, "internal error");
+  if (kind === "404") return failed(404, 7404, "The database app could not be found");
+  if (kind === "overloaded") return failed(503, 7500, "D1 DB is overloaded. Requests queued for too long.");
+  if (kind === "hang") return undefined;
   if (kind === "403") return failed(403, 10000, "Authentication error");
   if (kind === "html") {
     response.writeHead(503, { "content-type": "text/html" });

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.errors import Blocked, OutcomeUnknown, Refused, RunbookError
+from runbook.errors import Blocked, OutcomeUnknown, Refused, RunbookError, TargetError
 from runbook.run.folder import Run
 from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
@@ -251,6 +251,27 @@ def test_a_rollback_does_not_run_over_later_writes(
         rollback(run, YES)
     assert ask(shop, "SELECT count(*) FROM runbook_ledger") == [(1,)]
     assert ask(shop, "SELECT count(*) FROM tags WHERE tag = 'late'") == [(1,)]
+
+
+@pytest.mark.parametrize("why", ["internal error", "--without-export"])
+def test_a_snapshot_does_without_the_export(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """The exact replica is the backup; what became of the export is noted."""
+    ask(shop, "DROP TABLE project_search")
+
+    def fail(self: wrangler.Wrangler, to: Path, seconds: float = 0) -> None:
+        to.write_text("half")
+        raise TargetError("internal error")
+
+    monkeypatch.setattr(wrangler.Wrangler, "export", fail)
+    options = {"export": "no"} if why.startswith("--") else {}
+    backup = tmp_path / "backup" / "backup.db"
+    backup.parent.mkdir()
+    known = {"wrangler_config": str(shop / "wrangler.toml"), "where": "local", **options}
+    open_target("d1:app-db", known).backup(backup)
+    assert why in json.loads((backup.parent / "d1.json").read_text())["export"]
+    assert sorted(p.name for p in backup.parent.iterdir()) == ["backup.db", "d1.json"]
 
 
 def test_options_are_checked(shop: Path) -> None:

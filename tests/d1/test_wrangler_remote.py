@@ -158,3 +158,28 @@ def test_a_remote_replica_is_exact(
     replicate(remote.read, tmp_path / "replica.db", pace=REMOTE)
     copy_state(wrangler.state_file, tmp_path / "copy.db")
     assert differences(tmp_path / "replica.db", tmp_path / "copy.db") == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "cause"),
+    [
+        ("bookmark", "404", "The database app could not be found"),
+        ("query", "overloaded", "D1 DB is overloaded"),
+    ],
+)
+def test_the_cause_of_a_failed_read_is_named(
+    remote: Wrangler, table: StandIn, action: str, kind: str, cause: str
+) -> None:
+    table.fault(action, kind, times=9)
+    with pytest.raises(TargetError, match=cause):
+        remote.read(["SELECT 1"]) if action == "query" else remote.time_travel_bookmark()
+
+
+@pytest.mark.parametrize("kind", ["500", "hang"])
+def test_an_export_is_tried_once_and_not_for_ever(
+    remote: Wrangler, table: StandIn, tmp_path: Path, kind: str
+) -> None:
+    table.fault("export", kind, times=9)
+    with pytest.raises(TargetError, match=r"internal error|did not end within 4 s"):
+        remote.export(tmp_path / "export.sql", seconds=4 if kind == "hang" else 60)
+    assert remote.calls == 1

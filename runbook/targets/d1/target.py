@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetError
+from runbook.errors import BadInput, Refused, TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import Script, render
-from runbook.sqlite.connect import attach_immutable, open_immutable
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.targets.d1.apply import Applier
 from runbook.targets.d1.chunks import CHUNKS
@@ -43,9 +43,9 @@ from runbook.targets.d1.migration_file import (
 )
 from runbook.targets.d1.migrations_folder import MigrationsFolder, split_pending
 from runbook.targets.d1.notes import read_notes, write_notes
+from runbook.targets.d1.proof import check_taken_back, check_unchanged, prove_committed
 from runbook.targets.d1.replicas import Replicas
-from runbook.targets.d1.schema import INTERNAL, read_schema, sums_sql
-from runbook.targets.d1.state_file import check_exact, differences
+from runbook.targets.d1.schema import INTERNAL
 from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.targets.protocol import Applied, Prepare, R, Work
 from runbook.targets.sqlite import SqliteTarget
@@ -59,6 +59,7 @@ OPTIONS = (
     "environment",
     "timeout",
     "chunk_rows",
+    "export",
     "migration_file",
 )
 
@@ -91,8 +92,8 @@ class D1Target:
             options: `wrangler_config` (by default the one in the current folder), `where`
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
                 `environment` (by default CLOUDFLARE_ENV's), `timeout` (seconds) and `chunk_rows`,
-                with which the migration is made in chunks; `migration_file` is settled when a run
-                begins (see `settled`).
+                with which the migration is made in chunks, and `export`, which may be `no`;
+                `migration_file` is settled when a run begins (see `settled`).
             tool: which wrangler; by default the one that `choose` finds.
 
         Raises:
@@ -124,6 +125,7 @@ class D1Target:
         self._inspector = Inspector(self._wrangler, self._file)
         self._applier = Applier(self._wrangler, self._file)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
+        self._exports = options.get("export") != "no"
         self._replicas = Replicas(self._wrangler)
 
     @property
@@ -245,7 +247,8 @@ class D1Target:
         """Writes an exact replica to `to`, and beside it wrangler's export and what else was seen.
 
         The export is the customary backup; it loses integers above 2^53, NUL characters and
-        rowids, and is left out where there are virtual tables, which it refuses.
+        rowids, and is left out where there are virtual tables, which it refuses. Where it fails or
+        takes too long, the notes say so; the replica is the backup.
 
         Raises:
             Refused: a migration in chunks has not ended, so this would not be the database before.
@@ -270,10 +273,7 @@ class D1Target:
             (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
             ).fetchone()
-        exported = "left out because of virtual tables"
-        if not virtual:
-            self._wrangler.export(to.with_name("export.sql"))
-            exported = "export.sql"
+        exported = self._export(to.with_name("export.sql"), virtual=bool(virtual))
         write_notes(
             to.parent,
             database=self._config.name,
@@ -281,6 +281,19 @@ class D1Target:
             export=exported,
             applied=self._inspector.applied(),
         )
+
+    def _export(self, to: Path, virtual: bool) -> str:
+        """Writes the export, and returns its name, or why there is none."""
+        if virtual:
+            return "left out because of virtual tables"
+        if not self._exports:
+            return "left out, as --without-export asks"
+        try:
+            self._wrangler.export(to)
+        except TargetError as error:
+            to.unlink(missing_ok=True)
+            return f"left out: {error}"
+        return to.name
 
     def restore_by_hand(self, backup: Path) -> str:
         """Time Travel to the bookmark of the snapshot; locally, the backup as the state file."""
@@ -342,9 +355,9 @@ class D1Target:
             after = self._replicas.fresh(progress)
             if isinstance(work, Work):
                 write_notes(backup.parent, bookmark_after=self._replicas.bookmark)
-                tried = _prove_committed(work, after, backup, tried)
+                tried = prove_committed(work, after, backup, tried)
             else:
-                _check_taken_back(after, copy)
+                check_taken_back(after, copy)
         return dataclasses.replace(
             tried,
             waited_seconds=round(changing - began, 3),
@@ -356,55 +369,7 @@ class D1Target:
         """How D1 is migrated: by a file, or in chunks; the database must be as in the backup."""
         begun = self._applier.begun(script)
         if begun is None:
-            self._check_unchanged(backup)
+            check_unchanged(self._wrangler, backup)
         if self._chunk_rows or begun:
             return lambda: self._applier.apply_chunks(script, backup, self._chunk_rows, progress)
         return lambda: self._applier.apply_file(script)
-
-    def _check_unchanged(self, backup: Path) -> None:
-        """Refuses where the database is no longer what the backup holds."""
-        changed = Refused(
-            f"The D1 database {self._config.name} was written to since the snapshot; put the "
-            "application into maintenance mode and take the snapshot again; nothing was migrated."
-        )
-        if self._local:
-            try:
-                check_exact(backup, self._wrangler.state_file, self._config.migrations_table)
-            except TargetError as error:
-                raise changed from error
-            return
-        schema = read_schema(self._wrangler.read, self._config.migrations_table)
-        now = self._wrangler.read([sums_sql(table) for table in schema.tables])
-        with contextlib.closing(open_immutable(backup)) as connection:
-            for table, rows in zip(schema.tables, now, strict=True):
-                try:
-                    (was,) = connection.execute(sums_sql(table)).fetchone()
-                except sqlite3.OperationalError:
-                    raise changed from None
-                if was != rows[0]["sums"]:
-                    raise changed
-        if read_notes(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
-            raise changed
-
-
-def _prove_committed(work: Work[R], after: Path, backup: Path, tried: Applied[R]) -> Applied[R]:
-    """Proves the migration once more on a replica of what D1 holds after its commit."""
-    with contextlib.closing(open_immutable(after)) as connection:
-        attach_immutable(connection, backup)
-        try:
-            return dataclasses.replace(tried, proven=work.prove(connection, tried.steps))
-        except NotProven as error:
-            raise OutcomeUnknown(
-                f"D1 committed the migration, but what it holds now is not as it should be "
-                f"({str(error).rstrip('.')}); read the findings, and roll it back.",
-                record=error.record,
-            ) from error
-
-
-def _check_taken_back(after: Path, copy: Path) -> None:
-    """Raises OutcomeUnknown where D1 does not hold what was proven on the copy."""
-    if left := differences(after, copy):
-        raise OutcomeUnknown(
-            f"D1 took the migration back, but it does not hold what was proven on a copy "
-            f"({left[0]}); look at it, and compare it with the backup."
-        )

@@ -38,6 +38,9 @@ COMMAND_BYTES = 90_000
 FILE_BYTES = 2_000_000
 """SQL in one local call, where it is a file."""
 
+EXPORT_SECONDS = 120.0
+"""For the export, which is customary and not needed: the replica is the backup."""
+
 STATEMENT_BYTES = 100_000
 """D1's limit for one statement."""
 
@@ -59,6 +62,14 @@ class Where:
     local: bool
     persist_to: Path | None = None
     environment: str | None = None
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """How often a call is tried, and for how many seconds each time."""
+
+    attempts: int
+    seconds: float
 
 
 class Wrangler:
@@ -180,15 +191,19 @@ class Wrangler:
         """
         self._call("write", doing, ["migrations", "apply", *self._which()])
 
-    def export(self, to: Path) -> None:
+    def export(self, to: Path, seconds: float = EXPORT_SECONDS) -> None:
         """Writes `wrangler d1 export`'s SQL file, the customary and lossy backup, to `to`.
+
+        It is tried once, for at most `seconds`: at Cloudflare the database waits meanwhile.
 
         Raises:
             TargetError: the database cannot be exported, for example because of virtual tables.
         """
         arguments = ["export", *self._which(persist=False), "--skip-confirmation"]
+        arguments += ["--output", str(to.resolve())]
+        limits = _Limits(attempts=1, seconds=min(seconds, self.timeout))
         with self._export_config() as config:
-            self._call("read", "exporting", [*arguments, "--output", str(to.resolve())], config)
+            self._call("read", "exporting", arguments, limits, config)
         if not to.is_file():
             raise TargetError(f"wrangler wrote no export of {self.config.name} to {to}.")
 
@@ -232,9 +247,15 @@ class Wrangler:
             yield config
 
     def _call(
-        self, kind: Kind, doing: str, arguments: list[str], config: Path | None = None
+        self,
+        kind: Kind,
+        doing: str,
+        arguments: list[str],
+        limits: _Limits | None = None,
+        config: Path | None = None,
     ) -> Ended:
         """One `wrangler d1 ...`, repeated only if it reads; raises unless it ended well."""
+        limits = limits or _Limits(READ_ATTEMPTS if kind == "read" else 1, self.timeout)
         command = [*self.tool.command, "d1", *arguments]
         command += ["--config", str(config or self.config.path)]
         if self.config.environment:
@@ -242,28 +263,31 @@ class Wrangler:
 
         def attempt() -> Ended:
             self.calls += 1
-            return run_call(command, self.config.path.parent, self.environment, self.timeout)
+            return run_call(command, self.config.path.parent, self.environment, limits.seconds)
 
         def unclear(ended: Ended) -> bool:
-            return ended.code != 0 and self._failure(ended).certainty not in ("refused", "unusable")
+            return ended.code != 0 and self._failure(ended, limits.seconds).certainty not in (
+                "refused",
+                "unusable",
+            )
 
         ended = Retrying(
             retry=retry_if_result(unclear),
-            stop=stop_after_attempt(READ_ATTEMPTS if kind == "read" else 1),
+            stop=stop_after_attempt(limits.attempts),
             wait=wait_exponential(multiplier=0.5, exp_base=4),
             retry_error_callback=last_outcome,
         )(attempt)
         if ended.code != 0:
-            raise self._error(kind, doing, self._failure(ended))
+            raise self._error(kind, doing, self._failure(ended, limits.seconds))
         return ended
 
     def environment(self, home: str) -> dict[str, str]:
         """The environment of a call, with `home` for its own."""
         return call_environment(home, local=self.local)
 
-    def _failure(self, ended: Ended) -> Failure:
+    def _failure(self, ended: Ended, seconds: float) -> Failure:
         if ended.code is None:
-            return Failure("unknown", f"wrangler did not end within {self.timeout:g} s")
+            return Failure("unknown", f"wrangler did not end within {seconds:g} s")
         if ended.code < 0:
             name = signal.Signals(-ended.code).name
             return Failure("unknown", f"wrangler was ended by {name}")
