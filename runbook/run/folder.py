@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import append_line, private, read_sealed, sync_folder, write_sealed
+from runbook.files import (
+    append_line,
+    ignore_in_git,
+    private,
+    read_sealed,
+    sync_folder,
+    write_sealed,
+)
 from runbook.plan.plan import Plan
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
@@ -69,11 +76,6 @@ class RunInfo(Request):
 _FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
 
 
-def _versions_of(identity: Identity) -> dict[str, str]:
-    """What drives the target."""
-    return {name: v for name, v in identity.details.items() if name.startswith("wrangler")}
-
-
 def _check_empty(folder: Path) -> None:
     """Raises if the folder holds more than a killed call may have left: empty folders."""
     for path in folder.iterdir():
@@ -100,21 +102,24 @@ class Run:
             RunFolderError: the folder cannot be made or holds something else.
         """
         try:
+            parent = folder.resolve().parent
+            shared = parent.name == "runs" or not parent.exists()  # else it is somebody's own
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
             with hold_lock(folder, "run"):
                 _check_empty(folder)
                 for name in _FOLDERS:
                     (folder / name).mkdir(mode=0o700, exist_ok=True)
+                ignore_in_git(parent if shared else folder)
                 info = RunInfo(
                     run=f"{folder.resolve().name}-{secrets.token_hex(4)}",
                     created_at=now(),
-                    versions=versions() | _versions_of(request.identity),
+                    versions=versions(request.identity),
                     sql=sql_checksums(),
                     **{f.name: getattr(request, f.name) for f in dataclasses.fields(request)},
                 )
                 write_sealed(folder / "run.json", to_json(info))
-            sync_folder(folder.resolve().parent)
+            sync_folder(parent)
         except OSError as error:
             raise RunFolderError(
                 f"The run folder {folder} cannot be written ({error.strerror}); choose another "
@@ -135,18 +140,12 @@ class Run:
             )
         return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
 
-    def settle_plan(self, plan: Plan) -> None:
-        """Keeps the plan with its names as the schema spells them, before anything builds on it."""
-        if plan != self.info.plan:
-            self._settle(dataclasses.replace(self.info, plan=plan))
-
-    def settle_options(self, options: dict[str, str]) -> None:
-        """Keeps other options for reaching the target, from now on."""
-        self._settle(dataclasses.replace(self.info, options=options))
-
-    def _settle(self, info: RunInfo) -> None:
-        self.info = info
-        write_sealed(self.folder / "run.json", to_json(info))
+    def settle(self, **changes: object) -> None:
+        """Keeps fields of `run.json` otherwise from now on: the plan, the options."""
+        info = dataclasses.replace(self.info, **changes)  # type: ignore[arg-type]
+        if info != self.info:
+            self.info = info
+            write_sealed(self.folder / "run.json", to_json(info))
 
     @property
     def backup(self) -> Path:

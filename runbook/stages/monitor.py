@@ -55,10 +55,12 @@ def monitor(run: Run, watching: Watching) -> MonitorRecord:
         The sum of the series so far.
 
     Raises:
-        NotAllowedNow: there is nothing to watch, or another process watches already.
+        NotAllowedNow: there is nothing to watch, or not any more, or another process watches.
         Violated: an invariant is violated, and the watching was to end there.
     """
     with run.locked("monitor"):
+        if run.finished("rollback"):
+            run.check_allowed("monitor")  # the verdict of before is not what is true now
         if run.finished("monitor"):
             return run.result("monitor", MonitorRecord)
         run.check_allowed("monitor")

@@ -156,7 +156,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
             f"The run {run.folder} was begun with another value of {_WORDS[name]} ({was}) than "
             f"{value}; {advice}; nothing was changed."
         )
-    run.settle_options({**known, **changed})
+    run.settle(options={**known, **changed})
     if "chunk_rows" in changed:
         run.log("preflight", "due again", note=f"in chunks of {changed['chunk_rows']} rows")
         _set_aside(run, "preflight")

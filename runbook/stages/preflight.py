@@ -68,13 +68,13 @@ def _inspect(run: Run, target: Target) -> tuple[tuple[Hazard, ...], Advice]:
     """
     if target.file is not None:
         with contextlib.suppress(TargetError), target.reading() as connection:
-            run.settle_plan(resolve(run.info.plan, connection))
+            run.settle(plan=resolve(run.info.plan, connection))
         return inspect_file(Path(run.info.named or target.file), run.info.plan, run.folder)
     with (
         target.committed() as file,
         contextlib.closing(open_immutable(file)) as replica,
     ):
-        run.settle_plan(resolve(run.info.plan, replica))
+        run.settle(plan=resolve(run.info.plan, replica))
         plan = run.info.plan
         hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)

@@ -177,3 +177,24 @@ def test_one_stage_at_a_time(
         migrate.migrate(run, agreed(run))
     assert "waiting up to 0.3 s" in capsys.readouterr().err
     assert dump(database) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "rules"),
+    [("app/runs/1", "app/runs"), ("new/deep/run", "new/deep"), ("run", "run")],
+)
+def test_git_ignores_what_a_run_keeps(
+    database: Path, tmp_path: Path, place: str, rules: str
+) -> None:
+    """A run folder holds a full copy of the data, often inside the application's repository."""
+    (tmp_path / "app" / "runs").mkdir(parents=True)
+    begin(database, tmp_path / place)
+    assert (tmp_path / rules / ".gitignore").read_text() == "*\n"
+    assert len(list(tmp_path.rglob(".gitignore"))) == 1
+
+
+def test_rules_of_the_application_are_left_alone(database: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / ".gitignore").write_text("*.db\n")
+    begin(database, tmp_path / "runs" / "1")
+    assert (tmp_path / "runs" / ".gitignore").read_text() == "*.db\n"
