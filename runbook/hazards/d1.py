@@ -38,6 +38,8 @@ def probe_d1(
         yield Sighting("d1_already_applied", conditions.name)
     if conditions.transaction_words:
         yield Sighting("d1_transaction_words", conditions.name)
+    if conditions.carriage_returns:
+        yield Sighting("d1_carriage_returns", conditions.name)
     if conditions.refused is not None:
         yield Sighting(
             "d1_script_refused", conditions.name, detail=f"It says: {conditions.refused}."

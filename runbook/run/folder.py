@@ -142,8 +142,7 @@ class Run:
 
     def settle(self, **changes: object) -> None:
         """Keeps fields of `run.json` otherwise from now on: the plan, the options."""
-        info = dataclasses.replace(self.info, **changes)  # type: ignore[arg-type]
-        if info != self.info:
+        if (info := dataclasses.replace(self.info, **changes)) != self.info:  # type: ignore[arg-type]
             self.info = info
             write_sealed(self.folder / "run.json", to_json(info))
 

@@ -55,6 +55,8 @@ class D1Conditions:
     """Whether the file has another number than the plan's name."""
     in_the_way: bool
     transaction_words: bool
+    carriage_returns: bool
+    """Whether the script holds any, in the text of a trigger that it makes again."""
     refused: str | None
     seconds: float
     """How long the migration took on a copy in the same engine; 0 where it was not tried."""

@@ -163,6 +163,19 @@ def test_a_guard_aborts_the_file_for_whoever_applies_it(shop: Path, tmp_path: Pa
     assert dump(shop) == before
 
 
+@pytest.mark.slow
+def test_a_trigger_with_cr_lf_comes_back_word_for_word(shop: Path, tmp_path: Path) -> None:
+    ask(
+        shop,
+        "CREATE TRIGGER crlf AFTER UPDATE ON projects BEGIN\r\n"
+        "  UPDATE tags SET tag = tag || '\r\n' WHERE 0;\r\nEND",
+    )
+    (tmp_path / "plan.toml").write_text('[triggers]\npolicy = "suspend"\n')
+    there_and_back(shop, tmp_path, tmp_path / "plan.toml")
+    hazards = Run.open(tmp_path / "first").record("preflight").result["hazards"]  # type: ignore[union-attr, index]
+    assert "d1_carriage_returns" in {h["code"] for h in hazards}
+
+
 def test_hazards_of_d1(shop: Path, tmp_path: Path) -> None:
     (shop / "migrations" / "0004_other.sql").write_text("CREATE TABLE other (a);\n")
     (shop / "migrations" / "0005_add_organizations_backfill.sql").write_text("SELECT 1;\n")

@@ -111,7 +111,7 @@ def try_out(text: str, migration: str, copy: Wrangler) -> str | None:
         OutcomeUnknown, TargetError: it could not be tried.
     """
     folder = copy.config.migrations_dir
-    (folder / file_name(migration)).write_text(text, encoding="utf-8")
+    (folder / file_name(migration)).write_bytes(text.encode())
     try:
         copy.migrations_apply("trying the migration on a copy")
     except Refused as error:

@@ -234,6 +234,7 @@ class D1Target:
             unnoted=unnoted,
             renumbered=name != folder.place_of(migration),
             in_the_way=name in files or (folder.path / name).exists(),
+            carriage_returns="\r" in text,
             transaction_words=TRANSACTION_WORDS in text,
             refused=refused,
             seconds=seconds,

@@ -154,7 +154,7 @@ class Wrangler:
             return self._call("read", "reading", self._execute("--command", sql))
         with tempfile.TemporaryDirectory(prefix="runbook-d1-") as folder:
             path = Path(folder) / "select.sql"
-            path.write_text(sql, encoding="utf-8")
+            path.write_bytes(sql.encode())
             return self._call("read", "reading", self._execute("--file", str(path)))
 
     def execute(self, sql: str, doing: str) -> None:
@@ -166,7 +166,7 @@ class Wrangler:
         """
         with tempfile.TemporaryDirectory(prefix="runbook-d1-") as folder:
             path = Path(folder) / "statements.sql"
-            path.write_text(sql, encoding="utf-8")
+            path.write_bytes(sql.encode())
             self.execute_file(path, doing)
 
     def execute_file(self, path: Path, doing: str) -> None:
