@@ -29,9 +29,13 @@ endif
 test: .venv/ready browser d1
 	.venv/bin/python -m pytest -n auto --dist loadgroup --durations 10 -m "not d1_long" $(ARGS)
 
-# All tests of D1, on the real engine, for many minutes; RUNBOOK_FAULTS=full for every kill.
+# All tests of D1, on the real engine, for many minutes; RUNBOOK_FAULTS=full for every kill. Once with
+# the pinned wrangler, and once with the newest.
 test-d1: .venv/ready d1
 	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
+	@.venv/bin/python -m runbook.targets.d1.install --newest
+	RUNBOOK_WRANGLER=.tools/d1-newest/node_modules/wrangler \
+	  .venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 
 # The short form on each other Python; pyenv's are found too. Environments are kept in build/.
 test-pythons:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable
@@ -61,26 +62,30 @@ def _d1_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options for reaching a D1 database; the command gets them as the one `options`."""
 
     @functools.wraps(command)
-    def packed(
-        *,
-        wrangler_config: str,
-        where: str | None,
-        persist_to: str,
-        chunk_rows: int = 0,
-        **others: object,
-    ) -> None:
-        from runbook.stages.open_run import target_options
+    def packed(**values: Any) -> None:
+        from runbook.stages.open_run import D1Options
 
-        options = target_options(wrangler_config, where or "", persist_to, chunk_rows)
-        command(options=options, **others)
+        names = [f.name for f in dataclasses.fields(D1Options)]
+        own = {name: value for name in names if (value := values.pop(name, None))}
+        command(options=D1Options(**own).packed(), **values)
 
     for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            help="For D1: seconds for one call of wrangler; default: 300.",
+        ),
         click.option("--persist-to", default="", help="For D1: folder of the local database."),
         click.option(
             "--remote", "where", flag_value="remote", help="For D1: use the database at Cloudflare."
         ),
         click.option(
             "--local", "where", flag_value="local", help="For D1: use the local database."
+        ),
+        click.option(
+            "--env",
+            default="",
+            help="For D1: environment in wrangler's configuration; default: CLOUDFLARE_ENV.",
         ),
         click.option(
             "--wrangler-config",
@@ -113,6 +118,11 @@ def main() -> None:
     type=click.IntRange(0),
     default=0,
     help="For D1: migrate in chunks of this many rows (not atomic; for very large databases).",
+)
+@click.option(
+    "--without-export",
+    is_flag=True,
+    help="For D1: leave wrangler's own export out of the snapshot.",
 )
 @click.option(
     "--on-failure",

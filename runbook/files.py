@@ -244,3 +244,13 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def ignore_in_git(folder: Path) -> None:
+    """Keeps what a folder holds out of git, unless the folder has rules of its own.
+
+    A run folder holds a full copy of the data, often inside an application's repository.
+    """
+    path = folder / ".gitignore"
+    if not path.exists():
+        path.write_text("*\n", encoding="ascii")

@@ -25,17 +25,22 @@ def probe_d1(
     conditions: D1Conditions, replica: sqlite3.Connection, plan: Plan
 ) -> Iterator[Sighting]:
     """Hazards of the migrations folder, of the script in D1, and of the data in D1."""
-    pending = tuple(
-        f for f in conditions.files if f not in conditions.applied and f != conditions.name
-    )
-    if pending:
-        yield Sighting("d1_pending_migrations", "migrations", len(pending), pending[:10])
+    for code, files in (
+        ("d1_pending_migrations", conditions.pending),
+        ("d1_migrations_not_noted", conditions.unnoted),
+    ):
+        if files:
+            yield Sighting(code, "migrations", len(files), files[:10])
+    if conditions.renumbered:
+        yield Sighting("d1_file_number", conditions.name)
     if conditions.in_the_way:
         yield Sighting("d1_file_in_the_way", conditions.name)
     if conditions.name in conditions.applied:
         yield Sighting("d1_already_applied", conditions.name)
     if conditions.transaction_words:
         yield Sighting("d1_transaction_words", conditions.name)
+    if conditions.carriage_returns:
+        yield Sighting("d1_carriage_returns", conditions.name)
     if conditions.refused is not None:
         yield Sighting(
             "d1_script_refused", conditions.name, detail=f"It says: {conditions.refused}."
@@ -47,6 +52,9 @@ def probe_d1(
     for table in stored_tables(tables):
         if table.kind == "table":
             yield from _big_integers(replica, table.name, table.column_names)
+    if conditions.own_wrangler not in ("", conditions.wrangler):
+        versions = f"used {conditions.wrangler}, the application's {conditions.own_wrangler}"
+        yield Sighting("d1_other_wrangler", versions)
     if conditions.chunk_rows:
         yield Sighting("d1_in_chunks", conditions.name, conditions.chunk_rows)
     elif conditions.remote:

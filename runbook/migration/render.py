@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from pathlib import Path
 
 from runbook.errors import BadInput
+from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
 from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import render
-from runbook.targets.d1.migration_file import file_name
+from runbook.targets.d1.migrations_folder import MigrationsFolder
 from runbook.targets.d1.render import d1_files, write_d1_files
+from runbook.targets.d1.target import D1Target
 from runbook.targets.open_target import open_target
+from runbook.targets.protocol import Target
 
 
 def rendered(
@@ -37,11 +41,23 @@ def rendered(
     if out is not None and not for_d1:
         raise BadInput("Only files for D1 are written to a folder; add --target d1.")
     parsed = read_plan(Path(plan) if plan else None)
-    opened = open_target(database, options).reading() if database else contextlib.nullcontext()
-    with opened as connection:
+    target = open_target(database, options) if database else None
+    with target.reading() if target else contextlib.nullcontext() as connection:
         if out is not None:
-            return "".join(f"{path}\n" for path in write_d1_files(parsed, out, connection))
+            return "".join(f"{path}\n" for path in _written(parsed, out, target, connection))
         if for_d1:
-            return d1_files(parsed, connection)[file_name(parsed.migration.name)]
+            return next(iter(d1_files(parsed, connection).values()))
         shape = read_shape(connection, parsed) if connection else Shape()
         return render(parsed, shape).text
+
+
+def _written(
+    plan: Plan, out: Path, target: Target | None, connection: sqlite3.Connection | None
+) -> tuple[Path, ...]:
+    """The files, by the rules of the configuration where `out` is its folder of migrations."""
+    if not isinstance(target, D1Target):
+        return write_d1_files(plan, MigrationsFolder(out), connection)
+    folder = target.migrations
+    if folder.path != out.resolve():
+        folder = MigrationsFolder(out)
+    return write_d1_files(plan, folder, connection, target.migrations_table, target.applied())

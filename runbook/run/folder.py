@@ -19,14 +19,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from runbook.errors import Interrupted, NotAllowedNow, RunFolderError, TargetError
-from runbook.files import append_line, private, read_sealed, sweep, sync_folder, write_sealed
+from runbook.errors import NotAllowedNow, RunFolderError
+from runbook.files import (
+    append_line,
+    ignore_in_git,
+    private,
+    read_sealed,
+    sweep,
+    sync_folder,
+    write_sealed,
+)
 from runbook.plan.plan import Plan
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
-from runbook.run.stage import Stage, StageRecord, now, translate_error
+from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
 from runbook.run.versions import sql_checksums, versions
 
 __all__ = ["STAGES", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now"]
@@ -95,21 +103,24 @@ class Run:
             RunFolderError: the folder cannot be made or holds something else.
         """
         try:
+            parent = folder.resolve().parent
+            shared = parent.name == "runs" or not parent.exists()  # else it is somebody's own
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
             with hold_lock(folder, "run"):
                 _check_empty(folder)
                 for name in _FOLDERS:
                     (folder / name).mkdir(mode=0o700, exist_ok=True)
+                ignore_in_git(parent if shared else folder)
                 info = RunInfo(
                     run=f"{folder.resolve().name}-{secrets.token_hex(4)}",
                     created_at=now(),
-                    versions=versions(),
+                    versions=versions(request.identity),
                     sql=sql_checksums(),
                     **{f.name: getattr(request, f.name) for f in dataclasses.fields(request)},
                 )
                 write_sealed(folder / "run.json", to_json(info))
-            sync_folder(folder.resolve().parent)
+            sync_folder(parent)
         except OSError as error:
             raise RunFolderError(
                 f"The run folder {folder} cannot be written ({error.strerror}); choose another "
@@ -130,11 +141,11 @@ class Run:
             )
         return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
 
-    def settle_plan(self, plan: Plan) -> None:
-        """Keeps the plan with its names as the schema spells them, before anything builds on it."""
-        if plan != self.info.plan:
-            self.info = dataclasses.replace(self.info, plan=plan)
-            write_sealed(self.folder / "run.json", to_json(self.info))
+    def settle(self, **changes: object) -> None:
+        """Keeps fields of `run.json` otherwise from now on: the plan, the options."""
+        if (info := dataclasses.replace(self.info, **changes)) != self.info:  # type: ignore[arg-type]
+            self.info = info
+            write_sealed(self.folder / "run.json", to_json(info))
 
     @property
     def backup(self) -> Path:
@@ -302,20 +313,8 @@ class Run:
                 return f"{needed} is not finished"
         # Where the migration may have happened already, its stage first asks the ledger.
         if stage == "migrate" and not self.unsettled("migrate") and not self.finished("migrate"):
-            return self._rehearsal_problem() or self.snapshot_problem()
+            return rehearsal_problem(self.record("rehearse")) or self.snapshot_problem()
         return ""
-
-    def _rehearsal_problem(self) -> str:
-        """Why the rehearsal bars the way; empty where it succeeded, was interrupted or left out."""
-        record = self.record("rehearse")
-        if record is None or record.status != "failed":
-            return ""
-        kind = (record.error or {}).get("type")
-        if kind == Interrupted.__name__:
-            return ""
-        if kind in (RunFolderError.__name__, TargetError.__name__):
-            return "the rehearsal could not come to its end, so rehearse again"
-        return "the rehearsal failed, so this would fail too"
 
     def allowed_now(self) -> str:
         """The stages that may run now, as words."""

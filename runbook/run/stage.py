@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from runbook.errors import Interrupted, OutcomeUnknown, RunbookError, RunFolderError
+from runbook.errors import (
+    Interrupted,
+    OutcomeUnknown,
+    RunbookError,
+    RunFolderError,
+    TargetError,
+)
 from runbook.files import write_sealed
 from runbook.run.json_form import from_json, to_json
 
@@ -123,6 +129,19 @@ class Stage:
         with contextlib.suppress(RunbookError, OSError):
             self.write("failed", result, about)
             self.log(self.name, "failed", error=about["message"])
+
+
+def rehearsal_problem(record: StageRecord | None) -> str:
+    """Why a rehearsal bars the way to the migration.
+
+    Empty where it succeeded, was interrupted or was left out.
+    """
+    kind = (record.error or {}).get("type") if record and record.status == "failed" else None
+    if kind in (None, Interrupted.__name__):
+        return ""
+    if kind in (RunFolderError.__name__, TargetError.__name__):
+        return "the rehearsal could not come to its end, so rehearse again"
+    return "the rehearsal failed, so this would fail too"
 
 
 def shorten(error: BaseException) -> str:

@@ -8,17 +8,19 @@ import platform
 import sqlite3
 
 from runbook import __version__
+from runbook.run.identity import Identity
 from runbook.templates import FOLDER
 
 
-def versions() -> dict[str, str]:
-    """Versions of everything that takes part in a run."""
+def versions(identity: Identity) -> dict[str, str]:
+    """Versions of everything that takes part in a run of that database."""
     packages = ("adbc-driver-sqlite", "duckdb", "pandas", "papermill", "pyarrow")
     return {
         "runbook": __version__,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         **{name: importlib.metadata.version(name) for name in packages},
+        **{name: v for name, v in identity.details.items() if name.startswith("wrangler")},
     }
 
 

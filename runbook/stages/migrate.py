@@ -20,7 +20,7 @@ from runbook.run.records import Confirmation, MigrateRecord
 from runbook.run.stage import shorten
 from runbook.script.migration import Script
 from runbook.stages.backup import baseline, checked_backup
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.targets.protocol import Target
 
 
@@ -42,7 +42,7 @@ def migrate(
 def _migrate(
     run: Run, stage: Stage, confirmation: Confirmation, progress: Progress
 ) -> MigrateRecord:
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     already = _committed(run, stage, target, tried=stage.previous is not None)
     if already is not None:
         return already

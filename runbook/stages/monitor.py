@@ -17,7 +17,7 @@ from runbook.plan.shape import read_backup_shape
 from runbook.run.folder import Run, Stage, now
 from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import MonitorRecord, Observation
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.window.logs import remembered_logs
 from runbook.window.series import append, describe, read_series, sum_up, watched_seconds
 from runbook.window.watch import RolledBack, Watcher
@@ -58,7 +58,7 @@ def monitor(run: Run, watching: Watching) -> MonitorRecord:
         The sum of the series so far.
 
     Raises:
-        NotAllowedNow: there is nothing to watch, or another process watches already.
+        NotAllowedNow: there is nothing to watch, or not any more, or another process watches.
         Violated: an invariant is violated, and the watching was to end there.
     """
     with run.locked("monitor"):
@@ -79,7 +79,7 @@ def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching
     """Observes until there is a reason to end; every observation is added to `series`."""
     plan = open_secret_plan(run)
     watcher = Watcher(
-        open_target(run.info.database, run.info.options),
+        target_of(run),
         plan,
         read_backup_shape(run.backup, run.info.plan),
         run.info.run,

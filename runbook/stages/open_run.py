@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import getpass
 import os
 from datetime import UTC, datetime
@@ -44,7 +45,9 @@ def open_run(
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
-        return _reopen(folder, database, plan)
+        run = _reopen(folder, database, plan)
+        _take_options(run, options or {})
+        return run
     if not database and folder is not None:
         raise RunFolderError(
             f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
@@ -67,7 +70,7 @@ def open_run(
         named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or account(),
         ticket=ticket,
-        options=options or {},
+        options={**(options or {}), **target.settled(parsed.migration.name)},
     )
     return Run.create(folder, request)
 
@@ -88,17 +91,94 @@ def _resolved(plan: Plan, target: Target) -> Plan:
     return plan
 
 
-def target_options(
-    wrangler_config: str = "", where: str = "", persist_to: str = "", chunk_rows: int = 0
-) -> dict[str, str]:
-    """How a D1 database is reached, with whole paths, so that every folder means the same."""
-    options = {
-        "wrangler_config": str(Path(wrangler_config).resolve()) if wrangler_config else "",
-        "where": where,
-        "persist_to": str(Path(persist_to).resolve()) if persist_to else "",
-        "chunk_rows": str(chunk_rows) if chunk_rows else "",
-    }
-    return {name: value for name, value in options.items() if value}
+@dataclasses.dataclass(frozen=True)
+class D1Options:
+    """The command's options for reaching a D1 database; empty or 0 where one is not passed.
+
+    Attributes:
+        wrangler_config: path of wrangler's configuration.
+        where: `local` or `remote`.
+        env: name of the environment in the configuration.
+        persist_to: folder of local state.
+        timeout: seconds for one call of wrangler.
+        chunk_rows: rows of one chunk.
+        without_export: whether the snapshot leaves wrangler's own export out.
+    """
+
+    wrangler_config: str = ""
+    where: str = ""
+    env: str = ""
+    persist_to: str = ""
+    timeout: float = 0
+    chunk_rows: int = 0
+    without_export: bool = False
+
+    def packed(self) -> dict[str, str]:
+        """What is passed, as the target takes it, with whole paths: every folder means the same."""
+        options = {
+            "wrangler_config": self.wrangler_config and str(Path(self.wrangler_config).resolve()),
+            "where": self.where,
+            "environment": self.env,
+            "persist_to": self.persist_to and str(Path(self.persist_to).resolve()),
+            "timeout": f"{self.timeout:g}" if self.timeout else "",
+            "chunk_rows": str(self.chunk_rows or ""),
+            "export": "no" if self.without_export else "",
+        }
+        return {name: value for name, value in options.items() if value}
+
+
+_WORDS = {
+    "wrangler_config": "--wrangler-config",
+    "where": "--local or --remote",
+    "environment": "--env",
+    "persist_to": "--persist-to",
+    "timeout": "--timeout",
+    "chunk_rows": "--chunk-rows",
+}
+_ANY_TIME = ("timeout", "export")
+
+
+def _take_options(run: Run, options: dict[str, str]) -> None:
+    """Compares the options of a resumed run with its own; takes what may change on the way.
+
+    The time for a call and the export may change at any moment. The size of chunks may until the
+    migration has begun; preflight is then due again, because its hazards are others.
+
+    Raises:
+        RunFolderError: an option contradicts the run.
+    """
+    known = run.info.options
+    changed = {name: value for name, value in options.items() if known.get(name) != value}
+    if not changed:
+        return
+    begun = run.unsettled("migrate") or run.finished("migrate")
+    for name, value in changed.items():
+        if name in _ANY_TIME or (name == "chunk_rows" and not begun):
+            continue
+        was = known.get(name) or "not passed"
+        advice = (
+            f"go on with what it was begun with (leave {_WORDS[name]} out), or begin a new run "
+            "folder"
+        )
+        raise RunFolderError(
+            f"The run {run.folder} was begun with another value of {_WORDS[name]} ({was}) than "
+            f"{value}; {advice}; nothing was changed."
+        )
+    run.settle(options={**known, **changed})
+    if "chunk_rows" in changed:
+        run.log("preflight", "due again", note=f"in chunks of {changed['chunk_rows']} rows")
+        _set_aside(run, "preflight")
+
+
+def _set_aside(run: Run, stage: str) -> None:
+    """Puts a stage's record among the earlier attempts, so that the stage is due again."""
+    path = run.record_path(stage)
+    if not path.exists():
+        return
+    folder = path.parent / "attempts"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    number = len(list(folder.glob(f"{path.stem}_*.json"))) + 1
+    path.rename(folder / f"{path.stem}_{number}.json")
 
 
 def _reopen(folder: Path, database: str, plan: str) -> Run:

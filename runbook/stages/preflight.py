@@ -18,7 +18,7 @@ from runbook.run.folder import Run
 from runbook.run.records import PreflightRecord
 from runbook.script.footprint import declare
 from runbook.sqlite.connect import open_immutable
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.targets.protocol import Target
 from runbook.wording import and_more
 
@@ -37,7 +37,7 @@ def preflight(
 
 
 def _preflight(run: Run, progress: Progress) -> PreflightRecord:
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     progress("Hazards", 0, 2)
     hazards, advice = _inspect(run, target)
     plan = run.info.plan
@@ -68,13 +68,13 @@ def _inspect(run: Run, target: Target) -> tuple[tuple[Hazard, ...], Advice]:
     """
     if target.file is not None:
         with contextlib.suppress(TargetError), target.reading() as connection:
-            run.settle_plan(resolve(run.info.plan, connection))
+            run.settle(plan=resolve(run.info.plan, connection))
         return inspect_file(Path(run.info.named or target.file), run.info.plan, run.folder)
     with (
         target.committed() as file,
         contextlib.closing(open_immutable(file)) as replica,
     ):
-        run.settle_plan(resolve(run.info.plan, replica))
+        run.settle(plan=resolve(run.info.plan, replica))
         plan = run.info.plan
         hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)

@@ -19,7 +19,7 @@ from runbook.run.findings import Finding
 from runbook.run.folder import Run
 from runbook.run.records import RehearseRecord
 from runbook.script.footprint import Baseline, read_baseline
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.workflows import Workflows, try_workflows
 from runbook.wording import and_more
@@ -60,7 +60,7 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     began = time.perf_counter()
     plan, name = run.info.plan, run.info.run
     copy, backup = folder / "copy.db", folder / "backup.db"
-    open_target(run.info.database, run.info.options).backup(copy, progress)
+    target_of(run).backup(copy, progress)
     target = SqliteTarget(copy)
     target.backup(backup, progress)
     before = capture(backup, folder / "before", immutable=True, progress=progress)

@@ -22,7 +22,7 @@ from runbook.run.records import Assessment, Confirmation, RollbackRecord
 from runbook.run.stage import shorten
 from runbook.script.migration import Script
 from runbook.stages.backup import checked_backup
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.targets.protocol import Target
 
 
@@ -38,7 +38,7 @@ def preview(run: Run) -> Assessment:
         if done.assessment is not None:
             return done.assessment
     run.check_allowed("rollback")
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     # Asked first: a transaction that was cut off is undone by it.
     row = _ledger(run, target)
     previous = run.record("rollback") if run.unsettled("rollback") else None
@@ -88,7 +88,7 @@ class _Request:
 
 
 def _rollback(run: Run, stage: Stage, request: _Request, progress: Progress) -> RollbackRecord:
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     already = _committed(run, stage, target, tried=stage.previous is not None)
     if already is not None:
         return already

@@ -19,7 +19,7 @@ from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.header import read_file_header
 from runbook.sqlite.soundness import Method, check_soundness, method_for
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 
 
 def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False) -> SnapshotRecord:
@@ -39,7 +39,7 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
 
 def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
     plan = run.info.plan
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     path = run.backup
     began = time.perf_counter()
     for leftover in path.parent.iterdir():  # of an earlier snapshot, or of one that was killed
@@ -70,7 +70,7 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
 
 def _check_not_migrated(run: Run) -> None:
     """A backup of the migrated database must never take the place of the one from before."""
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     row = target.ledger(run.info.plan.migration.name)
     if row is None:
         return

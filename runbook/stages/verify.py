@@ -13,7 +13,7 @@ from runbook.run.folder import Run, file_stem
 from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.script.footprint import Baseline
 from runbook.stages.backup import baseline, checked_backup
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 
 
 def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -> VerifyRecord:
@@ -60,7 +60,7 @@ def _keep_earlier(run: Run) -> None:
 
 def _verify(run: Run, progress: Progress) -> VerifyRecord:
     plan = run.info.plan
-    target = open_target(run.info.database, run.info.options)
+    target = target_of(run)
     migrated = run.result("migrate", MigrateRecord)
     row = target.ledger(plan.migration.name)
     if row is None or row.run != run.info.run:

@@ -75,6 +75,21 @@ class Target(Protocol):
         """
         ...
 
+    def settled(self, migration: str) -> dict[str, str]:
+        """Options that a run keeps from its beginning on, as the target itself chose them.
+
+        Args:
+            migration: the plan's name of the migration.
+        """
+        ...
+
+    def difference(self, known: Identity) -> str:
+        """How this database is seen to be another than `known`; an empty text where it is not.
+
+        What cannot be read at this moment is not compared: whoever needs it reports that.
+        """
+        ...
+
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A read-only connection to the database as it is now, or to an exact replica of it."""
         ...

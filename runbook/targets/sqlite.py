@@ -29,6 +29,13 @@ from runbook.targets.protocol import Applied, Prepare, R, Work
 
 TURN_SECONDS = 0.25
 
+_LASTING = {
+    "inode": "file (by its inode)",
+    "page_size": "page size",
+    "encoding": "encoding",
+}
+"""Details of a file that stay while the same database is worked with, each with its name."""
+
 
 class SqliteTarget:
     """A database in one SQLite file (with its WAL or journal beside it)."""
@@ -47,12 +54,35 @@ class SqliteTarget:
         """Which file this is; opening it proves that it is a database."""
         with self.reading() as connection:
             details = {
-                "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0],
-                "encoding": connection.execute("PRAGMA encoding").fetchone()[0],
-                "page_size": str(connection.execute("PRAGMA page_size").fetchone()[0]),
+                name: str(connection.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("journal_mode", "encoding", "page_size", "schema_version")
             }
         path = self.path.resolve()
-        return Identity("sqlite", path.name, str(path), path.stat().st_size, details)
+        status = path.stat()
+        details["inode"] = str(status.st_ino)
+        return Identity("sqlite", path.name, str(path), status.st_size, details)
+
+    def settled(self, migration: str) -> dict[str, str]:
+        """None: a file is reached by its path alone."""
+        return {}
+
+    def difference(self, known: Identity) -> str:
+        """Another inode, page size or encoding, or a schema that went back.
+
+        Size, journal mode and the rest of the header change with every day's work (a checkpoint, a
+        VACUUM, a deployment), so they are recorded and not compared here; between snapshot and
+        migration they are, with the backup.
+        """
+        try:
+            now = self.identity().details
+        except TargetError:
+            return ""
+        if change := known.change_of(now, _LASTING):
+            return change
+        was, version = known.details.get("schema_version"), now["schema_version"]
+        if was is not None and int(version) < int(was):
+            return f"its schema went back from version {was} to {version}"
+        return ""
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -18,7 +18,7 @@ from runbook.run.folder import Run
 from runbook.run.records import VerifyRecord
 from runbook.script.migration import guard_query
 from runbook.sqlite.quoting import quote_name
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import read_ledger
 from runbook.window.watch import lasting_invariants
 from runbook.wording import counted, listed
@@ -47,7 +47,7 @@ def ask_again(run: Run) -> Recheck:
     plan = run.info.plan
     counts = run.result("verify", VerifyRecord).rows_after
     shape = read_backup_shape(run.backup, plan)
-    with open_target(run.info.database, run.info.options).reading() as connection:
+    with target_of(run).reading() as connection:
         row = read_ledger(connection, plan.migration.name)
         if row is None or row.run != run.info.run:
             return Recheck((), "the ledger does not hold this run's migration any more")

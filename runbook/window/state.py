@@ -10,7 +10,7 @@ from runbook.run.folder import Run, now
 from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord, RollbackRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.window.store import FAILURES, configured, read_step
 from runbook.window.web import ask, expected, show_address
 from runbook.wording import when
@@ -174,7 +174,7 @@ def misfit(state: WindowState, *, verdict: str, failed: WindowStep | None = None
 def _database(run: Run) -> tuple[Database, str]:
     """What the ledger says, which is the truth whatever the records say."""
     try:
-        target = open_target(run.info.database, run.info.options)
+        target = target_of(run)
         name = run.info.plan.migration.name
         row = target.ledger(name)
         if row is None and target.unfinished(name) is not None:

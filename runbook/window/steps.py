@@ -18,7 +18,7 @@ from runbook.run.folder import Run, now
 from runbook.run.records import MigrateRecord
 from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import WindowStep
-from runbook.targets.open_target import open_target
+from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.commands import Ran, run_command
 from runbook.window.quiet import wait_until_quiet
@@ -130,7 +130,7 @@ def workflows(run: Run, *, again: bool = False) -> WindowStep:
         )
 
     def work(step: _Step) -> None:
-        target = open_target(run.info.database, run.info.options)
+        target = target_of(run)
         shape = read_backup_shape(run.backup, run.info.plan)
         with target.committed() as database:
             outcome = try_workflows(database, run.info.plan, shape)
@@ -288,7 +288,7 @@ class _Step:
 
     def is_quiet(self, seconds: float) -> None:
         """Waits until nothing writes any more."""
-        target = open_target(self.run.info.database, self.run.info.options)
+        target = target_of(self.run)
         if not isinstance(target, SqliteTarget):
             self.note("Whether anything still writes is not known for this kind of database")
             return

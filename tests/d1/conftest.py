@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from runbook.errors import TargetError
-from runbook.targets.d1.install import Tool, find_tool
+from runbook.targets.d1.install import OVERRIDE, PINNED, Tool, script_of, tool_at
 from runbook.targets.d1.wrangler import Where, Wrangler
 
 HERE = Path(__file__).parent
@@ -39,8 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tool() -> Tool:
+    named = os.environ.get(OVERRIDE)
     try:
-        return find_tool()
+        return tool_at(script_of(Path(named))) if named else PINNED.tool()
     except TargetError as error:
         pytest.skip(f"D1 cannot be tested here: {error}")
 

@@ -8,13 +8,19 @@ import path from "node:path";
 
 const [tools, state, id] = process.argv.slice(2);
 const require = createRequire(path.join(tools, "package.json"));
-const { Miniflare } = require("miniflare");
-const mf = new Miniflare({
+const miniflare = require("miniflare");
+const worker = {
   modules: true,
   script: "export default { fetch() { return new Response('') } }",
   d1Databases: { DB: id },
-  d1Persist: path.join(state, "v3", "d1"),
-});
+};
+const folder = path.join(state, "v3");
+const convert = miniflare.convertV4MiniflareOptions;
+const mf = new miniflare.Miniflare(
+  convert
+    ? convert({ ...worker, resourcePersistencePath: folder })
+    : { ...worker, d1Persist: path.join(folder, "d1") },
+);
 const db = await mf.getD1Database("DB");
 const log = [];
 let faults = [];
@@ -104,6 +110,9 @@ const server = http.createServer(async (request, response) => {
   if (kind === "drop before") return request.socket.destroy();
   if (kind === "429") return failed(429, 10429, "Please wait and consider throttling your request speed");
   if (kind === "500") return failed(500, 7500, "internal error");
+  if (kind === "404") return failed(404, 7404, "The database app could not be found");
+  if (kind === "overloaded") return failed(503, 7500, "D1 DB is overloaded. Requests queued for too long.");
+  if (kind === "hang") return undefined;
   if (kind === "403") return failed(403, 10000, "Authentication error");
   if (kind === "html") {
     response.writeHead(503, { "content-type": "text/html" });

@@ -83,7 +83,7 @@ def named(parent: int, program: str) -> set[int]:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             if command.split(b"\0")[0].endswith(b"workerd"):
                 found |= {pid} if program == "workerd" else set()
-            elif b"migrations" in command:
+            elif b"execute" in command:
                 found |= {pid} if program == "wrangler" else set()
     return found
 

@@ -59,14 +59,14 @@ def test_there_and_back_with_wrangler_alone(
     assert dump(app) == before
     for _ in range(2):
         alone(app, tool, "migrations", "apply", "app-db", "--local")
-        verify = str(app / "migrations" / NAME / "verify.sql")
+        verify = str(app / "migrations" / NAME / "verify.sql.txt")
         said = results_in(
             alone(app, tool, "execute", "app-db", "--local", "--json", "--file", verify)
         )
         assert said is not None
         assert len(said) == 9
         assert {rows[0]["violations"] for rows in said} == {0}
-        back = str(app / "migrations" / NAME / "rollback.sql")
+        back = str(app / "migrations" / NAME / "rollback.sql.txt")
         alone(app, tool, "execute", "app-db", "--local", "--file", back, "--yes")
         assert dump(app) == before
     assert files == render(app, *more)  # the same text again is no obstacle
@@ -91,7 +91,7 @@ def test_the_rollback_refuses_what_it_would_lose(
     ask(app, since)
     before = dump(app)
     with pytest.raises(Refused, match=f"CHECK constraint failed: {reason}"):
-        wrangler.execute_file(app / "migrations" / NAME / "rollback.sql", "the rollback")
+        wrangler.execute_file(app / "migrations" / NAME / "rollback.sql.txt", "the rollback")
     assert dump(app) == before
 
 
@@ -106,7 +106,7 @@ def test_what_users_wrote_since_stays(
     ask(
         app, "UPDATE projects SET name = 'mine', updated_at = '2099-01-01 00:00:00' WHERE rowid = 3"
     )
-    wrangler.execute_file(app / "migrations" / NAME / "rollback.sql", "the rollback")
+    wrangler.execute_file(app / "migrations" / NAME / "rollback.sql.txt", "the rollback")
     kept = ask(app, "SELECT rowid FROM projects WHERE name = 'mine' AND updated_at LIKE '2099%'")
     assert kept == [(3,)]
     assert ask(app, "SELECT count(*) FROM projects WHERE updated_at > '2099'") == [(1,)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.errors import Blocked, OutcomeUnknown, Refused, RunbookError
+from runbook.errors import Blocked, OutcomeUnknown, Refused, RunbookError, TargetError
 from runbook.run.folder import Run
 from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
@@ -163,6 +163,19 @@ def test_a_guard_aborts_the_file_for_whoever_applies_it(shop: Path, tmp_path: Pa
     assert dump(shop) == before
 
 
+@pytest.mark.slow
+def test_a_trigger_with_cr_lf_comes_back_word_for_word(shop: Path, tmp_path: Path) -> None:
+    ask(
+        shop,
+        "CREATE TRIGGER crlf AFTER UPDATE ON projects BEGIN\r\n"
+        "  UPDATE tags SET tag = tag || '\r\n' WHERE 0;\r\nEND",
+    )
+    (tmp_path / "plan.toml").write_text('[triggers]\npolicy = "suspend"\n')
+    there_and_back(shop, tmp_path, tmp_path / "plan.toml")
+    hazards = Run.open(tmp_path / "first").record("preflight").result["hazards"]  # type: ignore[union-attr, index]
+    assert "d1_carriage_returns" in {h["code"] for h in hazards}
+
+
 def test_hazards_of_d1(shop: Path, tmp_path: Path) -> None:
     (shop / "migrations" / "0004_other.sql").write_text("CREATE TABLE other (a);\n")
     (shop / "migrations" / "0005_add_organizations_backfill.sql").write_text("SELECT 1;\n")
@@ -253,6 +266,27 @@ def test_a_rollback_does_not_run_over_later_writes(
     assert ask(shop, "SELECT count(*) FROM tags WHERE tag = 'late'") == [(1,)]
 
 
+@pytest.mark.parametrize("why", ["internal error", "--without-export"])
+def test_a_snapshot_does_without_the_export(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """The exact replica is the backup; what became of the export is noted."""
+    ask(shop, "DROP TABLE project_search")
+
+    def fail(self: wrangler.Wrangler, to: Path, seconds: float = 0) -> None:
+        to.write_text("half")
+        raise TargetError("internal error")
+
+    monkeypatch.setattr(wrangler.Wrangler, "export", fail)
+    options = {"export": "no"} if why.startswith("--") else {}
+    backup = tmp_path / "backup" / "backup.db"
+    backup.parent.mkdir()
+    known = {"wrangler_config": str(shop / "wrangler.toml"), "where": "local", **options}
+    open_target("d1:app-db", known).backup(backup)
+    assert why in json.loads((backup.parent / "d1.json").read_text())["export"]
+    assert sorted(p.name for p in backup.parent.iterdir()) == ["backup.db", "d1.json"]
+
+
 def test_options_are_checked(shop: Path) -> None:
     with pytest.raises(RunbookError, match="pass --local or --remote"):
         open_target("d1:app-db", {"wrangler_config": str(shop / "wrangler.toml")})
@@ -293,7 +327,7 @@ def test_an_unknown_outcome_is_looked_at_and_decided(
 ) -> None:
     run = remote_run(shop, tmp_path / "run")
     before = dump(shop)
-    cloud.fault("query", kind, match="CREATE TABLE runbook_guard")
+    cloud.fault("import", kind, match="ingest")
     if happened:
         assert migrate(run, YES).committed
     else:
@@ -303,7 +337,7 @@ def test_an_unknown_outcome_is_looked_at_and_decided(
             line for line in before if "d1_migrations" not in line
         ]
         assert not list((shop / "migrations").glob("0005*"))
-    sent = cloud.requests("query", match="CREATE TABLE runbook_guard")
+    sent = cloud.requests("import", match="ingest")
     assert len(sent) == 1
 
 
@@ -313,7 +347,7 @@ def test_half_a_migration_is_named(
 ) -> None:
     """Should a service ever run only a part of the batch, it is neither before nor after."""
     run = remote_run(shop, tmp_path / "run")
-    cloud.fault("query", "drop before", match="CREATE TABLE runbook_guard")
+    cloud.fault("import", "drop before", match="ingest")
     original = Applier._settled
 
     def half(self: Applier, *arguments: object, **options: object) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from runbook.errors import OutcomeUnknown, Refused, TargetError
 from runbook.targets.d1 import wrangler as module
-from runbook.targets.d1.install import Tool
+from runbook.targets.d1.install import NEWEST, PINNED, Edition, Tool
 from runbook.targets.d1.read_rows import REMOTE
 from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import copy_state, differences
@@ -158,3 +158,43 @@ def test_a_remote_replica_is_exact(
     replicate(remote.read, tmp_path / "replica.db", pace=REMOTE)
     copy_state(wrangler.state_file, tmp_path / "copy.db")
     assert differences(tmp_path / "replica.db", tmp_path / "copy.db") == ()
+
+
+@pytest.mark.parametrize("edition", [PINNED, pytest.param(NEWEST, marks=pytest.mark.slow)])
+def test_an_import_keeps_every_byte(
+    app: Path, remote: Wrangler, table: StandIn, edition: Edition
+) -> None:
+    """Unlike `migrations apply --remote` of 4.107 and later, to which CR LF is an obstacle."""
+    if not edition.is_installed:
+        pytest.skip("that wrangler is not installed")
+    client = Wrangler(app / "wrangler.toml", "app-db", Where(local=False), tool=edition.tool())
+    body = "BEGIN\r\n  SELECT 'x\r\ny';\r\nEND"
+    client.execute(f"CREATE TRIGGER crlf AFTER INSERT ON t {body};\n\nSELECT 1;\n", "it")
+    query = "SELECT hex(sql) AS h FROM sqlite_schema WHERE name = 'crlf'"
+    ((row,),) = table.read([query])
+    assert bytes.fromhex(row["h"]).decode() == f"CREATE TRIGGER crlf AFTER INSERT ON t {body}"
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "cause"),
+    [
+        ("bookmark", "404", "The database app could not be found"),
+        ("query", "overloaded", "D1 DB is overloaded"),
+    ],
+)
+def test_the_cause_of_a_failed_read_is_named(
+    remote: Wrangler, table: StandIn, action: str, kind: str, cause: str
+) -> None:
+    table.fault(action, kind, times=9)
+    with pytest.raises(TargetError, match=cause):
+        remote.read(["SELECT 1"]) if action == "query" else remote.time_travel_bookmark()
+
+
+@pytest.mark.parametrize("kind", ["500", "hang"])
+def test_an_export_is_tried_once_and_not_for_ever(
+    remote: Wrangler, table: StandIn, tmp_path: Path, kind: str
+) -> None:
+    table.fault("export", kind, times=9)
+    with pytest.raises(TargetError, match=r"internal error|did not end within 4 s"):
+        remote.export(tmp_path / "export.sql", seconds=4 if kind == "hang" else 60)
+    assert remote.calls == 1

@@ -283,6 +283,9 @@ def test_a_rollback_ends_it(migrated: Run) -> None:
     rollback.rollback(migrated, agreed(migrated))  # while the monitoring goes on
     thread.join(timeout=60)
     assert done[0].ended == "by a rollback"
+    for watching in (Watching(once=True), Watching()):  # the old verdict is not what is true now
+        with pytest.raises(NotAllowedNow, match="rollback is already done"):
+            monitor(migrated, watching)
     with pytest.raises(NotAllowedNow):
         monitor(begin(Path(migrated.info.database), migrated.folder.with_name("other")), Watching())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.errors import NotAllowedNow, NotProven, RunFolderError
+from runbook.errors import NotAllowedNow, NotProven, RunFolderError, TargetError
 from runbook.run.folder import Run
 from runbook.run.lock import hold_lock
 from runbook.run.rules import ALLOWED, STAGES
@@ -76,17 +76,44 @@ def test_after_the_rollback_nothing_migrates_again(database: Path, tmp_path: Pat
         verify.verify(run)
 
 
-def test_another_database_of_the_same_name(database: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["preflight", "snapshot", "migrate"])
+def test_another_database_of_the_same_name(database: Path, tmp_path: Path, stage: str) -> None:
     run = until_snapshot(begin(database, tmp_path / "run"))
     make_sample(tmp_path / "other.db", users=20, projects=40, seed=2)
     (tmp_path / "other.db").replace(database)
     before = dump(database)
-    with pytest.raises(NotProven):
-        migrate.migrate(run, agreed(run))
+    with pytest.raises(TargetError, match=r"its file .* was .* begin a new run folder"):
+        CALLS[stage](run)
     assert dump(database) == before
-    assert not run.finished("snapshot")
-    snapshot.snapshot(run)
-    assert migrate.migrate(run, agreed(run)).committed
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("PRAGMA page_size = 8192; VACUUM", "its page size was 4096 and is 8192"),
+        ("PRAGMA schema_version = 1", "its schema went back from version"),
+    ],
+)
+def test_other_bytes_in_the_same_file(
+    database: Path, tmp_path: Path, change: str, reason: str
+) -> None:
+    """As `cp` puts another database in the place of this one, whose file stays."""
+    run = until_snapshot(begin(database, tmp_path / "run"))
+    execute(database, *change.split("; "))
+    with pytest.raises(TargetError, match=reason):
+        migrate.migrate(run, agreed(run))
+
+
+def test_what_may_happen_to_the_file_of_a_run(database: Path, tmp_path: Path) -> None:
+    """Rows that come, another journal, a checkpoint, a VACUUM, a way back, and a move afterwards."""
+    run = begin(database, tmp_path / "run")
+    execute(database, "PRAGMA journal_mode = WAL", "CREATE TABLE more (a)", "VACUUM")
+    execute(database, "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA journal_mode = DELETE")
+    until_migrated(run)
+    copy = shutil.copy(database, tmp_path / "elsewhere.db")
+    Path(copy).replace(database)  # its ledger holds this very run
+    assert verify.verify(run).verdict == "pass"
+    assert rollback.rollback(run, agreed(run)).done
 
 
 def test_a_written_cell_since_the_snapshot(database: Path, tmp_path: Path) -> None:
@@ -150,3 +177,24 @@ def test_one_stage_at_a_time(
         migrate.migrate(run, agreed(run))
     assert "waiting up to 0.3 s" in capsys.readouterr().err
     assert dump(database) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "rules"),
+    [("app/runs/1", "app/runs"), ("new/deep/run", "new/deep"), ("run", "run")],
+)
+def test_git_ignores_what_a_run_keeps(
+    database: Path, tmp_path: Path, place: str, rules: str
+) -> None:
+    """A run folder holds a full copy of the data, often inside the application's repository."""
+    (tmp_path / "app" / "runs").mkdir(parents=True)
+    begin(database, tmp_path / place)
+    assert (tmp_path / rules / ".gitignore").read_text() == "*\n"
+    assert len(list(tmp_path.rglob(".gitignore"))) == 1
+
+
+def test_rules_of_the_application_are_left_alone(database: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / ".gitignore").write_text("*.db\n")
+    begin(database, tmp_path / "runs" / "1")
+    assert (tmp_path / "runs" / ".gitignore").read_text() == "*.db\n"

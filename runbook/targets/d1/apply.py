@@ -18,9 +18,9 @@ from runbook.progress import Progress
 from runbook.run.identity import LedgerRow
 from runbook.script.migration import GUARD, Script
 from runbook.sqlite.connect import attach_immutable, open_immutable
-from runbook.targets.d1.chunks import CHUNKS, Part, digest_of, finishing_sql, parts
+from runbook.targets.d1.chunks import CHUNKS, Entry, Part, digest_of, finishing_sql, parts
 from runbook.targets.d1.inspect import Inspector, Signs
-from runbook.targets.d1.migration_file import file_name, file_text
+from runbook.targets.d1.migration_file import file_name, file_text, noted_text
 from runbook.targets.d1.notes import read_notes
 from runbook.targets.d1.rollback_file import Note, rollback_text
 from runbook.targets.d1.schema import read_schema
@@ -35,30 +35,41 @@ REMOTE_PATIENCE = 45.0
 class Applier:
     """Changes the database that `wrangler` is for."""
 
-    def __init__(self, wrangler: Wrangler) -> None:
+    def __init__(self, wrangler: Wrangler, file: str = "") -> None:
+        """Takes the database, and the name of the migration's file, if it is not `NAME.sql`."""
         self._wrangler = wrangler
-        self._inspector = Inspector(wrangler)
+        self._folder = wrangler.config.migrations
+        self._inspector = Inspector(wrangler, file)
+        self._file = file
 
     def apply_file(self, script: Script) -> None:
-        """Writes the migration file and has wrangler apply it; the file stays if it happened."""
+        """Writes the migration file and has D1 run it; the file stays if it happened.
+
+        What is run is that file and wrangler's note of it, as one unit. `wrangler d1 migrations
+        apply` would apply every other pending file, too, and remotely it is limited to 30 seconds
+        and may leave a part behind; a file that is executed is an import there, which does not.
+        """
         path = self._write_file(script)
         doing = f"the migration {path.name}"
+        text = noted_text(
+            file_text(script), self._name(script), self._wrangler.config.migrations_table
+        )
         try:
-            self._wrangler.migrations_apply(doing)
+            self._wrangler.execute(text, doing)
         except OutcomeUnknown as error:
             if not self._settled(script, error):
-                path.unlink(missing_ok=True)
+                self._folder.remove(self._name(script))
                 raise Refused(
                     f"D1 did not run {doing} (no clear answer came, and then nothing of it was "
                     "found); the database is as it was."
                 ) from error
         except RunbookError:
-            path.unlink(missing_ok=True)
+            self._folder.remove(self._name(script))
             raise
         signs = self._inspector.inspect(script.migration)
         if not signs.after(script.run):
             raise OutcomeUnknown(
-                f"wrangler applied {doing} without an error, and yet {signs}; look at the database "
+                f"wrangler ran {doing} without an error, and yet {signs}; look at the database "
                 "before anything else."
             )
 
@@ -83,8 +94,8 @@ class Applier:
             OutcomeUnknown: it stopped on the way; the next start goes on there.
         """
         with contextlib.closing(open_immutable(backup)) as before:
-            table = self._wrangler.config.migrations_table
-            whole = parts(script, before, rows, table) if rows else ()
+            entry = Entry(self._wrangler.config.migrations_table, self._name(script))
+            whole = parts(script, before, rows, entry) if rows else ()
         done = self._inspector.parts_done()
         if done and (not whole or done[0]["digest"] != digest_of(whole)):
             raise OutcomeUnknown(
@@ -121,7 +132,7 @@ class Applier:
             attach_immutable(copies, now, "now")
             note = Note(
                 self._wrangler.config.migrations_table,
-                file_name(script.migration),
+                self._name(script),
                 drop_table=read_notes(keep_in)["applied"] is None,
             )
             tables = [table for table in schema.tables if table.name not in (CHUNKS, GUARD)]
@@ -137,7 +148,7 @@ class Applier:
                     "D1 did not run the rollback (no clear answer came, and then the migration "
                     "was found whole); the database is as it was."
                 ) from error
-        (self._wrangler.config.migrations_dir / file_name(script.migration)).unlink(missing_ok=True)
+        self._folder.remove(self._name(script))
 
     def _part_happened(self, script: Script, part: Part, last: bool) -> bool:
         """Looks until it is certain; a part that comes late cannot happen twice anyway."""
@@ -171,15 +182,10 @@ class Applier:
         result: T = retrying(read)
         return result
 
+    def _name(self, script: Script) -> str:
+        """The name of the migration's file, as wrangler notes it."""
+        return self._file or file_name(script.migration)
+
     def _write_file(self, script: Script) -> Path:
         """Writes the migration into the application's folder of migrations."""
-        path = self._wrangler.config.migrations_dir / file_name(script.migration)
-        text = file_text(script)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            raise Refused(
-                f"The file {path} is not the one that would be applied; move it away; the "
-                "database was not touched."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, text.encode())
-        return path
+        return self._folder.write(self._name(script), file_text(script))

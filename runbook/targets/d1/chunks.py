@@ -20,7 +20,7 @@ from runbook.script.migration import RANGE, Script
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.targets.d1.cells import literal
-from runbook.targets.d1.migration_file import file_name, spaced
+from runbook.targets.d1.migration_file import spaced
 from runbook.templates import sql_file
 
 CHUNKS = "runbook_chunks"
@@ -39,9 +39,15 @@ class Part:
     text: str
 
 
-def parts(
-    script: Script, backup: sqlite3.Connection, rows: int, migrations_table: str
-) -> tuple[Part, ...]:
+@dataclass(frozen=True)
+class Entry:
+    """wrangler's note of the migration: its table, and the name that the file has there."""
+
+    table: str
+    file: str
+
+
+def parts(script: Script, backup: sqlite3.Connection, rows: int, entry: Entry) -> tuple[Part, ...]:
     """The whole migration as parts of at most `rows` rows.
 
     They follow from the backup alone, so that every start makes the same ones.
@@ -50,9 +56,9 @@ def parts(
         script: the migration.
         backup: the database as it was before, where the ranges are found.
         rows: rows of a table in one part.
-        migrations_table: wrangler's table of applied migrations, which the last part enters.
+        entry: what the last part enters in wrangler's table of applied migrations.
     """
-    work = list(_work(script, backup, rows, migrations_table))
+    work = list(_work(script, backup, rows, entry))
     digest = hashlib.sha256("\n".join(text for _, text in work).encode()).hexdigest()
     cut = []
     for number, (title, text) in enumerate(work, 1):
@@ -61,9 +67,9 @@ def parts(
             if number == 1
             else ""
         )
-        entry = f"INSERT INTO {CHUNKS} (number, digest) VALUES ({number}, '{digest}');"
+        row = f"INSERT INTO {CHUNKS} (number, digest) VALUES ({number}, '{digest}');"
         # The last part drops the table with everything else that only the work needed.
-        cut.append(Part(number, title, f"{head}{entry}\n\n{text}\n"))
+        cut.append(Part(number, title, f"{head}{row}\n\n{text}\n"))
     return tuple(cut)
 
 
@@ -82,7 +88,7 @@ def finishing_sql(migration: str) -> tuple[str, ...]:
 
 
 def _work(
-    script: Script, backup: sqlite3.Connection, rows: int, migrations_table: str
+    script: Script, backup: sqlite3.Connection, rows: int, entry: Entry
 ) -> Iterator[tuple[str, str]]:
     """Title and text of each part, without its entry."""
     steps = {step.name: step for step in script.steps}
@@ -102,8 +108,9 @@ def _work(
         yield "Index", text([statement])
     for statement in steps["verify"].statements[:-1]:
         yield "Invariant", text([statement])
-    file = quote_value(file_name(script.migration))
-    note = sql_file("d1/note").statements(table=migrations_table, file=file)
+    note = sql_file("d1/note").statements(
+        table=quote_name(entry.table), file=quote_value(entry.file)
+    )
     yield "Ledger", "\n\n".join([*note, *finishing_sql(script.migration)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import posixpath
 import re
 import tomllib
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from runbook.errors import TargetError
 from runbook.files import parse_json
+from runbook.targets.d1.migrations_folder import MigrationsFolder
 
 _NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 _UNIQUE_KEY = "miniflare-D1DatabaseObject"
@@ -26,9 +28,14 @@ class D1Config:
     binding: str
     remote_id: str | None
     preview_id: str | None
-    migrations_dir: Path
+    migrations: MigrationsFolder
     migrations_table: str
     environment: str | None
+
+    @property
+    def migrations_dir(self) -> Path:
+        """The folder of migrations."""
+        return self.migrations.path
 
     @property
     def local_id(self) -> str:
@@ -81,10 +88,30 @@ def read_config(path: Path, database: str, environment: str | None = None) -> D1
         binding=str(entry.get("binding") or database),
         remote_id=_text(entry, "database_id"),
         preview_id=_text(entry, "preview_database_id"),
-        migrations_dir=path.resolve().parent / (_text(entry, "migrations_dir") or "migrations"),
+        migrations=_migrations(path.resolve(), entry),
         migrations_table=_text(entry, "migrations_table") or "d1_migrations",
         environment=environment,
     )
+
+
+def _migrations(path: Path, entry: dict[str, Any]) -> MigrationsFolder:
+    """The folder and the pattern, which wrangler wants to begin with the folder.
+
+    Raises:
+        TargetError: it does not.
+    """
+    folder = posixpath.normpath((_text(entry, "migrations_dir") or "migrations").replace("\\", "/"))
+    pattern = _text(entry, "migrations_pattern")
+    if pattern is None:
+        return MigrationsFolder(path.parent / folder)
+    below = posixpath.normpath(pattern.replace("\\", "/"))
+    head = "" if folder == "." else f"{folder}/"
+    if not below.startswith(head) or _text(entry, "migrations_dir") is None:
+        raise TargetError(
+            f"The migrations_pattern {pattern!r} in {path} must begin with its migrations_dir; "
+            "correct it as wrangler asks for it."
+        )
+    return MigrationsFolder(path.parent / folder, below.removeprefix(head))
 
 
 def object_name(database_id: str) -> str:
@@ -96,7 +123,7 @@ def object_name(database_id: str) -> str:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         data = tomllib.loads(text) if path.suffix == ".toml" else parse_json(_plain_json(text))
     except OSError as error:
         raise TargetError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from runbook.run.identity import LedgerRow
 from runbook.script.migration import GUARD, LEDGER, NEW_TABLES
-from runbook.sqlite.quoting import quote_value
+from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.targets.d1.chunks import CHUNKS, UNFINISHED
 from runbook.targets.d1.migration_file import file_name
 from runbook.targets.d1.state_file import open_state, write_lock
@@ -44,8 +44,10 @@ class Signs:
 class Inspector:
     """Asks the database that `wrangler` is for."""
 
-    def __init__(self, wrangler: Wrangler) -> None:
+    def __init__(self, wrangler: Wrangler, file: str = "") -> None:
+        """Takes the database, and the name of the migration's file, if it is not `NAME.sql`."""
         self._wrangler = wrangler
+        self._file = file
 
     def inspect(self, migration: str) -> Signs:
         """The signs of the migration in D1 itself."""
@@ -59,7 +61,7 @@ class Inspector:
         )
         return Signs(
             ledger=LedgerRow(**ledger[0]) if ledger else None,
-            noted=file_name(migration) in {row["name"] for row in applied or []},
+            noted=(self._file or file_name(migration)) in {row["name"] for row in applied or []},
             objects=tuple(sorted(objects & {*NEW_TABLES, GUARD})),
         )
 
@@ -113,7 +115,7 @@ class Inspector:
             return [[dict(row) for row in state.execute(query)] for query in queries]
 
     def _applied_sql(self) -> str:
-        return f"SELECT name FROM {self._wrangler.config.migrations_table} ORDER BY id"
+        return f"SELECT name FROM {quote_name(self._wrangler.config.migrations_table)} ORDER BY id"
 
 
 def _ledger_sql(migration: str) -> str:

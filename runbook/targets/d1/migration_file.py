@@ -17,7 +17,7 @@ from runbook.errors import Refused
 from runbook.script.migration import Script
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
-from runbook.sqlite.quoting import quote_value
+from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.targets.d1.config import object_name
 from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.templates import sql_file
@@ -39,8 +39,14 @@ _END = re.compile(rf"{_SKIPPED}|\bEND\b(?=[^\s;])", re.DOTALL)
 
 
 def file_name(migration: str) -> str:
-    """Name of the migration's file in the application's folder of migrations."""
+    """Name of the migration's file where the folder of migrations is not known."""
     return f"{migration}.sql"
+
+
+def noted_text(text: str, name: str, table: str) -> str:
+    """A migration with wrangler's own note of it, so that both are one unit however it is run."""
+    note = sql_file("d1/note").statements(table=quote_name(table), file=quote_value(name))
+    return "\n\n".join([text.rstrip("\n"), *note]) + "\n"
 
 
 def file_text(script: Script) -> str:
@@ -70,7 +76,7 @@ def spaced(statement: str) -> str:
 def forget(name: str, table: str) -> tuple[str, ...]:
     """Statements that remove wrangler's note of a migration's file, and put its counter back."""
     return sql_file("d1/forget_note").statements(
-        table=table, text=quote_value(table), file=quote_value(name)
+        table=quote_name(table), text=quote_value(table), file=quote_value(name)
     )
 
 
@@ -105,7 +111,7 @@ def try_out(text: str, migration: str, copy: Wrangler) -> str | None:
         OutcomeUnknown, TargetError: it could not be tried.
     """
     folder = copy.config.migrations_dir
-    (folder / file_name(migration)).write_text(text, encoding="utf-8")
+    (folder / file_name(migration)).write_bytes(text.encode())
     try:
         copy.migrations_apply("trying the migration on a copy")
     except Refused as error:

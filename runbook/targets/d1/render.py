@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,28 @@ from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import LEDGER, Step, questions, render, template_values
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import read_tables
+from runbook.targets.d1.chunks import Entry
 from runbook.targets.d1.migration_file import file_name, file_text, forget, spaced
+from runbook.targets.d1.migrations_folder import MigrationsFolder
 from runbook.templates import sql_file, sql_files
 
 WRANGLERS_TABLE = "d1_migrations"
 
 
 def d1_files(
-    plan: Plan, connection: sqlite3.Connection | None = None, table: str = WRANGLERS_TABLE
+    plan: Plan, connection: sqlite3.Connection | None = None, entry: Entry | None = None
 ) -> dict[str, str]:
     """Path and text of each file: the migration, and in a folder of its name what must not be one.
 
-    wrangler applies every `.sql` file of its migrations folder, but looks into no folder below it.
+    wrangler applies every file that its pattern names, also in folders below; no pattern for
+    migrations names a `.txt`.
 
     Args:
         plan: what to migrate.
         connection: the database before the migration; None for the specification's shape.
-        table: wrangler's table of applied migrations.
+        entry: wrangler's table of applied migrations, and the migration's name there.
     """
+    entry = entry or Entry(WRANGLERS_TABLE, file_name(plan.migration.name))
     shape = read_shape(connection, plan) if connection else Shape()
     values = template_values(plan, shape)
     resources = values["resources"]
@@ -47,7 +52,7 @@ def d1_files(
         for known, resource in zip(resources, plan.resources, strict=True)
     ]
     values["drop_ledger"] = LEDGER not in {t.name for t in tables}
-    values["forget"] = forget(file_name(plan.migration.name), table)
+    values["forget"] = forget(entry.file, entry.table)
     script = render(plan, shape)
     keep = sql_file("d1/keep_updated_at")
     kept = Step(keep.name, keep.title, keep.why, keep.statements(**values))
@@ -55,28 +60,42 @@ def d1_files(
     if kept.statements:
         script = dataclasses.replace(script, steps=(first, kept, *rest))
     name = plan.migration.name
+    folder = entry.file.partition("/")[0].removesuffix(".sql")
     return {
-        file_name(name): file_text(script),
-        f"{name}/rollback.sql": _rollback_text(name, values),
-        f"{name}/verify.sql": _verify_text(plan, shape),
+        entry.file: file_text(script),
+        f"{folder}/rollback.sql.txt": _rollback_text(name, values),
+        f"{folder}/verify.sql.txt": _verify_text(plan, shape),
     }
 
 
 def write_d1_files(
-    plan: Plan, to: Path, connection: sqlite3.Connection | None = None
+    plan: Plan,
+    to: MigrationsFolder,
+    connection: sqlite3.Connection | None = None,
+    table: str = WRANGLERS_TABLE,
+    applied: Sequence[str] = (),
 ) -> tuple[Path, ...]:
-    """Writes the files of `d1_files` below the migrations folder `to`.
+    """Writes the files of `d1_files` below the migrations folder `to`, the migration's the last.
+
+    Args:
+        plan: what to migrate.
+        to: the folder.
+        connection: as for `d1_files`.
+        table: wrangler's table of applied migrations.
+        applied: what it holds.
 
     Raises:
         Refused: a file of that name is there and holds something else.
     """
-    files = {to / name: text for name, text in d1_files(plan, connection).items()}
+    name = to.place_of(to.free_name(plan.migration.name, applied))
+    files = {to.path / n: t for n, t in d1_files(plan, connection, Entry(table, name)).items()}
     for path, text in files.items():
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+        if path.exists() and path.read_bytes() != text.encode():
             raise Refused(f"The file {path} is there and holds something else; move it away first.")
-    for path, text in files.items():
+    for path, text in reversed(files.items()):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, text.encode())
+    to.write(name, files[to.path / name])
     return tuple(files)
 
 

@@ -45,7 +45,7 @@ class Note:
     def forget(self) -> tuple[str, ...]:
         """Statements that take the note back."""
         if self.drop_table:
-            return (f"DROP TABLE IF EXISTS {self.table};",)
+            return (f"DROP TABLE IF EXISTS {quote_name(self.table)};",)
         return forget(self.file, self.table)
 
 

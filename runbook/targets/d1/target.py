@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from runbook.errors import BadInput, NotProven, OutcomeUnknown, Refused, TargetError
+from runbook.errors import BadInput, Refused, TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
 from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import Script, render
-from runbook.sqlite.connect import attach_immutable, open_immutable
+from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.targets.d1.apply import Applier
 from runbook.targets.d1.chunks import CHUNKS
@@ -40,17 +41,39 @@ from runbook.targets.d1.migration_file import (
     file_text,
     try_out,
 )
+from runbook.targets.d1.migrations_folder import MigrationsFolder, split_pending
 from runbook.targets.d1.notes import read_notes, write_notes
+from runbook.targets.d1.proof import check_taken_back, check_unchanged, prove_committed
 from runbook.targets.d1.replicas import Replicas
-from runbook.targets.d1.schema import INTERNAL, read_schema, sums_sql
-from runbook.targets.d1.state_file import check_exact, differences
+from runbook.targets.d1.schema import INTERNAL
 from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.targets.protocol import Applied, Prepare, R, Work
 from runbook.targets.sqlite import SqliteTarget
 
 PREFIX = "d1:"
 
-OPTIONS = ("wrangler_config", "where", "persist_to", "environment", "timeout", "chunk_rows")
+OPTIONS = (
+    "wrangler_config",
+    "where",
+    "persist_to",
+    "environment",
+    "timeout",
+    "chunk_rows",
+    "export",
+    "migration_file",
+)
+
+_LASTING = {
+    "where": "place",
+    "id": "id",
+    "config": "configuration file",
+    "environment": "environment",
+    "state": "folder of local state",
+    "migrations_dir": "folder of migrations",
+    "migrations_pattern": "pattern of migrations",
+    "migrations_table": "table of migrations",
+}
+"""Details of a D1 database that must stay as they were, each with its name for people."""
 
 
 class D1Target:
@@ -68,9 +91,10 @@ class D1Target:
             database: `d1:` and the database's name or binding.
             options: `wrangler_config` (by default the one in the current folder), `where`
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
-                `environment`, `timeout` (seconds) and `chunk_rows`, with which the migration is
-                made in chunks.
-            tool: which wrangler; by default the pinned one.
+                `environment` (by default CLOUDFLARE_ENV's), `timeout` (seconds) and `chunk_rows`,
+                with which the migration is made in chunks, and `export`, which may be `no`;
+                `migration_file` is settled when a run begins (see `settled`).
+            tool: which wrangler; by default the one that `choose` finds.
 
         Raises:
             BadInput: an option is missing or unknown.
@@ -90,17 +114,33 @@ class D1Target:
             Where(
                 options["where"] == "local",
                 Path(persist) if persist else None,
-                options.get("environment"),
+                options.get("environment") or os.environ.get("CLOUDFLARE_ENV") or None,
             ),
             tool=tool,
             timeout=float(options.get("timeout", "300")),
         )
         self._config = self._wrangler.config
         self._local = self._wrangler.local
-        self._inspector = Inspector(self._wrangler)
-        self._applier = Applier(self._wrangler)
+        self._file = options.get("migration_file", "")
+        self._inspector = Inspector(self._wrangler, self._file)
+        self._applier = Applier(self._wrangler, self._file)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
+        self._exports = options.get("export") != "no"
         self._replicas = Replicas(self._wrangler)
+
+    @property
+    def migrations(self) -> MigrationsFolder:
+        """The application's folder of migrations."""
+        return self._config.migrations
+
+    @property
+    def migrations_table(self) -> str:
+        """wrangler's table of applied migrations."""
+        return self._config.migrations_table
+
+    def applied(self) -> tuple[str, ...]:
+        """What wrangler has noted as applied."""
+        return tuple(self._inspector.applied() or ())
 
     def identity(self) -> Identity:
         """Which database this is; it must have tables, since a wrong id opens a new empty one.
@@ -122,8 +162,42 @@ class D1Target:
                 f"id in {self._config.path} is right, because a wrong one opens an empty database."
             )
         size = self._wrangler.state_file.stat().st_size if self._local else 0
-        details = {"where": where, "id": id_, "wrangler": self._wrangler.tool.version}
-        return Identity("d1", self._config.name, f"{where} D1 {id_}", size, details)
+        return Identity("d1", self._config.name, f"{where} D1 {id_}", size, self._details())
+
+    def settled(self, migration: str) -> dict[str, str]:
+        """What was found by itself, so that every later start means the same: see the protocol.
+
+        The migration's file gets the next free number where the plan's name would sort before a
+        migration that is there; a fresh database would run it too early.
+        """
+        folder = self._config.migrations
+        stem = folder.free_name(migration, self.applied())
+        options = {
+            "wrangler_config": str(self._config.path),
+            "environment": self._config.environment or "",
+            "migration_file": folder.place_of(stem),
+        }
+        return {name: value for name, value in options.items() if value}
+
+    def difference(self, known: Identity) -> str:
+        """Anything that the configuration and the options say otherwise; D1 itself is not asked."""
+        return known.change_of(self._details(), _LASTING)
+
+    def _details(self) -> dict[str, str]:
+        """What tells this database from others; all of it comes from the configuration."""
+        config = self._config
+        return {
+            "where": "local" if self._local else "remote",
+            "id": config.local_id if self._local else str(config.remote_id),
+            "config": str(config.path),
+            "environment": config.environment or "",
+            "state": str(self._wrangler.state_folder) if self._local else "",
+            "migrations_dir": str(config.migrations_dir),
+            "migrations_pattern": config.migrations.pattern,
+            "migrations_table": config.migrations_table,
+            "wrangler": self._wrangler.tool.version,
+            "wrangler of the application": self._wrangler.own_version or "none",
+        }
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -138,33 +212,44 @@ class D1Target:
     def conditions(self, plan: Plan, trial: sqlite3.Connection | None) -> D1Conditions:
         """What wrangler and the folder of migrations say; the script is tried on a copy."""
         migration = plan.migration.name
+        name = self._file or file_name(migration)
         text = "" if trial is None else file_text(render(plan, read_shape(trial, plan), "trial"))
-        folder = self._config.migrations_dir
-        files = tuple(sorted(p.name for p in folder.glob("*.sql"))) if folder.is_dir() else ()
+        folder = self._config.migrations
+        applied = self.applied()
+        files = folder.names()
+        pending = tuple(f for f in files if f not in applied and f != name)
+        assert self._replicas.latest is not None
+        with contextlib.closing(open_immutable(self._replicas.latest)) as replica:
+            pending, unnoted = split_pending(folder, pending, replica)
         refused, seconds = None, 0.0
         if text:
-            assert self._replicas.latest is not None
             with engine_copy(self._replicas.latest, self._wrangler) as copy:
                 began = time.perf_counter()
                 refused = try_out(text, migration, copy)
                 seconds = time.perf_counter() - began
         return D1Conditions(
-            name=file_name(migration),
-            applied=tuple(self._inspector.applied() or ()),
-            files=files,
-            in_the_way=file_name(migration) in files,
+            name=name,
+            applied=applied,
+            pending=pending,
+            unnoted=unnoted,
+            renumbered=name != folder.place_of(migration),
+            in_the_way=name in files or (folder.path / name).exists(),
+            carriage_returns="\r" in text,
             transaction_words=TRANSACTION_WORDS in text,
             refused=refused,
             seconds=seconds,
             remote=not self._local,
             chunk_rows=self._chunk_rows,
+            wrangler=self._wrangler.tool.version,
+            own_wrangler=self._wrangler.own_version,
         )
 
     def backup(self, to: Path, progress: Progress = no_progress) -> None:
         """Writes an exact replica to `to`, and beside it wrangler's export and what else was seen.
 
         The export is the customary backup; it loses integers above 2^53, NUL characters and
-        rowids, and is left out where there are virtual tables, which it refuses.
+        rowids, and is left out where there are virtual tables, which it refuses. Where it fails or
+        takes too long, the notes say so; the replica is the backup.
 
         Raises:
             Refused: a migration in chunks has not ended, so this would not be the database before.
@@ -189,10 +274,7 @@ class D1Target:
             (virtual,) = copy.execute(
                 "SELECT count(*) FROM pragma_table_list WHERE type = 'virtual'"
             ).fetchone()
-        exported = "left out because of virtual tables"
-        if not virtual:
-            self._wrangler.export(to.with_name("export.sql"))
-            exported = "export.sql"
+        exported = self._export(to.with_name("export.sql"), virtual=bool(virtual))
         write_notes(
             to.parent,
             database=self._config.name,
@@ -200,6 +282,19 @@ class D1Target:
             export=exported,
             applied=self._inspector.applied(),
         )
+
+    def _export(self, to: Path, virtual: bool) -> str:
+        """Writes the export, and returns its name, or why there is none."""
+        if virtual:
+            return "left out because of virtual tables"
+        if not self._exports:
+            return "left out, as --without-export asks"
+        try:
+            self._wrangler.export(to)
+        except TargetError as error:
+            to.unlink(missing_ok=True)
+            return f"left out: {error}"
+        return to.name
 
     def restore_by_hand(self, backup: Path) -> str:
         """Time Travel to the bookmark of the snapshot; locally, the backup as the state file."""
@@ -261,9 +356,9 @@ class D1Target:
             after = self._replicas.fresh(progress)
             if isinstance(work, Work):
                 write_notes(backup.parent, bookmark_after=self._replicas.bookmark)
-                tried = _prove_committed(work, after, backup, tried)
+                tried = prove_committed(work, after, backup, tried)
             else:
-                _check_taken_back(after, copy)
+                check_taken_back(after, copy)
         return dataclasses.replace(
             tried,
             waited_seconds=round(changing - began, 3),
@@ -275,55 +370,7 @@ class D1Target:
         """How D1 is migrated: by a file, or in chunks; the database must be as in the backup."""
         begun = self._applier.begun(script)
         if begun is None:
-            self._check_unchanged(backup)
+            check_unchanged(self._wrangler, backup)
         if self._chunk_rows or begun:
             return lambda: self._applier.apply_chunks(script, backup, self._chunk_rows, progress)
         return lambda: self._applier.apply_file(script)
-
-    def _check_unchanged(self, backup: Path) -> None:
-        """Refuses where the database is no longer what the backup holds."""
-        changed = Refused(
-            f"The D1 database {self._config.name} was written to since the snapshot; put the "
-            "application into maintenance mode and take the snapshot again; nothing was migrated."
-        )
-        if self._local:
-            try:
-                check_exact(backup, self._wrangler.state_file, self._config.migrations_table)
-            except TargetError as error:
-                raise changed from error
-            return
-        schema = read_schema(self._wrangler.read, self._config.migrations_table)
-        now = self._wrangler.read([sums_sql(table) for table in schema.tables])
-        with contextlib.closing(open_immutable(backup)) as connection:
-            for table, rows in zip(schema.tables, now, strict=True):
-                try:
-                    (was,) = connection.execute(sums_sql(table)).fetchone()
-                except sqlite3.OperationalError:
-                    raise changed from None
-                if was != rows[0]["sums"]:
-                    raise changed
-        if read_notes(backup.parent)["bookmark"] != self._wrangler.time_travel_bookmark():
-            raise changed
-
-
-def _prove_committed(work: Work[R], after: Path, backup: Path, tried: Applied[R]) -> Applied[R]:
-    """Proves the migration once more on a replica of what D1 holds after its commit."""
-    with contextlib.closing(open_immutable(after)) as connection:
-        attach_immutable(connection, backup)
-        try:
-            return dataclasses.replace(tried, proven=work.prove(connection, tried.steps))
-        except NotProven as error:
-            raise OutcomeUnknown(
-                f"D1 committed the migration, but what it holds now is not as it should be "
-                f"({str(error).rstrip('.')}); read the findings, and roll it back.",
-                record=error.record,
-            ) from error
-
-
-def _check_taken_back(after: Path, copy: Path) -> None:
-    """Raises OutcomeUnknown where D1 does not hold what was proven on the copy."""
-    if left := differences(after, copy):
-        raise OutcomeUnknown(
-            f"D1 took the migration back, but it does not hold what was proven on a copy "
-            f"({left[0]}); look at it, and compare it with the backup."
-        )

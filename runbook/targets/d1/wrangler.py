@@ -23,8 +23,9 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 
 from runbook.errors import OutcomeUnknown, Refused, RunbookError, TargetError
 from runbook.targets.d1.call import Ended, call_environment, run_call
+from runbook.targets.d1.choose import Choice, choose
 from runbook.targets.d1.config import D1Config, read_config
-from runbook.targets.d1.install import Tool, find_tool
+from runbook.targets.d1.install import Tool
 from runbook.targets.d1.wrangler_output import Failure, failure_in, results_in, values_in
 from runbook.wording import counted
 
@@ -37,6 +38,9 @@ COMMAND_BYTES = 90_000
 
 FILE_BYTES = 2_000_000
 """SQL in one local call, where it is a file."""
+
+EXPORT_SECONDS = 120.0
+"""For the export, which is customary and not needed: the replica is the backup."""
 
 STATEMENT_BYTES = 100_000
 """D1's limit for one statement."""
@@ -61,6 +65,14 @@ class Where:
     environment: str | None = None
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """How often a call is tried, and for how many seconds each time."""
+
+    attempts: int
+    seconds: float
+
+
 class Wrangler:
     """Calls wrangler for one D1 database, local or remote."""
 
@@ -78,7 +90,7 @@ class Wrangler:
             config: wrangler.toml, wrangler.json or wrangler.jsonc.
             database: its `database_name` or `binding`.
             where: local or remote.
-            tool: which wrangler; by default the pinned one.
+            tool: which wrangler; by default the one that `choose` finds.
             timeout: seconds after which a call is given up, and its outcome unknown.
 
         Raises:
@@ -88,7 +100,9 @@ class Wrangler:
         self.local = where.local
         self.timeout = timeout
         self._persist_to = where.persist_to.resolve() if where.persist_to else None
-        self.tool = tool or find_tool()
+        choice = Choice(tool) if tool else choose(self.config, self._choosing_state())
+        self.tool = choice.tool
+        self.own_version = choice.own
         self.calls = 0
         if not self.local and not os.environ.get("CLOUDFLARE_API_TOKEN"):
             raise TargetError(
@@ -100,6 +114,9 @@ class Wrangler:
                 f"{self.config.path} gives no database_id for {self.config.name}; "
                 "add the one that `wrangler d1 list` shows."
             )
+
+    def _choosing_state(self) -> Path | None:
+        return self.state_file if self.local else None
 
     @property
     def state_folder(self) -> Path:
@@ -139,7 +156,7 @@ class Wrangler:
             return self._call("read", "reading", self._execute("--command", sql))
         with tempfile.TemporaryDirectory(prefix="runbook-d1-") as folder:
             path = Path(folder) / "select.sql"
-            path.write_text(sql, encoding="utf-8")
+            path.write_bytes(sql.encode())
             return self._call("read", "reading", self._execute("--file", str(path)))
 
     def execute(self, sql: str, doing: str) -> None:
@@ -151,7 +168,7 @@ class Wrangler:
         """
         with tempfile.TemporaryDirectory(prefix="runbook-d1-") as folder:
             path = Path(folder) / "statements.sql"
-            path.write_text(sql, encoding="utf-8")
+            path.write_bytes(sql.encode())
             self.execute_file(path, doing)
 
     def execute_file(self, path: Path, doing: str) -> None:
@@ -176,15 +193,19 @@ class Wrangler:
         """
         self._call("write", doing, ["migrations", "apply", *self._which()])
 
-    def export(self, to: Path) -> None:
+    def export(self, to: Path, seconds: float = EXPORT_SECONDS) -> None:
         """Writes `wrangler d1 export`'s SQL file, the customary and lossy backup, to `to`.
+
+        It is tried once, for at most `seconds`: at Cloudflare the database waits meanwhile.
 
         Raises:
             TargetError: the database cannot be exported, for example because of virtual tables.
         """
         arguments = ["export", *self._which(persist=False), "--skip-confirmation"]
+        arguments += ["--output", str(to.resolve())]
+        limits = _Limits(attempts=1, seconds=min(seconds, self.timeout))
         with self._export_config() as config:
-            self._call("read", "exporting", [*arguments, "--output", str(to.resolve())], config)
+            self._call("read", "exporting", arguments, limits, config)
         if not to.is_file():
             raise TargetError(f"wrangler wrote no export of {self.config.name} to {to}.")
 
@@ -228,9 +249,15 @@ class Wrangler:
             yield config
 
     def _call(
-        self, kind: Kind, doing: str, arguments: list[str], config: Path | None = None
+        self,
+        kind: Kind,
+        doing: str,
+        arguments: list[str],
+        limits: _Limits | None = None,
+        config: Path | None = None,
     ) -> Ended:
         """One `wrangler d1 ...`, repeated only if it reads; raises unless it ended well."""
+        limits = limits or _Limits(READ_ATTEMPTS if kind == "read" else 1, self.timeout)
         command = [*self.tool.command, "d1", *arguments]
         command += ["--config", str(config or self.config.path)]
         if self.config.environment:
@@ -238,28 +265,31 @@ class Wrangler:
 
         def attempt() -> Ended:
             self.calls += 1
-            return run_call(command, self.config.path.parent, self.environment, self.timeout)
+            return run_call(command, self.config.path.parent, self.environment, limits.seconds)
 
         def unclear(ended: Ended) -> bool:
-            return ended.code != 0 and self._failure(ended).certainty not in ("refused", "unusable")
+            return ended.code != 0 and self._failure(ended, limits.seconds).certainty not in (
+                "refused",
+                "unusable",
+            )
 
         ended = Retrying(
             retry=retry_if_result(unclear),
-            stop=stop_after_attempt(READ_ATTEMPTS if kind == "read" else 1),
+            stop=stop_after_attempt(limits.attempts),
             wait=wait_exponential(multiplier=0.5, exp_base=4),
             retry_error_callback=last_outcome,
         )(attempt)
         if ended.code != 0:
-            raise self._error(kind, doing, self._failure(ended))
+            raise self._error(kind, doing, self._failure(ended, limits.seconds))
         return ended
 
     def environment(self, home: str) -> dict[str, str]:
         """The environment of a call, with `home` for its own."""
         return call_environment(home, local=self.local)
 
-    def _failure(self, ended: Ended) -> Failure:
+    def _failure(self, ended: Ended, seconds: float) -> Failure:
         if ended.code is None:
-            return Failure("unknown", f"wrangler did not end within {self.timeout:g} s")
+            return Failure("unknown", f"wrangler did not end within {seconds:g} s")
         if ended.code < 0:
             name = signal.Signals(-ended.code).name
             return Failure("unknown", f"wrangler was ended by {name}")

@@ -36,6 +36,11 @@ _UNUSABLE = re.compile(
     r"|Authentication (error|failed)|Invalid (API token|access token|format for Authorization)"
     r"|No environment found in configuration|\[code: (10000|9109|7403|7404|6003|1000[01])\]"
 )
+# What wrangler says of every failed request; the cause stands after a blank line.
+_GENERAL = re.compile(r"A request to the Cloudflare API \(\S*\) failed\.?$")
+_AFTERWARDS = re.compile(
+    r"If you think this is a bug|\U0001fab5|Logs were written to|To learn more about this error"
+)
 # Shown by workerd when it opens local state that a newer workerd has written.
 _NEWER_STATE = re.compile(r"_cf_\w+ has \d+ columns but \d+ values were supplied")
 
@@ -109,9 +114,16 @@ def _report(stdout: str, stderr: str) -> list[str]:
             return [p for p in [*parts, f"status {status}" if status else ""] if p]
     text = _COLOURS.sub("", stderr + "\n" + stdout)
     fatal = [line.strip() for line in text.splitlines() if "uncaught kj::Exception" in line]
-    marked = re.findall(r"\[ERROR\] *(.*?)(?:\n\s*\n|\Z)", text, re.DOTALL)
-    report = [*fatal, *(" ".join(m.split()) for m in marked)]
+    marked = re.findall(r"\[ERROR\](.*?)(?=(?:\S )?\[(?:ERROR|WARNING)\]|\Z)", text, re.DOTALL)
+    pieces = [" ".join(p.split()) for m in marked for p in re.split(r"\n\s*\n", _own_words(m))]
+    causes = [p for p in pieces if p and not _GENERAL.match(p)]
+    report = [*fatal, *(causes or filter(None, pieces))]
     return report or [line.strip() for line in text.splitlines() if line.strip()][-3:]
+
+
+def _own_words(text: str) -> str:
+    """An error without what wrangler prints below every one of them."""
+    return _AFTERWARDS.split(text, maxsplit=1)[0]
 
 
 def _shortened(report: list[str]) -> str:

@@ -8,13 +8,16 @@ import readline from "node:readline";
 
 const [wrangler, state, id] = process.argv.slice(2);
 // miniflare is wrangler's own dependency, so it is the very version that wrangler would use.
-const { Miniflare } = createRequire(path.join(wrangler, "package.json"))("miniflare");
-const engine = new Miniflare({
-  modules: true,
-  script: "",
-  d1Persist: path.join(state, "v3", "d1"),
-  d1Databases: { DATABASE: id },
-});
+const miniflare = createRequire(path.join(wrangler, "package.json"))("miniflare");
+const worker = { modules: true, script: "", d1Databases: { DATABASE: id } };
+const folder = path.join(state, "v3");
+// Miniflare 5 has options of another form, and brings what makes them of the earlier ones.
+const convert = miniflare.convertV4MiniflareOptions;
+const engine = new miniflare.Miniflare(
+  convert
+    ? convert({ ...worker, resourcePersistencePath: folder })
+    : { ...worker, d1Persist: path.join(folder, "d1") },
+);
 try {
   const database = await engine.getD1Database("DATABASE");
   for await (const line of readline.createInterface({ input: process.stdin, crlfDelay: Infinity })) {

@@ -88,3 +88,30 @@ def test_no_file(tmp_path: Path) -> None:
         find_config(tmp_path)
     write(tmp_path, TOML)
     assert find_config(tmp_path).name == "wrangler.toml"
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
+    """As editors on Windows write it."""
+    for name, text in (("wrangler.toml", TOML), ("wrangler.jsonc", JSONC)):
+        write(tmp_path, "\ufeff" + text, name)
+        assert read_config(tmp_path / name, "DB").binding == "DB"
+
+
+@pytest.mark.parametrize(
+    ("lines", "pattern"),
+    [
+        ("", "*.sql"),
+        ('migrations_dir = "drizzle"\nmigrations_pattern = "drizzle/**/*.sql"', "**/*.sql"),
+        ('migrations_dir = "./m/"\nmigrations_pattern = "m/*/migration.sql"', "*/migration.sql"),
+        ('migrations_dir = "m"\nmigrations_pattern = "other/*.sql"', None),
+        ('migrations_pattern = "migrations/*.sql"', None),
+    ],
+)
+def test_the_pattern_of_migrations(tmp_path: Path, lines: str, pattern: str | None) -> None:
+    head = TOML.split("[[d1_databases]]")
+    path = write(tmp_path, f"{head[0]}[[d1_databases]]{head[1]}{lines}\n")
+    if pattern is None:
+        with pytest.raises(TargetError, match="must begin with its migrations_dir"):
+            read_config(path, "DB")
+    else:
+        assert read_config(path, "DB").migrations.pattern == pattern

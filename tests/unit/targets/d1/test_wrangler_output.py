@@ -116,3 +116,34 @@ def test_the_token_is_masked() -> None:
     environment = {"CLOUDFLARE_API_TOKEN": "s3cret"}
     assert mask("Bearer s3cret!", environment) == "Bearer (CLOUDFLARE_API_TOKEN)!"
     assert mask("Bearer", {"CLOUDFLARE_API_TOKEN": ""}) == "Bearer"
+
+
+REQUEST = "\u2718 [ERROR] A request to the Cloudflare API (/accounts/0123/d1/database/x) failed."
+BELOW = (
+    "\n\n  If you think this is a bug, please open an issue at: https://example.test/issues\n\n\n"
+    '\U0001fab5  Logs were written to "/tmp/quiet.log"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("cause", "certainty"),
+    [
+        ("The database x could not be found [code: 7404]", "unusable"),
+        ("D1 DB is overloaded. Requests queued for too long. [code: 7429]", "unknown"),
+        ("There was an export error: cannot export databases with Virtual Tables", "unknown"),
+        ("Authentication error [code: 10000]", "unusable"),
+    ],
+)
+def test_the_cause_stands_after_a_blank_line(cause: str, certainty: str) -> None:
+    failure = failure_in("", f"{REQUEST}\n\n  {cause}{BELOW}", remote=True)
+    assert (failure.reason, failure.certainty) == (cause, certainty)
+
+
+def test_without_a_cause_the_request_is_named() -> None:
+    failure = failure_in("", f"{REQUEST}{BELOW}", remote=True)
+    assert failure.reason == "A request to the Cloudflare API (/accounts/.../d1/database/x) failed"
+
+
+def test_each_error_is_kept() -> None:
+    text = "\u2718 [ERROR] first\n\n  its cause\n\n\u25b2 [WARNING] no\n\n\u2718 [ERROR] second\n\n"
+    assert failure_in("", text, remote=True).reason == "first; its cause; second"
