@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import getpass
+import itertools
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,12 +59,8 @@ def open_run(
     target = open_target(database, options)
     identity = target.identity()
     parsed = _resolved(read_plan(Path(plan) if plan else None), target)
-    if folder is None:
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        folder = Path("runs") / f"{stamp}-{Path(identity.name).stem}"
-    place = database if identity.kind != "sqlite" else identity.place
     request = Request(
-        database=place,
+        database=database if identity.kind != "sqlite" else identity.place,
         identity=identity,
         plan=without_secrets(parsed),
         plan_file=str(Path(plan).resolve()) if plan else "",
@@ -72,7 +69,29 @@ def open_run(
         ticket=ticket,
         options={**(options or {}), **target.settled(parsed.migration.name)},
     )
-    return Run.create(folder, request)
+    return Run.create(folder or _new_folder(Path(identity.name).stem), request)
+
+
+def _new_folder(name: str) -> Path:
+    """A new folder below `runs/`, named after the time; two begun in one second are two.
+
+    Raises:
+        RunFolderError: it cannot be made.
+    """
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+    for number in itertools.count(1):
+        folder = Path("runs", stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True, mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunFolderError(
+                f"The run folder {folder} cannot be made ({error.strerror}); choose another with "
+                "--run-dir."
+            ) from error
+        return folder
+    raise AssertionError  # the numbers never end
 
 
 def account() -> str:

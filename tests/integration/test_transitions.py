@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from runbook.errors import NotAllowedNow, NotProven, RunFolderError, TargetError
 from runbook.run.folder import Run
@@ -198,3 +199,13 @@ def test_rules_of_the_application_are_left_alone(database: Path, tmp_path: Path)
     (tmp_path / "runs" / ".gitignore").write_text("*.db\n")
     begin(database, tmp_path / "runs" / "1")
     assert (tmp_path / "runs" / ".gitignore").read_text() == "*.db\n"
+
+
+def test_runs_begun_in_one_second_have_folders_of_their_own(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with time_machine.travel("2026-11-26 12:00:00Z", tick=False):
+        folders = [open_run(str(database)).folder.name for _ in range(3)]
+    stem = f"20261126-120000-{database.stem}"
+    assert folders == [stem, f"{stem}-2", f"{stem}-3"]
