@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from runbook.errors import TargetError
 from runbook.files import rename_durably, sha256
 from runbook.progress import Progress, no_progress
-from runbook.sqlite.cells import cell_sql
+from runbook.sqlite.cells import captured_cell_sql
 from runbook.sqlite.connect import file_uri
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
@@ -318,7 +318,8 @@ def _bounds(connection: Any, table: Table, batch_rows: int, rows: int) -> list[i
 
 def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int) -> Iterator[Any]:
     """Yield the table's batches in rowid order, read ahead by as many threads as readers."""
-    cells = [f"{cell_sql(quote_name(name))} AS c{i}" for i, name in enumerate(table.column_names)]
+    names = map(quote_name, table.column_names)
+    cells = [f"{captured_cell_sql(name)} AS c{i}" for i, name in enumerate(names)]
     select = f"FROM {quote_name(table.name)}"
     if table.rowid is None:
         yield from _stream(readers, f"SELECT {', '.join(cells)} {select}", batch_rows)

@@ -19,7 +19,7 @@ from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Sample, schema_sample
 from runbook.script.footprint import is_new_table
 from runbook.script.migration import LEDGER
-from runbook.sqlite.cells import provide_atan2
+from runbook.sqlite.cells import provide_functions
 from runbook.sqlite.inequality import any_differs
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import SchemaObject, Table, read_objects, read_tables
@@ -139,7 +139,7 @@ def prove_rollback(
     connection: sqlite3.Connection, plan: Plan, before: Before
 ) -> tuple[Finding, ...]:
     """Everything in `main` that is not as a rollback must leave it; empty: it is proven."""
-    provide_atan2(connection)
+    provide_functions(connection)
     findings = [*_objects(connection, plan, before), *_ledger(connection, plan, before)]
     new = {t.name.casefold(): t for t in read_tables(connection)}
     for written in before.written:

@@ -19,7 +19,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
-from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.cells import cell_sql, provide_functions
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.wording import counted
@@ -86,7 +86,7 @@ def compare_views(
     ]
     if not names:
         return ViewsCompared()
-    provide_atan2(connection)
+    provide_functions(connection)
     comparison = _Comparison(connection, plan, witness, seconds)
     views = [view for name in names if (view := _compiled(connection, "before", name))]
     footprint = _footprint(plan, shape)

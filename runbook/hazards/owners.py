@@ -11,7 +11,7 @@ from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan.plan import Level, Resource
 from runbook.plan.shape import Shape, adopter_value
 from runbook.run.findings import Sample
-from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.cells import cell_sql, provide_functions
 from runbook.sqlite.fields import Field, read_field
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.templates import sql_file
@@ -97,7 +97,7 @@ def _loose(survey: Survey, resource: Resource) -> Iterator[Sighting]:
         key=f"u.{quote_name(users.key)}",
         users=f"main.{quote_name(users.table)} AS u",
     )
-    provide_atan2(survey.connection)
+    provide_functions(survey.connection)
     (encoding,) = survey.connection.execute("PRAGMA encoding").fetchone()
     rows = survey.connection.execute(
         f"SELECT kind, total, {cell_sql('value')}, rows, {cell_sql('key')} FROM (\n{query}\n)"

@@ -21,7 +21,7 @@ from runbook.audit.parquet import cells_schema, exact_writer, file_word
 from runbook.errors import Refused
 from runbook.files import rename_durably, sync_folder
 from runbook.script.migration import NEW_TABLES
-from runbook.sqlite.cells import cell_sql, decode, provide_atan2
+from runbook.sqlite.cells import cell_sql, decode, provide_functions
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import read_tables
 
@@ -40,7 +40,7 @@ def export_organizations(
     Raises:
         Refused: the folder cannot be written.
     """
-    provide_atan2(connection)
+    provide_functions(connection)
     written: list[Path] = []
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,16 +1,21 @@
 """One cell as tagged bytes: equal bytes mean the same storage class and the same value.
 
-| storage class | cell                                                            |
-| ------------- | --------------------------------------------------------------- |
-| TEXT          | `t` and the text's own bytes, NULs and invalid ones included    |
-| BLOB          | `b` and hexadecimal digits                                      |
-| INTEGER       | `i` and decimal digits                                          |
-| REAL          | `r` and at least 17 significant digits, `Inf`, `-Inf` or `-0.0` |
-| NULL          | `n`                                                             |
+| storage class | cell                                                         |
+| ------------- | ------------------------------------------------------------ |
+| TEXT          | `t` and the text's own bytes, NULs and invalid ones included |
+| BLOB          | `b` and hexadecimal digits                                   |
+| INTEGER       | `i` and decimal digits                                       |
+| REAL          | `r` and digits that read back as this very double, or `Inf`, `-Inf`, `-0.0` |
+| NULL          | `n`                                                          |
 
 A cell is in the encoding of its database, tag included, so in a UTF-16 database `n` takes two
-bytes. (NaN does not occur: SQLite stores it as NULL.) The SQL is plain SQLite; it needs `atan2`
-where a real is zero, because no other built-in function tells -0.0 from 0.0.
+bytes. (NaN does not occur: SQLite stores it as NULL.)
+
+Not every SQLite writes a real exactly: of doubles with random bits, SQLite 3.51 prints one in five
+as its neighbour, whatever the number of digits. So on a connection of Python's `sqlite3`, whose
+SQLite may be of any release, Python writes the digits (`provide_functions`). The ADBC driver, which
+captures whole tables, knows no functions of ours; it brings its own SQLite, and a test checks how
+that one prints. The digits of the two may differ, so a cell is compared only with its own kind's.
 """
 
 from __future__ import annotations
@@ -22,29 +27,49 @@ CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 
 
 def cell_sql(column_sql: str) -> str:
-    """Return the SQL expression that encodes `column_sql`, itself an SQL expression, as a BLOB."""
+    """Return the SQL expression that encodes `column_sql`, itself an SQL expression, as a BLOB.
+
+    The connection must have been given its functions by `provide_functions`.
+    """
+    return _cell_sql(column_sql, f"runbook_digits({column_sql})")
+
+
+def captured_cell_sql(column_sql: str) -> str:
+    """Return the same for the ADBC driver, in plain SQL.
+
+    It needs `atan2` where a real is zero, because no other built-in function tells -0.0 from 0.0.
+    """
     value = column_sql
-    # `%!.20g`, because with 17 digits SQLite before 3.42 maps some neighbours to one text.
-    real = (
-        f"CASE WHEN {value} = 0.0 COLLATE BINARY AND atan2(0.0, {value}) > 1 THEN '-0.0'"
-        f" ELSE printf('%!.20g', {value}) END"
-    )
+    negative_zero = f"{value} = 0.0 COLLATE BINARY AND atan2(0.0, {value}) > 1"
+    digits = f"CASE WHEN {negative_zero} THEN '-0.0' ELSE printf('%!.20g', {value}) END"
+    return _cell_sql(value, digits)
+
+
+def _cell_sql(value: str, digits: str) -> str:
     return (
         f"CASE typeof({value})"
         f" WHEN 'text' THEN CAST('t' || {value} AS BLOB)"
         f" WHEN 'integer' THEN CAST('i' || {value} AS BLOB)"
         f" WHEN 'null' THEN CAST('n' AS BLOB)"
-        f" WHEN 'real' THEN CAST('r' || {real} AS BLOB)"
+        f" WHEN 'real' THEN CAST('r' || {digits} AS BLOB)"
         f" ELSE CAST('b' || hex({value}) AS BLOB) END"
     )
 
 
-def provide_atan2(connection: sqlite3.Connection) -> None:
-    """Define `atan2` on a connection whose SQLite was built without mathematical functions."""
+def provide_functions(connection: sqlite3.Connection) -> None:
+    """Define on a connection what cells and strict comparisons call.
+
+    That is `runbook_digits`, and `atan2` where SQLite was built without mathematical functions.
+    """
+    connection.create_function("runbook_digits", 1, _digits, deterministic=True)
     try:
         connection.execute("SELECT atan2(0.0, 1.0)").fetchone()
     except sqlite3.OperationalError:
         connection.create_function("atan2", 2, math.atan2, deterministic=True)
+
+
+def _digits(value: float) -> str:
+    return repr(value).replace("inf", "Inf")
 
 
 def decode(cell: bytes, encoding: str = "UTF-8") -> str | int | float | bytes | None:

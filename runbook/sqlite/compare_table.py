@@ -18,7 +18,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.cells import cell_sql, provide_functions
 from runbook.sqlite.difference import How, RowSample, TableDifference
 from runbook.sqlite.fields import read_field, read_row
 from runbook.sqlite.inequality import any_differs, any_of, differs
@@ -66,7 +66,7 @@ def compare_table(
 
     Raises BadInput if a column is not in both tables.
     """
-    provide_atan2(connection)
+    provide_functions(connection)
     before, after = schemas
     sides = Sides(
         connection,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.sqlite.cells import cell_sql, decode, provide_atan2
+from runbook.sqlite.cells import cell_sql, decode, provide_functions
 
 Kind = Literal["null", "integer", "real", "text", "blob", "words", "absent", "cut", "masked"]
 
@@ -80,7 +80,7 @@ def query_rows(
     connection: sqlite3.Connection, query: str, *values: object, limit: int
 ) -> tuple[Row, ...]:
     """The first rows of a query, exact whatever their values hold."""
-    provide_atan2(connection)
+    provide_functions(connection)
     columns = connection.execute(f"SELECT * FROM (\n{query}\n) LIMIT 0", values).description
     names = [column[0] for column in columns]
     # SQLite tells columns of the same name apart as `id` and `id:1`.

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.prepared import Prepared
 from tests.support.windows import Site, running_site
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Runs that several tests begin with."""
+    return Prepared(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture

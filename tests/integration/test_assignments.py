@@ -13,6 +13,7 @@ from runbook.sqlite.cells import decode
 from runbook.stages import migrate, rollback
 from tests.support.databases import connected, execute
 from tests.support.odd_tables import KEYS, SHAPES, TABLE, make
+from tests.support.prepared import Prepared
 from tests.support.runs import agreed, begin, until_snapshot
 
 LATER = "'2031-01-01 00:00:00'"
@@ -22,11 +23,16 @@ def file_of(run: Run) -> Path:
     return Path(run.info.database)
 
 
-def migrated(tmp_path: Path, shape: str, key: str = "TEXT", journal: str = "DELETE") -> Run:
-    path = make(tmp_path / "app.db", shape, key, journal)
-    run = until_snapshot(begin(path, tmp_path / "run", tmp_path / "plan.toml"))
-    migrate.migrate(run, agreed(run))
-    return run
+def migrated(prepared: Prepared, shape: str, key: str = "TEXT", journal: str = "DELETE") -> Run:
+    """A database in this shape, migrated."""
+
+    def prepare(folder: Path) -> Run:
+        path = make(folder / "app.db", shape, key, journal)
+        run = until_snapshot(begin(path, folder / "run", folder / "plan.toml"))
+        migrate.migrate(run, agreed(run))
+        return run
+
+    return prepared.take(f"migrated {shape} {key} {journal}", prepare)
 
 
 def organization(run: Run, user: str) -> str:
@@ -48,8 +54,8 @@ def exported(run: Run) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_row_moved_to_another_organization(tmp_path: Path, shape: str, key: str) -> None:
-    run = migrated(tmp_path, shape, key, "WAL")
+def test_a_row_moved_to_another_organization(prepared: Prepared, shape: str, key: str) -> None:
+    run = migrated(prepared, shape, key, "WAL")
     one, two, _ = KEYS[key]
     other = organization(run, two)
     execute(file_of(run), f"UPDATE {TABLE} SET organization_id = {other} WHERE title = '1'")
@@ -94,8 +100,8 @@ WRITES = {
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_counts_as_an_assignment(tmp_path: Path, shape: str, write: str) -> None:
-    run = migrated(tmp_path, shape)
+def test_what_counts_as_an_assignment(prepared: Prepared, shape: str, write: str) -> None:
+    run = migrated(prepared, shape)
     statement, expected = WRITES[write]
     a, b = organization(run, "'a'"), organization(run, "'b'")
     execute(file_of(run), statement.format(a=a, b=b))
@@ -109,8 +115,8 @@ def test_what_counts_as_an_assignment(tmp_path: Path, shape: str, write: str) ->
     assert len(exported(run)) == expected
 
 
-def test_rows_of_a_new_user_in_a_new_personal_organization(tmp_path: Path) -> None:
-    run = migrated(tmp_path, "text key")
+def test_rows_of_a_new_user_in_a_new_personal_organization(prepared: Prepared) -> None:
+    run = migrated(prepared, "text key")
     execute(
         file_of(run),
         "INSERT INTO \"us ers\" VALUES ('c')",

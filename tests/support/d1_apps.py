@@ -14,6 +14,7 @@ from runbook.stages.preflight import preflight
 from runbook.stages.snapshot import snapshot
 from runbook.stages.verify import verify
 from runbook.targets.d1.config import read_config
+from tests.support.databases import dump_lines
 
 YES = Confirmation("a test", "2026-01-01T00:00:00Z", "test")
 
@@ -52,7 +53,7 @@ def load(app: Path, database: Path, earlier: bool = True) -> None:
 def dump(app: Path) -> list[str]:
     """SQL of all that the database holds, without Cloudflare's own table."""
     with contextlib.closing(sqlite3.connect(state_of(app))) as state:
-        return [line for line in state.iterdump() if "_cf_METADATA" not in line]
+        return [line for line in dump_lines(state) if "_cf_METADATA" not in line]
 
 
 def ask(app: Path, query: str) -> list[tuple[object, ...]]:

@@ -6,7 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3.dump import _iterdump  # Connection.iterdump, which pysqlite3 does not have
+from sqlite3.dump import _iterdump
+
+
+def dump_lines(connection: sqlite3.Connection) -> Iterator[str]:
+    """The database as SQL, line by line: `Connection.iterdump`, which pysqlite3 does not have."""
+    return iter(_iterdump(connection))
 
 
 @contextmanager
@@ -30,4 +35,4 @@ def dump(path: Path) -> str:
     """The database as SQL text: schema and content."""
     with connected(path) as connection:
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-        return "\n".join(_iterdump(connection))
+        return "\n".join(dump_lines(connection))

@@ -21,7 +21,7 @@ from runbook.audit.snapshot import capture
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.migration import rule
-from runbook.sqlite.cells import cell_sql
+from runbook.sqlite.cells import cell_sql, provide_functions
 
 AT = "2026-11-22 16:49:00.123"
 ENCODINGS = ("UTF-8", "UTF-16le", "UTF-16be")
@@ -58,6 +58,7 @@ def rules_by_both(
         path = Path(name) / "users.db"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA encoding = '{encoding}'")
+            provide_functions(connection)
             connection.execute(f"CREATE TABLE users (id {TYPES[key_class]}, email)")
             connection.executemany("INSERT INTO users VALUES (?, ?)", rows)
             calls = (

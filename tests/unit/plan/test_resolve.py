@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from dataclasses import replace
 
@@ -24,9 +25,9 @@ PLAN = Plan(
 
 
 def resolved(plan: Plan) -> Plan:
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(SCHEMA)
-    return resolve(plan, connection)
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return resolve(plan, connection)
 
 
 def test_every_name_gets_the_schemas_spelling() -> None:

@@ -6,10 +6,10 @@ import struct
 from contextlib import closing
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runbook.sqlite.cells import cell_sql, decode, provide_atan2
+from runbook.sqlite.cells import cell_sql, decode, provide_functions
 from runbook.sqlite.fields import read_field, render_value
 
 ENCODINGS = ["UTF-8", "UTF-16le", "UTF-16be"]
@@ -25,6 +25,7 @@ VALUES = st.one_of(
 def encode(value: object, encoding: str = "UTF-8") -> bytes:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"PRAGMA encoding = '{encoding}'")
+        provide_functions(connection)
         (cell,) = connection.execute(
             f"SELECT {cell_sql('v')} FROM (SELECT ? AS v)", (value,)
         ).fetchone()
@@ -33,6 +34,7 @@ def encode(value: object, encoding: str = "UTF-8") -> bytes:
 
 
 @settings(max_examples=300)
+@example(2.788553076215652e222, "UTF-8")  # SQLite 3.51 prints its neighbour
 @given(VALUES, st.sampled_from(ENCODINGS))
 def test_a_cell_decodes_to_what_was_stored(value: object, encoding: str) -> None:
     read = decode(encode(value, encoding), encoding)
@@ -64,6 +66,7 @@ def test_nan_is_stored_as_null() -> None:
 
 def test_invalid_bytes_are_kept_and_shown() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
+        provide_functions(connection)
         sql = f"SELECT {cell_sql('v')} FROM (SELECT CAST(x'61ff' AS TEXT) AS v)"
         (cell,) = connection.execute(sql).fetchone()
     assert cell == b"ta\xff"
@@ -105,5 +108,5 @@ def test_what_is_no_cell_is_refused(cell: bytes) -> None:
 def test_atan2_is_provided_only_where_it_is_missing() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("atan2", 2, None)  # has no effect on a built-in one
-        provide_atan2(connection)
+        provide_functions(connection)
         assert connection.execute("SELECT atan2(0.0, -0.0) > 3").fetchone() == (1,)

@@ -23,8 +23,9 @@ def table(connection: sqlite3.Connection) -> Table:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_dependence_is_found_through_other_generated_columns(shape: str) -> None:
-    connection = sqlite3.connect(":memory:")
+def test_dependence_is_found_through_other_generated_columns(
+    connection: sqlite3.Connection, shape: str
+) -> None:
     columns = """
         plain TEXT DEFAULT 'at',
         day TEXT AS (substr(at, 1, 10)) VIRTUAL,
@@ -38,8 +39,7 @@ def test_dependence_is_found_through_other_generated_columns(shape: str) -> None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_stored_columns_are_recomputed(shape: str) -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+def test_stored_columns_are_recomputed(connection: sqlite3.Connection, shape: str) -> None:
     expression = "CAST(substr(at, 1, 4) AS INTEGER)"
     text = SHAPES[shape].format(columns=f"y INTEGER AS ({expression}) STORED")
     connection.execute(text)

@@ -19,8 +19,7 @@ CREATE INDEX shut ON tickets(state) WHERE state = "shut";
 """
 
 
-def test_exactly_the_rewritten_ones_are_named() -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+def test_exactly_the_rewritten_ones_are_named(connection: sqlite3.Connection) -> None:
     connection.executescript(SCHEMA)
     before = read_objects(connection)
     connection.execute("BEGIN")

@@ -7,8 +7,9 @@ import sqlite3
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 
 
-def test_the_order_is_that_of_creation_and_sqlite_fires_it_backwards() -> None:
-    connection = sqlite3.connect(":memory:")
+def test_the_order_is_that_of_creation_and_sqlite_fires_it_backwards(
+    connection: sqlite3.Connection,
+) -> None:
     connection.execute('CREATE TABLE "a t" (x)')
     connection.execute("CREATE TABLE log (what)")
     for name in "cab":

@@ -24,6 +24,7 @@ from runbook.targets.d1.chunks import (
     finishing_sql,
     parts,
 )
+from tests.support.databases import dump_lines
 
 PLANS = {
     "specified": "",
@@ -121,11 +122,11 @@ def test_a_part_happens_once(before: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         for part in cut:
             connection.executescript(f"BEGIN; {part.text} COMMIT;")
-            seen = list(connection.iterdump())
+            content = list(dump_lines(connection))
             with pytest.raises(sqlite3.Error, match=r"UNIQUE|already exists|no such table"):
                 connection.executescript(f"BEGIN; {part.text} COMMIT;")
             connection.execute("ROLLBACK")
-            assert list(connection.iterdump()) == seen
+            assert list(dump_lines(connection)) == content
 
 
 def test_until_the_last_part_the_ledger_does_not_say_that_it_happened(
