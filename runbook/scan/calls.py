@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,6 @@ from runbook.scan.edits import applied, edit_of
 from runbook.scan.files import Source
 from runbook.scan.names import Words, word_set
 from runbook.scan.owners import Owner, call_of, calls_around, owners
-from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Edit, Finding, Kind
 from runbook.scan.syntax import Node, Program, bare, chain_end, links
 from runbook.scan.users import reached
@@ -289,7 +289,9 @@ class Reader:
 
     def _finding(self, chain: Node, kind: Kind, edits: tuple[Edit, ...], note: str) -> Place:
         whole = self._whole(chain)
-        if mentions_organizations(self._text(whole)[:_MAX_READ]):
+        at = bisect_left(self.program.organizations, whole.start)
+        end = min(whole.end, whole.start + _MAX_READ)
+        if any(position < end for position in self.program.organizations[at : at + 1]):
             return Place(whole.start, whole.end, None)
         text = self.program.source(chain.start, min(chain.end, chain.start + _MAX_READ))
         new = ""

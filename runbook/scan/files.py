@@ -15,6 +15,8 @@ from runbook.errors import BadInput
 from runbook.scan.result import Role, Skipped
 
 MAX_BYTES = 2_000_000
+_MINIFIED_FROM = 100_000
+_SCRIPTS_ONLY = frozenset({".js", ".mjs", ".cjs"})
 
 LANGUAGES = {
     ".ts": "typescript", ".tsx": "typescript", ".mts": "typescript", ".cts": "typescript",
@@ -178,6 +180,8 @@ def _read(path: Path, role: Role) -> Source | Skipped:
         return Skipped(str(path), error.strerror or "cannot be read")
     if b"\0" in data:
         return Skipped(str(path), "not text")
+    if path.suffix.lower() in _SCRIPTS_ONLY and _is_minified(data):
+        return Skipped(str(path), "minified")
     # One kind of line end, so that lines are counted the same way in every language.
     data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     suffix = path.suffix.lower()
@@ -192,6 +196,11 @@ def _read(path: Path, role: Role) -> Source | Skipped:
         return Skipped(str(path), "not UTF-8 text")
     language = LANGUAGES[suffix]
     return Source(str(path), language, text, role)
+
+
+def _is_minified(data: bytes) -> bool:
+    """Whether a script is what a tool made for browsers: nobody writes such lines."""
+    return len(data) > _MINIFIED_FROM and len(data) > 300 * (data.count(b"\n") + 1)
 
 
 def _only(data: bytes, matches: list[re.Match[bytes]], end: bytes) -> bytes:

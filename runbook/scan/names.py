@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
 from runbook.scan.result import ResourceNames
+
+# What source says that speaks of organizations.
+ABOUT_ORGANIZATIONS = (
+    r"[Oo]rgani[sz]ation|[Tt]enant|(?<![A-Za-z])[Oo][Rr][Gg](?![a-z])|(?<=[a-z])Org(?![a-z])"
+)
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -13,6 +19,7 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+@functools.lru_cache(maxsize=50_000)
 def plain(name: str) -> str:
     """A name without case, underscores, dashes and spaces."""
     return re.sub(r"[^0-9a-z\u0080-\uffff]", "", name.lower())
@@ -27,6 +34,7 @@ def singular(name: str) -> str:
     return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
 
 
+@functools.lru_cache(maxsize=50_000)
 def last_word(name: str) -> str:
     """The last word of currentUser, current_user or CurrentUser, in lower case."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name.rstrip("_!?"))
@@ -63,6 +71,13 @@ _CLASS_SUFFIXES = (
 )
 
 
+@functools.lru_cache(maxsize=50_000)
+def _model_names(name: str) -> tuple[str, str]:
+    """What a class or variable may be called for, with and without its suffix."""
+    short = re.split(r"[\\.:]", name)[-1]
+    return plain(short), plain(re.sub(_SUFFIXES, "", short))
+
+
 @dataclass(frozen=True)
 class Words:
     """All names in use for one resource, each without case and underscores."""
@@ -97,8 +112,7 @@ class Words:
 
     def is_model(self, name: str) -> bool:
         """Whether a variable, class or property of this name is the resource."""
-        short = re.split(r"[\\.:]", name)[-1]
-        return plain(short) in self.models or plain(re.sub(_SUFFIXES, "", short)) in self.models
+        return not self.models.isdisjoint(_model_names(name))
 
     def is_home(self, class_: str) -> bool:
         """Whether a class is the resource's model, or its manager, repository or service."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -12,6 +12,7 @@ from runbook.scan.calls import Place, Reader
 from runbook.scan.files import Source
 from runbook.scan.literal import Text
 from runbook.scan.names import Declared, Words
+from runbook.scan.relevance import Hits, Relevance
 from runbook.scan.queries import judge
 from runbook.scan.result import Finding, ResourceNames, Skipped
 from runbook.scan.rewrite import replacement
@@ -38,12 +39,12 @@ class FileResult:
     skipped: tuple[Skipped, ...] = ()
 
 
-def parse(source: Source) -> Program | None:
-    """The tree of a file that is no SQL; None if it cannot be parsed."""
+def parse(source: Source, hits: Hits | None = None) -> Program | None:
+    """The tree of a file that is no SQL; None if it cannot be parsed. With `hits`, only theirs."""
     if source.language == "python":
-        return python.parse(source.text)
+        return python.parse(source.text, hits)
     is_tsx = PurePath(source.file).suffix.lower() == ".tsx"
-    return grammars.parse(source.text, "tsx" if is_tsx else source.language)
+    return grammars.parse(source.text, "tsx" if is_tsx else source.language, hits)
 
 
 def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
@@ -102,11 +103,7 @@ class FileReader:
         self.words = words
         self.knows_organization = knows_organization
         self.resources = [word.resource for word, _ in words]
-        self._models = tuple({name for word, _ in words for name in word.models | word.relations})
-        self._owners = tuple({
-            name for word, _ in words
-            for name in (*word.fields, *word.objects, *word.users, "insertinto", "replaceinto")
-        })  # fmt: skip
+        self._relevance = Relevance([word for word, _ in words])
         fields = {r.owner for r in self.resources} | {
             _camel(r.owner, first) for r in self.resources for first in (False, True)
         }  # fmt: skip
@@ -117,13 +114,9 @@ class FileReader:
         """The findings in one file; None if it cannot be parsed."""
         if source.language == "prisma":
             return FileResult((), 0)
-        # Most files never name a resource, not even as a model (Project for projects).
-        squeezed = source.text.lower().translate(_SEPARATORS)
         data = source.text.encode(errors="replace")
-        if not (
-            any(name in squeezed for name in self._models)
-            and any(name in squeezed for name in self._owners)
-        ):
+        hits = self._relevance.hits(source.text, data, source.language)
+        if hits is None:
             return FileResult((), len(self._mention.findall(data)))
         findings: list[Finding] = []
         spans: list[tuple[int, int]] = []
@@ -134,7 +127,7 @@ class FileReader:
             spans.append((0, len(data)))
             skipped += _too_long(whole, source)
         else:
-            program = parse(source)
+            program = parse(source, hits)
             if program is None:
                 return None
             for node, text in program.texts():
@@ -148,10 +141,7 @@ class FileReader:
                     and f.sure == "certain" for f in findings
                 ):  # fmt: skip
                     findings.append(place.finding)
-        unjudged = sum(
-            not any(start <= match.start() < end for start, end in spans)
-            for match in self._mention.finditer(data)
-        )
+        unjudged = _outside((match.start() for match in self._mention.finditer(data)), spans)
         kept = tuple(replace(finding, role=source.role) for finding in findings)
         return FileResult(kept, unjudged, tuple(skipped))
 
@@ -174,6 +164,17 @@ class FileReader:
                 query=statement.query, replacement=new.sql, note=new.note,
             ))  # fmt: skip
         return known
+
+
+def _outside(positions: Iterable[int], spans: Sequence[tuple[int, int]]) -> int:
+    """How many of the positions, which are in order, lie in none of the spans."""
+    left = sorted(spans, reverse=True)
+    number = end = 0
+    for position in positions:
+        while left and left[-1][0] <= position:
+            end = max(end, left.pop()[1])
+        number += position >= end
+    return number
 
 
 def _camel(name: str, first: bool) -> str:

@@ -27,7 +27,7 @@ def application(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "src/a.js": OLD, "src/b.js": LIKELY, "src/migrations/1.js": OLD, "db/seeds/one.js": OLD,
-        "src/a.test.js": OLD, "node_modules/x/i.js": OLD, "src/broken.py": "print 'x projects user'",
+        "src/a.test.js": OLD, "node_modules/x/i.js": OLD, "src/broken.py": "print 'x projects owner_id'",
         "src/other.js": "const owner_id = row.owner_id;\n",
     }.items():  # fmt: skip
         path = tmp_path / name
