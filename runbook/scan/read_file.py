@@ -12,8 +12,8 @@ from runbook.scan.calls import Place, Reader
 from runbook.scan.files import Source
 from runbook.scan.literal import Text
 from runbook.scan.names import Declared, Words
-from runbook.scan.relevance import Hits, Relevance
 from runbook.scan.queries import judge
+from runbook.scan.relevance import Hits, Relevance
 from runbook.scan.result import Finding, ResourceNames, Skipped
 from runbook.scan.rewrite import replacement
 from runbook.scan.statements import MAX_LENGTH, statements

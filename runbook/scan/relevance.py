@@ -61,12 +61,8 @@ class Relevance:
             w.resource.owner.lower().encode() for w in words
             if re.fullmatch(r"\w+", w.resource.owner) is None
         })  # fmt: skip
-        self._into = re.compile(
-            rb"into\b[^;]{1,60}?(?:"
-            + b"|".join(re.escape(t.encode()) for t in self._tables)
-            + rb")",
-            re.IGNORECASE,
-        )
+        tables = b"|".join(re.escape(table.encode()) for table in self._tables)
+        self._into = re.compile(rb"into\b[^;]{1,60}?(?:" + tables + rb")", re.IGNORECASE)
         self._kinds: dict[bytes, str] = {}
 
     def names_model(self, text: str) -> bool:
@@ -95,11 +91,14 @@ class Relevance:
             if kind is None or kind == "user":
                 continue
             start, end = match.span()
-            if kind == "field" or (kind == "getter" and has_user):
+            if (
+                kind == "field"
+                or (kind == "getter" and has_user)
+                or (kind == "object" and _is_key(data, start, end, language))
+                or (kind in ("relation", "both") and has_user
+                    and (language == "ruby" or _is_key(data, start, end, language)))
+            ):  # fmt: skip
                 strong.append(start)
-            elif kind == "object" or (kind in ("relation", "both") and has_user):
-                if (language == "ruby" and kind != "object") or _is_key(data, start, end, language):
-                    strong.append(start)
             if kind != "field":
                 weak.append(start)
         if not strong:
