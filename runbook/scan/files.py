@@ -33,11 +33,11 @@ IGNORED_FOLDERS = frozenset({
 })  # fmt: skip
 
 _ROLES: tuple[tuple[Role, str], ...] = (
-    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic)/|(?:^|/)drizzle/.*\.sql$"
+    ("migration", r"(?:^|/)(?:migrations|migrate|alembic)/|(?:^|/)migration/[^/]*\d{3}|(?:^|/)drizzle/.*\.sql$"
                   r"|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
     ("test", r"(?:^|/)(?:tests?|specs?|__tests__|__mocks__|e2e|cypress|testing|testdata|testutils?"
              r"|factories|benchmarks?)/|(?:^|/)(?:test_|conftest)[^/]*$|[._](?:test|spec|cy)s?\.\w+$"
-             r"|_(?:test|spec)\.\w+$|Tests?\.php$"),
+             r"|_(?:test|spec)\.\w+$|Tests?\.php$|(?:^|/)tests?\.py$"),
     ("seed", r"(?:^|/)(?:seed(?:s|ers?)?|fixtures?)/"
              r"|(?:^|/)[^/]*(?:seed(?:s|er|ers)?|fixtures?)\.\w+$"),
 )  # fmt: skip

@@ -34,6 +34,16 @@ def singular(name: str) -> str:
     return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
 
 
+_PERSONS = {"people": "person", "children": "child", "men": "man", "women": "woman"}
+
+
+def singulars(name: str) -> frozenset[str]:
+    """What one of `name` may be called: an alias of aliases, a course of courses."""
+    other = name[:-2] if name.endswith("ses") else name
+    return frozenset({singular(name), singular(other) if other == name else other,
+                      _PERSONS.get(name, name)} - {""})  # fmt: skip
+
+
 @functools.lru_cache(maxsize=50_000)
 def last_word(name: str) -> str:
     """The last word of currentUser, current_user or CurrentUser, in lower case."""
@@ -67,7 +77,7 @@ _SUFFIXES = r"(?:Repository|Repo|Model|Table|Schema|Entity|_repository|_repo|_mo
 _CLASS_SUFFIXES = (
     r"(?:s?(?:Manager|QuerySet|Query|Repository|Repo|Store|Dao|DAO|Scope|Service|CRUD|Controller"
     r"|ViewSet|Gateway|Mapper|Table|Model|Entity|Storage|Finder|Scopes|Impl|Policy|Form|Resolver"
-    r"|(?:Create|List|Update|Detail|Delete|API)*View|Create|Update|List|Handler))+$"
+    r"|(?:Create|List|Update|Detail|Delete|API)*View|Handler))+$"
 )
 
 
@@ -97,7 +107,7 @@ class Words:
         one = singular(table)
         relation = owner.removesuffix("id").removesuffix("uu") if owner.endswith("id") else owner
         objects = {relation} if relation and relation != owner else set()
-        tables = {table, one}
+        tables = {table, one, *singulars(table)}
         user = plain(singular(resource.users))
         return cls(
             resource,
