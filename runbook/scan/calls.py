@@ -105,6 +105,9 @@ class Reader:
         if owner.prefix and not owner.named and not self._is_alias(owner.prefix, chain):
             return None
         kind = self._kind(owner, chain, context)
+        if kind == "select" and chain.name.startswith("new ") and self.source.language == "go":
+            chain = chain_end(next(calls_around(chain), chain))  # a struct as a condition
+            kind = _kind(chain, context)
         return None if kind is None else (chain, kind, "")
 
     def _is_alias(self, prefix: str, chain: Node) -> bool:

@@ -45,9 +45,7 @@ def reached(
 def _is_loaded(node: Node, words: Words) -> bool:
     """`User.includes(:projects)`, `Preload("Projects")` of a user, Prisma's `include`."""
     path = re.split(r"__|\.", node.value or node.name)
-    if plain(path[-1]) not in words.relations or any(
-        not words.is_user(step) for step in path[:-1]
-    ):
+    if plain(path[-1]) not in words.relations or any(not words.is_user(step) for step in path[:-1]):
         return False
     inner = node
     for around in node.ancestors():
@@ -58,7 +56,8 @@ def _is_loaded(node: Node, words: Words) -> bool:
             if _PATH.search(node.value or ""):
                 return True
             return any(
-                words.is_user(part.name) and (part.name[:1].isupper() or part.kind == "member")
+                words.is_user(part.name)
+                and (part.name[:1].isupper() or part.kind == "member")
                 and not _SCOPE.match(part.name)
                 for part in links(around)[:-1]
                 if part.kind in ("name", "member")
