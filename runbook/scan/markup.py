@@ -12,10 +12,10 @@ _ENDS = {
     b"": re.compile(rb"-->"),
 }
 _FRONT_MATTER = re.compile(rb"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
-_ERB = re.compile(rb"<%(?!%|#)[-=]?(.*?)-?%>", re.DOTALL)
+_ERB = re.compile(rb"<%(#|%)?[-=]?")
 # Vue: what is bound, handled or directed, and what stands in double braces.
 _BOUND = re.compile(rb"(?<=\s)(?:[@:#]|v-)[\w.:\[\]@-]*\s*=\s*(\"[^\"]*\"|'[^']*')")
-_MUSTACHES = re.compile(rb"\{\{(.{,5000}?)\}\}", re.DOTALL)
+_MUSTACHES = re.compile(rb"\{\{(.{,1000}?)\}\}", re.DOTALL)
 _LOOP = re.compile(rb".*?\s(?:in|of)\s+(?=\S)", re.DOTALL)
 # Svelte: `{#each rows as row}`, `{#await rows then row}`, `{:else if row}`, `{@html row}`, `{row}`.
 _TAG = re.compile(rb"[#:@/][a-z]+(?:\s+if\b)?\s*")
@@ -30,7 +30,7 @@ Span = tuple[int, int]
 def code_of(data: bytes, suffix: str) -> bytes:
     """The source of a template with all but its code made blank; any other file as it is."""
     if suffix == ".erb":
-        return _only(data, [match.span(1) for match in _ERB.finditer(data)], [], b";")
+        return _only(data, list(_in_erb(data)), [], b";")
     if suffix not in (".vue", ".svelte", ".astro"):
         return data
     elements = list(_elements(data))
@@ -42,6 +42,17 @@ def code_of(data: bytes, suffix: str) -> bytes:
     expressions = [(start, end) for start, end in inner
                    if not any(a < end and start < b for a, b in closed)]  # fmt: skip
     return _only(data, scripts, expressions, b"\n")
+
+
+def _in_erb(data: bytes) -> Iterator[Span]:
+    position = 0
+    while match := _ERB.search(data, position):
+        end = data.find(b"%>", match.end())
+        if end < 0:
+            return
+        if match[1] is None:
+            yield match.end(), end - data.startswith(b"-%>", end - 1)
+        position = match.end() if match[1] == b"%" else end + 2
 
 
 def _elements(data: bytes) -> Iterator[tuple[bytes, int, int]]:

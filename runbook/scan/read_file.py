@@ -32,7 +32,7 @@ _SEPARATORS = str.maketrans("", "", "_- \n\"'`")
 
 @dataclass(frozen=True)
 class FileResult:
-    """What one file holds; `unjudged` is the number of mentions of an owner column left over."""
+    """What one file holds; `unjudged` is the number of mentions of an owner left over."""
 
     findings: tuple[Finding, ...]
     unjudged: int
@@ -104,20 +104,16 @@ class FileReader:
         self.knows_organization = knows_organization
         self.resources = [word.resource for word, _ in words]
         self._relevance = Relevance([word for word, _ in words])
-        fields = {r.owner for r in self.resources} | {
-            _camel(r.owner, first) for r in self.resources for first in (False, True)
-        }  # fmt: skip
-        pattern = "|".join(sorted((re.escape(f) for f in fields), key=len, reverse=True))
-        self._mention = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])".encode())
 
     def read(self, source: Source) -> FileResult | None:
         """The findings in one file; None if it cannot be parsed."""
         if source.language == "prisma":
             return FileResult((), 0)
         data = source.text.encode(errors="replace")
+        mentions = self._relevance.mentions(source.text, data, source.language)
         hits = self._relevance.hits(source.text, data, source.language)
         if hits is None:
-            return FileResult((), len(self._mention.findall(data)))
+            return FileResult((), len(mentions))
         findings: list[Finding] = []
         spans: list[tuple[int, int]] = []
         skipped: list[Skipped] = []
@@ -141,7 +137,7 @@ class FileReader:
                     and f.sure == "certain" for f in findings
                 ):  # fmt: skip
                     findings.append(place.finding)
-        unjudged = _outside((match.start() for match in self._mention.finditer(data)), spans)
+        unjudged = _outside(mentions, spans)
         kept = tuple(replace(finding, role=source.role) for finding in findings)
         return FileResult(kept, unjudged, tuple(skipped))
 
@@ -175,11 +171,6 @@ def _outside(positions: Iterable[int], spans: Sequence[tuple[int, int]]) -> int:
             end = max(end, left.pop()[1])
         number += position >= end
     return number
-
-
-def _camel(name: str, first: bool) -> str:
-    head, *rest = name.split("_")
-    return (head.capitalize() if first else head) + "".join(part.capitalize() for part in rest)
 
 
 def _too_long(text: Text, source: Source) -> Iterator[Skipped]:

@@ -63,6 +63,11 @@ class Relevance:
         })  # fmt: skip
         tables = b"|".join(re.escape(table.encode()) for table in self._tables)
         self._into = re.compile(rb"into\b[^;]{1,60}?(?:" + tables + rb")", re.IGNORECASE)
+        fields = {w.resource.owner for w in words} | {
+            _camel(w.resource.owner, first) for w in words for first in (False, True)
+        }  # fmt: skip
+        names = "|".join(sorted((re.escape(field) for field in fields), key=len, reverse=True))
+        self._spelled = re.compile(rf"(?<![A-Za-z0-9])(?:{names})(?![A-Za-z0-9])".encode())
         self._kinds: dict[bytes, str] = {}
 
     def names_model(self, text: str) -> bool:
@@ -105,6 +110,27 @@ class Relevance:
             return None
         return Hits(tuple(sorted(strong)), tuple(weak))
 
+    def mentions(self, text: str, data: bytes, language: str) -> list[int]:
+        """Where a file mentions the owner of a resource, in order.
+
+        That is the owner column as the schema or a program writes it; in a file that names the
+        resource also any other spelling of it (`OwnerID`, `findByOwnerId`, a field of the model),
+        and the owner as an object that is a key or a member, such as Django's `owner`.
+        """
+        if not self.names_model(text):
+            return [match.start() for match in self._spelled.finditer(data)]
+        hits = []
+        for match in _TOKEN.finditer(data):
+            kind = self._kind(match.group())
+            start, end = match.span()
+            if kind == "field" or (
+                kind in ("object", "both")
+                and data[end : end + 1] != b"("
+                and _is_key(data, start, end, language)
+            ):
+                hits.append(start)
+        return hits
+
     def _kind(self, token: bytes) -> str:
         """What a word may be: field, object, relation, both, getter, user, model, or nothing."""
         known = self._kinds.get(token)
@@ -131,6 +157,11 @@ class Relevance:
         if any(model in bare for model in self._models):
             return "model"
         return "user" if any(word.is_user(token) for word in self._words) else ""
+
+
+def _camel(name: str, first: bool) -> str:
+    head, *rest = name.split("_")
+    return (head.capitalize() if first else head) + "".join(part.capitalize() for part in rest)
 
 
 def _is_key(data: bytes, start: int, end: int, language: str) -> bool:

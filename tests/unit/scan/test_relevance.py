@@ -115,3 +115,24 @@ def test_minified_scripts_are_listed(tmp_path):
     (tmp_path / "b.ts").write_text("x('projects', owner_id);" * 6_000)
     (skipped,) = scan(tmp_path, baseline=Baseline([])).files_skipped
     assert (skipped.file, skipped.reason) == (str(tmp_path / "a.js"), "minified")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "number"),
+    [
+        ("a.py", "class Project(Model):\n    owner = ForeignKey(User)\n", 1),
+        ("a.py", "def f(request, project): return request.user == project.owner", 1),
+        ("a.py", "Project.objects.filter(owner=u)\nProject.objects.exclude(owner__name='x')", 1),
+        ("a.py", "def f(team): return team.owner", 0),  # no resource in this file
+        ("a.py", "owner = 1; Project(name=owner)", 1),
+        ("a.go", "func f(p Project) string { return p.OwnerID }", 1),
+        ("a.php", "<?php class Project { function f() { return $this->sort('ownerId'); } }", 1),
+        ("a.rb", "class Project; belongs_to :owner; validates :owner_id; end", 2),
+        ("a.ts", "project.owner.name; findProjectByOwnerId; row.ownerId;", 3),
+        ("a.ts", "row.ownerId;", 1),  # the column's own spelling counts in any file
+    ],
+)
+def test_each_spelling_of_the_owner_is_counted(tmp_path, name, text, number):
+    path = tmp_path / name
+    path.write_text(text)
+    assert dict(scan(path).unjudged).get(str(path), 0) == number

@@ -54,7 +54,7 @@ def test_what_was_not_judged_or_entered_is_said(application):
         ("node_modules", "installed, built or kept by a tool")
     ]
     text = as_text(result)
-    assert "Not judged: 2 mentions of an owner column in 1 file" in text
+    assert "Not judged: 2 mentions of an owner in 1 file" in text
     assert "  src/other.js  2\n" in text
     assert "node_modules  skipped: installed" in text
 
