@@ -34,6 +34,7 @@ _MESSAGES = re.compile(
     r"(?:[Ee]rror|[Ee]xception|[Pp]rintln|[Ww]arn|[Ii]nfo|[Dd]ebug|[Ff]atal|^log|^raise|^abort|[Pp]anic"
     r"|^[Pp]rintf?$|^puts$|^Wrap)f?$"
 )
+_STORE = re.compile(r"(?:[Rr]epo|[Rr]epository|[Dd]ao|DAO|[Ss]tore|[Mm]odel)$")
 _SAVING = re.compile(r"(?:[Cc]reate|[Ii]nsert|[Aa]dd|[Ss]ave|store)(?:[A-Z_]\w*)?$")
 _MAKERS = word_set("""
     new build make dispense create init find_or_initialize_by xdispense
@@ -142,7 +143,7 @@ class Reader:
             return _kind(chain, context)
         if names & {"connect"} and owner.node.name != "connect":
             return "select"
-        if creates(call.name):
+        if creates(call.name) or (_SAVING.match(call.name) and _is_store(call)):
             if call.name.startswith("new ") and self.source.language == "go":
                 return self._go_literal(call, chain, context)
             if call.name in ("upsert", "updateOrCreate", "update_or_create") and not names:
@@ -317,6 +318,8 @@ class Reader:
         """SQL's `owner_id = ?` where the same function names the table in another string."""
         if owner.named or (owner.prefix and self._has_alias(owner.prefix)):
             return owner.node, "select", _PARTS
+        if owner.prefix:
+            return None  # another table's column
         call = next(calls_around(owner.node), None)
         if scope is None or (call is not None and call.name in WHERES | RAWS):
             return None  # a chain that means something else
@@ -365,6 +368,12 @@ class Reader:
                 break
             node = around
         return node
+
+
+def _is_store(call: Node) -> bool:
+    """Whether a call is one of a repository: `projectRepo.insertProject({...})`."""
+    callee = call.parts[0]
+    return bool(callee.parts) and _STORE.search(bare(callee.parts[0]).name) is not None
 
 
 def _is_change(second: Node) -> bool:

@@ -34,7 +34,7 @@ IGNORED_FOLDERS = frozenset({
 })  # fmt: skip
 
 _ROLES: tuple[tuple[Role, str], ...] = (
-    ("migration", r"(?:^|/)(?:migrations|migrate|alembic)/|(?:^|/)migration/[^/]*\d{3}"
+    ("migration", r"(?:^|/)(?:migrations|migrate|alembic)/|(?:^|/)migration/(?:[^/]*\d{3}|.*\.sql$)"
                   r"|(?:^|/)drizzle/.*\.sql$"
                   r"|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
     ("test", r"(?:^|/)(?:tests?|specs?|__tests__|__mocks__|e2e|cypress|testing|testdata|testutils?"

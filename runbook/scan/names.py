@@ -115,7 +115,8 @@ class Words:
             declared.models,
             frozenset({owner} | declared.fields),
             frozenset(objects | declared.objects),
-            frozenset({table, *declared.relations, *(one + "set" for _ in [0])}
+            frozenset({table, one + "set", *declared.relations}
+                      | ({table + "s"} if table == one else set())
                       | {plain(model) + "set" for model in declared.models}),
             frozenset({"user", "me", "viewer", user, *objects, *declared.objects}),
         )  # fmt: skip
@@ -134,9 +135,10 @@ class Words:
         """Whether a string names the table, as in `projects` or `projects as p`."""
         table = re.escape(self.resource.table)
         quoted = rf"[\"`\[]?{table}[\"`\]]?"
-        return (
-            re.fullmatch(rf"\s*{quoted}(?:\s+(?:as\s+)?\w+)?\s*", text, re.IGNORECASE) is not None
-        )
+        if re.fullmatch(rf"\s*{quoted}(?:\s+(?:as\s+)?\w+)?\s*", text, re.IGNORECASE):
+            return True
+        camel = re.fullmatch(r"\s*([a-z]\w*)(?:\s+as\s+\w+)?\s*", text)  # as Kysely may write it
+        return camel is not None and plain(camel[1]) == plain(self.resource.table)
 
     def is_field(self, name: str) -> bool:
         """Whether a key or property is the owner column: owner_id, ownerId, OwnerID."""

@@ -11,7 +11,7 @@ from runbook.scan import grammars, python, schema
 from runbook.scan.calls import Place, Reader
 from runbook.scan.files import Source
 from runbook.scan.literal import Text
-from runbook.scan.names import Declared, Words
+from runbook.scan.names import Declared, Words, plain
 from runbook.scan.queries import judge
 from runbook.scan.relevance import Hits, Relevance
 from runbook.scan.result import Finding, ResourceNames, Skipped
@@ -53,7 +53,11 @@ def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
         return False
     text = source.text
     # Django's default name of a table stands nowhere in the source.
-    if "models.Model" in text:
+    if source.language == "python" and any(
+        len(name) > 2 and plain(resource.table).endswith(plain(name))
+        for name in re.findall(r"^class (\w+)\(", text, re.MULTILINE)
+        for resource in resources
+    ):
         return True
     tables = [resource.table.lower() for resource in resources]
     if _DECLARES.search(text):
