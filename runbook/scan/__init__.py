@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from runbook.scan.files import SkippedFolder, Source, sources
+from runbook.scan.processes import read_all
 from runbook.scan.read_file import FileReader, FileResult, read_names
 from runbook.scan.result import Edit, Finding, ResourceNames, ScanResult, Skipped
 from runbook.scan.silence import Baseline, is_ignored
@@ -16,8 +15,6 @@ from runbook.scan.views import as_text
 __all__ = [
     "Baseline", "Edit", "Finding", "ResourceNames", "ScanResult", "Skipped", "as_text", "scan",
 ]  # fmt: skip
-
-_MANY = 200
 
 
 # Many parameters because each is an option of the command, and few are used at once.
@@ -33,7 +30,7 @@ def scan(
     """Read the source at `paths`, folders or files, for queries that go by a resource's owner.
 
     `progress` is called with the number of files done and the number of all. Where there are many
-    files, `workers` processes read them, unless this one has threads.
+    files, `workers` processes read them.
 
     Raises:
         BadInput: there is nothing to read at one of the paths, or a pattern cannot be read.
@@ -41,7 +38,7 @@ def scan(
     files, skipped = _sources([paths] if isinstance(paths, Path) else paths, exclude)
     words = read_names(files, resources)
     reader = FileReader(words, any("organization" in s.text.lower() for s in files))
-    results = _read_all(reader, files, workers, progress)
+    results = _counted(read_all(reader, files, workers), len(files), progress)
     read = silenced = 0
     findings: set[Finding] = set()
     unjudged: dict[str, int] = {}
@@ -85,22 +82,6 @@ def _sources(paths: Sequence[Path], exclude: Sequence[str]) -> tuple[list[Source
     return list(read.values()), skipped
 
 
-def _read_all(
-    reader: FileReader,
-    files: Sequence[Source],
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> Iterator[FileResult | None]:
-    """What each file holds, in order; None for one that cannot be parsed."""
-    may_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
-    if workers > 1 and len(files) >= _MANY and may_fork:
-        with multiprocessing.get_context("fork").Pool(workers, _start, (reader, files)) as pool:
-            results = pool.imap(_read_one, range(len(files)), chunksize=20)
-            yield from _counted(results, len(files), progress)
-    else:
-        yield from _counted(map(reader.read, files), len(files), progress)
-
-
 def _counted(
     results: Iterable[FileResult | None],
     total: int,
@@ -112,16 +93,3 @@ def _counted(
         yield result
     if progress is not None:
         progress(total, total)
-
-
-# What a worker reads with; it is a copy of this process, so nothing is sent to it but numbers.
-_worker: list[tuple[FileReader, Sequence[Source]]] = []
-
-
-def _start(reader: FileReader, files: Sequence[Source]) -> None:
-    _worker.append((reader, files))
-
-
-def _read_one(number: int) -> FileResult | None:
-    reader, files = _worker[-1]
-    return reader.read(files[number])

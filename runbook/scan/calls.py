@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,6 @@ from runbook.scan.edits import applied, edit_of
 from runbook.scan.files import Source
 from runbook.scan.names import Words, word_set
 from runbook.scan.owners import Owner, call_of, calls_around, owners
-from runbook.scan.queries import mentions_organizations
 from runbook.scan.result import Edit, Finding, Kind
 from runbook.scan.syntax import Node, Program, bare, chain_end, links
 from runbook.scan.users import reached
@@ -30,6 +30,11 @@ _MERGES = word_set("merge array_merge assign dict reverse_merge")
 _SAVES = INSERTS | word_set("""
     add add_all persist store save flush Store Add push save! insertOne persistAndFlush update
 """)
+_MESSAGES = re.compile(
+    r"(?:[Ee]rror|[Ee]xception|[Pp]rintln|[Ww]arn|[Ii]nfo|[Dd]ebug|[Ff]atal|^log|^raise|^abort|[Pp]anic"
+    r"|^[Pp]rintf?$|^puts$|^Wrap)f?$"
+)
+_STORE = re.compile(r"(?:[Rr]epo|[Rr]epository|[Dd]ao|DAO|[Ss]tore|[Mm]odel)$")
 _SAVING = re.compile(r"(?:[Cc]reate|[Ii]nsert|[Aa]dd|[Ss]ave|store)(?:[A-Z_]\w*)?$")
 _MAKERS = word_set("""
     new build make dispense create init find_or_initialize_by xdispense
@@ -81,8 +86,11 @@ class Reader:
     def _judge(self, owner: Owner, context: Context) -> tuple[Node, Kind, str] | None:
         """The chain that an owner's place belongs to, what it does, and a note; None if unknown."""
         if owner.form == "assignment":
-            kept = self._assigned(owner, context)
-            return (owner.node, "insert", "") if kept else None
+            if self._assigned(owner, context):
+                return owner.node, "insert", ""
+            return self._kept(owner, context)
+        if owner.form == "condition" and self._is_message(owner):
+            return None
         chain = context.chain_around(owner.node)
         if chain is None and owner.named and owner.form in ("compare", "finder"):
             call = call_of(owner.node)
@@ -98,6 +106,9 @@ class Reader:
         if owner.prefix and not owner.named and not self._is_alias(owner.prefix, chain):
             return None
         kind = self._kind(owner, chain, context)
+        if kind == "select" and chain.name.startswith("new ") and self.source.language == "go":
+            chain = chain_end(next(calls_around(chain), chain))  # a struct as a condition
+            kind = _kind(chain, context)
         return None if kind is None else (chain, kind, "")
 
     def _is_alias(self, prefix: str, chain: Node) -> bool:
@@ -132,7 +143,7 @@ class Reader:
             return _kind(chain, context)
         if names & {"connect"} and owner.node.name != "connect":
             return "select"
-        if creates(call.name):
+        if creates(call.name) or (_SAVING.match(call.name) and _is_store(call)):
             if call.name.startswith("new ") and self.source.language == "go":
                 return self._go_literal(call, chain, context)
             if call.name in ("upsert", "updateOrCreate", "update_or_create") and not names:
@@ -149,8 +160,9 @@ class Reader:
             by_table = bool(call.arguments) and call.arguments[0].kind == "text"
             by_arguments = ours is not None and (
                 call.arguments.index(ours) >= 2 if by_table
-                else len(objects) == 2 and ours is objects[0]
-                and not any(part.name == "where" for part in objects[1].parts)
+                else ours is call.arguments[0] and len(call.arguments) == 2
+                and (_is_change(call.arguments[1]) if len(objects) == 1 else
+                     not any(part.name == "where" for part in objects[1].parts))
             )  # fmt: skip
             return "update" if by_arguments else None
         if call.name in WHERES | RAWS | DELETES or call.name in ("query", "raw", "selectAll"):
@@ -161,7 +173,8 @@ class Reader:
         """A struct of Go is a row if it is stored, a condition if it is asked for."""
         around = next(calls_around(literal), None)
         if around is not None and around.name in WHERES - INSERTS:
-            return "select" if context.is_named(chain_end(around)) else None
+            ours = context.words.is_model(literal.name.removeprefix("new "))
+            return "select" if ours or context.is_named(chain_end(around)) else None
         if around is not None and around.name in _SAVES:
             return "insert"
         assigned = next((a for a in literal.ancestors() if a.kind == "assign"), None)
@@ -263,10 +276,50 @@ class Reader:
             return node, "insert" if inserts else _kind(chain, context), _PARTS
         return None
 
+    def _is_message(self, owner: Owner) -> bool:
+        """Whether a text is written to a log or an error, and is no SQL."""
+        call = next(calls_around(owner.node), None)
+        return call is not None and _MESSAGES.search(call.name) is not None
+
+    def _kept(self, owner: Owner, context: Context) -> tuple[Node, Kind, str] | None:
+        """`where.userId = id`, `$data['user_id'] = $id`: a part of what a query is given later."""
+        target = owner.node.parts[0]
+        kept = bare(target.parts[0])
+        scope = next((a for a in owner.node.ancestors() if a.kind == "function"), None)
+        if kept.kind != "name" or kept.name in ("self", "this") or scope is None:
+            return None
+        at = bisect_left(self.program.organizations, scope.start)
+        if any(position < scope.end for position in self.program.organizations[at : at + 1]):
+            return None
+        for chain in context.uses(kept.name, scope):
+            if chain.start < owner.node.end or not context.is_named(chain):
+                continue
+            called = context.called(chain)
+            if called & INSERTS - WHERES:
+                return owner.node, "insert", _PARTS
+            if any(pair.kind == "pair" and pair.name == "where" and pair.parts[-1].name == kept.name
+                   for pair in chain.walk()):  # fmt: skip
+                return owner.node, _kind(chain, context), _PARTS
+        return None
+
+    def _has_alias(self, alias: str) -> bool:
+        """Whether SQL anywhere in the file gives the table this alias, and no other table."""
+        data = self.program.data
+        name = re.escape(alias.encode())
+        tables = {
+            match[1].lower() for match in re.finditer(
+                rb"\b(?:FROM|JOIN|UPDATE)\s+[\"`]?(\w+)[\"`]?\s+(?:AS\s+)?" + name + rb"\b",
+                data, re.IGNORECASE,
+            )
+        }  # fmt: skip
+        return tables == {self.words.resource.table.lower().encode()}
+
     def _fragment(self, owner: Owner, scope: Node | None) -> tuple[Node, Kind, str] | None:
         """SQL's `owner_id = ?` where the same function names the table in another string."""
-        if owner.named:
+        if owner.named or (owner.prefix and self._has_alias(owner.prefix)):
             return owner.node, "select", _PARTS
+        if owner.prefix:
+            return None  # another table's column
         call = next(calls_around(owner.node), None)
         if scope is None or (call is not None and call.name in WHERES | RAWS):
             return None  # a chain that means something else
@@ -289,7 +342,9 @@ class Reader:
 
     def _finding(self, chain: Node, kind: Kind, edits: tuple[Edit, ...], note: str) -> Place:
         whole = self._whole(chain)
-        if mentions_organizations(self._text(whole)[:_MAX_READ]):
+        at = bisect_left(self.program.organizations, whole.start)
+        end = min(whole.end, whole.start + _MAX_READ)
+        if any(position < end for position in self.program.organizations[at : at + 1]):
             return Place(whole.start, whole.end, None)
         text = self.program.source(chain.start, min(chain.end, chain.start + _MAX_READ))
         new = ""
@@ -313,6 +368,18 @@ class Reader:
                 break
             node = around
         return node
+
+
+def _is_store(call: Node) -> bool:
+    """Whether a call is one of a repository: `projectRepo.insertProject({...})`."""
+    callee = call.parts[0]
+    return bool(callee.parts) and _STORE.search(bare(callee.parts[0]).name) is not None
+
+
+def _is_change(second: Node) -> bool:
+    """Whether the second of `update(match, change)` is what to change, and no options."""
+    return second.kind == "name" and re.search(r"opt|where|query|cond|filter", second.name,
+                                               re.IGNORECASE) is None  # fmt: skip
 
 
 def _makes(value: Node) -> bool:

@@ -27,6 +27,7 @@ _NAMING = word_set("""
     get_where unique update_batch selectAll fetch fetchAll row list paginate Select Replace Count
     Raw first find_by findOneOrFail findByIds preload get_multi findFirst one
 """)
+_TABLES = word_set("table from selectFrom insertInto updateTable deleteFrom from_ into")
 _PLAIN_NAMING = word_set("""
     from update insert delete into insertInto selectFrom deleteFrom updateTable select query Model
     Find First Take Last Scan Create Save Delete Update
@@ -103,7 +104,10 @@ class Context:
         return any(self._is_home(around) for around in node.ancestors() if around.kind == "class")
 
     def _is_home(self, class_: Node) -> bool:
-        if self.words.is_home(class_.name):
+        name = class_.name
+        if self.language == "python":  # a schema of what is created, a view that lists
+            name = re.sub(r"(?:Create|Update|List)+$", "", name)
+        if self.words.is_home(class_.name) or self.words.is_home(name):
             return True
         lines = [line for part in class_.parts for line in (part, *part.parts)]
         return any(
@@ -136,7 +140,7 @@ class Context:
         called = index + 1 < len(parts) and parts[index + 1].kind == "call" and (
             parts[index + 1].parts[0] is link
         )  # fmt: skip
-        if not words.is_model(link.name):
+        if not words.is_model(link.name) or self._is_namespace(parts, index):
             return False
         if called:  # a constructor: Project(...), new Project(...), Project{...}
             own = index == 0 or parts[index - 1].name in ("models", "model", "entities", "tables")
@@ -152,6 +156,14 @@ class Context:
         return follows and (
             capital_root or suffixed or link.name[:1].isupper()
             or parts[index - 1].name in ("models", "db", "repo", "crud", "repositories", "orm")
+        )  # fmt: skip
+
+    def _is_namespace(self, parts: list[Node], index: int) -> bool:
+        """Ruby's `Projects::Export`, where the module only holds another class."""
+        after = parts[index + 1] if index + 1 < len(parts) else None
+        return (
+            self.language == "ruby" and after is not None
+            and after.kind == "member" and after.name[:1].isupper()
         )  # fmt: skip
 
     def _is_named_by_argument(self, call: Node, index: int, parts: list[Node]) -> bool:
@@ -229,6 +241,10 @@ class Context:
     def _is_bare(self, parts: list[Node]) -> bool:
         """`where(...)`, `self.filter(...)`, `$query->where(...)`: the class says whose rows."""
         names = [plain(part.name) for part in parts]
+        if any(part.kind == "call" and part.name in _TABLES and part.arguments for part in parts):
+            return False  # it names another table
+        if self.language == "php" and names[0] in ("model", "class", "klass"):
+            return False  # a variable that holds the name of any class
         if (
             parts[0].kind == "name"
             and len(parts) > 1

@@ -12,9 +12,12 @@ from pathlib import Path, PurePosixPath
 import pathspec
 
 from runbook.errors import BadInput
+from runbook.scan.markup import code_of
 from runbook.scan.result import Role, Skipped
 
 MAX_BYTES = 2_000_000
+_MINIFIED_FROM = 100_000
+_SCRIPTS_ONLY = frozenset({".js", ".mjs", ".cjs"})
 
 LANGUAGES = {
     ".ts": "typescript", ".tsx": "typescript", ".mts": "typescript", ".cts": "typescript",
@@ -31,17 +34,15 @@ IGNORED_FOLDERS = frozenset({
 })  # fmt: skip
 
 _ROLES: tuple[tuple[Role, str], ...] = (
-    ("migration", r"(?:^|/)(?:migrations?|migrate|alembic)/|(?:^|/)drizzle/.*\.sql$"
+    ("migration", r"(?:^|/)(?:migrations|migrate|alembic)/|(?:^|/)migration/(?:[^/]*\d{3}|.*\.sql$)"
+                  r"|(?:^|/)drizzle/.*\.sql$"
                   r"|(?:^|/)(?:schema|structure)\.(?:rb|sql)$"),
     ("test", r"(?:^|/)(?:tests?|specs?|__tests__|__mocks__|e2e|cypress|testing|testdata|testutils?"
              r"|factories|benchmarks?)/|(?:^|/)(?:test_|conftest)[^/]*$|[._](?:test|spec|cy)s?\.\w+$"
-             r"|_(?:test|spec)\.\w+$|Tests?\.php$"),
+             r"|_(?:test|spec)\.\w+$|Tests?\.php$|(?:^|/)tests?\.py$"),
     ("seed", r"(?:^|/)(?:seed(?:s|ers?)?|fixtures?)/"
              r"|(?:^|/)[^/]*(?:seed(?:s|er|ers)?|fixtures?)\.\w+$"),
 )  # fmt: skip
-_SCRIPTS = re.compile(rb"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
-_FRONT_MATTER = re.compile(rb"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
-_ERB = re.compile(rb"<%(?!%|#)[-=]?(.*?)-?%>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -178,14 +179,12 @@ def _read(path: Path, role: Role) -> Source | Skipped:
         return Skipped(str(path), error.strerror or "cannot be read")
     if b"\0" in data:
         return Skipped(str(path), "not text")
+    if path.suffix.lower() in _SCRIPTS_ONLY and _is_minified(data):
+        return Skipped(str(path), "minified")
     # One kind of line end, so that lines are counted the same way in every language.
     data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     suffix = path.suffix.lower()
-    if suffix in (".vue", ".svelte", ".astro"):
-        data = _only(data, [*_FRONT_MATTER.finditer(data)] * (suffix == ".astro")
-                     + [*_SCRIPTS.finditer(data)], b"\n")  # fmt: skip
-    elif suffix == ".erb":
-        data = _only(data, list(_ERB.finditer(data)), b";")
+    data = code_of(data, suffix)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -194,12 +193,6 @@ def _read(path: Path, role: Role) -> Source | Skipped:
     return Source(str(path), language, text, role)
 
 
-def _only(data: bytes, matches: list[re.Match[bytes]], end: bytes) -> bytes:
-    """The code of a template where it stands; everything else is blank, and lines stay lines."""
-    kept = bytearray(re.sub(rb"[^\n]", b" ", data))
-    for match in matches:
-        start, stop = match.span(1)
-        kept[start:stop] = data[start:stop]
-        if end == b";":
-            kept[stop : stop + 1] = end
-    return bytes(kept)
+def _is_minified(data: bytes) -> bool:
+    """Whether a script is what a tool made for browsers: nobody writes such lines."""
+    return len(data) > _MINIFIED_FROM and len(data) > 300 * (data.count(b"\n") + 1)

@@ -15,6 +15,7 @@ from tree_sitter import Node as Leaf
 
 from runbook.scan.literal import TextBuilder, decode_escape
 from runbook.scan.names import word_set
+from runbook.scan.relevance import Hits
 from runbook.scan.syntax import Kind, Node, Program, adopt, line_starts
 
 Fields = list[tuple[str, Node]]  # each child with the name of its field, or ""
@@ -85,13 +86,25 @@ _WRAPPERS = word_set("""
     array_element_initializer_ block_argument var_declaration
 """)
 
+# What is left empty where it holds nothing of a resource; all but functions only if it is long.
+_FUNCTIONS = word_set("""
+    function_declaration function_expression arrow_function method_definition do_block lambda
+    generator_function_declaration method_declaration func_literal method singleton_method
+    function_definition anonymous_function anonymous_function_creation_expression
+""")
+_BULKY = word_set("object hash array array_creation_expression jsx_element composite_literal")
+_BULK = 400
 
-def parse(text: str, language: str) -> Program:
-    """The tree of a file; never raises, whatever the text."""
+
+def parse(text: str, language: str, hits: Hits | None = None) -> Program:
+    """The tree of a file; never raises, whatever the text.
+
+    With `hits`, functions and long objects that hold none of them are left empty.
+    """
     data = text.encode(errors="replace")
     tree = _parser(language).parse(data)
     starts = line_starts(data)
-    root = _Builder(data, starts, language).build(tree.root_node)
+    root = _Builder(data, starts, language, hits).build(tree.root_node)
     return Program(root, data, starts, adopt(root))
 
 
@@ -103,69 +116,93 @@ def _parser(language: str) -> Parser:
 class _Builder:
     """Turns one tree of tree-sitter into ours, from the leaves up and without recursion."""
 
-    def __init__(self, data: bytes, starts: list[int], language: str) -> None:
+    def __init__(
+        self, data: bytes, starts: list[int], language: str, hits: Hits | None = None
+    ) -> None:
         self.data = data
         self.starts = starts
         self.language = language
+        self.hits = hits
+        self.until = 0  # the end of the outermost function that holds a strong hit
         self.join = "." if language == "php" else "+"
 
     def build(self, root: Leaf) -> Node:
         """The tree for the file."""
         cursor = root.walk()
         levels: list[Fields] = [[]]
-        open_: list[Leaf] = []  # the nodes whose children are being read
+        open_: list[tuple[Leaf, str]] = []  # the nodes whose children are being read
         while True:
             leaf = cursor.node
             assert leaf is not None
+            type_ = leaf.type
             named = leaf.is_named
-            complete = not named or leaf.type in _SKIPPED or not cursor.goto_first_child()
-            if not complete:
-                open_.append(leaf)
+            if named and not self._is_idle(leaf, type_) and cursor.goto_first_child():
+                open_.append((leaf, type_))
                 levels.append([])
                 continue
             fields: Fields = []
             while True:
-                field = cursor.field_name or ""
-                if named or field == "operator":
-                    node = self._node(leaf, fields)
-                    if node is not None:
-                        levels[-1].append((field, node))
+                if type_ not in _SKIPPED:
+                    field = cursor.field_name or ""
+                    if named or field == "operator":
+                        levels[-1].append((field, self._node(leaf, type_, named, fields)))
                 if cursor.goto_next_sibling():
                     break
                 if not cursor.goto_parent():
                     return Node("other", 0, len(self.data), "", [node for _, node in levels[-1]])
-                leaf, fields, named = open_.pop(), levels.pop(), True
+                (leaf, type_), fields, named = open_.pop(), levels.pop(), True
 
-    def _node(self, leaf: Leaf, fields: Fields) -> Node | None:
-        type_ = leaf.type
+    def _is_idle(self, leaf: Leaf, type_: str) -> bool:
+        """Whether what stands inside of `leaf` need not be read."""
+        hits = self.hits
         if type_ in _SKIPPED:
-            return None
+            return True
+        if hits is None:
+            return False
+        if type_ in _FUNCTIONS:
+            start, end = leaf.start_byte, leaf.end_byte
+            if hits.has_strong(start, end):
+                self.until = max(self.until, end)
+                return False
+            # Within a function that goes by an owner, others may hold the query itself.
+            return start >= self.until or not hits.has_any(start, end)
+        return (
+            type_ in _BULKY
+            and leaf.end_byte - leaf.start_byte > _BULK
+            and not hits.has_any(leaf.start_byte, leaf.end_byte)
+        )
+
+    def _node(self, leaf: Leaf, type_: str, named: bool, fields: Fields) -> Node:
         kind = _KIND_OF.get(type_, "other")
-        if kind == "other" and len(fields) == 1 and type_ in _WRAPPERS:
-            return fields[0][1]
         start, end = leaf.start_byte, leaf.end_byte
-        if type_ in _TRANSPARENT and fields:
-            return _unwrapped(type_, start, end, fields)
-        parts = [node for _, node in fields]
-        node = Node(kind, start, end, type_, parts)
+        if kind == "name":
+            return self._name(start, end, type_)
+        if fields:
+            if kind == "other" and len(fields) == 1 and type_ in _WRAPPERS:
+                return fields[0][1]
+            if type_ in _TRANSPARENT:
+                return _unwrapped(type_, start, end, fields)
+        node = Node(kind, start, end, type_, [node for _, node in fields])
         if type_ in _SILENT or (type_ == "block" and self.language == "go"):
             node.kind = "other"
         elif kind == "text":
             self._text(node, type_)
-        elif kind == "name":
-            node.name = self._source(start, end).lstrip("$@")
-            node.at, node.parts = (start, end), []
-            if type_ == "shorthand_property_identifier":
-                value = Node("name", start, end, node.name, at=node.at)
-                return Node("pair", start, end, node.name, [node, value], node.at)
         elif kind == "other":
-            if not leaf.is_named:
+            if not named:
                 node.name = self._source(start, end)
         else:
             _SHAPES.get(kind, _as_is)(node, fields, dict(fields))
             if kind == "compare":
                 return self._joined(node)
         return node
+
+    def _name(self, start: int, end: int, type_: str) -> Node:
+        name = self._source(start, end).lstrip("$@")
+        at = (start, end)
+        if type_ == "shorthand_property_identifier":
+            parts = [Node("name", start, end, name, at=at) for _ in range(2)]
+            return Node("pair", start, end, name, parts, at)
+        return Node("name", start, end, name, at=at)
 
     def _source(self, start: int, end: int) -> str:
         return self.data[start:end].decode(errors="replace")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
 from runbook.scan.result import ResourceNames
+
+# What source says that speaks of organizations.
+ABOUT_ORGANIZATIONS = (
+    r"[Oo]rgani[sz]ation|[Tt]enant|(?<![A-Za-z])[Oo][Rr][Gg](?![a-z])|(?<=[a-z])Org(?![a-z])"
+)
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -13,6 +19,7 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+@functools.lru_cache(maxsize=50_000)
 def plain(name: str) -> str:
     """A name without case, underscores, dashes and spaces."""
     return re.sub(r"[^0-9a-z\u0080-\uffff]", "", name.lower())
@@ -27,6 +34,17 @@ def singular(name: str) -> str:
     return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
 
 
+_PERSONS = {"people": "person", "children": "child", "men": "man", "women": "woman"}
+
+
+def singulars(name: str) -> frozenset[str]:
+    """What one of `name` may be called: an alias of aliases, a course of courses."""
+    other = name[:-2] if name.endswith("ses") else name
+    return frozenset({singular(name), singular(other) if other == name else other,
+                      _PERSONS.get(name, name)} - {""})  # fmt: skip
+
+
+@functools.lru_cache(maxsize=50_000)
 def last_word(name: str) -> str:
     """The last word of currentUser, current_user or CurrentUser, in lower case."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name.rstrip("_!?"))
@@ -59,8 +77,15 @@ _SUFFIXES = r"(?:Repository|Repo|Model|Table|Schema|Entity|_repository|_repo|_mo
 _CLASS_SUFFIXES = (
     r"(?:s?(?:Manager|QuerySet|Query|Repository|Repo|Store|Dao|DAO|Scope|Service|CRUD|Controller"
     r"|ViewSet|Gateway|Mapper|Table|Model|Entity|Storage|Finder|Scopes|Impl|Policy|Form|Resolver"
-    r"|(?:Create|List|Update|Detail|Delete|API)*View|Create|Update|List|Handler))+$"
+    r"|(?:Create|List|Update|Detail|Delete|API)*View|Handler))+$"
 )
+
+
+@functools.lru_cache(maxsize=50_000)
+def _model_names(name: str) -> tuple[str, str]:
+    """What a class or variable may be called for, with and without its suffix."""
+    short = re.split(r"[\\.:]", name)[-1]
+    return plain(short), plain(re.sub(_SUFFIXES, "", short))
 
 
 @dataclass(frozen=True)
@@ -82,7 +107,7 @@ class Words:
         one = singular(table)
         relation = owner.removesuffix("id").removesuffix("uu") if owner.endswith("id") else owner
         objects = {relation} if relation and relation != owner else set()
-        tables = {table, one}
+        tables = {table, one, *singulars(table)}
         user = plain(singular(resource.users))
         return cls(
             resource,
@@ -90,15 +115,15 @@ class Words:
             declared.models,
             frozenset({owner} | declared.fields),
             frozenset(objects | declared.objects),
-            frozenset({table, *declared.relations, *(one + "set" for _ in [0])}
+            frozenset({table, one + "set", *declared.relations}
+                      | ({table + "s"} if table == one else set())
                       | {plain(model) + "set" for model in declared.models}),
             frozenset({"user", "me", "viewer", user, *objects, *declared.objects}),
         )  # fmt: skip
 
     def is_model(self, name: str) -> bool:
         """Whether a variable, class or property of this name is the resource."""
-        short = re.split(r"[\\.:]", name)[-1]
-        return plain(short) in self.models or plain(re.sub(_SUFFIXES, "", short)) in self.models
+        return not self.models.isdisjoint(_model_names(name))
 
     def is_home(self, class_: str) -> bool:
         """Whether a class is the resource's model, or its manager, repository or service."""
@@ -110,9 +135,10 @@ class Words:
         """Whether a string names the table, as in `projects` or `projects as p`."""
         table = re.escape(self.resource.table)
         quoted = rf"[\"`\[]?{table}[\"`\]]?"
-        return (
-            re.fullmatch(rf"\s*{quoted}(?:\s+(?:as\s+)?\w+)?\s*", text, re.IGNORECASE) is not None
-        )
+        if re.fullmatch(rf"\s*{quoted}(?:\s+(?:as\s+)?\w+)?\s*", text, re.IGNORECASE):
+            return True
+        camel = re.fullmatch(r"\s*([a-z]\w*)(?:\s+as\s+\w+)?\s*", text)  # as Kysely may write it
+        return camel is not None and plain(camel[1]) == plain(self.resource.table)
 
     def is_field(self, name: str) -> bool:
         """Whether a key or property is the owner column: owner_id, ownerId, OwnerID."""

@@ -157,6 +157,8 @@ def _joins_model(where: Node, words: Words) -> bool:
 def _is_value(value: Node, is_field: bool) -> bool:
     if value.kind == "call" and value.name in _NO_VALUES:
         return False
+    if value.kind == "list" and any(is_null(part) for part in value.parts):
+        return False  # `[sign, null]`
     if value.kind != "object":
         return value.name not in ("asc", "desc") and value.value not in ("asc", "desc", "ASC")
     keys = {plain(part.name) or plain(part.parts[0].name) for part in value.parts
@@ -166,6 +168,8 @@ def _is_value(value: Node, is_field: bool) -> bool:
     if is_field:
         return bool(keys) and all(key.removeprefix("op") in {k.removeprefix("op").strip("$_")
                                   for k in _VALUE_KEYS} for key in keys)  # fmt: skip
+    if value.parts and not keys:
+        return False  # all of it is spread: a condition on whatever the owner has
     return not keys & {"not", "isnot", "ne", "select", "include", "type", "attributes", "model"}
 
 

@@ -8,6 +8,7 @@ import warnings
 from bisect import bisect_right
 
 from runbook.scan.literal import HOLE, TextBuilder
+from runbook.scan.relevance import Hits
 from runbook.scan.syntax import Node, Program, adopt, line_starts
 
 _FORMAT_FIELD = re.compile(r"\{[^{}\n]*\}")
@@ -21,8 +22,11 @@ _PLACES = (
 Built = dict[ast.AST, Node]
 
 
-def parse(text: str) -> Program | None:
-    """The tree of a file, or None for what this version of Python cannot read."""
+def parse(text: str, hits: Hits | None = None) -> Program | None:
+    """The tree of a file, or None for what this version of Python cannot read.
+
+    With `hits`, functions that hold none of them are left empty.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # doubtful escapes in the application are not our matter
         try:
@@ -31,16 +35,18 @@ def parse(text: str) -> Program | None:
             return None
     data = text.encode(errors="replace")
     starts = line_starts(data)
-    root = _Builder(data, starts).build(tree)
+    root = _Builder(data, starts, hits).build(tree)
     return Program(root, data, starts, adopt(root))
 
 
 class _Builder:
     """Turns Python's tree into ours, from the leaves up and without recursion."""
 
-    def __init__(self, data: bytes, starts: list[int]) -> None:
+    def __init__(self, data: bytes, starts: list[int], hits: Hits | None) -> None:
         self.data = data
         self.starts = starts
+        self.hits = hits
+        self.until = 0  # the end of the outermost function that holds a strong hit
 
     def build(self, tree: ast.Module) -> Node:
         """The tree for the file."""
@@ -51,10 +57,21 @@ class _Builder:
             if children is not None:
                 built[node] = self._node(node, built, [built[child] for child in children])
                 continue
-            children = _children(node)
+            children = [] if self._is_idle(node) else _children(node)
             pending.append((node, children))
-            pending.extend([(child, None) for child in children])
+            pending.extend([(child, None) for child in reversed(children)])
         return built[tree]
+
+    def _is_idle(self, node: ast.AST) -> bool:
+        """Whether a function need not be read."""
+        if self.hits is None or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return False
+        start, end = self._span(node)
+        start = min([start, *(self._span(decorator)[0] for decorator in node.decorator_list)])
+        if self.hits.has_strong(start, end):
+            self.until = max(self.until, end)
+            return False
+        return start >= self.until or not self.hits.has_any(start, end)
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
         line, end_line = getattr(node, "lineno", None), getattr(node, "end_lineno", None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from runbook.scan.names import ABOUT_ORGANIZATIONS
 from runbook.scan.result import Kind, ResourceNames, Sure
 from runbook.scan.statements import Statement, restored
 
@@ -20,9 +21,7 @@ ORGANIZATION = "organization_id"
 _NEW_TABLES = frozenset({"organizations", "organization_memberships"})
 _MAIN_SCHEMAS = frozenset({"", "main"})
 # What the source text of an interpolation says if it brings the organization in.
-_ABOUT_ORGANIZATIONS = re.compile(
-    r"[Oo]rgani[sz]ation|[Tt]enant|(?<![A-Za-z])[Oo][Rr][Gg](?![a-z])|(?<=[a-z])Org(?![a-z])"
-)
+_ABOUT_ORGANIZATIONS = re.compile(ABOUT_ORGANIZATIONS)
 _BOUND = re.compile(r"[?:@]|\$\d")
 _SCOPES = (exp.Select, exp.Update, exp.Delete)
 _EQUALITIES = (exp.EQ, exp.Is, exp.NullSafeEQ)
@@ -109,6 +108,8 @@ def _lacks_organization(tree: exp.Insert, resource: ResourceNames) -> bool:
     if not isinstance(target, exp.Schema) or not _is_resource(target.this, resource):
         return False  # without a list of columns nobody can tell
     names = {column.name.lower() for column in target.expressions}
+    if any(target.find_all(exp.Placeholder)):
+        return False  # the program chooses the columns while it runs
     return (
         bool(names)
         and ORGANIZATION not in names

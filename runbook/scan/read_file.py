@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -11,8 +11,9 @@ from runbook.scan import grammars, python, schema
 from runbook.scan.calls import Place, Reader
 from runbook.scan.files import Source
 from runbook.scan.literal import Text
-from runbook.scan.names import Declared, Words
+from runbook.scan.names import Declared, Words, plain
 from runbook.scan.queries import judge
+from runbook.scan.relevance import Hits, Relevance
 from runbook.scan.result import Finding, ResourceNames, Skipped
 from runbook.scan.rewrite import replacement
 from runbook.scan.statements import MAX_LENGTH, statements
@@ -31,19 +32,19 @@ _SEPARATORS = str.maketrans("", "", "_- \n\"'`")
 
 @dataclass(frozen=True)
 class FileResult:
-    """What one file holds; `unjudged` is the number of mentions of an owner column left over."""
+    """What one file holds; `unjudged` is the number of mentions of an owner left over."""
 
     findings: tuple[Finding, ...]
     unjudged: int
     skipped: tuple[Skipped, ...] = ()
 
 
-def parse(source: Source) -> Program | None:
-    """The tree of a file that is no SQL; None if it cannot be parsed."""
+def parse(source: Source, hits: Hits | None = None) -> Program | None:
+    """The tree of a file that is no SQL; None if it cannot be parsed. With `hits`, only theirs."""
     if source.language == "python":
-        return python.parse(source.text)
+        return python.parse(source.text, hits)
     is_tsx = PurePath(source.file).suffix.lower() == ".tsx"
-    return grammars.parse(source.text, "tsx" if is_tsx else source.language)
+    return grammars.parse(source.text, "tsx" if is_tsx else source.language, hits)
 
 
 def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
@@ -52,7 +53,11 @@ def _may_declare(source: Source, resources: Sequence[ResourceNames]) -> bool:
         return False
     text = source.text
     # Django's default name of a table stands nowhere in the source.
-    if "models.Model" in text:
+    if source.language == "python" and any(
+        len(name) > 2 and plain(resource.table).endswith(plain(name))
+        for name in re.findall(r"^class (\w+)\(", text, re.MULTILINE)
+        for resource in resources
+    ):
         return True
     tables = [resource.table.lower() for resource in resources]
     if _DECLARES.search(text):
@@ -102,29 +107,17 @@ class FileReader:
         self.words = words
         self.knows_organization = knows_organization
         self.resources = [word.resource for word, _ in words]
-        self._models = tuple({name for word, _ in words for name in word.models | word.relations})
-        self._owners = tuple({
-            name for word, _ in words
-            for name in (*word.fields, *word.objects, *word.users, "insertinto", "replaceinto")
-        })  # fmt: skip
-        fields = {r.owner for r in self.resources} | {
-            _camel(r.owner, first) for r in self.resources for first in (False, True)
-        }  # fmt: skip
-        pattern = "|".join(sorted((re.escape(f) for f in fields), key=len, reverse=True))
-        self._mention = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])".encode())
+        self._relevance = Relevance([word for word, _ in words])
 
     def read(self, source: Source) -> FileResult | None:
         """The findings in one file; None if it cannot be parsed."""
         if source.language == "prisma":
             return FileResult((), 0)
-        # Most files never name a resource, not even as a model (Project for projects).
-        squeezed = source.text.lower().translate(_SEPARATORS)
         data = source.text.encode(errors="replace")
-        if not (
-            any(name in squeezed for name in self._models)
-            and any(name in squeezed for name in self._owners)
-        ):
-            return FileResult((), len(self._mention.findall(data)))
+        mentions = self._relevance.mentions(source.text, data, source.language)
+        hits = self._relevance.hits(source.text, data, source.language)
+        if hits is None:
+            return FileResult((), len(mentions))
         findings: list[Finding] = []
         spans: list[tuple[int, int]] = []
         skipped: list[Skipped] = []
@@ -134,7 +127,7 @@ class FileReader:
             spans.append((0, len(data)))
             skipped += _too_long(whole, source)
         else:
-            program = parse(source)
+            program = parse(source, hits)
             if program is None:
                 return None
             for node, text in program.texts():
@@ -148,10 +141,7 @@ class FileReader:
                     and f.sure == "certain" for f in findings
                 ):  # fmt: skip
                     findings.append(place.finding)
-        unjudged = sum(
-            not any(start <= match.start() < end for start, end in spans)
-            for match in self._mention.finditer(data)
-        )
+        unjudged = _outside(mentions, spans)
         kept = tuple(replace(finding, role=source.role) for finding in findings)
         return FileResult(kept, unjudged, tuple(skipped))
 
@@ -176,9 +166,15 @@ class FileReader:
         return known
 
 
-def _camel(name: str, first: bool) -> str:
-    head, *rest = name.split("_")
-    return (head.capitalize() if first else head) + "".join(part.capitalize() for part in rest)
+def _outside(positions: Iterable[int], spans: Sequence[tuple[int, int]]) -> int:
+    """How many of the positions, which are in order, lie in none of the spans."""
+    left = sorted(spans, reverse=True)
+    number = end = 0
+    for position in positions:
+        while left and left[-1][0] <= position:
+            end = max(end, left.pop()[1])
+        number += position >= end
+    return number
 
 
 def _too_long(text: Text, source: Source) -> Iterator[Skipped]:

@@ -63,7 +63,7 @@ class Skipped:
 class ScanResult:
     """All that one scan saw, sorted by file and line.
 
-    `unjudged` are the files that mention an owner column where the scan could not tell what for,
+    `unjudged` are the files that mention an owner where the scan could not tell what for,
     with the number of such mentions. `folders` are the skipped ones. `silenced` counts findings
     that a comment or the baseline keeps silent.
     """

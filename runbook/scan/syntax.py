@@ -6,12 +6,15 @@ bytes of the source in UTF-8.
 
 from __future__ import annotations
 
+import functools
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from runbook.scan.literal import Text, TextBuilder
+from runbook.scan.names import ABOUT_ORGANIZATIONS
 
 Kind = Literal[
     "name", "member", "call", "text", "object", "list", "pair", "spread", "compare", "not", "null",
@@ -20,6 +23,7 @@ Kind = Literal[
 
 
 _DEEPEST = 300
+_ABOUT_ORGANIZATIONS = re.compile(ABOUT_ORGANIZATIONS.encode())
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +87,11 @@ class Program:
     data: bytes
     line_starts: list[int]
     nodes: list[Node]
+
+    @functools.cached_property
+    def organizations(self) -> list[int]:
+        """Where the source speaks of organizations, in order."""
+        return [match.start() for match in _ABOUT_ORGANIZATIONS.finditer(self.data)]
 
     def source(self, start: int, end: int) -> str:
         """The source text between two positions."""

@@ -24,6 +24,8 @@ _QUERIES = word_set("""
     findUnique findUniqueOrThrow findFirst findFirstOrThrow findMany update create upsert findOne
     findByPk findAll
 """)
+_PATH = re.compile(r"__|\.")
+_SCOPE = re.compile(r"(?:by|for|of|with|where|owned|scope)_?(?=[A-Z_])")
 _JAVASCRIPT = re.compile(r"^(?:get|create|count|set|add|has|remove)([A-Z]\w*)$")
 
 
@@ -42,7 +44,8 @@ def reached(
 
 def _is_loaded(node: Node, words: Words) -> bool:
     """`User.includes(:projects)`, `Preload("Projects")` of a user, Prisma's `include`."""
-    if plain(node.value or node.name) not in words.relations:
+    path = re.split(r"__|\.", node.value or node.name)
+    if plain(path[-1]) not in words.relations or any(not words.is_user(step) for step in path[:-1]):
         return False
     inner = node
     for around in node.ancestors():
@@ -50,8 +53,12 @@ def _is_loaded(node: Node, words: Words) -> bool:
             paired = node.kind == "pair"
             if around.name not in (_QUERIES if paired else _LOADS):
                 return False
+            if _PATH.search(node.value or ""):
+                return True
             return any(
-                words.is_user(part.name) and (part.name[:1].isupper() or part.kind == "member")
+                words.is_user(part.name)
+                and (part.name[:1].isupper() or part.kind == "member")
+                and not _SCOPE.match(part.name)
                 for part in links(around)[:-1]
                 if part.kind in ("name", "member")
             ) or (around.name == "Preload" and _finds_user(around, words))

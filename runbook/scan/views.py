@@ -123,7 +123,7 @@ def _unjudged(result: ScanResult) -> str:
     number = sum(count for _, count in result.unjudged)
     files = len(result.unjudged)
     lines = [
-        f"Not judged: {number} {'mention' if number == 1 else 'mentions'} of an owner column in "
+        f"Not judged: {number} {'mention' if number == 1 else 'mentions'} of an owner in "
         f"{files} {'file' if files == 1 else 'files'}; read them yourself:"
     ]
     most = sorted(result.unjudged, key=lambda entry: (-entry[1], entry[0]))

@@ -27,7 +27,7 @@ def application(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "src/a.js": OLD, "src/b.js": LIKELY, "src/migrations/1.js": OLD, "db/seeds/one.js": OLD,
-        "src/a.test.js": OLD, "node_modules/x/i.js": OLD, "src/broken.py": "print 'x projects user'",
+        "src/a.test.js": OLD, "node_modules/x/i.js": OLD, "src/broken.py": "print 'x projects owner_id'",
         "src/other.js": "const owner_id = row.owner_id;\n",
     }.items():  # fmt: skip
         path = tmp_path / name
@@ -54,7 +54,7 @@ def test_what_was_not_judged_or_entered_is_said(application):
         ("node_modules", "installed, built or kept by a tool")
     ]
     text = as_text(result)
-    assert "Not judged: 2 mentions of an owner column in 1 file" in text
+    assert "Not judged: 2 mentions of an owner in 1 file" in text
     assert "  src/other.js  2\n" in text
     assert "node_modules  skipped: installed" in text
 
