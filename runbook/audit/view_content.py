@@ -19,7 +19,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
-from runbook.sqlite.cells import cell_sql, provide_atan2
+from runbook.sqlite.cells import provide_atan2, row_sql
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
 
@@ -212,8 +212,9 @@ class _Comparison:
     def _different(self, columns: list[str], one: str, other: str) -> int:
         """Rows, as a multiset, that are on one side only; the larger number of both."""
         pair = _PAIR.format(cells=_cells(columns), one=one, other=other)
-        numbers = ", ".join(str(n + 2) for n in range(len(columns)))
-        chosen = ", ".join(f"c{n}" for n in range(len(columns)))
+        values = len(row_sql(columns))
+        numbers = ", ".join(str(n + 2) for n in range(values))
+        chosen = ", ".join(f"c{n}" for n in range(values))
         grouped = f"SELECT sum(side) AS balance, {chosen} FROM {pair} GROUP BY {numbers}"
         more, fewer = self.connection.execute(
             f"SELECT total(max(balance, 0)), total(max(-balance, 0)) FROM ({grouped})"
@@ -328,7 +329,7 @@ def _is_new_column(name: str) -> bool:
 
 
 def _cells(columns: list[str]) -> str:
-    return ", ".join(f"{cell_sql(column)} AS c{n}" for n, column in enumerate(columns))
+    return ", ".join(f"{cell} AS c{n}" for n, cell in enumerate(row_sql(columns)))
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:
