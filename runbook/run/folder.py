@@ -39,7 +39,8 @@ class Request:
     """What the operator wants migrated: `options` say how the target is reached.
 
     `named` is the path of a file as it was given; links on the way are names of it, too.
-    `plan` holds no secret; where its commands need one, `plan_file` is read again.
+    `plan` holds no secret; where its commands need one, `plan_file` is read again. `adopter` is
+    spelled as in that file, where the key of that user is spelled otherwise.
     """
 
     database: str
@@ -50,6 +51,7 @@ class Request:
     options: dict[str, str] = dataclasses.field(default_factory=dict)
     named: str = ""
     plan_file: str = ""
+    adopter: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,9 @@ class Run:
     def settle_plan(self, plan: Plan) -> None:
         """Keeps the plan with its names as the schema spells them, before anything builds on it."""
         if plan != self.info.plan:
-            self.info = dataclasses.replace(self.info, plan=plan)
+            before = self.info.plan.unowned.adopter
+            adopter = self.info.adopter or (before if before != plan.unowned.adopter else "")
+            self.info = dataclasses.replace(self.info, plan=plan, adopter=adopter)
             write_sealed(self.folder / "run.json", to_json(self.info))
 
     @property
