@@ -295,7 +295,7 @@ def _put_back(connection: sqlite3.Connection, plan: Plan) -> str:
         if not resource.updated_at:
             continue
         table = tables[resource.table.casefold()]
-        pairs = _pairs(table)
+        pairs = _pairs(connection, table)
         if not pairs:
             return f'the rows of "{table.name}" cannot be told apart'
         name, column = quote_name(table.name), quote_name(resource.updated_at)
@@ -316,10 +316,26 @@ def _put_back(connection: sqlite3.Connection, plan: Plan) -> str:
     return ""
 
 
-def _pairs(table: Table) -> str:
-    """The condition that row `b` of the backup is row `r`; empty where nothing tells rows apart."""
-    names = (table.rowid,) if table.rowid is not None else table.key if table.without_rowid else ()
-    return " AND ".join(f"r.{quote_name(n)} = b.{quote_name(n)}" for n in names)
+def _pairs(connection: sqlite3.Connection, table: Table) -> str:
+    """The condition that row `b` of the backup is row `r`; empty where nothing tells rows apart.
+
+    Rows are found by their rowid, which is fast, unless another row than then lies there.
+    """
+
+    def same(names: tuple[str, ...], how: str = "=") -> str:
+        return " AND ".join(f"r.{quote_name(n)} {how} +b.{quote_name(n)}" for n in names)
+
+    if table.rowid is None:
+        return same(table.key) if table.without_rowid else ""
+    by_rowid = same((table.rowid,))
+    if table.stable_rowid or not table.key:
+        return by_rowid  # without a key, what has moved was refused before the first step
+    name = quote_name(table.name)
+    moved = connection.execute(
+        f"SELECT 1 FROM before.{name} AS b LEFT JOIN main.{name} AS r ON {by_rowid}"
+        f" WHERE r.{quote_name(table.rowid)} IS NULL OR NOT ({same(table.key, 'IS')}) LIMIT 1"
+    ).fetchone()
+    return same(table.key) if moved else by_rowid
 
 
 def _is_new_column(name: str) -> bool:
