@@ -58,7 +58,7 @@ class Written:
         """The TEMP table that names the rows, as statements name it."""
         return f"temp.{quote_name(self.tables[0])}"
 
-    def beside(self, kept: str) -> str:
+    def rest_of(self, kept: str) -> str:
         """Joins of the other TEMP tables, as `rest1` and so on, with `kept` of the first one."""
         row = quote_name(self.row)
         return "".join(

@@ -288,8 +288,8 @@ class _Resource:
             parts.append(any_differs(pairs, f"rest{i}" if i else "a"))
         same = f"({any_of(parts)}) IS NOT TRUE"
         as_before = self._count(
-            f"{written.source} AS a CROSS JOIN {self._main} AS b ON {same_row}{written.beside('a')}"
-            f" WHERE {touched} AND {same}"
+            f"{written.source} AS a CROSS JOIN {self._main} AS b ON {same_row}"
+            f"{written.rest_of('a')} WHERE {touched} AND {same}"
         )
         if as_before == expected:
             return
@@ -297,7 +297,7 @@ class _Resource:
         if written.old.key:
             query = (
                 f"SELECT a.{self._key} AS {self._key} FROM {written.source} AS a WHERE {touched}"
-                f" AND NOT EXISTS (SELECT 1 FROM {self._main} AS b{written.beside('a')}"
+                f" AND NOT EXISTS (SELECT 1 FROM {self._main} AS b{written.rest_of('a')}"
                 f" WHERE {same_row} AND {same})"
             )
             samples = sample_rows(self.connection, query, SAMPLES)

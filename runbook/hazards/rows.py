@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from runbook.hazards.owners import row_key
 from runbook.hazards.parents import missing_references
+from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
@@ -127,7 +128,7 @@ def probe_references(survey: Survey) -> Iterator[Sighting]:
                     fkid,
                 ),
                 f"PRAGMA foreign_key_check({quote_name(table)});"
-                f" -- then correct or delete these rows of {plain(table)}",
+                + comment(f"then correct or delete these rows of {plain(table)}"),
             )
 
 

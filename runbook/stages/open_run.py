@@ -55,21 +55,19 @@ def open_run(
     target = open_target(database, options)
     identity = target.identity()
     written = read_plan(Path(plan) if plan else None)
-    parsed = _resolved(written, target)
     if folder is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = Path("runs") / f"{stamp}-{Path(identity.name).stem}"
-    place = database if identity.kind != "sqlite" else identity.place
     request = Request(
-        database=place,
+        database=database if identity.kind != "sqlite" else identity.place,
         identity=identity,
-        plan=without_secrets(parsed),
+        plan=without_secrets(_resolved(written, target)),
         plan_file=str(Path(plan).resolve()) if plan else "",
         named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or getpass.getuser(),
         ticket=ticket,
         options=options or {},
-        adopter=written.unowned.adopter if written.unowned != parsed.unowned else "",
+        adopter=written.unowned.adopter,
     )
     return Run.create(folder, request)
 
