@@ -17,9 +17,13 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, Witness
 from runbook.script.footprint import outside_columns
 from runbook.sqlite.compare_table import Scope, compare_table
+from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
 from runbook.sqlite.header import Header, attached_header, read_header
+from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
+
+RENUMBERED = "take a new snapshot and run again"
 
 
 def find_overwritten(
@@ -36,10 +40,33 @@ def find_overwritten(
         if name in old and name in new:
             if old[name].column_names != new[name].column_names:
                 continue  # the gate names the change of the schema
+            if not _told_apart(connection, old[name]):
+                columns = None  # as a set, times would be right that two rows have exchanged
             scope = Scope(columns, samples=SAMPLES)
             difference = compare_table(connection, old[name], new[name], scope)
             findings += difference_findings(difference, "gate")
+            if difference.how == "rows" and difference.identical:
+                findings.append(_renumbered(old[name], difference))
     return tuple(findings)
+
+
+def _told_apart(connection: sqlite3.Connection, table: Table) -> bool:
+    """Whether a key names every row of the backup, so that rows are found whatever their rowid."""
+    if table.stable_rowid:
+        return True
+    not_null = {column.name for column in table.columns if column.not_null}
+    empty = [f"typeof({quote_name(k)}) = 'null'" for k in table.key if k not in not_null]
+    rows = f"SELECT 1 FROM before.{quote_name(table.name)} WHERE {' OR '.join(empty)} LIMIT 1"
+    return bool(table.key) and not (empty and connection.execute(rows).fetchone())
+
+
+def _renumbered(table: Table, difference: TableDifference) -> Finding:
+    """Rows without a key that lie under other rowids: nobody could find them again to go back."""
+    message = (
+        f'the rows of "{table.name}" lie under other rowids than in the backup, as after a VACUUM, '
+        f"and no key tells them apart; {RENUMBERED}"
+    )
+    return Finding("gate", table.name, "", "rows renumbered", difference.rows_after, message)
 
 
 def header_findings(before: Header, now: Header, witness: Witness) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """What was written to a resource table since the migration, row by row, without keeping the rest.
 
 Rows of which nothing was written are many and are only counted; the others go into a TEMP table
-(`Written.table`) with every value, so that a later look can tell whether they stayed as they were.
+(`Written.tables`) with every value, so that a later look can tell whether they stayed as they were.
 
 A row is untouched if every value outside the footprint equals the backup's, strictly, and it still
 carries the migration's own instant and the organization that the migration gave it. It is looked
@@ -12,7 +12,8 @@ a database is dumped and loaded, and in some cases by VACUUM.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from runbook.errors import Refused
 from runbook.plan.plan import Plan, Resource
@@ -26,20 +27,26 @@ from runbook.sqlite.tables import Column, Table
 
 UNTOUCHED = "untouched"
 
+_COLUMNS_AT_ONCE = 1_000
+"""So many columns of a resource go into one TEMP table, which has a few more than they."""
+
 
 @dataclass(frozen=True)
 class Written:
     """The rows of one resource that are not under their rowid as the migration left them.
 
-    `table` is the TEMP table: `row` their rowid now (or a running number), `origin` their rowid in
-    the backup where it is another, `what` one of `inserted`, `edited`, `stamped` (nothing but
-    `updated_at` was written), `moved` (nothing but the organization) and `untouched`, and every
-    column of the resource under its own name. The names of the first three are made free of those.
+    The first of `tables` is the TEMP table that names them: `row` their rowid now (or a running
+    number), `origin` their rowid in the backup where it is another, `what` one of `inserted`,
+    `edited`, `stamped` (nothing but `updated_at` was written), `moved` (nothing but the
+    organization) and `untouched`, and the columns of the resource under their own names. The names
+    of the first three are made free of those. SQLite admits 2,000 columns to a table, so those of a
+    very wide one go into several, of which the others have `row` and the remaining columns.
     """
 
     resource: Resource
     old: Table
-    table: str
+    tables: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
     row: str
     origin: str
     what: str
@@ -48,8 +55,16 @@ class Written:
 
     @property
     def source(self) -> str:
-        """The TEMP table as statements name it."""
-        return f"temp.{quote_name(self.table)}"
+        """The TEMP table that names the rows, as statements name it."""
+        return f"temp.{quote_name(self.tables[0])}"
+
+    def rest_of(self, kept: str) -> str:
+        """Joins of the other TEMP tables, as `rest1` and so on, with `kept` of the first one."""
+        row = quote_name(self.row)
+        return "".join(
+            f" JOIN temp.{quote_name(table)} AS rest{i} ON rest{i}.{row} = {kept}.{row}"
+            for i, table in enumerate(self.tables[1:], 1)
+        )
 
     @property
     def moved(self) -> bool:
@@ -89,22 +104,17 @@ def find_written(
     taken = {c.casefold() for c in (*old.column_names, "organization_id")}
     row, origin, what = (_free(name, taken) for name in ("row", "origin", "what"))
     number = next(i for i, r in enumerate(plan.resources) if r == resource)
-    table = f"runbook_written_{number}"
-    temp = f"temp.{quote_name(table)}"
-    data = [quote_name(c) for c in (*old.column_names, "organization_id")]
-    columns = ", ".join(data)
-    connection.execute(f"DROP TABLE IF EXISTS {temp}")
-    # No declared types: without affinity every value is kept exactly as it is.
-    connection.execute(
-        f"CREATE TEMP TABLE {quote_name(table)} ({quote_name(row)} INTEGER PRIMARY KEY,"
-        f" {quote_name(origin)}, {quote_name(what)}, {columns})"
-    )
-    written = Written(resource, old, table, row, origin, what, 0, TableSince(old.name, 0))
+    columns = _columns_of_each(old, resource)
+    name = f"runbook_written_{number}"
+    tables = (name, *(f"{name}_{i}" for i in range(1, len(columns))))
+    written = Written(resource, old, tables, columns, row, origin, what, 0, TableSince(old.name, 0))
+    _create(connection, written)
     test, values = _what_sql(connection, plan, shape, resource, old)
     main, before = (f"{schema}.{quote_name(old.name)}" for schema in ("main", "before"))
+    temp = written.source
     missing = f"a.{quote_name(old.rowid or old.key[0])} IS NULL"
     number_of = f"b.{quote_name(old.rowid)}" if old.rowid else "NULL"
-    values_now = ", ".join(f"+b.{name}" for name in data)
+    values_now = _values_now(columns[0])
     connection.execute(
         f"INSERT INTO {temp} SELECT * FROM (SELECT {number_of}, NULL,"
         f" CASE WHEN {missing} THEN 'inserted' ELSE {test} END AS found, {values_now}"
@@ -114,15 +124,53 @@ def find_written(
     )
     if old.rowid is None:
         keys = ", ".join(quote_name(k) for k in old.key)
-        connection.execute(f"CREATE INDEX temp.{quote_name(table + '_key')} ON {table} ({keys})")
+        index = quote_name(f"{tables[0]}_key")
+        connection.execute(f"CREATE INDEX temp.{index} ON {quote_name(tables[0])} ({keys})")
     elif old.key and not old.stable_rowid:
-        _find_by_key(connection, written, before, test, values)
+        _find_by_key(connection, written, main, before, test, values)
+    for name, some in zip(tables[1:], columns[1:], strict=True):
+        connection.execute(
+            f"INSERT INTO temp.{quote_name(name)} SELECT k.{quote_name(row)}, {_values_now(some)}"
+            f" FROM {temp} AS k CROSS JOIN {main} AS b ON {written.same_row('k', 'b')}"
+        )
     return _counted(connection, written, main, before, values)
 
 
+def _columns_of_each(old: Table, resource: Resource) -> tuple[tuple[str, ...], ...]:
+    """The columns of each TEMP table; what names a row and what is exported stands in the first."""
+    names = [*old.column_names, "organization_id"]
+    known = (*old.key, resource.owner, resource.updated_at, "organization_id")
+    first = {name.casefold() for name in known if name}
+    if len(names) > _COLUMNS_AT_ONCE:
+        names.sort(key=lambda name: name.casefold() not in first)
+    at = max(_COLUMNS_AT_ONCE, len(first))
+    rest = range(at, len(names), _COLUMNS_AT_ONCE)
+    return (tuple(names[:at]), *(tuple(names[i : i + _COLUMNS_AT_ONCE]) for i in rest))
+
+
+def _create(connection: sqlite3.Connection, written: Written) -> None:
+    """The TEMP tables. No declared types: without affinity every value is kept exactly as it is."""
+    own: Sequence[str] = (written.origin, written.what)
+    for table, columns in zip(written.tables, written.columns, strict=True):
+        listed = ", ".join(quote_name(c) for c in (*own, *columns))
+        connection.execute(f"DROP TABLE IF EXISTS temp.{quote_name(table)}")
+        connection.execute(
+            f"CREATE TEMP TABLE {quote_name(table)} ({quote_name(written.row)} INTEGER PRIMARY KEY,"
+            f" {listed})"
+        )
+        own = ()
+
+
+def _values_now(columns: Sequence[str]) -> str:
+    """The values of row `b`, without affinity."""
+    return ", ".join(f"+b.{quote_name(name)}" for name in columns)
+
+
+# Many parameters because they are the parts of one statement.
 def _find_by_key(
     connection: sqlite3.Connection,
     written: Written,
+    main: str,
     before: str,
     test: str,
     values: dict[str, str | int],
@@ -133,10 +181,14 @@ def _find_by_key(
     whole = " AND ".join(f"{quote_name(k)} IS NOT NULL" for k in old.key)
     what, origin = quote_name(written.what), quote_name(written.origin)
     connection.execute(f"UPDATE {written.source} SET {what} = 'inserted' WHERE {whole}")
-    by_key = " AND ".join(f"a.{quote_name(k)} = b.{quote_name(k)}" for k in old.key)
+    by_key = " AND ".join(f"a.{quote_name(k)} = +b.{quote_name(k)}" for k in old.key)
+    # Not UPDATE FROM: SQLite would make one table of both, with too many columns if they are wide.
+    pair = (
+        f"FROM {main} AS b CROSS JOIN {before} AS a WHERE {written.same_row('k', 'b')} AND {by_key}"
+    )
     connection.execute(
-        f"UPDATE {written.source} AS b SET {origin} = a.{quote_name(rowid)}, {what} = {test}"
-        f" FROM {before} AS a WHERE {by_key}",
+        f"UPDATE {written.source} AS k SET ({origin}, {what}) ="
+        f" (SELECT a.{quote_name(rowid)}, {test} {pair}) WHERE EXISTS (SELECT 1 {pair})",
         values,
     )
 
@@ -213,19 +265,10 @@ def _counted(
         moved=of.get("moved", 0),
         undated=undated,
     )
-    return Written(
-        written.resource,
-        written.old,
-        written.table,
-        written.row,
-        written.origin,
-        written.what,
-        sum(of.values()),
-        changes,
-    )
+    return replace(written, rows=sum(of.values()), changes=changes)
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(name: str, taken: Collection[str]) -> str:
     while name in taken:
         name = "_" + name
     return name

@@ -20,7 +20,7 @@ from runbook.run.findings import Finding, Sample, schema_sample
 from runbook.script.footprint import is_new_table
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import provide_functions
-from runbook.sqlite.inequality import any_differs
+from runbook.sqlite.inequality import any_differs, any_of
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import SchemaObject, Table, read_objects, read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
@@ -283,9 +283,14 @@ class _Resource:
         # Here row `a` is the TEMP table's, so that both are compared by the same condition.
         touched = f"a.{quote_name(written.what)} <> '{UNTOUCHED}'"
         same_row = written.same_row("a", "b")
+        parts = []
+        for i, names in enumerate(written.columns):
+            pairs = [(c, c) for c in self.now.columns if c.name in names]
+            parts.append(any_differs(pairs, f"rest{i}" if i else "a"))
+        same = f"({any_of(parts)}) IS NOT TRUE"
         as_before = self._count(
             f"{written.source} AS a CROSS JOIN {self._main} AS b ON {same_row}"
-            f" WHERE {touched} AND {self._same}"
+            f"{written.rest_of('a')} WHERE {touched} AND {same}"
         )
         if as_before == expected:
             return
@@ -293,8 +298,8 @@ class _Resource:
         if written.old.key:
             query = (
                 f"SELECT a.{self._key} AS {self._key} FROM {written.source} AS a WHERE {touched}"
-                f" AND NOT EXISTS (SELECT 1 FROM {self._main} AS b"
-                f" WHERE {same_row} AND {self._same})"
+                f" AND NOT EXISTS (SELECT 1 FROM {self._main} AS b{written.rest_of('a')}"
+                f" WHERE {same_row} AND {same})"
             )
             samples = sample_rows(self.connection, query, SAMPLES)
         rows = expected - as_before

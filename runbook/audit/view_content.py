@@ -19,7 +19,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
-from runbook.sqlite.cells import cell_sql, provide_functions
+from runbook.sqlite.cells import provide_functions, row_sql
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.wording import counted
@@ -215,8 +215,9 @@ class _Comparison:
     def _different(self, columns: list[str], one: str, other: str) -> int:
         """Rows, as a multiset, that are on one side only; the larger number of both."""
         pair = _PAIR.format(cells=_cells(columns), one=one, other=other)
-        numbers = ", ".join(str(n + 2) for n in range(len(columns)))
-        chosen = ", ".join(f"c{n}" for n in range(len(columns)))
+        values = len(row_sql(columns))
+        numbers = ", ".join(str(n + 2) for n in range(values))
+        chosen = ", ".join(f"c{n}" for n in range(values))
         grouped = f"SELECT sum(side) AS balance, {chosen} FROM {pair} GROUP BY {numbers}"
         more, fewer = self.connection.execute(
             f"SELECT total(max(balance, 0)), total(max(-balance, 0)) FROM ({grouped})"
@@ -297,7 +298,7 @@ def _put_back(connection: sqlite3.Connection, plan: Plan) -> str:
         if not resource.updated_at:
             continue
         table = tables[resource.table.casefold()]
-        pairs = _pairs(table)
+        pairs = _pairs(connection, table)
         if not pairs:
             return f'the rows of "{table.name}" cannot be told apart'
         name, column = quote_name(table.name), quote_name(resource.updated_at)
@@ -318,10 +319,26 @@ def _put_back(connection: sqlite3.Connection, plan: Plan) -> str:
     return ""
 
 
-def _pairs(table: Table) -> str:
-    """The condition that row `b` of the backup is row `r`; empty where nothing tells rows apart."""
-    names = (table.rowid,) if table.rowid is not None else table.key if table.without_rowid else ()
-    return " AND ".join(f"r.{quote_name(n)} = b.{quote_name(n)}" for n in names)
+def _pairs(connection: sqlite3.Connection, table: Table) -> str:
+    """The condition that row `b` of the backup is row `r`; empty where nothing tells rows apart.
+
+    Rows are found by their rowid, which is fast, unless another row than then lies there.
+    """
+
+    def same(names: tuple[str, ...], how: str = "=") -> str:
+        return " AND ".join(f"r.{quote_name(n)} {how} +b.{quote_name(n)}" for n in names)
+
+    if table.rowid is None:
+        return same(table.key) if table.without_rowid else ""
+    by_rowid = same((table.rowid,))
+    if table.stable_rowid or not table.key:
+        return by_rowid  # without a key, what has moved was refused before the first step
+    name = quote_name(table.name)
+    moved = connection.execute(
+        f"SELECT 1 FROM before.{name} AS b LEFT JOIN main.{name} AS r ON {by_rowid}"
+        f" WHERE r.{quote_name(table.rowid)} IS NULL OR NOT ({same(table.key, 'IS')}) LIMIT 1"
+    ).fetchone()
+    return same(table.key) if moved else by_rowid
 
 
 def _is_new_column(name: str) -> bool:
@@ -331,7 +348,7 @@ def _is_new_column(name: str) -> bool:
 
 
 def _cells(columns: list[str]) -> str:
-    return ", ".join(f"{cell_sql(column)} AS c{n}" for n, column in enumerate(columns))
+    return ", ".join(f"{cell} AS c{n}" for n, cell in enumerate(row_sql(columns)))
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

@@ -20,6 +20,9 @@ from runbook.errors import BadInput
 from runbook.sqlite.difference import How, RowSample, TableDifference
 from runbook.sqlite.fields import Field, Row, read_field, read_row
 
+_PACKED_FROM = 100
+"""From so many columns on, whole rows are one value: DuckDB reserves memory for each column."""
+
 _NULL = {"UTF-8": b"n", "UTF-16le": b"n\0", "UTF-16be": b"\0n"}
 
 
@@ -288,11 +291,12 @@ class _Sides:
             ["a.r = b.r", *(f"{self._cell('a', n)} = {self._cell('b', n)}" for n in self.columns)]
         )
         for side, other, rest in (("a", "b", "old_rest"), ("b", "a", "new_rest")):
-            cells = [f"{self._cell(side, n)} AS c{i}" for i, n in enumerate(self.columns)]
+            cells = self._cells(side) or ["0"]
             anti = f" ANTI JOIN {self._source(other)} ON {same}" if by_rowid else ""
             self.connection.execute(
                 f"CREATE OR REPLACE TEMP TABLE {rest} AS"
-                f" SELECT {', '.join(cells) or '0 AS c0'} FROM {self._source(side)}{anti}"
+                f" SELECT {', '.join(f'{c} AS c{i}' for i, c in enumerate(cells))}"
+                f" FROM {self._source(side)}{anti}"
             )
         removed, old_rows = self._surplus("old_rest", "new_rest")
         added, new_rows = self._surplus("new_rest", "old_rest")
@@ -328,9 +332,16 @@ class _Sides:
             rowids_moved=by_rowid is not None,
         )
 
+    def _cells(self, side: str) -> list[str]:
+        """The cells of a row; one list of all of them where they are many."""
+        cells = [self._cell(side, n) for n in self.columns]
+        return [f"[{', '.join(cells)}]"] if len(cells) >= _PACKED_FROM else cells
+
     def _surplus(self, source: str, other: str) -> tuple[int, list[tuple[bytes, ...]]]:
         surplus = f"(SELECT * FROM {source} EXCEPT ALL SELECT * FROM {other})"
         count = self.connection.execute(f"SELECT count(*) FROM {surplus}").fetchone()
         sql = f"SELECT * FROM {surplus} ORDER BY ALL LIMIT {self.samples}"
         rows = self.connection.execute(sql).fetchall() if count and self.columns else []
+        if len(self.columns) >= _PACKED_FROM:
+            rows = [tuple(row) for (row,) in rows]
         return (count[0] if count else 0), rows

@@ -15,13 +15,15 @@ import cattrs
 from runbook.plan.plan import Level
 
 Group = Literal["data", "schema", "database", "activity", "d1"]
+Followed = Literal["statement", "plan", "decision", "outside", "nothing"]
 
 
 @dataclass(frozen=True)
 class Definition:
     """One kind of hazard: the strictest `level` that it can have, what it means, what to do.
 
-    `remedy` is general; a hazard of a certain database carries the exact one.
+    `remedy` is general; a hazard of a certain database carries the exact one. `followed` is how a
+    test carries it out, and `why` the reason where that is neither a statement nor the plan.
     """
 
     code: str
@@ -30,6 +32,8 @@ class Definition:
     title: str
     meaning: str
     remedy: str
+    followed: Followed
+    why: str = ""
 
 
 def read_catalogue(text: str) -> dict[str, Definition]:

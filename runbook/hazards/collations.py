@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Iterator
 
 from runbook.hazards.clone import Entry
+from runbook.hazards.remedy import with_way_back
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Survey, plain
+from runbook.hazards.survey import Survey, Table, plain
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
-from runbook.sqlite.sql_text import edited, tokens
+from runbook.sqlite.sql_text import as_comment, edited, tokens
 
 
 def probe_collations(survey: Survey) -> Iterator[Sighting]:
@@ -36,8 +37,11 @@ def probe_collations(survey: Survey) -> Iterator[Sighting]:
 
 
 def stopped(error: sqlite3.Error) -> bool:
-    """Whether a query went through such an index; the probe above says so in its own words."""
-    return "no such collation sequence" in str(error)
+    """Whether a query went through such an index; the probe above says so in its own words.
+
+    The last words are SQLite's where the table itself is kept in that order.
+    """
+    return any(words in str(error) for words in ("no such collation sequence", "no query solution"))
 
 
 def _known(survey: Survey, collation: str) -> bool:
@@ -50,13 +54,12 @@ def _known(survey: Survey, collation: str) -> bool:
 
 
 def _remedy(survey: Survey, table: str, collation: str) -> str:
-    """A script that leaves the collation out, and below it the one that puts it back."""
+    """A script that leaves the collation out, and below it the one that puts it back.
+
+    A table WITHOUT ROWID is itself kept in that order, so its rows go out and in again.
+    """
     shape = survey.table(table)
-    if shape is None or shape.without_rowid:
-        return (
-            f"Make {plain(table)} anew with the application, without COLLATE {plain(collation)}:"
-            " a table WITHOUT ROWID is kept in that order."
-        )
+    assert shape is not None
     away: list[str] = []
     back: list[str] = []
     for entry in survey.entries:
@@ -72,18 +75,44 @@ def _remedy(survey: Survey, table: str, collation: str) -> str:
     back.reverse()
 
     def script(lines: list[str]) -> list[str]:
+        if shape.without_rowid:
+            return _filled_anew(survey, shape, lines)
         on, off = "PRAGMA writable_schema = ON;", "PRAGMA writable_schema = RESET;"
         return [on, *lines, off, f"REINDEX {quote_name(table)};"]
 
-    after = "\n-- ".join(script(back))
-    return (
-        "\n".join(script(away))
-        + f"\n-- and after the run, with the application's own connection:\n-- {after}"
-    )
+    return with_way_back(script(away), script(back))
+
+
+def _filled_anew(survey: Survey, table: Table, lines: list[str]) -> list[str]:
+    """Changes the schema's texts and puts the rows into their new order, in one transaction.
+
+    They are read from first to last, so nothing compares two of them before they go in again, and
+    no trigger or reference is followed.
+    """
+    name, kept = quote_name(table.name), quote_name(f"rows of {table.name}")
+    columns = ", ".join(quote_name(c.name) for c in table.columns if not c.generated)
+    triggers = [e for e in survey.entries if e.kind == "trigger" and same_name(e.table, table.name)]
+    return [
+        "PRAGMA foreign_keys = OFF;",
+        "BEGIN IMMEDIATE;",
+        *(f"DROP TRIGGER {quote_name(t.name)};" for t in triggers),
+        "PRAGMA writable_schema = ON;",
+        *lines,
+        "PRAGMA writable_schema = RESET;",
+        f"CREATE TEMP TABLE {kept} AS SELECT {columns} FROM main.{name};",
+        f"DELETE FROM main.{name};",
+        f"INSERT INTO main.{name}({columns}) SELECT {columns} FROM temp.{kept};",
+        f"DROP TABLE temp.{kept};",
+        *(f"{t.sql};" for t in triggers),
+        "COMMIT;",
+    ]
 
 
 def _texts(entry: Entry, collation: str) -> Iterator[tuple[str, str]]:
-    """Each part of the text that has COLLATE and this name, as it is and without them."""
+    """Each part of the text that has COLLATE and this name, as it is and with them in a comment.
+
+    So the way back finds each place again, however often the rest of the part stands in the text.
+    """
     read = tokens(entry.sql)
     for place, token in enumerate(read[:-1]):
         name = read[place + 1]
@@ -98,4 +127,5 @@ def _texts(entry: Entry, collation: str) -> Iterator[tuple[str, str]]:
             last += 1
         start, end = read[first].start, read[last].end
         part = entry.sql[start:end]
-        yield part, edited(part, [(token.start - start, name.end - start, "")])
+        words = as_comment(entry.sql[token.start : name.end])
+        yield part, edited(part, [(token.start - start, name.end - start, words)])

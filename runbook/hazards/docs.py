@@ -21,7 +21,9 @@ What preflight checks before anything is changed. This page is generated from
 
 The level given here is the strictest; where the plan has answered the question already (rows
 without an owner are adopted, triggers are suspended) it is milder. Each hazard in the report
-comes with a count, samples, and the exact SQL statement or setting that removes it.
+comes with a count, samples, and the exact SQL statement or setting that removes it, or with the
+query for the rows about which somebody has to decide. A test carries every remedy out on a database
+that has the hazard; none loses a row that the application made.
 
 A plan may raise the level of any hazard, and lower one that warns, never one that blocks:
 
@@ -47,7 +49,8 @@ def page() -> str:
     for group in get_args(Group):
         parts.append(f"## {_TITLES[group]}\n")
         parts.extend(
-            f"### `{d.code}` ({d.level})\n\n**{d.title}.** {d.meaning}\n\nWhat to do: {d.remedy}\n"
+            f"### `{d.code}` ({d.level})\n\n**{d.title}.** {d.meaning}\n\nWhat to do: {d.remedy}"
+            f"{f' {d.why}' if d.followed == 'decision' else ''}\n"
             for d in CATALOGUE.values()
             if d.group == group
         )

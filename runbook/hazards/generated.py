@@ -12,16 +12,20 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from runbook.hazards.clone import Entry, empty_clone
+from runbook.hazards.collations import stopped
+from runbook.hazards.remedy import with_way_back
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Column, Survey, Table, plain
 from runbook.run.findings import Sample
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.sqlite.soundness import is_damage
 from runbook.sqlite.table_text import (
     check_expressions,
+    column_part,
     generated_definition,
     generated_expression,
     mentions,
+    not_generated,
 )
 
 _FUNCTION = re.compile(r"(?:no such|unknown) function: ([^(]+)")
@@ -113,7 +117,7 @@ def _error(survey: Survey, table: Table, expression: str) -> sqlite3.Error | Non
     try:
         survey.rows(f"SELECT count(({expression})) FROM main.{quote_name(table.name)} NOT INDEXED")
     except sqlite3.Error as error:
-        return error
+        return None if stopped(error) else error
     return None
 
 
@@ -127,24 +131,44 @@ def _function(
         for e in survey.entries
         if e.kind == "index" and same_name(e.table, table.name) and mentions(e.sql, column.name)
     ]
+    if _stored(survey, table, column):
+        remedy = _plain_column(entry, column)
+        return _calls(subject, function, remedy)
     before = [f"DROP INDEX {quote_name(e.name)};" for e in indexes]
     before.append(f"ALTER TABLE {name} DROP COLUMN {quote_name(column.name)};")
     after = [f"ALTER TABLE {name} ADD COLUMN {generated_definition(entry.sql, column.name)};"]
     after += [f"{e.sql};" for e in indexes]
-    if _stored(survey, table, column):
-        remedy = (
-            f"Provide {function}() where the migration runs, or make {subject} VIRTUAL with the"
-            " application; SQLite cannot add a STORED column again."
-        )
-    else:
-        script = "\n".join(before)
-        with closing(empty_clone(survey.entries)) as clone:
-            try:
-                clone.executescript(script)
-            except sqlite3.Error:  # a view or trigger has the column, or is broken
-                script = f"PRAGMA writable_schema = ON;\n{script}\nPRAGMA writable_schema = OFF;"
-        remedy = script + "\n-- and after the run, with the application's own connection:\n-- "
-        remedy += "\n-- ".join(after)
+    script = "\n".join(before)
+    with closing(empty_clone(survey.entries)) as clone:
+        try:
+            clone.executescript(script)
+        except sqlite3.Error:  # a view or trigger has the column, or is broken
+            script = f"PRAGMA writable_schema = ON;\n{script}\nPRAGMA writable_schema = OFF;"
+    return _calls(subject, function, with_way_back([script], after))
+
+
+def _plain_column(entry: Entry, column: Column) -> str:
+    """A script that makes a STORED column an ordinary one with the same values, and the way back.
+
+    A row holds both in the same way, so that only the text changes.
+    """
+    old = column_part(entry.sql, column.name)
+    new = not_generated(old)
+    back = replaced_in_schema(entry, new, old)
+    return with_way_back(replaced_in_schema(entry, old, new), back)
+
+
+def replaced_in_schema(entry: Entry, there: str, then: str) -> list[str]:
+    """Statements that change a part of a table's text, and nothing else."""
+    return [
+        "PRAGMA writable_schema = ON;",
+        f"UPDATE sqlite_schema SET sql = replace(sql, {quote_value(there)}, {quote_value(then)})"
+        f" WHERE type = 'table' AND name = {quote_value(entry.name)};",
+        "PRAGMA writable_schema = RESET;",
+    ]
+
+
+def _calls(subject: str, function: str, remedy: str) -> Sighting:
     return Sighting(
         "functions_missing",
         subject,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from runbook.errors import PlanError
 from runbook.hazards.census import is_key, owners_of
+from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan.plan import Level, Resource
@@ -152,7 +153,7 @@ def _remedy(survey: Survey, resource: Resource, code: str) -> str:
         f"ALTER TABLE {table} ADD COLUMN {new} {declared} REFERENCES {users_table}({key});"
         f" UPDATE {table} SET {new} = (SELECT u.{key} FROM {users_table} AS u"
         f" WHERE CAST(u.{key} AS TEXT) = CAST({table}.{owner} AS TEXT));"
-        f" -- then owner = {quote_value(f'{resource.owner}_as_key')} in the plan"
+        + comment(f"then owner = {quote_value(f'{resource.owner}_as_key')} in the plan")
     )
 
 

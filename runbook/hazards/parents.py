@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
@@ -100,9 +101,11 @@ def _remedy(survey: Survey, keys: list[Reference]) -> str:
     return (
         "PRAGMA legacy_alter_table = ON; PRAGMA foreign_keys = ON;\n"
         f"BEGIN;\n{there}\n{back}\nCOMMIT;\n"
-        "PRAGMA legacy_alter_table = OFF;\n"
-        f"-- the references then lead to {plain(successor.name)}, which has these keys;"
-        " no row changes"
+        "PRAGMA legacy_alter_table = OFF;"
+        + comment(
+            f"the references then lead to {plain(successor.name)}, which has these keys;"
+            " no row changes"
+        )
     )
 
 

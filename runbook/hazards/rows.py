@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from runbook.hazards.owners import row_key
 from runbook.hazards.parents import missing_references
+from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
@@ -32,7 +33,7 @@ def probe_times(survey: Survey) -> Iterator[Sighting]:
         table = f"main.{quote_name(resource.table)}"
         formats, latest = _formats(survey, resource, table, column)
         yield from _format_hazards(survey, resource, formats)
-        yield from _stored_otherwise(survey, resource)
+        yield from _stored_otherwise(survey, resource, formats)
         limit = datetime.now(UTC) + TOLERANCE
         at = limit.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         later = [
@@ -127,7 +128,7 @@ def probe_references(survey: Survey) -> Iterator[Sighting]:
                     fkid,
                 ),
                 f"PRAGMA foreign_key_check({quote_name(table)});"
-                f" -- then correct or delete these rows of {plain(table)}",
+                + comment(f"then correct or delete these rows of {plain(table)}"),
             )
 
 
@@ -229,9 +230,12 @@ def _format_remedy(survey: Survey, resource: Resource, known: list[str], unknown
     return f"{place} leave out updated_at."
 
 
-def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:
-    """Whether the plan's format would stay in the column what it is."""
-    kind = resource.updated_at_format
+def _stored_otherwise(
+    survey: Survey, resource: Resource, formats: dict[str, int]
+) -> Iterator[Sighting]:
+    """Whether the format that will be written, the plan's or that of all rows, stays what it is."""
+    only = next(iter(formats)) if len(formats) == 1 and "unknown" not in formats else None
+    kind = resource.updated_at_format or only
     table = survey.table(resource.table)
     column = table.column(resource.updated_at) if table and resource.updated_at else None
     if kind is None or column is None:
@@ -241,29 +245,45 @@ def _stored_otherwise(survey: Survey, resource: Resource) -> Iterator[Sighting]:
         yield Sighting(
             "updated_at_stored_otherwise",
             column_of(resource, column.name),
-            detail=f'The plan writes "{kind}" ({timestamps.storage_class(kind)}); in a column of '
+            remedy=_kept_remedy(survey, resource, kind),
+            detail=f'Written would be "{kind}" ({timestamps.storage_class(kind)}); in a column of '
             f"type {column.declared or 'ANY'} it would be {becomes}.",
         )
 
 
+def _kept_remedy(survey: Survey, resource: Resource, kind: str) -> str:
+    """For real seconds, whole ones where the column keeps them, as it makes them itself."""
+    place = f'In the plan, under [[resources]] of "{resource.table}":'
+    whole = timestamps.EPOCH_SECONDS
+    if kind == timestamps.REAL_SECONDS and stored_class(survey, resource, whole) is None:
+        return f'{place} updated_at_format = "{whole}" (or leave out updated_at)'
+    return f"{place} leave out updated_at."
+
+
 def stored_class(survey: Survey, resource: Resource, kind: str) -> str | None:
-    """What a time in this format becomes in the column, as SQLite says; None: it stays as it is."""
+    """What a time in this format becomes in the column, as SQLite says; None: it stays as it is.
+
+    Some times may stay and others not: a column of NUMERIC affinity makes an integer of 5.0.
+    """
     table = survey.table(resource.table)
     column = table.column(resource.updated_at) if table and resource.updated_at else None
     if table is None or column is None:
         return None
-    written, stored = timestamps.storage_class(kind), "refused"
-    value = timestamps.write(kind, "2026-01-02 03:04:05.678")
+    written = timestamps.storage_class(kind)
+    values = [timestamps.write(kind, f"2026-01-02 03:04:05.{digits}") for digits in ("678", "000")]
     affinity = affinity_of(column.declared)
     declared = {"BLOB": ""}.get(affinity, affinity)
     if table.strict:
         declared = column.declared
     with contextlib.closing(sqlite3.connect(":memory:")) as memory:
         memory.execute(f"CREATE TABLE t (x {declared}) {'STRICT' if table.strict else ''}")
-        with contextlib.suppress(sqlite3.IntegrityError):
-            memory.execute("INSERT INTO t VALUES (?)", (value,))
-            (stored,) = memory.execute("SELECT typeof(x) FROM t").fetchone()
-    return None if stored == written else stored
+        for value in values:
+            try:
+                memory.execute("INSERT INTO t VALUES (?)", (value,))
+            except sqlite3.IntegrityError:
+                return "refused"
+        stored = {name for (name,) in memory.execute("SELECT typeof(x) FROM t")}
+    return next(iter(stored - {written}), None)
 
 
 def _some_rows(survey: Survey, resource: Resource, where: str) -> tuple[Sample, ...]:

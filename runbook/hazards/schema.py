@@ -86,6 +86,22 @@ def probe_in_the_way(survey: Survey) -> Iterator[Sighting]:
                 remedy=f"ALTER TABLE {quote_name(resource.table)} RENAME COLUMN"
                 f" {quote_name(column.name)} TO {quote_name(column.name + '_old')};",
             )
+    yield from _full(survey)
+
+
+def _full(survey: Survey) -> Iterator[Sighting]:
+    """Resources with as many columns as SQLite admits."""
+    most = survey.connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN)
+    for resource in survey.resources:
+        table = survey.table(resource.table)
+        if table is not None and len(table.columns) >= most:
+            yield Sighting(
+                "columns_full",
+                plain(table.name),
+                len(table.columns),
+                remedy=f"Move a column of {plain(table.name)} into a table of its own, with the"
+                f" application: SQLite admits {most:,} columns, and organization_id needs one.",
+            )
 
 
 def _is_ledger(survey: Survey, entry: Entry) -> bool:

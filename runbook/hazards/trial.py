@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from runbook.errors import RunbookError
 from runbook.hazards.clone import empty_clone, execute
+from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
@@ -62,7 +63,8 @@ def probe_views(survey: Survey) -> Iterator[Sighting]:
                 yield Sighting(
                     "views_broken",
                     plain(view),
-                    remedy=f"DROP VIEW {quote_name(view)}; -- or repair it; SQLite says: {error}",
+                    remedy=f"DROP VIEW {quote_name(view)};"
+                    + comment(f"or repair it; SQLite says: {error}"),
                 )
 
 

@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbook.hazards.generated import row_alias, show_rows
+from runbook.hazards.generated import replaced_in_schema, row_alias, show_rows
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain, readable_text, survey
 from runbook.plan.plan import Plan
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.soundness import Method, Soundness, check_soundness, method_for
+from runbook.sqlite.table_text import column_part, retyped
 from runbook.sqlite.tables import affinity_of
 
 
@@ -59,8 +60,7 @@ def report_soundness(survey: Survey | None, soundness: Soundness, path: Path) ->
         yield Sighting(
             "types_unmet",
             f"{plain(table)}.{plain(column)}",
-            remedy=f"SELECT typeof({quote_name(column)}), count(*) FROM {quote_name(table)}"
-            " GROUP BY 1; -- then correct the rows of the wrong type, or accept them",
+            remedy=_admitted(survey, table, column),
             level=None if _changed(survey, table) else "warn",
         )
 
@@ -117,6 +117,31 @@ def _nulls(survey: Survey, table: str, column: str) -> Iterator[Sighting]:
         " -- or with the value that it should be",
         level=None if _in_plan(survey, table, column) else "warn",
     )
+
+
+def _admitted(survey: Survey, table: str, column: str) -> str:
+    """A script after which the values are of the column's type, or the type admits the values.
+
+    Other tables convert what is written to the column's type; STRICT ones refuse it, and no
+    conversion of ours would keep what people wrote there.
+    """
+    shape = survey.table(table)
+    assert shape is not None
+    name, c = quote_name(table), quote_name(column)
+    if shape.strict:
+        entry = next(e for e in survey.entries if e.kind == "table" and same_name(e.name, table))
+        old = column_part(entry.sql, column)
+        new = old[0] + retyped(f"t({old[1:]})", column, "ANY")[len("t(") : -1]
+        return "\n".join(
+            [*replaced_in_schema(entry, old, new), "-- keeps the values; or correct them"]
+        )
+    declared = next(d.declared for d in shape.columns if same_name(d.name, column))
+    if affinity_of(declared) == "TEXT":
+        return (
+            f"UPDATE {name} SET {c} = CASE typeof({c}) WHEN 'real' THEN printf('%!.17g', {c})"
+            f" ELSE {c} END WHERE typeof({c}) IN ('integer', 'real');"
+        )
+    return f"UPDATE {name} SET {c} = {c} WHERE typeof({c}) IN ('text', 'real');"
 
 
 def _filler(survey: Survey, table: Table, column: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from runbook.plan.plan import Plan, Resource, Users
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 
 
 def resolve(plan: Plan, connection: sqlite3.Connection) -> Plan:
@@ -42,9 +42,10 @@ def resolve(plan: Plan, connection: sqlite3.Connection) -> Plan:
 
 
 def same_plan(one: Plan, other: Plan) -> bool:
-    """Whether both plans say the same, be their names spelled as they may.
+    """Whether both plans say the same, be the names of tables and columns spelled as they may.
 
-    One is as it stands in a file, the other as it was resolved when the run began.
+    One is as it stands in a file, the other as it was resolved when the run began. The adopter is
+    no name but the key of a user: 'ann' and 'Ann' may be two, so its letters count.
     """
     return _folded(one) == _folded(other)
 
@@ -97,30 +98,25 @@ def _adopter(adopter: str, connection: sqlite3.Connection, users: Users) -> str:
 
 
 def _folded(plan: Plan) -> Plan:
-    """The plan with every name in small letters, for comparing only."""
+    """The plan with every name folded as SQLite folds it, for comparing only."""
 
-    def fold(name: str | None) -> str:
-        return "" if name is None else name.lower() if name.isascii() else name
+    def fold(name: str | None) -> str | None:
+        return None if name is None else fold_name(name)
 
-    users = Users(
-        fold(plan.users.table),
-        fold(plan.users.key),
-        None if plan.users.email is None else fold(plan.users.email),
-    )
+    users = Users(fold_name(plan.users.table), fold_name(plan.users.key), fold(plan.users.email))
     return replace(
         plan,
         users=users,
         resources=tuple(
             replace(
                 r,
-                table=fold(r.table),
-                owner=fold(r.owner),
-                updated_at=None if r.updated_at is None else fold(r.updated_at),
+                table=fold_name(r.table),
+                owner=fold_name(r.owner),
+                updated_at=fold(r.updated_at),
             )
             for r in plan.resources
         ),
         triggers=replace(
-            plan.triggers, may_write=tuple(fold(name) for name in plan.triggers.may_write)
+            plan.triggers, may_write=tuple(fold_name(name) for name in plan.triggers.may_write)
         ),
-        unowned=replace(plan.unowned, adopter=fold(plan.unowned.adopter)),
     )

@@ -47,7 +47,8 @@ class Request:
     """What the operator wants migrated: `options` say how the target is reached.
 
     `named` is the path of a file as it was given; links on the way are names of it, too.
-    `plan` holds no secret; where its commands need one, `plan_file` is read again.
+    `plan` holds no secret; where its commands need one, `plan_file` is read again. `adopter` is
+    spelled as in that file, where the key of that user is spelled otherwise.
     """
 
     database: str
@@ -58,6 +59,7 @@ class Request:
     options: dict[str, str] = dataclasses.field(default_factory=dict)
     named: str = ""
     plan_file: str = ""
+    adopter: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,12 +33,21 @@ def open_secret_plan(run: Run) -> Plan:
             f"{file or 'was not a file'}{' is gone' if file else ''}; {remedy}."
         )
     full = read_plan(Path(file))
-    if not same_plan(plan, full):
+    if not is_plan_of(run, full):
         raise PlanError(
             f"The plan {file} is not the one that {run.folder} was begun with (its commands hold "
             f"secrets, so it is read again); {remedy}."
         )
     return dataclasses.replace(plan, window=full.window)
+
+
+def is_plan_of(run: Run, full: Plan) -> bool:
+    """Whether `full`, as a file has it, is the plan that the run was begun with."""
+    kept, spelled = run.info.plan, run.info.adopter
+    as_written = dataclasses.replace(
+        kept, unowned=dataclasses.replace(kept.unowned, adopter=spelled or kept.unowned.adopter)
+    )
+    return same_plan(kept, full) or same_plan(as_written, full)
 
 
 def same_plan(kept: Plan, full: Plan) -> bool:

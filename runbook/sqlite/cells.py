@@ -22,8 +22,11 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Sequence
 
 CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
+
+_MOST_CELLS = 1_990
 
 
 def cell_sql(column_sql: str) -> str:
@@ -54,6 +57,26 @@ def _cell_sql(value: str, digits: str) -> str:
         f" WHEN 'real' THEN CAST('r' || {digits} AS BLOB)"
         f" ELSE CAST('b' || hex({value}) AS BLOB) END"
     )
+
+
+def row_sql(columns: Sequence[str]) -> list[str]:
+    """Return the SQL expressions that encode a row, a few less than SQLite's 2,000 of a result.
+
+    The last columns of a very wide row become one text, which `row_cells` takes apart again.
+    """
+    cells = [cell_sql(column) for column in columns]
+    if len(cells) <= _MOST_CELLS:
+        return cells
+    alone = _MOST_CELLS - 1
+    return [*cells[:alone], " || ':' || ".join(f"hex({cell})" for cell in cells[alone:])]
+
+
+def row_cells(values: Sequence[bytes | str]) -> list[bytes]:
+    """Return the cells of a row that was read by `row_sql`."""
+    cells: list[bytes] = []
+    for value in values:
+        cells += [value] if isinstance(value, bytes) else map(bytes.fromhex, value.split(":"))
+    return cells
 
 
 def provide_functions(connection: sqlite3.Connection) -> None:

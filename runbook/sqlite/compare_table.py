@@ -18,7 +18,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from runbook.sqlite.cells import cell_sql, provide_functions
+from runbook.sqlite.cells import cell_sql, provide_functions, row_cells, row_sql
 from runbook.sqlite.difference import How, RowSample, TableDifference
 from runbook.sqlite.fields import read_field, read_row
 from runbook.sqlite.inequality import any_differs, any_of, differs
@@ -223,7 +223,7 @@ def _compare_rows(
             continue
         sql = f"SELECT * FROM ({surplus}) WHERE n {sign} 0 LIMIT {min(n, sides.samples)}"
         for _, *cells in sides.connection.execute(sql):
-            whole = read_row(names, cells[: len(names)], encoding)
+            whole = read_row(names, row_cells(cells)[: len(names)], encoding)
             if change == "removed":
                 samples.append(RowSample("removed", (), "", whole, None))
             else:
@@ -240,10 +240,8 @@ def _surplus(sides: Sides, by_rowid: Pairing | None) -> str:
     """
 
     def side(sign: str, source: str, alias: str, opposite: str, other: str) -> str:
-        cells = [
-            cell_sql(f"{alias}.{quote_name(pair[0 if alias == 'a' else 1].name)}")
-            for pair in sides.columns
-        ]
+        place = 0 if alias == "a" else 1
+        cells = row_sql([f"{alias}.{quote_name(pair[place].name)}" for pair in sides.columns])
         named = ", ".join(f"{cell} AS c{i}" for i, cell in enumerate(cells or ["NULL"]))
         if by_rowid is None:
             return f"SELECT {sign}1 AS n, {named} FROM {source} AS {alias}"
@@ -255,7 +253,8 @@ def _surplus(sides: Sides, by_rowid: Pairing | None) -> str:
 
     old = side("-", sides.source_before, "a", sides.source_after, "b")
     new = side("", sides.source_after, "b", sides.source_before, "a")
-    cells = ", ".join(f"c{i}" for i in range(max(1, len(sides.columns))))
+    values = len(row_sql([""] * len(sides.columns)))
+    cells = ", ".join(f"c{i}" for i in range(max(1, values)))
     return (
         f"SELECT sum(n) AS n, {cells} FROM ({old} UNION ALL {new})"
         f" GROUP BY {cells} HAVING sum(n) <> 0"

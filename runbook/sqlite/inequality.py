@@ -8,8 +8,8 @@ from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Column
 
 
-def differs(old: Column, new: Column) -> str:
-    """Return the condition that the cells of `old` in row a and `new` in row b differ.
+def differs(old: Column, new: Column, before: str = "a") -> str:
+    """Return the condition that the cells of `old` in row `before` and `new` in row b differ.
 
     Equal to `typeof(a) <> typeof(b) OR a IS NOT b COLLATE BINARY`, plus -0.0 against 0.0, but
     about four times as fast. Only an integer and a real can be equal under IS and yet of two
@@ -18,7 +18,7 @@ def differs(old: Column, new: Column) -> str:
     the column's affinity away. A REAL column yields reals only and stores -0.0 as 0.0; a TEXT
     column yields no numbers (https://www.sqlite.org/datatype3.html#type_affinity).
     """
-    a, b = f"a.{quote_name(old.name)}", f"b.{quote_name(new.name)}"
+    a, b = f"{before}.{quote_name(old.name)}", f"b.{quote_name(new.name)}"
     unequal = f"+{a} IS NOT +{b} COLLATE BINARY"
     affinities = {old.affinity, new.affinity}
     if affinities in ({"REAL"}, {"TEXT"}):
@@ -31,9 +31,9 @@ def differs(old: Column, new: Column) -> str:
     return f"({unequal} OR ({is_number}{is_real} AND {exact}))"
 
 
-def any_differs(columns: Iterable[tuple[Column, Column]]) -> str:
-    """Return the condition that row `a` and row `b` are not strictly the same in `columns`."""
-    return any_of([differs(*pair) for pair in columns])
+def any_differs(columns: Iterable[tuple[Column, Column]], before: str = "a") -> str:
+    """Return the condition that row `before` and row `b` are not strictly the same in `columns`."""
+    return any_of([differs(*pair, before) for pair in columns])
 
 
 def any_of(conditions: Sequence[str]) -> str:

@@ -241,6 +241,11 @@ def with_columns_named(sql: str, columns: Columns) -> str | None:
     return edited(sql, edits) if edits else None
 
 
+def as_comment(sql: str) -> str:
+    """The SQL as a comment within SQL."""
+    return "/*" + sql.replace("*/", "* /") + "*/"
+
+
 def edited(sql: str, edits: list[tuple[int, int, str]]) -> str:
     """The text with what stands from start to end replaced, for each of the edits."""
     for start, end, text in sorted(edits, reverse=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from runbook.sqlite.quoting import same_name
-from runbook.sqlite.sql_text import Token, tokens
+from runbook.sqlite.sql_text import Token, as_comment, tokens
 
 
 def check_expressions(sql: str) -> tuple[str, ...]:
@@ -32,6 +32,16 @@ def generated_definition(sql: str, column: str) -> str:
     return ""
 
 
+def column_part(sql: str, column: str) -> str:
+    """A column's definition with the comma or bracket before it, which stands in the text once."""
+    read = tokens(sql)
+    first = _definition(read, column)
+    if first is None:
+        return ""
+    definition = generated_definition(sql, column)
+    return sql[read[first - 1].start : read[first].start] + definition
+
+
 def generated_expression(sql: str, column: str) -> str:
     """The expression of a generated column; empty where it is none."""
     read = tokens(sql)
@@ -44,6 +54,24 @@ def generated_expression(sql: str, column: str) -> str:
         if read[place].word == ",":
             break
     return ""
+
+
+def not_generated(definition: str) -> str:
+    """A generated column's definition with what generates it in a comment."""
+    read = tokens(definition)
+    start = next(i for i, t in enumerate(read) if t.word == "AS" and _is(read, i + 1, "("))
+    end, depth = start + 1, 0
+    while True:
+        depth += {"(": 1, ")": -1}.get(read[end].word, 0)
+        if not depth:
+            break
+        end += 1
+    if start >= 2 and [t.word for t in read[start - 2 : start]] == ["GENERATED", "ALWAYS"]:
+        start -= 2
+    if end + 1 < len(read) and read[end + 1].word in ("STORED", "VIRTUAL"):
+        end += 1
+    words = definition[read[start].start : read[end].end]
+    return definition[: read[start].start] + as_comment(words) + definition[read[end].end :]
 
 
 def called(sql: str) -> tuple[str, ...]:

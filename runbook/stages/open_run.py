@@ -16,7 +16,7 @@ from runbook.plan.read import read_plan
 from runbook.plan.resolve import resolve
 from runbook.plan.secrets import without_secrets
 from runbook.run.folder import Request, Run
-from runbook.run.secret_plan import same_plan
+from runbook.run.secret_plan import is_plan_of
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
@@ -58,7 +58,8 @@ def open_run(
         raise BadInput("No database is named; pass --database with the path of a SQLite file.")
     target = open_target(database, options)
     identity = target.identity()
-    parsed = _resolved(read_plan(Path(plan) if plan else None), target)
+    written = read_plan(Path(plan) if plan else None)
+    parsed = _resolved(written, target)
     request = Request(
         database=database if identity.kind != "sqlite" else identity.place,
         identity=identity,
@@ -68,6 +69,7 @@ def open_run(
         operator=operator or account(),
         ticket=ticket,
         options={**(options or {}), **target.settled(parsed.migration.name)},
+        adopter=written.unowned.adopter,
     )
     return Run.create(folder or _new_folder(Path(identity.name).stem), request)
 
@@ -211,9 +213,18 @@ def _reopen(folder: Path, database: str, plan: str) -> Run:
                 f"The run folder {folder} belongs to the database {run.info.database}, not to "
                 f"{database}; name another folder with --run-dir."
             )
-    if plan and not same_plan(run.info.plan, read_plan(Path(plan))):
+    if plan and not _is_known(run, read_plan(Path(plan))):
         raise RunFolderError(
             f"The run folder {folder} was begun with another plan than {plan}; go on with the "
             "plan that it knows (leave --plan out), or begin a new run folder."
         )
     return run
+
+
+def _is_known(run: Run, plan: Plan) -> bool:
+    """Whether it is the run's plan, also where the database itself says that a key is the same."""
+    if is_plan_of(run, plan):
+        return True
+    with contextlib.suppress(TargetError, BadInput):
+        return is_plan_of(run, _resolved(plan, open_target(run.info.database, run.info.options)))
+    return False

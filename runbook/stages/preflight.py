@@ -10,6 +10,7 @@ from runbook.hazards.d1 import probe_d1
 from runbook.hazards.inspect import Advice, inspect_database
 from runbook.hazards.inspect_file import inspect_file
 from runbook.hazards.sighting import as_hazards, worst_first
+from runbook.plan.plan import Plan
 from runbook.plan.resolve import resolve
 from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
@@ -68,16 +69,23 @@ def _inspect(run: Run, target: Target) -> tuple[tuple[Hazard, ...], Advice]:
     """
     if target.file is not None:
         with contextlib.suppress(TargetError), target.reading() as connection:
-            run.settle(plan=resolve(run.info.plan, connection))
+            _settle(run, resolve(run.info.plan, connection))
         return inspect_file(Path(run.info.named or target.file), run.info.plan, run.folder)
     with (
         target.committed() as file,
         contextlib.closing(open_immutable(file)) as replica,
     ):
-        run.settle(plan=resolve(run.info.plan, replica))
+        _settle(run, resolve(run.info.plan, replica))
         plan = run.info.plan
         hazards, advice = inspect_database(replica, plan)
         blocked = any(hazard.level == "block" for hazard in hazards)
         conditions = target.conditions(plan, None if blocked else replica)
         own = as_hazards(probe_d1(conditions, replica, plan), plan) if conditions else ()
     return worst_first((*hazards, *own)), advice
+
+
+def _settle(run: Run, plan: Plan) -> None:
+    """Keeps the plan with its names as the schema spells them, before anything builds on it."""
+    before = run.info.plan.unowned.adopter
+    adopter = run.info.adopter or (before if before != plan.unowned.adopter else "")
+    run.settle(plan=plan, adopter=adopter)

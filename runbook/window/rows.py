@@ -18,6 +18,8 @@ from runbook.sqlite.tables import Table
 ATTEMPTS = 6
 """Kinds of new values that are tried, until the table's constraints let one pass."""
 
+_COLUMNS_AT_ONCE = 500  # SQLite gives at most 2,000 results in a row, and two are asked of each
+
 Value = str | int | float | bytes | None
 
 
@@ -140,15 +142,20 @@ def _read_model(
 ) -> _Model | None:
     if like is None:
         return None
-    cells = ", ".join(
-        f"typeof({quote_name(c)}), coalesce(length({quote_name(c)}), 0)" for c in columns
-    )
-    row = connection.execute(
-        f"SELECT {cells} FROM {quote_name(table.name)} WHERE {like.where} LIMIT 1", like.key
-    ).fetchone()
-    if row is None:
-        return None
-    return dict(zip(columns, zip(row[::2], row[1::2], strict=True), strict=True))
+    model: dict[str, tuple[str, int]] = {}
+    # Each part finds the same row, since nothing is written in between and the plan is the same.
+    for start in range(0, len(columns), _COLUMNS_AT_ONCE):
+        some = columns[start : start + _COLUMNS_AT_ONCE]
+        cells = ", ".join(
+            f"typeof({quote_name(c)}), coalesce(length({quote_name(c)}), 0)" for c in some
+        )
+        row = connection.execute(
+            f"SELECT {cells} FROM {quote_name(table.name)} WHERE {like.where} LIMIT 1", like.key
+        ).fetchone()
+        if row is None:
+            return None
+        model |= zip(some, zip(row[::2], row[1::2], strict=True), strict=True)
+    return model
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from runbook.audit.snapshot import capture
+from runbook.audit.view_content import compare_views
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
 from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import RowSample, TableDifference
@@ -54,6 +58,42 @@ def witnesses(tmp_path: Path) -> Witnesses:
         return by_sqlite
 
     return run
+
+
+def without_a_key(columns: int) -> tuple[str, str]:
+    """A table of so many columns; then every row has another rowid, and one another last value."""
+    last, names = columns - 1, ", ".join(f"c{n}" for n in range(columns))
+    return (
+        f"CREATE TABLE t ({names}); INSERT INTO t(c0, c{last - 1}, c{last}) VALUES"
+        " (1, 'x', 'y'), (2, x'3a', -0.0), (2, x'3a', -0.0), (3, ':', NULL);",
+        f"UPDATE t SET rowid = 10 - rowid; UPDATE t SET c{last} = 0.0 WHERE rowid = 8;",
+    )
+
+
+def test_many_columns_without_a_key(witnesses: Witnesses) -> None:
+    seen = witnesses(*without_a_key(120))["t"]
+    assert (seen.added, seen.removed, seen.how, seen.rowids_moved) == (1, 1, "rows", True)
+
+
+def test_2000_columns_without_a_key() -> None:
+    setup, change = without_a_key(2000)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("ATTACH ':memory:' AS before")
+        connection.executescript(setup)
+        connection.executescript(setup.replace(" t ", " before.t ").replace(" t(", " before.t("))
+        connection.executescript(change)
+        ((old,), (new,)) = (read_tables(connection, schema) for schema in ("before", "main"))
+        seen = compare_table(connection, old, new)
+        assert (seen.added, seen.removed, seen.how, seen.rowids_moved) == (1, 1, "rows", True)
+        if os.environ.get("RUNBOOK_FAULTS") != "full":
+            return  # SQLite takes seconds for each of these
+        connection.executescript(
+            "CREATE VIEW main.v AS SELECT * FROM t; CREATE VIEW before.v AS SELECT * FROM t;"
+        )
+        views = compare_views(connection, Plan(), Shape(), "gate")
+        assert [f.message.split(";")[0] for f in views.findings] == [
+            'the view "v" returns 1 rows that it did not return before'
+        ]
 
 
 ROWS = "INSERT INTO t VALUES ('a', 1), ('b', 2), ('c', 3);"

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runbook.cli import main
+from runbook.errors import RunFolderError
 from tests.support.databases import execute
 
 
@@ -110,6 +111,35 @@ def test_another_plan_than_the_run_knows(sample: Path, tmp_path: Path) -> None:
     plan.write_text('[organizations]\nfor = "all_users"\n')
     result = runbook("run", "--plan", plan, "--run-dir", tmp_path / "run", "--yes")
     says_one_sentence(result, 2, "another plan")
+
+
+@pytest.mark.parametrize(("collation", "same"), [("NOCASE", True), ("BINARY", False)])
+def test_an_adopter_in_another_case(tmp_path: Path, collation: str, same: bool) -> None:
+    """Letters that only name tables and columns do not count; those of a user's key may."""
+    from tests.support.runs import begin
+
+    database, plan = tmp_path / "app.db", tmp_path / "plan.toml"
+    execute(
+        database,
+        f"CREATE TABLE users (id TEXT PRIMARY KEY COLLATE {collation}, email TEXT)",
+        "CREATE TABLE projects (id INTEGER PRIMARY KEY, owner_id TEXT, updated_at TEXT)",
+        "INSERT INTO users VALUES ('Ann', 'ann@example.org')",
+        "INSERT INTO users VALUES ('bob', 'bob@example.org')",
+    )
+    text = '[users]\ntable = "USERS"\nkey = "ID"\n[unowned]\npolicy = "adopt"\nadopter = "ANN"\n'
+    text += '[[resources]]\ntable = "projects"\nowner = "owner_id"\n'
+    plan.write_text(text)
+    run = begin(database, tmp_path / "run", plan)
+    assert run.info.plan.unowned.adopter == ("Ann" if same else "ANN")
+    begin(database, tmp_path / "run", plan)
+    plan.write_text(text.replace("USERS", "Users").replace("owner_id", "Owner_Id"))
+    begin(database, tmp_path / "run", plan)
+    plan.write_text(text.replace('"ANN"', '"ann"'))
+    if same:
+        begin(database, tmp_path / "run", plan)
+    else:
+        with pytest.raises(RunFolderError, match="another plan"):
+            begin(database, tmp_path / "run", plan)
 
 
 def test_an_unknown_stage(sample: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ CHANGES = {
     "the time of a row": (f"UPDATE {TABLE} SET \"Changed At\" = '2024-02-02 03:04:05' WHERE k = 2", "Changed At"),
     "a time where there was none": (f"UPDATE {TABLE} SET \"Changed At\" = '2024-01-02 03:04:05' WHERE k = 3", "Changed At"),
     "no time any more": (f'UPDATE {TABLE} SET "Changed At" = NULL WHERE k = 1', "Changed At"),
+    "two times exchanged": (f"UPDATE {TABLE} SET \"Changed At\" = CASE k WHEN 3 THEN '2024-01-02 03:04:05' END WHERE k IN (1, 3)", 'it"ems'),
     "another value": (f"UPDATE {TABLE} SET title = 'x' WHERE k = 1", "title"),
     "a row more": (f"INSERT INTO {TABLE} (k, by) SELECT 9, by FROM {TABLE} WHERE k = 1", "added"),
     "a row less": (f"DELETE FROM {TABLE} WHERE k = 2", "removed"),

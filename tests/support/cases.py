@@ -206,6 +206,13 @@ CASES = {
         INSERT INTO notes VALUES (1, 'u1', 1714979289), (2, 'u2', 1714979289.123456789);""",
         ("notes.user_id.updated_at",),
     ),
+    "time as a real number that a whole second makes an integer": Case(
+        USERS
+        + """CREATE TABLE notes (id INTEGER PRIMARY KEY, user_id TEXT, updated_at TIMESTAMP);
+        INSERT INTO notes VALUES (1, 'u1', 1714979289.25), (2, 'u2', 1714979289.5);""",
+        ("notes.user_id.updated_at",),
+        "updated_at_stored_otherwise",
+    ),
     "check against the new time": Case(
         USERS
         + """CREATE TABLE jobs (id INTEGER PRIMARY KEY, user_id TEXT, updated_at TEXT,

@@ -251,6 +251,10 @@ def test_a_format_in_the_plan_that_is_not_the_columns(plant: Plant) -> None:
         ("TEXT", "epoch seconds", "text"),
         ("VARCHAR(30)", "epoch milliseconds", "text"),
         ("REAL", "epoch seconds", "real"),
+        ("NUMERIC", "epoch seconds (real)", "integer"),  # a whole second, one time in a thousand
+        ("DATETIME", "epoch seconds (real)", "integer"),
+        ("REAL", "epoch seconds (real)", None),
+        ("", "epoch seconds (real)", None),
         ("TEXT", "YYYY-MM-DD HH:MM:SS", None),
         ("INTEGER", "epoch seconds", None),
         ("", "epoch seconds", None),
@@ -269,6 +273,21 @@ def test_a_format_that_the_column_cannot_hold(
         (hazard,) = found["updated_at_stored_otherwise"]
         assert hazard.level == "block"
         assert f"would be {stored}" in hazard.meaning
+
+
+def test_real_seconds_that_the_column_makes_integers(plant: Plant) -> None:
+    """Found in the rows and not chosen by the plan: said beforehand all the same."""
+    schema = SCHEMA.replace("updated_at TEXT", "updated_at NUMERIC")
+    real = "UPDATE projects SET updated_at = 1700000000.5;"
+    (hazard,) = plant(real, schema=schema)["updated_at_stored_otherwise"]
+    assert hazard.level == "block"
+    assert 'updated_at_format = "epoch seconds"' in hazard.remedy
+    chosen = Resource("projects", "owner_id", "updated_at", updated_at_format="epoch seconds")
+    levels = plant(real, Plan(resources=(chosen,)), schema=schema)
+    assert {code: h[0].level for code, h in levels.items()} == {"updated_at_mixed": "warn"}
+    mixed = real + "UPDATE projects SET updated_at = 1700000000.0 WHERE id = 'p1';"
+    (hazard,) = plant(mixed, schema=schema)["updated_at_mixed"]
+    assert 'updated_at_format = "epoch seconds"' in hazard.remedy
 
 
 def test_a_format_that_a_strict_table_refuses(plant: Plant) -> None:

@@ -61,7 +61,14 @@ def test_what_is_not_there_keeps_the_plans_spelling() -> None:
 
 
 def test_a_plan_is_known_again() -> None:
-    assert same_plan(PLAN, resolved(PLAN))
+    assert same_plan(replace(PLAN, unowned=Unowned("adopt", "Ann")), resolved(PLAN))
+    assert not same_plan(PLAN, replace(PLAN, unowned=Unowned("adopt", "ann"))), "another user"
+    assert same_plan(PLAN, replace(PLAN, users=Users("Users", "iD", "E-MAIL")))
+    spelled = [
+        replace(PLAN, resources=(Resource(name, "Ö_Owner_ID"),)) for name in ("Äpfel", "ÄPFEL")
+    ]
+    assert same_plan(spelled[0], replace(PLAN, resources=(Resource("ÄPFEL", "Ö_owner_id"),)))
+    assert not same_plan(*spelled[:1], replace(PLAN, resources=(Resource("äPFEL", "Ö_Owner_ID"),)))
     assert not same_plan(PLAN, replace(PLAN, users=Users("people", "id", "e-mail")))
     other = replace(PLAN, resources=(Resource("My Notes", "Owner_Id", "Ä"),))
     assert not same_plan(PLAN, other)
