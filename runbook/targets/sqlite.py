@@ -23,6 +23,7 @@ from runbook.sqlite.connect import (
     open_immutable,
     open_readonly,
     open_writable,
+    readable_text,
 )
 from runbook.sqlite.copy import PAGES_AT_ONCE, copy_database
 from runbook.targets.protocol import Applied, Prepare, R, Work
@@ -246,10 +247,11 @@ def read_ledger(connection: sqlite3.Connection, migration: str) -> LedgerRow | N
     ).fetchone()
     if not exists:
         return None
-    row = connection.execute(
-        f"SELECT migration, run, checksum, applied_at FROM {LEDGER} WHERE migration = ?",
-        (migration,),
-    ).fetchone()
+    with readable_text(connection):
+        row = connection.execute(
+            f"SELECT migration, run, checksum, applied_at FROM {LEDGER} WHERE migration = ?",
+            (migration,),
+        ).fetchone()
     return LedgerRow(*row) if row else None
 
 
