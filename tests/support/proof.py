@@ -46,10 +46,11 @@ def main(arguments: list[str]) -> int:
 def complaints(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """What must not be: a fault that gets through, an alarm about nothing, an error of no meaning."""
     for outcome in outcomes:
+        refused = outcome.caught and "TargetError" in outcome.crash  # in the words of another error
         what = [
             "a fault got through" if outcome.escaped else "",
             "an alarm about nothing" if outcome.false_alarm else "",
-            f"an error of no meaning: {outcome.crash}" if outcome.crash else "",
+            f"an error of no meaning: {outcome.crash}" if outcome.crash and not refused else "",
         ]
         if any(what):
             mutant = outcome.mutant
