@@ -16,7 +16,7 @@ SHORT = -q -n auto --dist loadgroup -m "not slow and not d1_long" tests/unit \
   tests/integration/test_rollback_stage.py tests/integration/test_gate.py \
   tests/integration/test_archive_of_a_run.py
 
-.PHONY: run test test-d1 test-pythons test-sqlite check lab faults bench notebooks pins browser d1 clean
+.PHONY: run test test-d1 test-pythons test-sqlite check lab faults proof bench notebooks pins browser d1 clean
 
 # The main job: on a fresh sample database, or on yours with DB=app.db PLAN=plan.toml.
 run: .venv/ready
@@ -86,6 +86,11 @@ faults: .venv/ready
 	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow" tests/unit \
 	  tests/integration/test_*property.py tests/integration/test_shortcuts.py \
 	  tests/integration/test_queries.py $(ARGS)
+
+# The mutation matrix of docs/proof.md anew: thousands of mutants, for about twenty minutes.
+# RUNBOOK_MUTANTS=DIR keeps what was done, so that a run that was stopped can be gone on with.
+proof: .venv/ready
+	.venv/bin/python -m tests.support.proof $(ARGS)
 
 bench: .venv/ready
 	.venv/bin/python -m tests.benchmarks $(ARGS)

@@ -36,6 +36,11 @@ def find_overwritten(
     findings = [*header_findings(attached_header(connection), read_header(connection), "gate")]
     old = {t.name.casefold(): t for t in read_tables(connection, "before")}
     new = {t.name.casefold(): t for t in read_tables(connection, "main")}
+    for name in (plan.users.table, *(r.table for r in plan.resources)):
+        # Not left to the script: it would write to the table of the backup.
+        if name.casefold() in old and name.casefold() not in new:
+            message = f'the table "{name}" is not there any more; {DRIFT}'
+            findings.append(Finding("gate", name, "", "table removed", 1, message))
     for name, columns in _overwritten(plan, shape, old).items():
         if name in old and name in new:
             if old[name].column_names != new[name].column_names:

@@ -19,24 +19,31 @@ from runbook.audit.samples import SAMPLES
 from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.errors import NotProven
 from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, Witness, schema_sample
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import (
     Baseline,
     expected_organizations,
-    is_new_table,
-    new_indexes,
     outside_columns,
 )
 from runbook.script.migration import LEDGER, NEW_TABLES
+from runbook.script.new_objects import new_objects
 from runbook.sqlite.compare_database import table_pairs
-from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
+from runbook.sqlite.compare_objects import ObjectDifference, compare_objects, object_text
 from runbook.sqlite.compare_table import Scope, compare_table
+from runbook.sqlite.connect import readable_text
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, count_rows, read_objects
 from runbook.wording import and_more, counted
+
+NOTHING = (
+    "no row was given to an organization, so nothing is proven; the plan's tables are empty: make "
+    "sure that this is the database that you mean"
+)
+"""What is said of a proof over nothing."""
 
 Counts = dict[tuple[str, str, str], int]
 """Rows of the footprint by table, change and column."""
@@ -95,13 +102,21 @@ def prove(
     """
     plan, shape = expected.plan, expected.baseline.shape
     rules = RuleCheck(connection, plan, shape, witness)
+    findings = [*_objects(connection, plan, shape, witness)]
+    # Where a table is not built as it must be, the rules for its rows cannot even be asked.
+    askable = not any(f.change in ("table wrong", "table missing") for f in findings)
+    askable &= not any(
+        old
+        and (_named(plan, old.name) or old.name.casefold() == LEDGER)
+        and (new is None or lost_columns(old, new))
+        for old, new in table_pairs(connection)
+    )
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
-    findings = [*_objects(connection, plan, witness)]
     findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
-    if rules.has_new_tables:
+    if rules.has_new_tables and askable:
         organizations = expected.baseline.organizations if witness == "gate" else None
         if organizations is None:
             organizations = expected_organizations(connection, plan, shape, "before")
@@ -124,6 +139,10 @@ def prove(
                 findings += rules.resource(resource)
                 right = rules.assigned(resource)
             counts[resource.table, "changed", "organization_id"] += right
+        moved = [(t, "added", "") for t in NEW_TABLES]
+        moved += [(r.table, "changed", "organization_id") for r in plan.resources]
+        if not findings and not any(counts[line] for line in moved):
+            findings.append(Finding(witness, "", "", "nothing compared", 0, NOTHING))
     views = ViewsCompared()
     if not findings:  # what a view returns follows from rows, of which the finding then speaks
         views = compare_views(connection, plan, shape, witness)
@@ -140,13 +159,16 @@ def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:
 def _compare_tables(
     connection: sqlite3.Connection, plan: Plan, rules: RuleCheck, defer: bool
 ) -> _Compared:
-    """Compares the tables that are there before and after; the ledger is compared by its rows."""
+    """Compares the tables that are there before and after; the ledger is compared by its rows.
+
+    Where a column is gone, the schema's finding says so, and no row can be compared.
+    """
     differences: list[TableDifference] = []
     deferred: list[str] = []
     pairs = [(old, new) for old, new in table_pairs(connection) if old and new]
     # The plan's own tables first: the first finding is the one that people read.
     for old, new in sorted(pairs, key=lambda pair: not _named(plan, pair[0].name)):
-        if old.name.casefold() == LEDGER:
+        if old.name.casefold() == LEDGER or lost_columns(old, new):
             continue
         if defer and plan.proof.untouched == "after" and not _named(plan, old.name):
             deferred.append(old.name)
@@ -164,35 +186,38 @@ def _compare_table(
     return compare_table(connection, old, new, scope)
 
 
-def _objects(connection: sqlite3.Connection, plan: Plan, witness: Witness) -> Iterator[Finding]:
+def _objects(
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, witness: Witness
+) -> Iterator[Finding]:
     """Tables, indexes, triggers and views whose SQL is not what it must be."""
-    indexes = {name.casefold() for name, _ in new_indexes(plan)}
+    new = new_objects(plan, shape)
     resources = {r.table.casefold() for r in plan.resources}
     for each in compare_objects(connection):
-        if _foreseen(each, indexes, resources):
+        expected = new.get((each.type, each.name.casefold()))
+        if each.change == "added" and expected is not None:
+            if each.after != object_text(expected):
+                message = f'the {each.type} "{each.name}" is not as the migration creates it'
+                sample = schema_sample(each.name, object_text(expected), each.after)
+                yield Finding(witness, each.name, "", f"{each.type} wrong", 1, message, (sample,))
+            continue
+        if _is_resource_with_column(each, resources):
             continue
         message = f'the {each.type} "{each.name}" was {each.change}; {DRIFT}'
         sample = schema_sample(each.name, each.before, each.after)
         change = f"{each.type} {each.change}"
         yield Finding(witness, each.name, "", change, 1, message, (sample,))
-    needed = {("table", t) for t in (*NEW_TABLES, LEDGER)} | {("index", i) for i in indexes}
     present = {(each.type, each.name.casefold()) for each in read_objects(connection)}
-    for kind, name in sorted(needed - present):
+    for kind, name in sorted(new.keys() - present):
         message = f'the {kind} "{name}" was not created'
         yield Finding(witness, name, "", f"{kind} missing", 1, message)
 
 
-def _foreseen(difference: ObjectDifference, indexes: set[str], resources: set[str]) -> bool:
-    """Whether the migration makes this object, or changes it just so."""
-    name = difference.name.casefold()
-    if difference.change == "added" and difference.type == "table":
-        return is_new_table(name)
-    if difference.change == "added" and difference.type == "index":
-        return name in indexes or _automatic(difference.after)
+def _is_resource_with_column(difference: ObjectDifference, resources: set[str]) -> bool:
+    """Whether this is a resource that has the new column, and no other change."""
     return (
         difference.change == "changed"
         and difference.type == "table"
-        and name in resources
+        and difference.name.casefold() in resources
         and column_added(difference.before or "", difference.after or "")
     )
 
@@ -201,37 +226,42 @@ def _ledger_rows(connection: sqlite3.Connection) -> tuple[set[tuple[str, ...]], 
     """The ledger's rows now and before."""
     present = (o.name for o in read_objects(connection, "before") if o.type == "table")
     schemas = ("main", "before") if LEDGER in present else ("main",)
-    rows = [
-        set(
-            connection.execute(
-                f"SELECT migration, run, checksum, applied_at FROM {quote_name(schema)}.{LEDGER}"
-            ).fetchall()
-        )
-        for schema in schemas
-    ]
+    with readable_text(connection):
+        rows = [
+            set(
+                connection.execute(
+                    "SELECT migration, run, checksum, applied_at FROM"
+                    f" {quote_name(schema)}.{LEDGER}"
+                ).fetchall()
+            )
+            for schema in schemas
+        ]
     return rows[0], rows[1] if len(rows) == 2 else set()
 
 
 def _ledger(
     new: set[tuple[str, ...]], old: set[tuple[str, ...]], expected: LedgerRow, witness: Witness
 ) -> Iterator[Finding]:
-    """The ledger holds what it held, and one row more."""
-    row = (expected.migration, expected.run, expected.checksum)
-    if old - new or [each[:3] for each in new - old] != [row]:
-        wrong = sorted(new ^ old)
+    """The ledger holds what it held, and one row more, whose time is known after the commit."""
+    row = (expected.migration, expected.run, expected.checksum, expected.applied_at)
+    length = len(row) if expected.applied_at else 3
+    if old - new or [each[:length] for each in new - old] != [row[:length]]:
+        wrong = sorted(new ^ old, key=repr)
         message = f'the ledger does not hold exactly one new row for "{expected.migration}"'
-        samples = tuple(Sample((words(r[0]),), "run", None, (words(r[1], "run"),)) for r in wrong)
+        samples = tuple(
+            Sample((words(str(r[0])),), "run", None, (words(str(r[1]), "run"),)) for r in wrong
+        )
         yield Finding(witness, LEDGER, "", "changed", len(wrong), message, samples)
+
+
+def lost_columns(old: Table, new: Table) -> tuple[str, ...]:
+    """Columns of before that are there no more."""
+    return tuple(c for c in old.column_names if c not in new.column_names)
 
 
 def _named(plan: Plan, table: str) -> bool:
     names = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
     return table.casefold() in names
-
-
-def _automatic(text: str | None) -> bool:
-    prefix = "(automatic index of "
-    return text is not None and text.startswith(prefix) and is_new_table(text[len(prefix) : -1])
 
 
 def column_added(before: str, after: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,8 +70,14 @@ def objects_since(connection: sqlite3.Connection, plan: Plan) -> ObjectsSince:
 def broken_object(connection: sqlite3.Connection) -> str:
     """What SQLite says of a view or trigger that is broken; an empty text where none is.
 
-    A broken one stops DROP COLUMN in any table. It is asked of an empty table, which is not kept.
+    A broken one stops DROP COLUMN in any table. One that was broken before the migration and is
+    not now, because it reads the new column, will be broken again once that is gone.
     """
+    return _broken_in(connection) or _broken_before(connection)
+
+
+def _broken_in(connection: sqlite3.Connection) -> str:
+    """As SQLite says when it drops a column of an empty table, which is not kept."""
     connection.execute("SAVEPOINT runbook_probe")
     try:
         connection.execute("CREATE TABLE main.runbook_probe (a, b)")
@@ -81,6 +88,19 @@ def broken_object(connection: sqlite3.Connection) -> str:
         connection.execute("ROLLBACK TO runbook_probe")
         connection.execute("RELEASE runbook_probe")
     return ""
+
+
+def _broken_before(connection: sqlite3.Connection) -> str:
+    """The same of the backup, tried on its schema alone, in memory."""
+    objects = connection.execute(
+        "SELECT sql FROM before.sqlite_schema WHERE sql IS NOT NULL AND type <> 'index'"
+        " ORDER BY type <> 'table', rowid"
+    )
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as clone:
+        for (sql,) in objects:
+            with contextlib.suppress(sqlite3.Error):  # SQLite's own, and those behind virtual ones
+                clone.execute(sql)
+        return _broken_in(clone)
 
 
 def _made_by_migration(

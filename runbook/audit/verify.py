@@ -16,6 +16,7 @@ from runbook.audit.gate import Expectation, Proof, prove
 from runbook.audit.invariants import InvariantAnswer, ask_duckdb, ask_sqlite
 from runbook.audit.sequence_witnesses import duckdb_sequences, pandas_sequences
 from runbook.audit.snapshot import Capture, capture, digests, unchanged_digests
+from runbook.audit.structure import structure_findings
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.audit.witness_pandas import PandasWitness, recompute
 from runbook.plan.plan import Plan
@@ -98,6 +99,10 @@ def verify(
         shutil.rmtree(after_dir)
     # First, because no connection of ours may be open while the driver reads the file.
     after = capture(database, after_dir, progress=progress)
+    plan, shape = expected.plan, expected.baseline.shape
+    misbuilt = structure_findings(plan, shape, before.capture, after)
+    if misbuilt:
+        return _unanswered(expected, before, after, misbuilt)
     testimony = _testimony(database, expected, before, after, progress)
     sqlite, duckdb, pandas = testimony.sqlite, testimony.duckdb, testimony.pandas
     footprint = expected.baseline.footprint
@@ -126,6 +131,21 @@ def verify(
         rows_after={t.name: t.rows for t in after.tables},
         organization_sizes=sqlite.sizes,
         header=sqlite.header,
+    )
+
+
+def _unanswered(
+    expected: Expectation, before: Before, after: Capture, findings: tuple[Finding, ...]
+) -> VerifyRecord:
+    """The verdict on a database of which nothing can be asked."""
+    return VerifyRecord(
+        verdict="fail",
+        invariants=(),
+        footprint=expected.baseline.footprint,
+        findings=findings,
+        digests=(),
+        rows_before={t.name: t.rows for t in before.capture.tables},
+        rows_after={t.name: t.rows for t in after.tables},
     )
 
 
@@ -185,7 +205,13 @@ def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan, shape: Shape) -> Iterato
 def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
     """SQLite's own check of every foreign key; what was broken before is not counted."""
     with open_with_backup(database, backup) as connection:
-        now = _references_to_nothing(connection, "main")
+        try:
+            now = _references_to_nothing(connection, "main")
+        except sqlite3.OperationalError as error:
+            if "foreign key mismatch" not in str(error):
+                raise
+            message = f"the foreign keys cannot be checked ({error}), and could be before"
+            return (Finding("sqlite", "", "", "broken reference", 1, message),)
         was = _references_to_nothing(connection, "before") if now else {}
     return tuple(
         Finding(

@@ -22,13 +22,13 @@ from runbook.hazards.row_trial import probe_rows
 from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels
-from runbook.hazards.survey import Survey, readable_text, survey
+from runbook.hazards.survey import Survey, survey
 from runbook.hazards.touching import probe_touching
 from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
-from runbook.sqlite.connect import Locked, file_uri
+from runbook.sqlite.connect import Locked, file_uri, readable_text
 
 Probe = Callable[[Survey], Iterable[Sighting]]
 

@@ -20,10 +20,23 @@ from runbook.templates import sql_file
 
 def probe_owners(survey: Survey) -> Iterator[Sighting]:
     """Every resource's owners; within `census(survey)`."""
+    yield from _nothing(survey)
     for resource in survey.resources:
         yield from _null(survey, resource)
         if survey.has_users:
             yield from _loose(survey, resource)
+
+
+def _nothing(survey: Survey) -> Iterator[Sighting]:
+    """Whether the plan's tables are so empty that no organization would be made."""
+    plan = survey.plan
+    if plan.adopts or not survey.complete:
+        return
+    tables = [r.table for r in plan.resources]
+    if plan.organizations.scope == "all_users":
+        tables.append(plan.users.table)
+    if not any(survey.rows(f"SELECT 1 FROM main.{quote_name(t)} LIMIT 1") for t in tables):
+        yield Sighting("nothing_to_migrate", ", ".join(map(plain, tables)))
 
 
 def probe_adopter(survey: Survey) -> Iterator[Sighting]:

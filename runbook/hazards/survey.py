@@ -119,17 +119,6 @@ def survey(connection: sqlite3.Connection, plan: Plan, samples: int = 10) -> Sur
     return Survey(connection, plan, samples, entries, tables)
 
 
-@contextlib.contextmanager
-def readable_text(connection: sqlite3.Connection) -> Iterator[None]:
-    """Meanwhile text that is not valid UTF-8 is shown with escapes instead of failing."""
-    before = connection.text_factory
-    connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
-    try:
-        yield
-    finally:
-        connection.text_factory = before
-
-
 def _tables(connection: sqlite3.Connection) -> Iterator[Table]:
     listed = connection.execute(
         "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main'"

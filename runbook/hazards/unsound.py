@@ -8,8 +8,9 @@ from pathlib import Path
 
 from runbook.hazards.generated import replaced_in_schema, row_alias, show_rows
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Survey, Table, plain, readable_text, survey
+from runbook.hazards.survey import Survey, Table, plain, survey
 from runbook.plan.plan import Plan
+from runbook.sqlite.connect import readable_text
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.soundness import Method, Soundness, check_soundness, method_for
 from runbook.sqlite.table_text import column_part, retyped

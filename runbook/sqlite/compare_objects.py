@@ -31,11 +31,14 @@ def compare_objects(
         was, now = old.get((type_, name)), new.get((type_, name))
         if was != now:
             change: Change = "added" if was is None else "removed" if now is None else "changed"
-            differences.append(ObjectDifference(change, type_, name, _text(was), _text(now)))
+            differences.append(
+                ObjectDifference(change, type_, name, object_text(was), object_text(now))
+            )
     return tuple(differences)
 
 
-def _text(item: SchemaObject | None) -> str | None:
+def object_text(item: SchemaObject | None) -> str | None:
+    """The SQL text of an object, for an automatic index words for it; None where it is missing."""
     if item is None:
         return None
     return item.sql if item.sql is not None else f"(automatic index of {item.tbl_name})"

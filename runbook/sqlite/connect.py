@@ -237,3 +237,14 @@ def _expected_size(head: bytes) -> int:
         return 100
     page = int.from_bytes(head[16:18], "big")
     return int.from_bytes(head[28:32], "big") * (65536 if page == 1 else page)
+
+
+@contextlib.contextmanager
+def readable_text(connection: sqlite3.Connection) -> Iterator[None]:
+    """Meanwhile text that is not valid UTF-8 is shown with escapes instead of failing."""
+    before = connection.text_factory
+    connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
+    try:
+        yield
+    finally:
+        connection.text_factory = before

@@ -73,7 +73,9 @@ def _verify(run: Run, progress: Progress) -> VerifyRecord:
     captured = check_capture(run.before)
     taken = run.result("snapshot", SnapshotRecord)
     shape = baseline(run, backup).shape
-    expected = Expectation(plan, Baseline(shape, migrated.footprint), row)
+    # As it was when the migration committed: the row of now is among what is verified.
+    ledger = migrated.ledger or row
+    expected = Expectation(plan, Baseline(shape, migrated.footprint), ledger)
     before = Before(backup, captured, taken.digests)
     with target.committed() as database:
         return ask_witnesses(database, expected, before, run.after, progress=progress)

@@ -23,6 +23,7 @@ from runbook.sqlite.connect import (
     open_immutable,
     open_readonly,
     open_writable,
+    readable_text,
 )
 from runbook.sqlite.copy import PAGES_AT_ONCE, copy_database
 from runbook.targets.protocol import Applied, Prepare, R, Work
@@ -270,16 +271,27 @@ class SqliteTarget:
 
 
 def read_ledger(connection: sqlite3.Connection, migration: str) -> LedgerRow | None:
-    """The migration's row in the ledger; None where there is no ledger or no row."""
+    """The migration's row in the ledger; None where there is no ledger or no row.
+
+    Raises:
+        TargetError: somebody altered the ledger's table.
+    """
     exists = connection.execute(
         "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (LEDGER,)
     ).fetchone()
     if not exists:
         return None
-    row = connection.execute(
-        f"SELECT migration, run, checksum, applied_at FROM {LEDGER} WHERE migration = ?",
-        (migration,),
-    ).fetchone()
+    query = f"SELECT migration, run, checksum, applied_at FROM {LEDGER} WHERE migration = ?"
+    try:
+        with readable_text(connection):
+            row = connection.execute(query, (migration,)).fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such column" not in str(error):
+            raise
+        raise TargetError(
+            f'The table "{LEDGER}" was altered ({error}), so whether the migration happened cannot '
+            "be read from it; put its columns back."
+        ) from error
     return LedgerRow(*row) if row else None
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from runbook.hazards.key_text import probe_key_text
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import readable_text, survey
+from runbook.hazards.survey import survey
 from runbook.plan.plan import Plan
+from runbook.sqlite.connect import readable_text
 
 from .conftest import ROWS, SCHEMA, run_sql
 

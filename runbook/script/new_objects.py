@@ -1,0 +1,50 @@
+"""What the migration adds to the schema, with the texts that it must have there."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.script.footprint import is_new_table, new_indexes
+from runbook.script.migration import render
+from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.tables import SchemaObject, read_objects, read_tables
+
+
+def new_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObject]:
+    """Every table and index of the migration by type and casefolded name.
+
+    The script's own statements make them in an empty database, automatic indexes included.
+    """
+    indexes = {name.casefold() for name, _ in new_indexes(plan)}
+    with _made(plan, shape) as connection:
+        return {
+            (each.type, each.name.casefold()): each
+            for each in read_objects(connection)
+            if is_new_table(each.tbl_name) or each.name.casefold() in indexes
+        }
+
+
+def new_columns(plan: Plan, shape: Shape) -> Mapping[str, tuple[str, ...]]:
+    """Every table of the migration with its columns."""
+    with _made(plan, shape) as connection:
+        return {
+            table.name: table.column_names
+            for table in read_tables(connection)
+            if is_new_table(table.name)
+        }
+
+
+@contextlib.contextmanager
+def _made(plan: Plan, shape: Shape) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for resource in plan.resources:
+            connection.execute(f"CREATE TABLE {quote_name(resource.table)} (organization_id TEXT)")
+        for step in render(plan, shape).steps:
+            for statement in step.statements:
+                if statement.startswith(("CREATE TABLE", "CREATE INDEX")):
+                    connection.execute(statement)
+        yield connection

@@ -1,0 +1,1 @@
+"""Mutants of a migration: what could go wrong with it, made on purpose, and who notices."""

@@ -1,0 +1,238 @@
+"""A base made ready once: its backup, capture and digests, and what an honest migration makes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import duckdb
+
+from runbook.audit.digest import digest_table
+from runbook.audit.invariants import ask_duckdb
+from runbook.audit.snapshot import Capture, capture, digests
+from runbook.audit.witness_duckdb import _Sides
+from runbook.audit.witness_pandas import recompute
+from runbook.migration.job import Job
+from runbook.migration.migrate import migrate
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.run.findings import TableDigest
+from runbook.run.records import MigrateRecord
+from runbook.script.footprint import Baseline, read_baseline
+from runbook.script.migration import LEDGER, NEW_TABLES, render, rule
+from runbook.script.new_objects import new_columns, new_objects
+from runbook.targets.sqlite import SqliteTarget
+from tests.support.mutants.bases import Base
+from tests.support.mutants.content import Content, read_content
+from tests.support.mutants.generate import Facts, read_tables
+
+INSTANT = datetime(2026, 11, 26, 17, 30, 15, 250000, tzinfo=UTC)
+"""The time of every migration here, so that two of them make the same database."""
+_WRITTEN = INSTANT.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+class _Stopped(datetime):
+    """A clock that stands."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return INSTANT
+
+
+def stop_clock(connection: sqlite3.Connection) -> None:
+    """Has `strftime` of this connection take the instant for now."""
+    plain = sqlite3.connect(":memory:", check_same_thread=False)
+
+    def strftime(*values: object) -> object:
+        values = tuple(_WRITTEN if v == "now" else v for v in values)
+        marks = ", ".join("?" * len(values))
+        return plain.execute(f"SELECT strftime({marks})", values).fetchone()[0]
+
+    connection.create_function("strftime", -1, strftime, deterministic=True)
+
+
+class StandingTarget(SqliteTarget):
+    """The target, whose clock stands."""
+
+    def _open_writable(self, wait: float) -> sqlite3.Connection:
+        connection = super()._open_writable(wait)
+        stop_clock(connection)
+        return connection
+
+
+class _Shared:
+    """A connection that is one of many in the same DuckDB; a new one costs thirty milliseconds."""
+
+    def __init__(self, duck: duckdb.DuckDBPyConnection, number: int) -> None:
+        self._duck, self._name = duck, f"shared_{number}"
+        duck.execute(f"ATTACH ':memory:' AS {self._name}")
+        duck.execute(f"USE {self._name}")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._duck, name)
+
+    def close(self) -> None:
+        self._duck.execute("USE memory")
+        self._duck.execute(f"DETACH {self._name}")
+
+
+def _remembered(function: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which is not asked again about the very same files."""
+    answers: dict[Any, Any] = {}
+
+    def ask(*values: Any, **named: Any) -> Any:
+        question = key(*values, **named)
+        if question not in answers:
+            answers[question] = function(*values, **named)
+        return answers[question]
+
+    return ask
+
+
+def _files(plan: Plan, shape: Shape, before: Capture, after: Capture, *rest: object) -> object:
+    """What pandas and the invariants of DuckDB read: the tables of the plan and of the migration."""
+    ours = {plan.users.table, *(r.table for r in plan.resources), *NEW_TABLES, LEDGER}
+    ours |= set(plan.triggers.may_write)
+    return before.folder, after.encoding, repr([t for t in after.tables if t.name in ours]), rest
+
+
+def _table(path: Path, columns: Any, *, replace: Any = None, connection: object = None) -> object:
+    content = hashlib.sha256(path.read_bytes()).digest()
+    return content, tuple(columns), repr(replace)
+
+
+def _shaped(plan: Plan, shape: Shape) -> object:
+    return repr(plan), repr(shape)
+
+
+def _rule(call: str, plan: Plan, shape: Shape, **values: str) -> object:
+    return call, repr(plan), repr(shape), repr(values)
+
+
+def _sides(sides: _Sides) -> object:
+    return repr((sides.old, sides.new, sides.columns, sides.encoding, sides.expected))
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """As long as this is open: one DuckDB with one thread, no fsync, and a clock that stands.
+
+    Of files that were seen before, the answers are remembered.
+    """
+    duck = duckdb.connect(config={"threads": 1})
+    numbers = iter(range(10**9))
+    compare = _remembered(_Sides.compare, _sides)
+
+    def connect(**_: object) -> _Shared:
+        return _Shared(duck, next(numbers))
+
+    with (
+        contextlib.closing(duck),
+        mock.patch("runbook.audit.duckdb_session.duckdb.connect", connect),
+        mock.patch.object(os, "fsync"),
+        mock.patch("runbook.migration.migrate.datetime", _Stopped),
+        mock.patch("runbook.audit.verify.recompute", _remembered(recompute, _files)),
+        mock.patch("runbook.audit.verify.ask_duckdb", _remembered(ask_duckdb, _files)),
+        mock.patch("runbook.audit.gate.new_objects", _remembered(new_objects, _shaped)),
+        mock.patch("runbook.audit.structure.new_columns", _remembered(new_columns, _shaped)),
+        mock.patch("runbook.audit.rule_values.rule", _remembered(rule, _rule)),
+        mock.patch.object(_Sides, "compare", lambda sides: compare(sides)),
+        mock.patch("runbook.audit.snapshot.digest_table", _remembered(digest_table, _table)),
+    ):
+        yield
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A base in a folder; `before.db` is copied for every mutant, `after.db` is honest."""
+
+    base: Base
+    folder: Path
+    baseline: Baseline
+    capture: Capture
+    digests: tuple[TableDigest, ...]
+    record: MigrateRecord
+    before: Content
+    after: Content
+    facts: Facts
+
+    @property
+    def backup(self) -> Path:
+        """The backup of the database."""
+        return self.folder / "backup.db"
+
+    def job(self, target: SqliteTarget) -> Job:
+        """The migration of a copy."""
+        return Job(target, self.base.plan, "run", self.backup)
+
+    def copy(self, name: str) -> Path:
+        """A fresh copy of `before` or `after`, with nothing beside it."""
+        work = self.folder / "work.db"
+        for leftover in self.folder.glob("work.db*"):
+            leftover.unlink()
+        shutil.copyfile(self.folder / f"{name}.db", work)
+        return work
+
+
+def prepare(base: Base, folder: Path, seed: int) -> Prepared:
+    """Makes the base and migrates it once, honestly; call it inside `hurried`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before, after, backup = (folder / f"{name}.db" for name in ("before", "after", "backup"))
+    base.make(before)
+    SqliteTarget(before).backup(backup)
+    baseline = read_baseline(backup, base.plan)
+    captured = capture(backup, folder / "captured", immutable=True)
+    shutil.copyfile(before, after)
+    record = migrate(Job(StandingTarget(after), base.plan, "run", backup), baseline=baseline)
+    return Prepared(
+        base,
+        folder,
+        baseline,
+        captured,
+        digests(captured, base.plan, baseline.shape),
+        record,
+        read_content(before),
+        read_content(after),
+        _facts(base, before, after, baseline, seed),
+    )
+
+
+def _facts(base: Base, before: Path, after: Path, baseline: Baseline, seed: int) -> Facts:
+    with contextlib.closing(sqlite3.connect(before)) as connection:
+        objects = connection.execute(
+            "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+            " AND name NOT LIKE 'sqlite_%' AND name <> ?",
+            (LEDGER,),
+        ).fetchall()
+    where = _where(base)
+    facts = Facts(
+        read_tables(before, where),
+        read_tables(after, where),
+        tuple(objects),
+        render(base.plan, baseline.shape, "run"),
+    )
+    return replace(facts.seeded(seed), script=facts.script)
+
+
+def _where(base: Base) -> Callable[[str], str]:
+    resources = {r.table for r in base.plan.resources}
+
+    def where(name: str) -> str:
+        if name in resources:
+            return "resources"
+        if name == base.plan.users.table:
+            return "users"
+        if name in NEW_TABLES:
+            return "the new tables"
+        return "the ledger" if name == LEDGER else "other tables"
+
+    return where
