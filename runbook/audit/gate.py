@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from runbook.audit.file_and_schema import file_and_schema_findings
@@ -103,42 +103,19 @@ def prove(
     plan, shape = expected.plan, expected.baseline.shape
     rules = RuleCheck(connection, plan, shape, witness)
     findings = [*_objects(connection, plan, shape, witness)]
-    # Where a table is not built as it must be, the rules for its rows cannot even be asked.
-    askable = not any(f.change in ("table wrong", "table missing") for f in findings)
-    askable &= not any(
-        old
-        and (_named(plan, old.name) or old.name.casefold() == LEDGER)
-        and (new is None or lost_columns(old, new))
-        for old, new in table_pairs(connection)
-    )
+    askable = _is_askable(connection, plan, findings)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
     findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
     if rules.has_new_tables and askable:
-        organizations = expected.baseline.organizations if witness == "gate" else None
-        if organizations is None:
-            organizations = expected_organizations(connection, plan, shape, "before")
-        new, old = _ledger_rows(connection)
-        counts[LEDGER, "added", ""] += len(new - old)
-        findings += _ledger(new, old, expected.ledger, witness)
-        for table in NEW_TABLES:
-            rows = count_rows(connection, table)
-            counts[table, "added", ""] += rows
-            if rows != organizations:
-                message = (
-                    f'"{table}" holds {counted(rows, "row")} where the plan makes {organizations:,}'
-                )
-                missing = abs(rows - organizations)
-                findings.append(Finding(witness, table, "", "added", missing, message))
-            findings += rules.table(table, NEW_TABLE_RULES[table])
-        for resource in plan.resources:
-            right = compared.faultless.get(resource.table.casefold())
-            if right is None:
-                findings += rules.resource(resource)
-                right = rules.assigned(resource)
-            counts[resource.table, "changed", "organization_id"] += right
+        for ruled, wrong in (
+            _new_rows(connection, expected, rules, witness),
+            _assignments(plan, rules, compared.faultless),
+        ):
+            counts.update(ruled)
+            findings += wrong
         moved = [(t, "added", "") for t in NEW_TABLES]
         moved += [(r.table, "changed", "organization_id") for r in plan.resources]
         if not findings and not any(counts[line] for line in moved):
@@ -147,6 +124,53 @@ def prove(
     if not findings:  # what a view returns follows from rows, of which the finding then speaks
         views = compare_views(connection, plan, shape, witness)
     return Proof(dict(counts), (*findings, *views.findings), compared.deferred, views.left_out)
+
+
+def _is_askable(connection: sqlite3.Connection, plan: Plan, findings: Iterable[Finding]) -> bool:
+    """Whether the rules for rows can be asked: every table is built as it must be."""
+    return not any(f.change in ("table wrong", "table missing") for f in findings) and not any(
+        old
+        and (_named(plan, old.name) or old.name.casefold() == LEDGER)
+        and (new is None or lost_columns(old, new))
+        for old, new in table_pairs(connection)
+    )
+
+
+def _new_rows(
+    connection: sqlite3.Connection, expected: Expectation, rules: RuleCheck, witness: Witness
+) -> tuple[Counts, list[Finding]]:
+    """The rows of the tables that the migration creates, and what is wrong with them."""
+    plan, shape = expected.plan, expected.baseline.shape
+    organizations = expected.baseline.organizations if witness == "gate" else None
+    if organizations is None:
+        organizations = expected_organizations(connection, plan, shape, "before")
+    new, old = _ledger_rows(connection)
+    counts: Counts = {(LEDGER, "added", ""): len(new - old)}
+    findings = [*_ledger(new, old, expected.ledger, witness)]
+    for table in NEW_TABLES:
+        rows = counts[table, "added", ""] = count_rows(connection, table)
+        if rows != organizations:
+            held = counted(rows, "row")
+            message = f'"{table}" holds {held} where the plan makes {organizations:,}'
+            missing = abs(rows - organizations)
+            findings.append(Finding(witness, table, "", "added", missing, message))
+        findings += rules.table(table, NEW_TABLE_RULES[table])
+    return counts, findings
+
+
+def _assignments(
+    plan: Plan, rules: RuleCheck, faultless: Mapping[str, int]
+) -> tuple[Counts, list[Finding]]:
+    """The rows with their right organization, and the wrong ones."""
+    counts: Counts = {}
+    findings: list[Finding] = []
+    for resource in plan.resources:
+        right = faultless.get(resource.table.casefold())
+        if right is None:
+            findings += rules.resource(resource)
+            right = rules.assigned(resource)
+        counts[resource.table, "changed", "organization_id"] = right
+    return counts, findings
 
 
 def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:

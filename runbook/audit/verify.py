@@ -100,15 +100,11 @@ def verify(
     # First, because no connection of ours may be open while the driver reads the file.
     after = capture(database, after_dir, progress=progress)
     plan, shape = expected.plan, expected.baseline.shape
-    misbuilt = structure_findings(plan, shape, before.capture, after)
-    if misbuilt:
+    if misbuilt := structure_findings(plan, shape, before.capture, after):
         return _unanswered(expected, before, after, misbuilt)
     testimony = _testimony(database, expected, before, after, progress)
     sqlite, duckdb, pandas = testimony.sqlite, testimony.duckdb, testimony.pandas
-    footprint = expected.baseline.footprint
-    lines = with_counts(footprint, "sqlite", complete_counts(sqlite.proof.counts, footprint))
-    lines = with_counts(lines, "duckdb", duckdb.counts)
-    lines = with_counts(lines, "pandas", pandas.counts)
+    lines = _counted(expected.baseline.footprint, testimony)
     invariants = _invariants(sqlite.invariants, duckdb.invariants, pandas)
     findings = (
         *sqlite.proof.findings,
@@ -132,6 +128,16 @@ def verify(
         organization_sizes=sqlite.sizes,
         header=sqlite.header,
     )
+
+
+def _counted(
+    footprint: tuple[FootprintLine, ...], testimony: _Testimony
+) -> tuple[FootprintLine, ...]:
+    """The footprint with what each witness counted."""
+    sqlite = complete_counts(testimony.sqlite.proof.counts, footprint)
+    lines = with_counts(footprint, "sqlite", sqlite)
+    lines = with_counts(lines, "duckdb", testimony.duckdb.counts)
+    return with_counts(lines, "pandas", testimony.pandas.counts)
 
 
 def _unanswered(

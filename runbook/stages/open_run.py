@@ -187,7 +187,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
         )
     run.settle(options={**known, **changed})
     if "chunk_rows" in changed:
-        run.log("preflight", "due again", note=f"in chunks of {changed['chunk_rows']} rows")
+        run.log("preflight", "due again", note=f"rows of one chunk: {changed['chunk_rows']}")
         _set_aside(run, "preflight")
 
 
