@@ -44,5 +44,5 @@ def _program() -> tuple[str, ...]:
     """`runbook` where a shell finds it; otherwise where it lies."""
     if shutil.which("runbook"):
         return ("runbook",)
-    beside = Path(sys.executable).with_name("runbook")
-    return (str(beside),) if beside.is_file() else (sys.executable, "-m", "runbook")
+    script = Path(sys.executable).with_name("runbook")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "runbook")

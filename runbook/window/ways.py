@@ -67,13 +67,13 @@ def _hidden(run: Run, text: str, hide: Callable[[str], str]) -> str:
 
 def ways_out(run: Run, state: WindowState) -> tuple[Way, ...]:
     """What may be done now, each with what to type; first to shut it, unless it is shut."""
-    shutting = _shutting(run)
+    shutting = _to_shut(run)
     begin = shutting if state.maintenance in ("off", "unknown") else []
     ways: list[tuple[str, list[str]]] = []
     if state.database == "unknown":
         ways.append(("To find out what is true", [command_line(run, "status")]))
     elif state.database != "rolled back":
-        first = _opening(run) if _waits_for_a_person(run) else begin
+        first = _to_open(run) if _waits_for_a_person(run) else begin
         again = command_line(run, "run", "--yes")
         ways.append(("To go on, once it is corrected", [*first, again]))
     back = _way_back(run, state)
@@ -127,7 +127,7 @@ def _by_hand(run: Run, state: WindowState) -> list[tuple[str, list[str]]]:
     return ways
 
 
-def _shutting(run: Run) -> list[str]:
+def _to_shut(run: Run) -> list[str]:
     """What shuts the application: the plan's command, or a person whose page then proves it."""
     if not configured(run.info.plan, 2):
         return ["# shut the application"]
@@ -136,7 +136,7 @@ def _shutting(run: Run) -> list[str]:
     return [*first, command_line(run, "maintenance", "on")]
 
 
-def _opening(run: Run, *options: str) -> list[str]:
+def _to_open(run: Run, *options: str) -> list[str]:
     """What opens the application: the plan's command, or a person whose page then proves it."""
     first = ["# open the application, and then:"] if _by_page_alone(run) else []
     return [*first, command_line(run, "maintenance", "off", *options)]
@@ -163,7 +163,7 @@ def _open_as_it_was(state: WindowState) -> bool:
 def _way_back(run: Run, state: WindowState) -> list[str]:
     """The commands that leave the application open with the old code, from where it is shut."""
     if state.database == "unknown":
-        return _opening(run, "--regardless")
+        return _to_open(run, "--regardless")
     by_hand = state.code in ("new", "unknown") and run.info.plan.window.undeploy is None
     back = []
     settled = _by_page_alone(run) and state.code in ("old", "not configured")
@@ -175,5 +175,5 @@ def _way_back(run: Run, state: WindowState) -> list[str]:
         back.append("# put the old code back, and then:")
         back.append(vouching(run, "undeploy"))
     if by_hand or (state.database != "migrated" and not by_rollback):
-        back += _opening(run)
+        back += _to_open(run)
     return back
