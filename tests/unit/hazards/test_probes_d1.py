@@ -14,7 +14,6 @@ from runbook.hazards.d1 import probe_d1
 from runbook.plan.read import parse_plan
 from runbook.run.identity import D1Conditions
 
-
 CONDITIONS = D1Conditions(
     name="0005.sql",
     applied=(),
