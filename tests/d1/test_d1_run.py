@@ -266,7 +266,9 @@ def test_a_rollback_does_not_run_over_later_writes(
     assert ask(shop, "SELECT count(*) FROM tags WHERE tag = 'late'") == [(1,)]
 
 
-@pytest.mark.parametrize("why", ["internal error", "--without-export"])
+@pytest.mark.parametrize(
+    "why", ["internal error", pytest.param("--without-export", marks=pytest.mark.slow)]
+)
 def test_a_snapshot_does_without_the_export(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:

@@ -201,7 +201,7 @@ def test_the_cause_of_a_failed_read_is_named(
         remote.read(["SELECT 1"]) if action == "query" else remote.time_travel_bookmark()
 
 
-@pytest.mark.parametrize("kind", ["500", "hang"])
+@pytest.mark.parametrize("kind", ["500", pytest.param("hang", marks=pytest.mark.slow)])
 def test_an_export_is_tried_once_and_not_for_ever(
     remote: Wrangler, table: StandIn, tmp_path: Path, kind: str
 ) -> None:
