@@ -12,13 +12,15 @@ import contextlib
 import re
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.errors import OutcomeUnknown
 from runbook.script.migration import GUARD, LEDGER, NEW_TABLES
 from runbook.sqlite.connect import open_immutable, open_writable
 from runbook.sqlite.copy import copy_database
+from runbook.targets.d1.inspect import Signs
 from runbook.targets.d1.state_file import differences
 from runbook.templates import split_statements
 from runbook.wording import listed
@@ -41,6 +43,31 @@ class Halfway:
     def __str__(self) -> str:
         left = f"not {listed(self.left)}" if self.left else "all but wrangler's note of it"
         return f"in between: it did {listed(self.done)}, and {left}"
+
+
+def part_of(signs: Signs, backup: Path | None, replica: Callable[[], Path]) -> Halfway | None:
+    """How far a migration came of which D1 ran only a part; None where it did not.
+
+    Args:
+        signs: what D1 shows of it.
+        backup: the run's backup, beside which the migration lies as it was sent.
+        replica: makes a replica of what D1 holds.
+
+    Raises:
+        OutcomeUnknown: it is there in part, and yet at no place of what was sent.
+    """
+    if signs.ledger is None or signs.after(signs.ledger.run):
+        return None
+    if backup is None or not backup.with_name(SENT).is_file():
+        return None
+    half = locate_sent(backup, replica())
+    if half is None and signs.broken:
+        raise OutcomeUnknown(
+            f"D1 holds a part of the migration {signs.ledger.migration} ({signs}), and what it "
+            "holds is at no place of the script: somebody wrote meanwhile; compare it with the backup "
+            "by hand."
+        )
+    return half
 
 
 def locate_sent(backup: Path | None, now: Path) -> Halfway | None:

@@ -33,7 +33,7 @@ from runbook.sqlite.copy import copy_database
 from runbook.targets.d1.apply import Applier, same_migration
 from runbook.targets.d1.chunks import CHUNKS
 from runbook.targets.d1.config import D1Config, find_config
-from runbook.targets.d1.halfway import SENT, Halfway, locate_sent
+from runbook.targets.d1.halfway import SENT, Halfway, locate_sent, part_of
 from runbook.targets.d1.inspect import Inspector, Signs
 from runbook.targets.d1.install import Tool
 from runbook.targets.d1.migration_file import (
@@ -131,9 +131,9 @@ class D1Target:
         self._applier = Applier(self._wrangler, self._file)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
         self._exports = options.get("export") != "no"
-        backup = Path(options["backup"]) if "backup" in options else None
-        self._located = functools.partial(locate_sent, backup)
-        self._replicas = Replicas(self._wrangler, self._located)
+        self._backup = Path(options["backup"]) if "backup" in options else None
+        located = functools.partial(locate_sent, self._backup)
+        self._replicas = Replicas(self._wrangler, located)
 
     @property
     def config(self) -> D1Config:
@@ -330,10 +330,7 @@ class D1Target:
         return f"in between: a migration in chunks has not ended ({counted(parts, 'part')} done)"
 
     def _part_of(self, signs: Signs) -> Halfway | None:
-        """How far the migration came, where it shows that D1 ran only a part of it."""
-        if signs.ledger is None or signs.after(signs.ledger.run):
-            return None
-        return self._located(self._replicas.fresh())
+        return part_of(signs, self._backup, self._replicas.fresh)
 
     def apply(
         self,
