@@ -45,9 +45,7 @@ def open_run(
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
-        run = _reopen(folder, database, plan)
-        _take_options(run, options or {})
-        return run
+        return _take_options(_reopen(folder, database, plan), options or {})
     if not database and folder is not None:
         raise RunFolderError(
             f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
@@ -130,7 +128,7 @@ _WORDS = {
 _ANY_TIME = ("timeout", "export")
 
 
-def _take_options(run: Run, options: dict[str, str]) -> None:
+def _take_options(run: Run, options: dict[str, str]) -> Run:
     """Compares the options of a resumed run with its own; takes what may change on the way.
 
     The time for a call and the export may change at any moment. The size of chunks may until the
@@ -142,7 +140,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
     known = run.info.options
     changed = {name: value for name, value in options.items() if known.get(name) != value}
     if not changed:
-        return
+        return run
     begun = run.unsettled("migrate") or run.finished("migrate")
     for name, value in changed.items():
         if name in _ANY_TIME or (name == "chunk_rows" and not begun):
@@ -160,6 +158,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
     if "chunk_rows" in changed:
         run.log("preflight", "due again", note=f"in chunks of {changed['chunk_rows']} rows")
         _set_aside(run, "preflight")
+    return run
 
 
 def _set_aside(run: Run, stage: str) -> None:

@@ -64,8 +64,8 @@ def part_of(signs: Signs, backup: Path | None, replica: Callable[[], Path]) -> H
     if half is None and signs.broken:
         raise OutcomeUnknown(
             f"D1 holds a part of the migration {signs.ledger.migration} ({signs}), and what it "
-            "holds is at no place of the script: somebody wrote meanwhile; compare it with the backup "
-            "by hand."
+            "holds is at no place of the script: somebody wrote meanwhile; compare it with the "
+            "backup by hand."
         )
     return half
 
