@@ -306,7 +306,7 @@ def test_remote_there_and_back(shop: Path, cloud: StandIn, tmp_path: Path) -> No
         rollback(run, YES, restore=True)
     cloud.fault("import", "drop after", match="ingest")
     assert rollback(run, YES).done  # unknown, looked at, decided
-    assert len(cloud.requests("import", match="ingest")) == 1
+    assert len(cloud.requests("import", match="ingest")) == 2  # once there, and once back
     assert dump(shop) == before
     for path in tmp_path.rglob("*"):
         if path.is_file():
