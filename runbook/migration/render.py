@@ -57,7 +57,9 @@ def _written(
     """The files, by the rules of the configuration where `out` is its folder of migrations."""
     if not isinstance(target, D1Target):
         return write_d1_files(plan, MigrationsFolder(out), connection)
-    folder = target.migrations
+    folder = target.config.migrations
     if folder.path != out.resolve():
         folder = MigrationsFolder(out)
-    return write_d1_files(plan, folder, connection, target.migrations_table, target.applied())
+    return write_d1_files(
+        plan, folder, connection, target.config.migrations_table, target.applied()
+    )

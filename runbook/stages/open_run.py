@@ -46,9 +46,7 @@ def open_run(
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
-        run = _reopen(folder, database, plan)
-        _take_options(run, options or {})
-        return run
+        return _take_options(_reopen(folder, database, plan), options or {})
     if not database and folder is not None:
         raise RunFolderError(
             f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
@@ -159,7 +157,7 @@ _WORDS = {
 _ANY_TIME = ("timeout", "export")
 
 
-def _take_options(run: Run, options: dict[str, str]) -> None:
+def _take_options(run: Run, options: dict[str, str]) -> Run:
     """Compares the options of a resumed run with its own; takes what may change on the way.
 
     The time for a call and the export may change at any moment. The size of chunks may until the
@@ -171,7 +169,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
     known = run.info.options
     changed = {name: value for name, value in options.items() if known.get(name) != value}
     if not changed:
-        return
+        return run
     begun = run.unsettled("migrate") or run.finished("migrate")
     for name, value in changed.items():
         if name in _ANY_TIME or (name == "chunk_rows" and not begun):
@@ -189,6 +187,7 @@ def _take_options(run: Run, options: dict[str, str]) -> None:
     if "chunk_rows" in changed:
         run.log("preflight", "due again", note=f"rows of one chunk: {changed['chunk_rows']}")
         _set_aside(run, "preflight")
+    return run
 
 
 def _set_aside(run: Run, stage: str) -> None:

@@ -33,7 +33,10 @@ def target_of(run: Run) -> Target:
     Raises:
         TargetError: the name means another database now; nothing was changed.
     """
-    target = open_target(run.info.database, run.info.options)
+    options = run.info.options
+    if run.info.identity.kind == "d1":
+        options = {**options, "backup": str(run.backup)}
+    target = open_target(run.info.database, options)
     difference = target.difference(run.info.identity)
     if difference and not (target.file is not None and _holds_row(target, run)):
         raise TargetError(

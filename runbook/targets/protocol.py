@@ -124,6 +124,10 @@ class Target(Protocol):
         """The row of a migration that was begun in parts and has not come to its end, if any."""
         ...
 
+    def halfway(self, migration: str) -> str:
+        """How far a migration came that was begun and has not ended; empty where none was."""
+        ...
+
     def apply(
         self,
         work: Work[R] | Prepare[R],

@@ -150,6 +150,10 @@ class SqliteTarget:
         """None: a file is migrated in one transaction."""
         return None
 
+    def halfway(self, migration: str) -> str:
+        """Never: a file is migrated in one transaction."""
+        return ""
+
     def apply(
         self,
         work: Work[R] | Prepare[R],

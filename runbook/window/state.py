@@ -177,8 +177,8 @@ def _database(run: Run) -> tuple[Database, str]:
         target = target_of(run)
         name = run.info.plan.migration.name
         row = target.ledger(name)
-        if row is None and target.unfinished(name) is not None:
-            return "unknown", "neither before nor after: a migration in chunks has not ended"
+        if row is None and (half := target.halfway(name)):
+            return "unknown", half
         return _database_from(run, row)
     except RunbookError as error:
         return "unknown", f"unknown, because the ledger cannot be read ({error})"

@@ -49,23 +49,23 @@ function split(sql) {
   return statements.map((s) => s.trim()).filter(Boolean);
 }
 
-async function run(sql) {
-  const statements = split(sql);
+async function run(sql, most = Infinity) {
+  const statements = split(sql).slice(0, most);
   if (statements.some((s) => !/^(SELECT|PRAGMA|WITH)\b/i.test(s))) writes += 1;
   const results = await db.batch(statements.map((s) => db.prepare(s)));
-  return results.map((r) => ({ results: r.results, success: true, meta: { duration: 1 } }));
+  return results.map((r) => ({ results: r.results, success: true, meta: { duration: 1, served_by_primary: true } }));
 }
 
 const bookmark = () => `${String(writes).padStart(8, "0")}-00000000-standin`;
 
-async function act(action, body, base) {
-  if (action === "query") return run(body.sql);
+async function act(action, body, base, most) {
+  if (action === "query") return run(body.sql, most);
   if (action === "import" && body.action === "init") {
     uploads.set(body.etag, null);
     return { success: true, upload_url: `${base}/upload/${body.etag}`, filename: body.etag };
   }
   if (action === "import" && body.action === "ingest") {
-    const results = await run(uploads.get(body.etag));
+    const results = await run(uploads.get(body.etag), most);
     return {
       success: true, type: "import", status: "complete", messages: ["Processed it"],
       result: {
@@ -121,7 +121,16 @@ const server = http.createServer(async (request, response) => {
   if (url.endsWith("/time_travel/bookmark")) return ok({ bookmark: bookmark() });
   if (request.method === "GET") return ok({ uuid: id, name: "app", version: "production" });
   try {
-    const result = await act(action, JSON.parse(text || "{}"), base);
+    // "part 5": a service that runs five statements, keeps them, and fails.
+    const part = /^part (\d+)$/.exec(kind ?? "");
+    const most = part ? Number(part[1]) : undefined;
+    // A read replica that has not heard of anything yet.
+    if (kind === "replica") {
+      const meta = { duration: 1, served_by_primary: false };
+      return ok(split(JSON.parse(text).sql).map(() => ({ results: [], success: true, meta })));
+    }
+    const result = await act(action, JSON.parse(text || "{}"), base, most);
+    if (part) return failed(500, 7500, "internal error");
     if (kind === "drop after") return request.socket.destroy();
     if (kind === "500 after") return failed(500, 7500, "internal error");
     if (kind === "slow") await new Promise((done) => setTimeout(done, 20000));

@@ -73,6 +73,13 @@ def refuse(run: Run, stages: tuple[str, ...], reason: str) -> None:
         assert caught.value.exit_code == 2, stage
 
 
+def test_another_id_is_refused(shop: Path, tmp_path: Path) -> None:
+    run = start(shop, tmp_path / "run")
+    point_elsewhere(shop)
+    refuse(run, ("preflight",), f"its id was {DATABASE_ID} and is {OTHER_ID}")
+
+
+@pytest.mark.slow
 def test_another_id_is_refused_at_every_stage(shop: Path, tmp_path: Path) -> None:
     run = prepare(shop, tmp_path / "run")
     point_elsewhere(shop)
@@ -101,9 +108,9 @@ def test_another_id_is_refused_after_the_migration(shop: Path, tmp_path: Path) -
 def test_another_folder_or_table_of_migrations_is_refused(
     shop: Path, tmp_path: Path, line: str, reason: str
 ) -> None:
-    run = prepare(shop, tmp_path / "run")
+    run = start(shop, tmp_path / "run")
     (shop / "wrangler.toml").write_text(f"{CONFIG}{line}\n")
-    refuse(run, ("migrate",), reason)
+    refuse(run, ("preflight",), reason)
 
 
 def test_a_run_resumed_in_another_folder_stays_with_its_database(
@@ -123,7 +130,7 @@ def test_a_run_resumed_in_another_folder_stays_with_its_database(
 
 
 def test_the_identity_is_recorded(shop: Path, tmp_path: Path) -> None:
-    run = prepare(shop, tmp_path / "run")
+    run = start(shop, tmp_path / "run")
     details = json.loads((run.folder / "run.json").read_text())["identity"]["details"]
     assert details | {"wrangler": ""} == {
         "where": "local",
@@ -132,33 +139,33 @@ def test_the_identity_is_recorded(shop: Path, tmp_path: Path) -> None:
         "environment": "",
         "state": str(shop / ".wrangler" / "state"),
         "migrations_dir": str(shop / "migrations"),
+        "migrations_pattern": "*.sql",
         "migrations_table": "d1_migrations",
         "wrangler": "",
+        "wrangler of the application": "none",
     }
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "reason"),
-    [
-        ("where", "remote", r"--local or --remote \(local\) than remote"),
-        ("persist_to", "elsewhere", r"--persist-to \(not passed\) than .*/elsewhere"),
-        ("wrangler_config", "other/wrangler.toml", r"--wrangler-config \(.*\) than .*/other/"),
-        ("env", "staging", r"--env \(not passed\) than staging"),
-    ],
-)
-def test_an_option_that_contradicts_the_run_is_refused(
-    shop: Path, tmp_path: Path, option: str, value: str, reason: str
-) -> None:
+CONTRADICTIONS = {
+    D1Options(where="remote"): r"--local or --remote \(local\) than remote",
+    D1Options(persist_to="elsewhere"): r"--persist-to \(not passed\) than .*/elsewhere",
+    D1Options(wrangler_config="other/wrangler.toml"): r"--wrangler-config \(.*\) than .*/other/",
+    D1Options(env="staging"): r"--env \(not passed\) than staging",
+}
+
+
+def test_an_option_that_contradicts_the_run_is_refused(shop: Path, tmp_path: Path) -> None:
     run = start(shop, tmp_path / "run")
     known = (run.folder / "run.json").read_bytes()
-    options = D1Options(**{option: value}).packed()  # type: ignore[arg-type]
-    with pytest.raises(RunFolderError, match=reason):
-        open_run(run_dir=str(run.folder), options=options)
+    for options, reason in CONTRADICTIONS.items():
+        with pytest.raises(RunFolderError, match=reason):
+            open_run(run_dir=str(run.folder), options=options.packed())
     assert (run.folder / "run.json").read_bytes() == known
     same = D1Options(wrangler_config=str(shop / "wrangler.toml"), where="local", timeout=60)
     assert open_run(run_dir=str(run.folder), options=same.packed()).info.options["timeout"] == "60"
 
 
+@pytest.mark.slow
 def test_the_size_of_chunks_is_taken_until_the_migration_begins(shop: Path, tmp_path: Path) -> None:
     """As the advice of preflight says; what it warns of is another thing then."""
     run = prepare(shop, tmp_path / "run")
@@ -183,7 +190,7 @@ database_id = "{OTHER_ID}"
 """
 
 
-@pytest.mark.parametrize("how", ["--env", "CLOUDFLARE_ENV"])
+@pytest.mark.parametrize("how", [pytest.param("--env", marks=pytest.mark.slow), "CLOUDFLARE_ENV"])
 def test_the_database_of_an_environment(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -196,8 +203,8 @@ def test_the_database_of_an_environment(
     assert run.info.identity.place == f"local D1 {OTHER_ID}"
     assert run.info.options["environment"] == "staging"
     before = dump(shop)
-    preflight(run)
     if how == "--env":
+        preflight(run)
         snapshot(run)
         assert migrate(run, YES).committed
         monkeypatch.setenv("CLOUDFLARE_ENV", "production")  # the run knows its own

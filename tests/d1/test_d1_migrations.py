@@ -59,6 +59,7 @@ def tags(app: Path) -> list[str]:
     return [e["tag"] for e in json.loads((app / "drizzle" / JOURNAL).read_text())["entries"]]
 
 
+@pytest.mark.slow
 def test_a_drizzle_folder_and_another_table_there_and_back(drizzle: Path, tmp_path: Path) -> None:
     """The file sorts behind what is applied, and the ledger keeps the plan's name."""
     before, known = dump(drizzle), tags(drizzle)
@@ -78,6 +79,7 @@ def test_a_drizzle_folder_and_another_table_there_and_back(drizzle: Path, tmp_pa
     assert not (drizzle / "drizzle" / f"0010_{NAME}.sql").exists()
 
 
+@pytest.mark.slow
 def test_the_rendered_way_back_with_another_table(
     drizzle: Path, tool: Tool, tmp_path: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_the_rendered_way_back_with_another_table(
     assert CliRunner().invoke(main, ["render", *words]).output == ended.output
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_after_preflight_is_not_applied_with_ours(
     shop: Path, tmp_path: Path
 ) -> None:

@@ -115,6 +115,17 @@ def test_a_read_is_tried_again(remote: Wrangler, table: StandIn, kind: str) -> N
     assert remote.calls == 3
 
 
+def test_what_a_replica_answers_is_not_taken(remote: Wrangler, table: StandIn) -> None:
+    """It may be from before the change that is looked for."""
+    table.query(INSERT)
+    table.fault("query", "replica")
+    assert remote.read(["SELECT a FROM t"]) == [[{"a": "written"}]]
+    assert remote.calls == 2
+    table.fault("query", "replica", times=9)
+    with pytest.raises(TargetError, match="answered by a read replica"):
+        remote.read(["SELECT a FROM t"])
+
+
 def test_a_read_is_not_tried_for_ever(remote: Wrangler, table: StandIn) -> None:
     table.fault("query", "500", times=99)
     with pytest.raises(TargetError, match="Reading the D1 database app-db failed"):
@@ -190,7 +201,7 @@ def test_the_cause_of_a_failed_read_is_named(
         remote.read(["SELECT 1"]) if action == "query" else remote.time_travel_bookmark()
 
 
-@pytest.mark.parametrize("kind", ["500", "hang"])
+@pytest.mark.parametrize("kind", ["500", pytest.param("hang", marks=pytest.mark.slow)])
 def test_an_export_is_tried_once_and_not_for_ever(
     remote: Wrangler, table: StandIn, tmp_path: Path, kind: str
 ) -> None:

@@ -19,6 +19,7 @@ from runbook.run.identity import LedgerRow
 from runbook.script.migration import GUARD, Script
 from runbook.sqlite.connect import attach_immutable, open_immutable
 from runbook.targets.d1.chunks import CHUNKS, Entry, Part, digest_of, finishing_sql, parts
+from runbook.targets.d1.halfway import Halfway
 from runbook.targets.d1.inspect import Inspector, Signs
 from runbook.targets.d1.migration_file import file_name, file_text, noted_text
 from runbook.targets.d1.notes import read_notes
@@ -32,6 +33,15 @@ REMOTE_PATIENCE = 45.0
 """Seconds in which a remote statement without an answer may still commit: D1 allows it 30."""
 
 
+def same_migration(script: Script, row: LedgerRow) -> None:
+    """Raises Refused unless a migration that was begun is this very one."""
+    if (row.run, row.checksum) != (script.run, script.checksum):
+        raise Refused(
+            f'The run "{row.run}" began this migration at {row.applied_at}, and it has not ended; '
+            "go on in that run's folder, with the version of the runbook that began it."
+        )
+
+
 class Applier:
     """Changes the database that `wrangler` is for."""
 
@@ -42,8 +52,10 @@ class Applier:
         self._inspector = Inspector(wrangler, file)
         self._file = file
 
-    def apply_file(self, script: Script) -> None:
+    def apply_file(self, script: Script, sent: Path) -> None:
         """Writes the migration file and has D1 run it; the file stays if it happened.
+
+        `sent` is where the run keeps what was sent.
 
         What is run is that file and wrangler's note of it, as one unit. `wrangler d1 migrations
         apply` would apply every other pending file, too, and remotely it is limited to 30 seconds
@@ -51,11 +63,10 @@ class Applier:
         """
         path = self._write_file(script)
         doing = f"the migration {path.name}"
-        text = noted_text(
-            file_text(script), self._name(script), self._wrangler.config.migrations_table
-        )
+        text = file_text(script)
+        write_durably(sent, text.encode())
         try:
-            self._wrangler.execute(text, doing)
+            self._wrangler.execute(self._noted(script, text), doing)
         except OutcomeUnknown as error:
             if not self._settled(script, error):
                 self._folder.remove(self._name(script))
@@ -66,12 +77,39 @@ class Applier:
         except RunbookError:
             self._folder.remove(self._name(script))
             raise
+        self._check_whole(script, doing)
+
+    def go_on(self, script: Script, half: Halfway) -> None:
+        """Has D1 run what is left of a migration of which it ran only a part, as one unit.
+
+        Raises:
+            OutcomeUnknown: it is still in between, or whether it is cannot be known.
+        """
+        self._write_file(script)
+        doing = f"the rest of the migration {script.migration}"
+        try:
+            self._wrangler.execute(self._noted(script, "\n\n".join(half.rest)), doing)
+        except OutcomeUnknown as error:
+            if not self._settled(script, error):
+                raise
+        except RunbookError as error:
+            raise OutcomeUnknown(
+                f"D1 did not run {doing} ({str(error).rstrip('.')}), so it is still {half}; call "
+                "the same command again, or take it back with `runbook rollback`."
+            ) from error
+        self._check_whole(script, doing)
+
+    def _check_whole(self, script: Script, doing: str) -> None:
         signs = self._inspector.inspect(script.migration)
         if not signs.after(script.run):
             raise OutcomeUnknown(
                 f"wrangler ran {doing} without an error, and yet {signs}; look at the database "
                 "before anything else."
             )
+
+    def _noted(self, script: Script, text: str) -> str:
+        table = self._wrangler.config.migrations_table
+        return noted_text(text, self._name(script), table)
 
     def begun(self, script: Script) -> LedgerRow | None:
         """The row of this very migration, if it was begun in chunks and has not ended.
@@ -80,11 +118,8 @@ class Applier:
             Refused: another run began it.
         """
         begun = self._inspector.unfinished(script.migration)
-        if begun is not None and (begun.run, begun.checksum) != (script.run, script.checksum):
-            raise Refused(
-                f'The run "{begun.run}" began this migration in chunks at {begun.applied_at}; go '
-                "on in that run's folder, with the version of the runbook that began it."
-            )
+        if begun is not None:
+            same_migration(script, begun)
         return begun
 
     def apply_chunks(self, script: Script, backup: Path, rows: int, progress: Progress) -> None:
@@ -124,8 +159,18 @@ class Applier:
                     "or take it back with `runbook rollback`."
                 ) from error
 
-    def take_back(self, script: Script, now: Path, copy: Path, keep_in: Path) -> None:
-        """Has D1 run the way back, and takes the migration's file out of the folder again."""
+    def take_back(
+        self, script: Script, now: Path, copy: Path, keep_in: Path, rest: tuple[str, ...] = ()
+    ) -> None:
+        """Has D1 run the way back, and takes the migration's file out of the folder again.
+
+        Args:
+            script: the way back, as it ran on the copy.
+            now: what D1 holds, with a migration that stopped looking finished.
+            copy: what it will hold.
+            keep_in: the backup's folder.
+            rest: what a migration that stopped has left to do, which comes first.
+        """
         schema = read_schema(self._wrangler.read, self._wrangler.config.migrations_table)
         unfinished = CHUNKS in {table.name for table in schema.tables}
         with contextlib.closing(open_immutable(copy)) as copies:
@@ -136,7 +181,7 @@ class Applier:
                 drop_table=read_notes(keep_in)["applied"] is None,
             )
             tables = [table for table in schema.tables if table.name not in (CHUNKS, GUARD)]
-            first = finishing_sql(script.migration) if unfinished else ()
+            first = finishing_sql(script.migration) if unfinished else rest
             text = rollback_text(script, tables, copies, note, first)
         path = keep_in / "d1_rollback.sql"
         write_durably(path, text.encode())
@@ -169,7 +214,10 @@ class Applier:
         signs = self._poll(lambda: self._inspector.inspect(script.migration), settled)
         if signs.before or signs.after(script.run):
             return settled(signs)
-        raise OutcomeUnknown(f"{str(unknown).rstrip('.')}; a look shows that {signs}.")
+        raise OutcomeUnknown(
+            f"{str(unknown).rstrip('.')}; a look shows that {signs}: it is in between, so call the "
+            "same command again, which goes on from there, or take it back with `runbook rollback`."
+        )
 
     def _poll(self, read: Callable[[], T], certain: Callable[[T], bool]) -> T:
         """Reads until it is certain; only a remote database gets time for what comes late."""

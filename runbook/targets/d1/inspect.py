@@ -31,6 +31,11 @@ class Signs:
         return done and set(NEW_TABLES) <= set(self.objects) and GUARD not in self.objects
 
     @property
+    def broken(self) -> bool:
+        """Whether it is there in part: a guard is left, or one of its tables is missing."""
+        return GUARD in self.objects or not set(NEW_TABLES) <= set(self.objects)
+
+    @property
     def before(self) -> bool:
         """Whether nothing of it happened."""
         return self.ledger is None and not self.noted and not self.objects

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from runbook.errors import TargetError
@@ -15,6 +16,7 @@ from runbook.sqlite.connect import open_immutable, open_writable
 from runbook.sqlite.copy import copy_database
 from runbook.targets.d1.chunks import CHUNKS, UNFINISHED, finishing_sql
 from runbook.targets.d1.engine import open_engine
+from runbook.targets.d1.halfway import Halfway, is_halfway
 from runbook.targets.d1.read_rows import LOCAL, REMOTE
 from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import check_exact, copy_state
@@ -24,11 +26,17 @@ from runbook.targets.d1.wrangler import Wrangler
 class Replicas:
     """The replicas of the database that `wrangler` is for.
 
-    `latest` is the last one that was made, `bookmark` the Time Travel bookmark of its state.
+    `latest` is the last one that was made, `bookmark` the Time Travel bookmark of its state, and
+    `rest` what was run on it so that a migration that stopped looks finished.
     """
 
-    def __init__(self, wrangler: Wrangler) -> None:
+    def __init__(
+        self, wrangler: Wrangler, located: Callable[[Path], Halfway | None] = lambda _: None
+    ) -> None:
+        """Takes the database, and what finds out how far a migration came in a replica."""
         self._wrangler = wrangler
+        self._located = located
+        self.rest: tuple[str, ...] = ()
         self._folder: Path | None = None
         self.latest: Path | None = None
         self.bookmark = ""
@@ -37,8 +45,8 @@ class Replicas:
         """A file that holds what the database holds now, without wrangler's own table.
 
         Locally it is copied from the state file, which is exact and takes no calls; remotely it is
-        a replica, kept as long as nothing is written. With `finish`, a migration in chunks that
-        stopped looks finished there.
+        a replica, kept as long as nothing is written. With `finish`, a migration that stopped on
+        its way looks finished there.
         """
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="runbook-d1-"))
@@ -51,7 +59,7 @@ class Replicas:
             to.unlink(missing_ok=True)
             self.copy_pages(to, progress)
         self.latest = to
-        return _finished(to) if finish else to
+        return self._finished(to) if finish else to
 
     def copy_pages(self, to: Path, progress: Progress) -> None:
         """Writes a replica to `to` through D1's own SQL, and shows that nobody wrote meanwhile."""
@@ -78,20 +86,27 @@ class Replicas:
             raise
         self.bookmark = bookmark
 
-
-def _finished(replica: Path) -> Path:
-    """The replica, or a copy beside it in which a migration in chunks looks finished."""
-    copy = replica.with_name("finished.db")
-    with contextlib.closing(open_immutable(replica)) as source:
-        query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
-        if source.execute(query).fetchone() is None:
-            return replica
-        (name,) = source.execute(
-            f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
-        ).fetchone()
-        copy.unlink(missing_ok=True)
-        copy_database(source, copy)
-    with contextlib.closing(open_writable(copy)) as connection:
-        for statement in finishing_sql(name.removesuffix(UNFINISHED)):
-            connection.execute(statement)
-    return copy
+    def _finished(self, replica: Path) -> Path:
+        """The replica, or a copy beside it in which a migration that stopped looks finished."""
+        statements: tuple[str, ...] = ()
+        self.rest = ()
+        with contextlib.closing(open_immutable(replica)) as source:
+            query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
+            if source.execute(query).fetchone() is not None:
+                (name,) = source.execute(
+                    f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
+                ).fetchone()
+                statements = finishing_sql(name.removesuffix(UNFINISHED))
+            elif is_halfway(source):
+                half = self._located(replica)
+                statements = self.rest = half.rest if half else ()
+            if not statements:
+                return replica
+            copy = replica.with_name("finished.db")
+            copy.unlink(missing_ok=True)
+            copy_database(source, copy)
+        with contextlib.closing(open_writable(copy)) as connection:
+            connection.execute("PRAGMA foreign_keys = OFF")
+            for statement in statements:
+                connection.execute(statement)
+        return copy

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sqlite3
 import tempfile
@@ -29,10 +30,11 @@ from runbook.run.identity import D1Conditions, Identity, LedgerRow
 from runbook.script.migration import Script, render
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
-from runbook.targets.d1.apply import Applier
+from runbook.targets.d1.apply import Applier, same_migration
 from runbook.targets.d1.chunks import CHUNKS
-from runbook.targets.d1.config import find_config
-from runbook.targets.d1.inspect import Inspector
+from runbook.targets.d1.config import D1Config, find_config
+from runbook.targets.d1.halfway import SENT, Halfway, locate_sent, part_of
+from runbook.targets.d1.inspect import Inspector, Signs
 from runbook.targets.d1.install import Tool
 from runbook.targets.d1.migration_file import (
     TRANSACTION_WORDS,
@@ -41,7 +43,7 @@ from runbook.targets.d1.migration_file import (
     file_text,
     try_out,
 )
-from runbook.targets.d1.migrations_folder import MigrationsFolder, split_pending
+from runbook.targets.d1.migrations_folder import split_pending
 from runbook.targets.d1.notes import read_notes, write_notes
 from runbook.targets.d1.proof import check_taken_back, check_unchanged, prove_committed
 from runbook.targets.d1.replicas import Replicas
@@ -49,6 +51,7 @@ from runbook.targets.d1.schema import INTERNAL
 from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.targets.protocol import Applied, Prepare, R, Work
 from runbook.targets.sqlite import SqliteTarget
+from runbook.wording import counted
 
 PREFIX = "d1:"
 
@@ -61,6 +64,7 @@ OPTIONS = (
     "chunk_rows",
     "export",
     "migration_file",
+    "backup",
 )
 
 _LASTING = {
@@ -93,7 +97,8 @@ class D1Target:
                 (`local` or `remote`, which has no default), and where needed `persist_to`,
                 `environment` (by default CLOUDFLARE_ENV's), `timeout` (seconds) and `chunk_rows`,
                 with which the migration is made in chunks, and `export`, which may be `no`;
-                `migration_file` is settled when a run begins (see `settled`).
+                `migration_file` is settled when a run begins (see `settled`), and `backup` is the
+                path of the run's backup.
             tool: which wrangler; by default the one that `choose` finds.
 
         Raises:
@@ -126,17 +131,14 @@ class D1Target:
         self._applier = Applier(self._wrangler, self._file)
         self._chunk_rows = int(options.get("chunk_rows", "0"))
         self._exports = options.get("export") != "no"
-        self._replicas = Replicas(self._wrangler)
+        self._backup = Path(options["backup"]) if "backup" in options else None
+        located = functools.partial(locate_sent, self._backup)
+        self._replicas = Replicas(self._wrangler, located)
 
     @property
-    def migrations(self) -> MigrationsFolder:
-        """The application's folder of migrations."""
-        return self._config.migrations
-
-    @property
-    def migrations_table(self) -> str:
-        """wrangler's table of applied migrations."""
-        return self._config.migrations_table
+    def config(self) -> D1Config:
+        """The database's entry in wrangler's configuration."""
+        return self._config
 
     def applied(self) -> tuple[str, ...]:
         """What wrangler has noted as applied."""
@@ -309,12 +311,26 @@ class D1Target:
         yield self._replicas.fresh()
 
     def ledger(self, migration: str) -> LedgerRow | None:
-        """The ledger's row in D1 itself, once nobody is writing any more."""
-        return self._inspector.inspect(migration).ledger
+        """The ledger's row in D1 itself, once nobody is writing; None where it is halfway."""
+        signs = self._inspector.inspect(migration)
+        return None if self._part_of(signs) else signs.ledger
 
     def unfinished(self, migration: str) -> LedgerRow | None:
-        """The row of a migration in chunks that has begun and not ended, from D1 itself."""
-        return self._inspector.unfinished(migration)
+        """The row of a migration that has begun and not ended, from D1 itself."""
+        signs = self._inspector.inspect(migration)
+        return signs.ledger if self._part_of(signs) else self._inspector.unfinished(migration)
+
+    def halfway(self, migration: str) -> str:
+        """How far a migration came that has begun and not ended, in words."""
+        if half := self._part_of(self._inspector.inspect(migration)):
+            return str(half)
+        if self._inspector.unfinished(migration) is None:
+            return ""
+        parts = len(self._inspector.parts_done())
+        return f"in between: a migration in chunks has not ended ({counted(parts, 'part')} done)"
+
+    def _part_of(self, signs: Signs) -> Halfway | None:
+        return part_of(signs, self._backup, self._replicas.fresh)
 
     def apply(
         self,
@@ -350,7 +366,8 @@ class D1Target:
             if change is not None:
                 change()
             else:
-                self._applier.take_back(tried.script, now, copy, backup.parent)
+                rest = self._replicas.rest
+                self._applier.take_back(tried.script, now, copy, backup.parent, rest)
             changed = time.perf_counter()
             progress("Proof of what D1 holds", 0, 1)
             after = self._replicas.fresh(progress)
@@ -369,8 +386,12 @@ class D1Target:
     def _migration(self, script: Script, backup: Path, progress: Progress) -> Callable[[], None]:
         """How D1 is migrated: by a file, or in chunks; the database must be as in the backup."""
         begun = self._applier.begun(script)
+        signs = self._inspector.inspect(script.migration)
+        if (half := self._part_of(signs)) and signs.ledger:
+            same_migration(script, signs.ledger)
+            return lambda: self._applier.go_on(script, half)
         if begun is None:
             check_unchanged(self._wrangler, backup)
         if self._chunk_rows or begun:
             return lambda: self._applier.apply_chunks(script, backup, self._chunk_rows, progress)
-        return lambda: self._applier.apply_file(script)
+        return lambda: self._applier.apply_file(script, backup.with_name(SENT))

@@ -26,7 +26,13 @@ from runbook.targets.d1.call import Ended, call_environment, run_call
 from runbook.targets.d1.choose import Choice, choose
 from runbook.targets.d1.config import D1Config, read_config
 from runbook.targets.d1.install import Tool
-from runbook.targets.d1.wrangler_output import Failure, failure_in, results_in, values_in
+from runbook.targets.d1.wrangler_output import (
+    Failure,
+    failure_in,
+    is_from_replica,
+    results_in,
+    values_in,
+)
 from runbook.wording import counted
 
 Row = dict[str, Any]
@@ -131,6 +137,7 @@ class Wrangler:
     def read(self, statements: Sequence[str]) -> list[list[Row]]:
         """The rows of each of the SELECT or PRAGMA `statements`, run in as few calls as fit.
 
+        An answer of a read replica is not taken: it may be from before the last change.
         Integers beyond 2^53 come rounded and blobs as text: have SQL turn them into text.
         Columns of the same name come once.
 
@@ -268,6 +275,8 @@ class Wrangler:
             return run_call(command, self.config.path.parent, self.environment, limits.seconds)
 
         def unclear(ended: Ended) -> bool:
+            if kind == "read" and is_from_replica(ended.stdout):
+                return True
             return ended.code != 0 and self._failure(ended, limits.seconds).certainty not in (
                 "refused",
                 "unusable",
@@ -279,6 +288,11 @@ class Wrangler:
             wait=wait_exponential(multiplier=0.5, exp_base=4),
             retry_error_callback=last_outcome,
         )(attempt)
+        if kind == "read" and is_from_replica(ended.stdout):
+            raise TargetError(
+                f"Reading the D1 database {self.config.name} was answered by a read replica, which "
+                "may be behind the primary; try again, or switch read replication off meanwhile."
+            )
         if ended.code != 0:
             raise self._error(kind, doing, self._failure(ended, limits.seconds))
         return ended

@@ -36,6 +36,7 @@ _UNUSABLE = re.compile(
     r"|Authentication (error|failed)|Invalid (API token|access token|format for Authorization)"
     r"|No environment found in configuration|\[code: (10000|9109|7403|7404|6003|1000[01])\]"
 )
+_REPLICA = re.compile(r'"served_by_primary"\s*:\s*false')
 # What wrangler says of every failed request; the cause stands after a blank line.
 _GENERAL = re.compile(r"A request to the Cloudflare API \(\S*\) failed\.?$")
 _AFTERWARDS = re.compile(
@@ -63,6 +64,18 @@ def results_in(text: str) -> list[list[dict[str, Any]]] | None:
         ):
             return [v["results"] for v in value]
     return None
+
+
+def is_from_replica(text: str) -> bool:
+    """Whether an answer says that a read replica gave it, which may be behind the primary."""
+    if not _REPLICA.search(text):
+        return False
+    for value in values_in(text):
+        for each in value if isinstance(value, list) else []:
+            meta = each.get("meta") if isinstance(each, dict) else None
+            if isinstance(meta, dict) and meta.get("served_by_primary") is False:
+                return True
+    return False
 
 
 def values_in(text: str) -> Iterator[Any]:
