@@ -96,7 +96,7 @@ def prove(
     plan, shape = expected.plan, expected.baseline.shape
     rules = RuleCheck(connection, plan, shape, witness)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
-    findings = [*_objects(connection, plan, witness)]
+    findings = [*_not_compared(compared, plan, witness), *_objects(connection, plan, witness)]
     findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
@@ -220,6 +220,15 @@ def _ledger(
         message = f'the ledger does not hold exactly one new row for "{expected.migration}"'
         samples = tuple(Sample((words(r[0]),), "run", None, (words(r[1], "run"),)) for r in wrong)
         yield Finding(witness, LEDGER, "", "changed", len(wrong), message, samples)
+
+
+def _not_compared(compared: _Compared, plan: Plan, witness: Witness) -> Iterator[Finding]:
+    """Tables of the plan that were not compared: a proof without them would prove nothing."""
+    present = {difference.table.casefold() for difference in compared.differences}
+    for table in dict.fromkeys((plan.users.table, *(r.table for r in plan.resources))):
+        if table.casefold() not in present:
+            message = f'"{table}" was not compared, so nothing is proven'
+            yield Finding(witness, table, "", "not compared", 0, message)
 
 
 def _named(plan: Plan, table: str) -> bool:

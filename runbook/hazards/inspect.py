@@ -19,7 +19,7 @@ from runbook.hazards.key_text import probe_key_text
 from runbook.hazards.owners import probe_adopter, probe_owners
 from runbook.hazards.parents import probe_parents
 from runbook.hazards.row_trial import probe_rows
-from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
+from runbook.hazards.rows import probe_nothing, probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels
 from runbook.hazards.survey import Survey, readable_text, survey
@@ -33,6 +33,7 @@ from runbook.sqlite.connect import Locked, file_uri
 Probe = Callable[[Survey], Iterable[Sighting]]
 
 _PROBES: tuple[Probe, ...] = (
+    probe_nothing,
     probe_adopter,
     probe_owners,
     probe_row_keys,

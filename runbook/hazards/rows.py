@@ -56,6 +56,16 @@ def probe_times(survey: Survey) -> Iterator[Sighting]:
             )
 
 
+def probe_nothing(survey: Survey) -> Iterator[Sighting]:
+    """Neither a user nor a row of a resource: a proof over no rows would prove nothing."""
+    plan = survey.plan
+    if not survey.has_users or len(survey.resources) < len(plan.resources):
+        return
+    tables = [plan.users.table, *(r.table for r in plan.resources)]
+    if not any(survey.rows(f"SELECT 1 FROM main.{quote_name(t)} LIMIT 1") for t in tables):
+        yield Sighting("nothing_to_migrate", ", ".join(dict.fromkeys(map(plain, tables))), 0)
+
+
 def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
     """Rows that their primary key does not name, because SQLite admits NULLs in it."""
     for resource in survey.resources:

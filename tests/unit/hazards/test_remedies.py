@@ -218,6 +218,9 @@ ILL: dict[str, list[Ill]] = {
             answer="UPDATE rooms SET label = 'b' WHERE size = 50",
         )
     ],
+    "nothing_to_migrate": [
+        Ill(base=SCHEMA, answer="INSERT INTO users VALUES ('u1', 'ann@example.com', 'Ann')")
+    ],
     "rows_not_told_apart": [
         Ill(
             "INSERT INTO projects VALUES (NULL, 'u1', 'x', NULL), (NULL, 'u1', 'x', NULL)",
@@ -452,7 +455,7 @@ def test_a_remedy_helps_and_loses_no_row(tmp_path: Path, code: str, ill: Ill) ->
     if code in ("ledger_taken", "names_taken", "own_organizations"):
         assert sorted(counts.values()) == sorted(before.values())
     else:
-        assert {n: c for n, c in counts.items() if n in before} == before
+        assert all(counts[name] >= number for name, number in before.items()), "a row is lost"
 
 
 LATER: dict[str, Callable[[str], str]] = {
