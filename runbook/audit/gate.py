@@ -105,6 +105,7 @@ def prove(
     findings = [*_objects(connection, plan, shape, witness)]
     askable = _is_askable(connection, plan, findings)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
+    findings += _not_compared(compared, plan, witness)
     findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
@@ -281,6 +282,15 @@ def _ledger(
 def lost_columns(old: Table, new: Table) -> tuple[str, ...]:
     """Columns of before that are there no more."""
     return tuple(c for c in old.column_names if c not in new.column_names)
+
+
+def _not_compared(compared: _Compared, plan: Plan, witness: Witness) -> Iterator[Finding]:
+    """Tables of the plan that were not compared: a proof without them would prove nothing."""
+    present = {difference.table.casefold() for difference in compared.differences}
+    for table in dict.fromkeys((plan.users.table, *(r.table for r in plan.resources))):
+        if table.casefold() not in present:
+            message = f'"{table}" was not compared, so nothing is proven'
+            yield Finding(witness, table, "", "not compared", 0, message)
 
 
 def _named(plan: Plan, table: str) -> bool:

@@ -115,6 +115,7 @@ def verify(
         *_violations(invariants, sqlite.invariants),
         *_disagreements(lines, invariants),
         *_altered(before.digests, testimony.digests, expected.plan),
+        *_not_asked(expected.plan, before, after, testimony),
     )
     progress("Done", 4, 4)
     return VerifyRecord(
@@ -320,6 +321,32 @@ def _disagreement(table: str, column: str, what: str, counts: Mapping[str, int])
         rows,
         f"the witnesses disagree about rows {what}: {each}; trust none of them before you know why",
     )
+
+
+def _not_asked(
+    plan: Plan, before: Before, after: Capture, testimony: _Testimony
+) -> Iterator[Finding]:
+    """What no witness has compared: a proof over no tables, rows or invariants proves nothing."""
+
+    def missing(table: str, message: str) -> Finding:
+        return Finding("sqlite", table, "", "not compared", 0, f"{message}, so nothing is proven")
+
+    asked = (
+        ("sqlite", {table.casefold() for table, _, _ in testimony.sqlite.proof.counts}),
+        ("duckdb", {d.table.casefold() for d in testimony.duckdb.differences}),
+        ("pandas", {table.casefold() for table, _, _ in testimony.pandas.counts}),
+    )
+    for resource in plan.resources:
+        for witness, tables in asked:
+            if resource.table.casefold() not in tables:
+                yield missing(resource.table, f'{witness} has not compared "{resource.table}"')
+    kept = {digest.table.casefold() for digest in before.digests}
+    for table in (plan.users.table, *(r.table for r in plan.resources)):
+        if table.casefold() not in kept:
+            yield missing(table, f'there is no digest of "{table}" from before the migration')
+    answers = (testimony.sqlite.invariants, testimony.duckdb.invariants)
+    if not all((*answers, testimony.pandas.invariants)):
+        yield missing("", "no invariant was asked")
 
 
 def _altered(

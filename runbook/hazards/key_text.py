@@ -6,16 +6,24 @@ drivers and the workflows that are tried after the commit.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 
+from runbook.hazards.generated import row_alias
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.sqlite.cells import CODECS
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import quote_name, same_name
+from runbook.templates import sql_file
 
 _FIXED = 100
 """So many keys are put right in one remedy; preflight says so again where there are more."""
+
+_LETTERS = {
+    byte: ord(letter)
+    for byte in range(0x80, 0xA0)
+    if (letter := bytes([byte]).decode("cp1252", "replace")) != "\ufffd"
+}
+"""Bytes that Windows gives letters, where Latin-1 has none; above them both are Unicode."""
 
 
 def probe_key_text(survey: Survey) -> Iterator[Sighting]:
@@ -24,7 +32,8 @@ def probe_key_text(survey: Survey) -> Iterator[Sighting]:
         return
     users = survey.plan.users
     key, table = quote_name(users.key), f"main.{quote_name(users.table)}"
-    codec = CODECS[str(survey.rows("PRAGMA encoding")[0][0])]
+    encoding = str(survey.rows("PRAGMA encoding")[0][0])
+    codec = CODECS[encoding]
     # A byte beyond ASCII is in every text that is not valid UTF-8; in UTF-16 any may be.
     suspect = f"typeof({key}) = 'text'"
     if codec == "utf-8":
@@ -47,7 +56,7 @@ def probe_key_text(survey: Survey) -> Iterator[Sighting]:
                     f"SELECT {key} FROM {table} WHERE {key} = CAST(? AS TEXT)", raw
                 )
             ),
-            _remedy(survey, wrong[:_FIXED], codec),
+            _remedy(survey, wrong[:_FIXED], encoding),
         )
 
 
@@ -59,31 +68,36 @@ def _valid(raw: bytes, codec: str) -> bool:
     return True
 
 
-def _right(raw: bytes, codec: str) -> str:
-    """What the key most likely was meant to be: the letters of Western Europe in one byte each."""
-    if codec != "utf-8":
-        return raw.decode(codec, "backslashreplace")
-    try:
-        return raw.decode("cp1252")
-    except UnicodeDecodeError:
-        return codecs.decode(raw, "latin-1")
+def _remedy(survey: Survey, wrong: list[bytes], encoding: str) -> str:
+    """A script that puts the keys right, together with every row that refers to them.
 
-
-def _remedy(survey: Survey, wrong: list[bytes], codec: str) -> str:
-    """A script that puts the keys right, together with every row that refers to them."""
+    So that no key stands in a report, users are named by their rowid, or else by their place in the
+    order of the keys.
+    """
     users = survey.plan.users
+    table = survey.table(users.table)
+    assert table is not None
+    name, key = quote_name(users.table), quote_name(users.key)
+    number = row_alias(table) or f"row_number() OVER (ORDER BY {key} COLLATE BINARY)"
+    numbered = f"SELECT {key} AS k, {number} AS number FROM main.{name}"
+    numbers = [
+        str(n)
+        for raw in wrong
+        for (n,) in survey.rows(
+            f"SELECT number FROM ({numbered}) WHERE typeof(k) = 'text' AND CAST(k AS BLOB) = ?", raw
+        )
+    ]
     columns = [(users.table, users.key), *referring_columns(survey)]
-    taken: set[str] = set()
-    lines = ["BEGIN;", "PRAGMA defer_foreign_keys = ON;"]
-    for raw in wrong:
-        new = _free(survey, _right(raw, codec), taken)
-        for table, column in columns:
-            c = quote_name(column)
-            lines.append(
-                f"UPDATE {quote_name(table)} SET {c} = {quote_value(new)}"
-                f" WHERE typeof({c}) = 'text' AND CAST({c} AS BLOB) = {quote_value(raw)};"
-            )
-    return "\n".join([*lines, "COMMIT;"])
+    return sql_file("hazards/keys_as_text").render(
+        encoding=encoding,
+        kept=quote_name("keys as text"),
+        users=name,
+        key=key,
+        number=number,
+        numbers=", ".join(numbers),
+        letters=" ".join(f"WHEN {byte} THEN {code}" for byte, code in _LETTERS.items()),
+        columns=[{"table": quote_name(t), "name": quote_name(c)} for t, c in columns],
+    )
 
 
 def referring_columns(survey: Survey) -> list[tuple[str, str]]:
@@ -100,17 +114,3 @@ def referring_columns(survey: Survey) -> list[tuple[str, str]]:
             columns.append((str(table), str(column)))
     folded = {(t.casefold(), c.casefold()): (t, c) for t, c in reversed(columns)}
     return list(reversed(folded.values()))
-
-
-def _free(survey: Survey, key: str, taken: set[str]) -> str:
-    """The key, or one like it that no user has yet."""
-    users = survey.plan.users
-    query = (
-        f"SELECT 1 FROM main.{quote_name(users.table)} WHERE {quote_name(users.key)} = ? LIMIT 1"
-    )
-    new, number = key, 1
-    while new in taken or survey.rows(query, new):
-        number += 1
-        new = f"{key}-{number}"
-    taken.add(new)
-    return new

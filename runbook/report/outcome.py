@@ -127,6 +127,8 @@ def footprint_proof(contents: Contents) -> Proof:
         time = f"The gate passed before the commit; {late} followed after it, as planned."
     else:
         time = "The gate compared everything before the commit."
+    if contents.snapshot and not (contents.snapshot.tables and contents.snapshot.rows):
+        return Proof(name, False, f"Nothing was compared, so nothing is proven.{size}")
     if contents.verify is None:
         early = contents.migrate.proof == "before commit"
         return Proof(name, None, f"{time if early else ''} The verification is missing.".strip())
@@ -151,6 +153,8 @@ def witnesses_proof(contents: Contents) -> Proof:
         return Proof(
             name, False, f"The witnesses contradict each other about {what}: {each}{more}."
         )
+    if not several:
+        return Proof(name, False, "No two witnesses counted the same, so nothing is proven.")
     silent = [n for w, n in WITNESS_NAMES.items() if not any(w in by for _, by in counts)]
     if silent:
         return Proof(

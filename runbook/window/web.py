@@ -149,4 +149,7 @@ def _why(error: Exception, limit: float) -> str:
         return f"no answer within {limit:.3g} s"
     if isinstance(error, httpx.ConnectError):
         return "no connection"
-    return hide_in_addresses(f"{type(error).__name__}: {error}")[:200]
+    if isinstance(error, httpx.NetworkError):
+        return hide_in_addresses(f"{type(error).__name__}: {error}")[:200]
+    # Its text may quote what was answered, which may be anything.
+    return f"no valid answer ({type(error).__name__})"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runbook.archive.seal import seal
-from runbook.errors import RunbookError
+from runbook.errors import Blocked, RunbookError
 from runbook.notebook import tables
 from runbook.report.write import write_report
 from runbook.run.findings import Finding
@@ -243,3 +243,100 @@ def test_changed_after_the_commit_and_taken_back(tmp_path: Path, values: Values)
     except RunbookError as error:
         messages.append(error)
     check(run, values, *messages)
+
+
+ILL = """
+CREATE TABLE users (id, email TEXT, name TEXT);
+CREATE TABLE projects (id TEXT PRIMARY KEY, name TEXT, owner_id, updated_at TEXT, note TEXT);
+CREATE TABLE rooms (label, size, body TEXT, entry TEXT REFERENCES projects(id));
+CREATE TABLE tags (tag);
+CREATE INDEX by_tag ON tags(tag);
+"""
+DECLARED = """
+ALTER TABLE rooms ADD COLUMN parsed AS (json_extract(body, '$.a'));
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(replace(sql, 'rooms (label,',
+    'rooms (label TEXT NOT NULL CHECK (length(label) < 3),'), 'INDEX by', 'UNIQUE INDEX by');
+UPDATE sqlite_schema SET sql = replace(sql, 'size,', 'size INTEGER,') WHERE name = 'rooms';
+PRAGMA writable_schema = RESET;
+"""
+
+
+def make_ill(path: Path, values: Values) -> None:
+    """Every hazard of rows and keys, and hostile values wherever it would show any."""
+    wrong = "Zq" + "".join(values.random.choices("bcdfghjklmnpqrstvwxz", k=9))
+    values.markers.append(wrong)
+    with sqlite3.connect(path) as connection:
+        connection.executescript(ILL)
+        insert = "INSERT INTO users VALUES (?, ?, ?)"
+        keys: list[object] = [next(values) for _ in range(60)]
+        keys += [keys[0], keys[1], None, 7, 7.5, f" {keys[2]}", str(keys[3]).upper(), ""]
+        keys += [next(values).encode() for _ in range(5)]
+        for key in keys:
+            connection.execute(insert, (key, next(values), next(values)))
+        connection.execute(
+            "INSERT INTO users VALUES (CAST(? AS TEXT), '@x', '')", (wrong.encode() + b"\xe9",)
+        )
+        connection.execute("UPDATE users SET email = (SELECT email FROM users) WHERE rowid % 9 = 0")
+        connection.execute("UPDATE users SET email = NULL WHERE rowid % 9 = 1")
+        owners = [*keys[:20], None, str(keys[5]).swapcase(), str(keys[6]).encode()]
+        owners += [next(values) for _ in range(20)]
+        for owner in owners:
+            project = (next(values), next(values), owner, next(values), next(values))
+            connection.execute("INSERT INTO projects VALUES (?, ?, ?, ?, ?)", project)
+        connection.execute(
+            "UPDATE projects SET updated_at = '2999-01-01 00:00:00' WHERE rowid % 5 = 0"
+        )
+        connection.execute(
+            "UPDATE projects SET updated_at = '2024-01-01T00:00:00Z' WHERE rowid % 5 = 1"
+        )
+        connection.execute(
+            "INSERT INTO projects VALUES (NULL, ?, NULL, NULL, NULL)", [next(values)]
+        )
+        for _ in range(40):
+            room = (next(values), next(values), "{" + next(values), next(values))
+            connection.execute("INSERT INTO rooms VALUES (?, ?, ?, ?)", room)
+        connection.execute("INSERT INTO rooms VALUES (NULL, '12', NULL, NULL)")
+        for _ in range(5):
+            connection.execute("INSERT INTO tags VALUES (?)", [next(values)])
+        connection.execute("INSERT INTO tags SELECT * FROM tags")
+        connection.executescript(DECLARED)
+    connection.close()
+
+
+PLANS = {
+    "refused": "",
+    "adopted": '[unowned]\npolicy = "adopt"\nadopter = "nobody"\n',
+}
+
+
+@pytest.mark.parametrize("which", PLANS)
+def test_hazards_with_their_samples_and_remedies(
+    tmp_path: Path, values: Values, which: str
+) -> None:
+    make_ill(tmp_path / "app.db", values)
+    (tmp_path / "plan.toml").write_text(
+        PLANS[which] + '[users]\ntable = "users"\nkey = "id"\nemail = "email"\n'
+        '[[resources]]\ntable = "projects"\nowner = "owner_id"\nupdated_at = "updated_at"\n'
+    )
+    run = begin(tmp_path / "app.db", tmp_path / "run", tmp_path / "plan.toml")
+    with pytest.raises(Blocked) as error:
+        preflight.preflight(run)
+    record = error.value.record
+    assert isinstance(record, PreflightRecord)
+    assert len(values.markers) > 280
+    assert {h.code for h in record.hazards} >= SHOWN
+    check(run, values, error.value, *(h.remedy for h in record.hazards))
+    assert [h.code for h in record.hazards if values.leaked(h.meaning + h.subject)] == []
+    write_report(run.folder, show_values=True)
+    assert values.leaked((run.folder / "audit.json").read_text()), "nothing was there to be hidden"
+
+
+SHOWN = {
+    *("keys_null", "keys_doubled", "keys_mixed", "keys_real", "keys_blank", "keys_not_text"),
+    *("keys_differ_by_case", "emails_missing", "emails_without_name", "emails_doubled"),
+    *("owners_null", "owners_dangling", "owners_other_case", "owners_converted"),
+    *("updated_at_mixed", "updated_at_unknown", "updated_at_future", "generated_unreadable"),
+    *("nulls_in_not_null", "types_unmet", "checks_unmet", "unique_unmet", "rows_not_told_apart"),
+    *("foreign_keys_broken", "key_without_unique_index"),
+}

@@ -452,7 +452,7 @@ def test_a_remedy_helps_and_loses_no_row(tmp_path: Path, code: str, ill: Ill) ->
     if code in ("ledger_taken", "names_taken", "own_organizations"):
         assert sorted(counts.values()) == sorted(before.values())
     else:
-        assert {n: c for n, c in counts.items() if n in before} == before
+        assert all(counts[name] >= number for name, number in before.items()), "a row is lost"
 
 
 LATER: dict[str, Callable[[str], str]] = {

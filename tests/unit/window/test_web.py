@@ -100,6 +100,39 @@ def test_an_answer_that_drips_is_cut_off() -> None:
     assert answer.note == "not complete within 0.4 s"
 
 
+HOSTILE = (
+    b"Zqmarker is no status line\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nZqmarker without a colon\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: Zqmarker\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nZqmarker",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZqmarker\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\nZqmarker",
+    b"HTTP/1.1 999 Zqmarker\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 301 Moved\r\nLocation: http://Zqmarker/\r\nContent-Length: 0\r\n\r\n",
+    b"",
+    b"\x00\xff\x1b[31mZqmarker",
+)
+
+
+@pytest.mark.parametrize("raw", HOSTILE)
+def test_nothing_of_a_hostile_answer_is_quoted(raw: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reply() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(raw)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        answer = ask(Health(f"http://127.0.0.1:{server.getsockname()[1]}/", text="well"), limit=5)
+        thread.join()
+    assert not answer.ok
+    assert answer.note
+    assert "zqmarker" not in answer.note.casefold()
+
+
 def test_gone_means_that_something_else_answers_without_an_error() -> None:
     with served((503, b""), (502, b""), (200, b"")) as url:
         found = ask_until_gone(Maintenance(url, timeout=5, every=0.05))
