@@ -103,20 +103,13 @@ def prove(
     plan, shape = expected.plan, expected.baseline.shape
     rules = RuleCheck(connection, plan, shape, witness)
     findings = [*_objects(connection, plan, shape, witness)]
-    # Where a table is not built as it must be, the rules for its rows cannot even be asked.
-    askable = not any(f.change in ("table wrong", "table missing") for f in findings)
-    askable &= not any(
-        old
-        and (_named(plan, old.name) or old.name.casefold() == LEDGER)
-        and (new is None or lost_columns(old, new))
-        for old, new in table_pairs(connection)
-    )
+    askable = rules.has_new_tables and _well_built(connection, plan, findings)
     compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
     findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
-    if rules.has_new_tables and askable:
+    if askable:
         organizations = expected.baseline.organizations if witness == "gate" else None
         if organizations is None:
             organizations = expected_organizations(connection, plan, shape, "before")
@@ -137,14 +130,31 @@ def prove(
                 findings += rules.resource(resource)
                 right = rules.assigned(resource)
             counts[resource.table, "changed", "organization_id"] += right
-        moved = [(t, "added", "") for t in NEW_TABLES]
-        moved += [(r.table, "changed", "organization_id") for r in plan.resources]
-        if not findings and not any(counts[line] for line in moved):
+        if not findings and not _moved(counts, plan):
             findings.append(Finding(witness, "", "", "nothing compared", 0, NOTHING))
     views = ViewsCompared()
     if not findings:  # what a view returns follows from rows, of which the finding then speaks
         views = compare_views(connection, plan, shape, witness)
     return Proof(dict(counts), (*findings, *views.findings), compared.deferred, views.left_out)
+
+
+def _well_built(connection: sqlite3.Connection, plan: Plan, findings: Iterable[Finding]) -> bool:
+    """Whether tables are built so that the rules for their rows can be asked."""
+    if any(f.change in ("table wrong", "table missing") for f in findings):
+        return False
+    return not any(
+        old
+        and (_named(plan, old.name) or old.name.casefold() == LEDGER)
+        and (new is None or lost_columns(old, new))
+        for old, new in table_pairs(connection)
+    )
+
+
+def _moved(counts: Counts, plan: Plan) -> int:
+    """How many rows the migration made, and gave to organizations."""
+    lines = [(table, "added", "") for table in NEW_TABLES]
+    lines += [(resource.table, "changed", "organization_id") for resource in plan.resources]
+    return sum(counts[line] for line in lines)
 
 
 def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:

@@ -102,7 +102,15 @@ def verify(
     misbuilt = structure_findings(plan, shape, before.capture, after)
     if misbuilt:
         return _unanswered(expected, before, after, misbuilt)
-    testimony = _testimony(database, expected, before, after, progress)
+    return _verdict(
+        _testimony(database, expected, before, after, progress), expected, before, after
+    )
+
+
+def _verdict(
+    testimony: _Testimony, expected: Expectation, before: Before, after: Capture
+) -> VerifyRecord:
+    """What the witnesses say, put together."""
     sqlite, duckdb, pandas = testimony.sqlite, testimony.duckdb, testimony.pandas
     footprint = expected.baseline.footprint
     lines = with_counts(footprint, "sqlite", complete_counts(sqlite.proof.counts, footprint))
@@ -119,7 +127,6 @@ def verify(
         *_disagreements(lines, invariants),
         *_altered(before.digests, testimony.digests, expected.plan),
     )
-    progress("Done", 4, 4)
     return VerifyRecord(
         verdict="fail" if findings else "pass",
         invariants=invariants,
@@ -163,7 +170,9 @@ def _testimony(
         known = unchanged_digests(before.capture, before.digests, after)
         digested = digests(after, plan, shape, at, known=known)
         progress("Witness SQLite", 3, 4)
-        return _Testimony(asking.result(), duckdb, pandas, digested)
+        testimony = _Testimony(asking.result(), duckdb, pandas, digested)
+        progress("Done", 4, 4)
+        return testimony
 
 
 def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> SqliteWitness:
