@@ -102,7 +102,15 @@ def verify(
     plan, shape = expected.plan, expected.baseline.shape
     if misbuilt := structure_findings(plan, shape, before.capture, after):
         return _unanswered(expected, before, after, misbuilt)
-    testimony = _testimony(database, expected, before, after, progress)
+    return _verdict(
+        _testimony(database, expected, before, after, progress), expected, before, after
+    )
+
+
+def _verdict(
+    testimony: _Testimony, expected: Expectation, before: Before, after: Capture
+) -> VerifyRecord:
+    """What the witnesses say, put together."""
     sqlite, duckdb, pandas = testimony.sqlite, testimony.duckdb, testimony.pandas
     lines = _counted(expected.baseline.footprint, testimony)
     invariants = _invariants(sqlite.invariants, duckdb.invariants, pandas)
@@ -117,7 +125,6 @@ def verify(
         *_altered(before.digests, testimony.digests, expected.plan),
         *_not_asked(expected.plan, before, after, testimony),
     )
-    progress("Done", 4, 4)
     return VerifyRecord(
         verdict="fail" if findings else "pass",
         invariants=invariants,
@@ -171,7 +178,9 @@ def _testimony(
         known = unchanged_digests(before.capture, before.digests, after)
         digested = digests(after, plan, shape, at, known=known)
         progress("Witness SQLite", 3, 4)
-        return _Testimony(asking.result(), duckdb, pandas, digested)
+        testimony = _Testimony(asking.result(), duckdb, pandas, digested)
+        progress("Done", 4, 4)
+        return testimony
 
 
 def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> SqliteWitness:

@@ -20,7 +20,7 @@ def new_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObje
     The script's own statements make them in an empty database, automatic indexes included.
     """
     indexes = {name.casefold() for name, _ in new_indexes(plan)}
-    with _built(plan, shape) as connection:
+    with _created(plan, shape) as connection:
         return {
             (each.type, each.name.casefold()): each
             for each in read_objects(connection)
@@ -30,7 +30,7 @@ def new_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObje
 
 def new_columns(plan: Plan, shape: Shape) -> Mapping[str, tuple[str, ...]]:
     """Every table of the migration with its columns."""
-    with _built(plan, shape) as connection:
+    with _created(plan, shape) as connection:
         return {
             table.name: table.column_names
             for table in read_tables(connection)
@@ -39,7 +39,7 @@ def new_columns(plan: Plan, shape: Shape) -> Mapping[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _built(plan: Plan, shape: Shape) -> Iterator[sqlite3.Connection]:
+def _created(plan: Plan, shape: Shape) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for resource in plan.resources:
             connection.execute(f"CREATE TABLE {quote_name(resource.table)} (organization_id TEXT)")

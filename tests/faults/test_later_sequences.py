@@ -20,7 +20,8 @@ from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
 from runbook.sqlite.cells import decode
 from runbook.targets.sqlite import SqliteTarget
-from tests.support.later_sequences import Oracle, Sequence
+from tests.support.later_oracle import Oracle
+from tests.support.later_sequences import Sequence
 from tests.support.mutants.content import Content, read_content
 
 FULL = os.environ.get("RUNBOOK_FAULTS") == "full"

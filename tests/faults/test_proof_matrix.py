@@ -15,7 +15,7 @@ from runbook.targets.sqlite import SqliteTarget
 from tests.support.databases import execute
 from tests.support.mutants.ask import GUARDS, ask
 from tests.support.mutants.bases import BASES, NOTHING, Base
-from tests.support.mutants.generate import AFTER_COMMIT, KINDS, Mutant
+from tests.support.mutants.facts import AFTER_COMMIT, KINDS, Mutant
 from tests.support.mutants.matrix import batches, run, tally, total
 from tests.support.mutants.prepared import hurried, prepare
 from tests.support.proof import PAGE, complaints

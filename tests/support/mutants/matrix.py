@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.support.mutants.ask import GUARDS, Guard, Outcome, Stillborn, ask
 from tests.support.mutants.bases import BASES, Base
-from tests.support.mutants.generate import KINDS, Kind, mutants
+from tests.support.mutants.facts import KINDS, Kind
+from tests.support.mutants.generate import mutants
 from tests.support.mutants.prepared import hurried, prepare
 
 WEIGHTS: dict[Kind, int] = {
@@ -31,8 +32,8 @@ WEIGHTS: dict[Kind, int] = {
 KEPT: Path | None = Path(os.environ["RUNBOOK_MUTANTS"]) if "RUNBOOK_MUTANTS" in os.environ else None
 """Where the outcomes of batches are kept, so that a run can be gone on with."""
 
-_EACH = 3
-"""Every third mutant before the commit is committed all the same, and all witnesses are asked."""
+_EACH = 10
+"""Every tenth mutant before the commit is committed all the same, and all witnesses are asked."""
 
 
 @dataclass(frozen=True)

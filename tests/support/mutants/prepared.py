@@ -31,9 +31,10 @@ from runbook.script.footprint import Baseline, read_baseline
 from runbook.script.migration import LEDGER, NEW_TABLES, render, rule
 from runbook.script.new_objects import new_columns, new_objects
 from runbook.targets.sqlite import SqliteTarget
+from runbook.templates import SqlFile
 from tests.support.mutants.bases import Base
 from tests.support.mutants.content import Content, read_content
-from tests.support.mutants.generate import Facts, read_tables
+from tests.support.mutants.facts import Facts, read_tables
 
 INSTANT = datetime(2026, 11, 26, 17, 30, 15, 250000, tzinfo=UTC)
 """The time of every migration here, so that two of them make the same database."""
@@ -122,6 +123,17 @@ def _sides(sides: _Sides) -> object:
     return repr((sides.old, sides.new, sides.columns, sides.encoding, sides.expected))
 
 
+def _rendered(file: SqlFile, **values: object) -> object:
+    """What is given to a template; the functions among it differ by where they were made."""
+    plain = {k: v for k, v in values.items() if not callable(v)}
+    made = [v.__qualname__ for v in values.values() if callable(v)]
+    return file.body, repr(plain), tuple(made)
+
+
+def _scripted(plan: Plan, shape: Shape, run: str = "by hand") -> object:
+    return repr(plan), repr(shape), run
+
+
 @contextlib.contextmanager
 def hurried() -> Iterator[None]:
     """As long as this is open: one DuckDB with one thread, no fsync, and a clock that stands.
@@ -131,6 +143,7 @@ def hurried() -> Iterator[None]:
     duck = duckdb.connect(config={"threads": 1})
     numbers = iter(range(10**9))
     compare = _remembered(_Sides.compare, _sides)
+    fill = _remembered(SqlFile.render, _rendered)
 
     def connect(**_: object) -> _Shared:
         return _Shared(duck, next(numbers))
@@ -145,6 +158,8 @@ def hurried() -> Iterator[None]:
         mock.patch("runbook.audit.gate.new_objects", _remembered(new_objects, _shaped)),
         mock.patch("runbook.audit.structure.new_columns", _remembered(new_columns, _shaped)),
         mock.patch("runbook.audit.rule_values.rule", _remembered(rule, _rule)),
+        mock.patch("runbook.migration.migrate.render", _remembered(render, _scripted)),
+        mock.patch.object(SqlFile, "render", lambda file, **values: fill(file, **values)),
         mock.patch.object(_Sides, "compare", lambda sides: compare(sides)),
         mock.patch("runbook.audit.snapshot.digest_table", _remembered(digest_table, _table)),
     ):
