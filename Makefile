@@ -8,6 +8,13 @@ ARGS ?=
 # The tests start Python hundreds of times: with this set, each compiles the runbook anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# A run waits for the disk a hundred times. Tests of what a disk does make their own; all others
+# write to memory, where there are some gigabytes of it. TEMPORARY= for the disk.
+TEMPORARY ?= $(shell awk '/^MemAvailable/ && $$2 > 8000000 { enough = 1 } END { exit !enough }' \
+  /proc/meminfo 2>/dev/null && [ "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt 6000000 ] && \
+  [ -w /dev/shm ] && echo /dev/shm)
+test test-d1 test-pythons test-sqlite: export PYTEST_DEBUG_TEMPROOT = $(TEMPORARY)
+
 # The Pythons that pyproject.toml admits, tested as far as the machine has them beside .venv's own.
 PYTHONS ?= 3.11 3.12 3.13
 

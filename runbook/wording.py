@@ -39,13 +39,15 @@ def map_text(value: T, change: Callable[[str], str], *, names: bool = True) -> T
 def _map(value: Any, change: Callable[[str], str], names: bool) -> Any:
     if isinstance(value, str):
         return change(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, tuple | list):
+        return type(value)([_map(v, change, names) for v in value])
+    if isinstance(value, Mapping):
+        return {(change(k) if names else k): _map(v, change, names) for k, v in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         changed = {f.name: _map(getattr(value, f.name), change, names) for f in fields(value)}
         return type(value)(**changed)
-    if isinstance(value, Mapping):
-        return {(change(k) if names else k): _map(v, change, names) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_map(v, change, names) for v in value)
     return value
 
 

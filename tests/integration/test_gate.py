@@ -11,29 +11,41 @@ from runbook.errors import NotProven
 from runbook.run.findings import render_sample
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, VerifyRecord
+from runbook.sample.make import make_sample
 from runbook.stages import migrate, snapshot, verify
 from tests.support.databases import connected, dump, execute
 from tests.support.matrix import add_columns, changes, plant
+from tests.support.prepared import Prepared
 from tests.support.runs import agreed, begin, until_migrated, until_snapshot
 
 TABLES = ("projects", "notes")
 """A table that the plan names, and one that it does not."""
 
 
-@pytest.fixture
-def wide(sample: Path) -> Path:
-    """The sample with a column for each planted change, in both kinds of table."""
-    with connected(sample) as connection:
+def wide(folder: Path) -> Run:
+    """A run of the sample with a column for each planted change, in both kinds of table."""
+    path = folder / "wide.db"
+    make_sample(path)
+    with connected(path) as connection:
         connection.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT)")
         connection.execute("INSERT INTO notes VALUES ('n1', 'one'), ('n2', 'two')")
         for table in TABLES:
             add_columns(connection, table, changes())
-    return sample
+    return begin(path, folder / "run")
+
+
+@pytest.fixture
+def migrated_wide(prepared: Prepared) -> Run:
+    return prepared.take("wide, migrated", lambda folder: until_migrated(wide(folder)))
+
+
+def database(run: Run) -> Path:
+    return Path(run.info.database)
 
 
 def refused(run: Run) -> MigrateRecord:
     """What the gate found, after it refused and left the database as it was."""
-    path = Path(run.info.database)
+    path = database(run)
     before = dump(path)
     with pytest.raises(NotProven) as caught:
         migrate.migrate(run, agreed(run))
@@ -50,9 +62,9 @@ def seen(record: MigrateRecord | VerifyRecord, witness: str) -> set[tuple[str, s
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_gate_sees_every_single_cell(wide: Path, tmp_path: Path, table: str) -> None:
-    run = until_snapshot(begin(wide, tmp_path / "run"))
-    with connected(wide) as connection:
+def test_the_gate_sees_every_single_cell(prepared: Prepared, table: str) -> None:
+    run = prepared.take("wide, snapshot", lambda folder: until_snapshot(wide(folder)))
+    with connected(database(run)) as connection:
         for change in changes():
             plant(connection, table, change, "rowid = 1")
     record = refused(run)
@@ -63,21 +75,19 @@ def test_the_gate_sees_every_single_cell(wide: Path, tmp_path: Path, table: str)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_witnesses_see_every_single_cell(wide: Path, tmp_path: Path, table: str) -> None:
-    run = until_migrated(begin(wide, tmp_path / "run"))
-    with connected(wide) as connection:
+def test_the_witnesses_see_every_single_cell(migrated_wide: Run, table: str) -> None:
+    with connected(database(migrated_wide)) as connection:
         for change in changes():
             plant(connection, table, change, "rowid = 1")
-    record = verify.verify(run)
+    record = verify.verify(migrated_wide)
     assert record.verdict == "fail"
     expected = {(table, change.column) for change in changes()}
     assert seen(record, "sqlite") == expected
     assert seen(record, "duckdb") == expected
 
 
-def test_nothing_is_found_in_an_untouched_database(wide: Path, tmp_path: Path) -> None:
-    run = until_migrated(begin(wide, tmp_path / "run"))
-    record = verify.verify(run)
+def test_nothing_is_found_in_an_untouched_database(migrated_wide: Run) -> None:
+    record = verify.verify(migrated_wide)
     assert record.findings == ()
     assert record.verdict == "pass"
 
@@ -103,20 +113,20 @@ def test_nothing_is_found_in_an_untouched_database(wide: Path, tmp_path: Path) -
         ("ALTER TABLE comments ADD COLUMN extra TEXT", "comments", "table changed"),
     ],
 )
-def test_rows_and_objects(
-    sample: Path, tmp_path: Path, statement: str, table: str, change: str
-) -> None:
-    run = until_snapshot(begin(sample, tmp_path / "run"))
-    with connected(sample) as connection:
+def test_rows_and_objects(snapshotted: Run, statement: str, table: str, change: str) -> None:
+    with connected(database(snapshotted)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(statement)
-    assert (table, change) in {(f.table, f.change) for f in refused(run).findings}
+    assert (table, change) in {(f.table, f.change) for f in refused(snapshotted).findings}
 
 
-def test_a_changed_view(sample: Path, tmp_path: Path) -> None:
-    run = until_snapshot(begin(sample, tmp_path / "run"))
-    execute(sample, "DROP VIEW project_overview", "CREATE VIEW project_overview AS SELECT 1")
-    (finding,) = refused(run).findings
+def test_a_changed_view(snapshotted: Run) -> None:
+    execute(
+        database(snapshotted),
+        "DROP VIEW project_overview",
+        "CREATE VIEW project_overview AS SELECT 1",
+    )
+    (finding,) = refused(snapshotted).findings
     assert (finding.table, finding.change) == ("project_overview", "view changed")
     assert render_sample(finding.samples[0]).after == "CREATE VIEW project_overview AS SELECT 1"
 
@@ -166,8 +176,7 @@ def test_a_changed_view(sample: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_fault_in_the_script(
-    sample: Path,
-    tmp_path: Path,
+    snapshotted: Run,
     monkeypatch: pytest.MonkeyPatch,
     planted: tuple[str, str],
     finding: tuple[str, str],
@@ -180,9 +189,8 @@ def test_a_planted_fault_in_the_script(
         text = honest(self, **values)
         return text.replace(*planted) if self.name == "06_assign_resources" else text
 
-    run = until_snapshot(begin(sample, tmp_path / "run"))
     monkeypatch.setattr(SqlFile, "render", faulty)
-    record = refused(run)
+    record = refused(snapshotted)
     assert finding in {(f.table, f.change) for f in record.findings}
     assert all(f.samples for f in record.findings)
 
@@ -228,23 +236,21 @@ def test_a_suspended_trigger_does_not_fire_and_is_there_again(sample: Path, tmp_
     assert sql == LOGGER[1]
 
 
-def test_after_drift_a_new_snapshot_lets_the_run_go_on(sample: Path, tmp_path: Path) -> None:
-    run = until_snapshot(begin(sample, tmp_path / "run"))
-    execute(sample, "UPDATE users SET name = 'Somebody' WHERE rowid = 1")
-    refused(run)
-    assert not run.finished("snapshot")
-    snapshot.snapshot(run)
-    assert migrate.migrate(run, agreed(run)).committed
+def test_after_drift_a_new_snapshot_lets_the_run_go_on(snapshotted: Run) -> None:
+    execute(database(snapshotted), "UPDATE users SET name = 'Somebody' WHERE rowid = 1")
+    refused(snapshotted)
+    assert not snapshotted.finished("snapshot")
+    snapshot.snapshot(snapshotted)
+    assert migrate.migrate(snapshotted, agreed(snapshotted)).committed
 
 
-def test_the_plans_own_table_is_named_first(sample: Path, tmp_path: Path) -> None:
+def test_the_plans_own_table_is_named_first(snapshotted: Run) -> None:
     """A renamed project is found in the search index too, which is called something else."""
-    run = until_snapshot(begin(sample, tmp_path / "run"))
-    with connected(sample) as connection:
+    with connected(database(snapshotted)) as connection:
         connection.execute("UPDATE projects SET name = 'another' WHERE rowid = 1")
         connection.execute("UPDATE comments SET body = 'another' WHERE rowid = 1")
     with pytest.raises(NotProven, match=r'The proof failed before the commit: .*"projects"'):
-        migrate.migrate(run, agreed(run))
+        migrate.migrate(snapshotted, agreed(snapshotted))
 
 
 def test_untouched_tables_may_be_compared_after_the_commit(sample: Path, tmp_path: Path) -> None:

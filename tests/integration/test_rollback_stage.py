@@ -15,7 +15,7 @@ from runbook.run.records import RollbackRecord
 from runbook.stages import migrate, rollback, verify
 from tests.support.databases import dump, execute
 from tests.support.later_writes import NEW_ORGANIZATION
-from tests.support.runs import agreed, begin, until_migrated, until_snapshot
+from tests.support.runs import agreed, begin, until_migrated
 
 
 class Killed(BaseException):
@@ -23,8 +23,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def migrated(sample: Path, tmp_path: Path) -> Run:
-    return until_migrated(begin(sample, tmp_path / "run"))
+def migrated(migrated_sample: Run) -> Run:
+    return migrated_sample
 
 
 def back(run: Run, **options: bool) -> RollbackRecord:
@@ -71,12 +71,11 @@ def test_a_rollback_needs_no_verification_and_may_follow_a_failed_one(migrated: 
     assert back(migrated).done
 
 
-def test_there_is_no_rollback_before_the_migration(sample: Path, tmp_path: Path) -> None:
-    run = until_snapshot(begin(sample, tmp_path / "run"))
+def test_there_is_no_rollback_before_the_migration(snapshotted: Run) -> None:
     with pytest.raises(NotAllowedNow, match=r"migrate is not finished; allowed now: .*migrate"):
-        back(run)
+        back(snapshotted)
     with pytest.raises(NotAllowedNow):
-        rollback.preview(run)
+        rollback.preview(snapshotted)
 
 
 def test_a_migration_killed_before_its_record_can_be_rolled_back(migrated: Run) -> None:
@@ -85,10 +84,10 @@ def test_a_migration_killed_before_its_record_can_be_rolled_back(migrated: Run) 
 
 
 def test_a_migration_killed_before_its_commit_leaves_nothing_to_roll_back(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    snapshotted: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = until_snapshot(begin(sample, tmp_path / "run"))
-    before = dump(sample)
+    run = snapshotted
+    before = dump(database(run))
 
     def killed(*_: object, **__: object) -> None:
         raise Killed
@@ -103,7 +102,7 @@ def test_a_migration_killed_before_its_commit_leaves_nothing_to_roll_back(
     assert record.status == "started"
     with pytest.raises(NotAllowedNow, match="never committed"):
         back(run)
-    assert dump(sample) == before
+    assert dump(database(run)) == before
     # That attempt must not stand in the way of the migration.
     assert migrate.migrate(run, agreed(run)).committed
 

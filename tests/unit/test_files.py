@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import multiprocessing
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from runbook.files import (
     write_sealed,
 )
 from runbook.run.lock import hold_lock
+from tests.support.paths import ROOT
 from tests.support.runs import begin
 
 JSON = st.recursive(
@@ -74,25 +76,33 @@ def test_a_record_without_its_checksum_is_none(text: str, tmp_path: Path) -> Non
         read_sealed(path)
 
 
-def hold(folder: Path, ready: Any, over: Any) -> None:
-    with hold_lock(folder, "stage"):
-        ready.set()
-        over.wait(60)
+HOLD = """
+import sys, pathlib
+from runbook.run.lock import hold_lock
+with hold_lock(pathlib.Path(sys.argv[1]), "stage"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.mark.parametrize(("wait", "granted"), [(0.0, False), (0.2, False), (60.0, True)])
 def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, over = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(tmp_path, ready, over))
-    other.start()
-    assert ready.wait(60)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    assert other.stdout.readline() == "ready\n"
     lines: list[str] = []
 
     def echo(line: str) -> None:
         lines.append(line)
         if granted:
-            over.set()
+            other.stdin.close()
 
     try:
         if granted:
@@ -105,8 +115,9 @@ def test_a_lock_is_waited_for_as_long_as_told(wait: float, granted: bool, tmp_pa
             ):
                 pytest.fail("two at once")
     finally:
-        over.set()
-        other.join()
+        other.stdin.close()
+        other.wait()
+        other.stdout.close()
     assert len(lines) == (1 if wait else 0)
 
 

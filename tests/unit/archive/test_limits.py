@@ -40,12 +40,30 @@ def info(name: str, *, compress: bool = True) -> zipfile.ZipInfo:
     return made
 
 
+def packed_zeros(megabytes: int) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (
+        b"".join(compressor.compress(bytes(1 << 20)) for _ in range(megabytes)) + compressor.flush()
+    )
+
+
+def add_packed(
+    new: zipfile.ZipFile, name: str, packed: bytes, megabytes: int, crc: int = 0
+) -> None:
+    """A member whose content is packed already; what says so is the list at the archive's end."""
+    each = info(name, compress=False)
+    new.writestr(each, packed)
+    each.compress_type = zipfile.ZIP_DEFLATED
+    each.file_size = megabytes << 20
+    each.CRC = crc
+
+
 def large_tags(path: Path) -> None:
     """Two megabytes that unpack to two gigabytes of tag files."""
+    packed, crc = packed_zeros(8), zlib.crc32(bytes(8 << 20))
     with zipfile.ZipFile(path, "w") as new:
-        zeros = bytes(8 << 20)
         for number in range(240):
-            new.writestr(info(f"run/tag{number}.txt"), zeros)
+            add_packed(new, f"run/tag{number}.txt", packed, 8, crc)
 
 
 def hostile_manifests(path: Path) -> None:
@@ -83,13 +101,8 @@ def long_list(path: Path) -> None:
 
 def bomb(path: Path) -> None:
     """A member that unpacks to a thousand times its size, more than a gigabyte."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(1200)) + compressor.flush()
     with zipfile.ZipFile(path, "w") as new:
-        each = info("run/data/bomb", compress=False)
-        new.writestr(each, packed)
-        each.compress_type = zipfile.ZIP_DEFLATED
-        each.file_size = 1200 << 20
+        add_packed(new, "run/data/bomb", packed_zeros(1200), 1200)
 
 
 def deep(path: Path) -> None:

@@ -66,11 +66,16 @@ def huge(folder: Path, value: str = "<&\"'>" * 400) -> Path:
     return folder
 
 
-def test_under_a_megabyte_and_nothing_left_out_silently(tmp_path: Path) -> None:
-    folder = huge(tmp_path / "run")
-    record = write_report(folder)
+@pytest.fixture(scope="module")
+def huge_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a run; reports written into it are replaced by the next."""
+    return huge(tmp_path_factory.mktemp("huge") / "run")
+
+
+def test_under_a_megabyte_and_nothing_left_out_silently(huge_run: Path) -> None:
+    record = write_report(huge_run)
     assert 100_000 < record.bytes < MOST_BYTES
-    page = Page((folder / "report.html").read_text())
+    page = Page((huge_run / "report.html").read_text())
     findings = page.source.count('<article class="finding">')
     hazards = page.source.count('<article class="hazard')
     for left in (
@@ -88,9 +93,9 @@ def test_under_a_megabyte_and_nothing_left_out_silently(tmp_path: Path) -> None:
 
 
 def test_the_files_for_machines_are_bounded_and_count_what_they_leave_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    huge_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = huge(tmp_path / "run")
+    folder = huge_run
     monkeypatch.setattr(bounded_module, "MOST", MANY - 7)
     monkeypatch.setattr(bounded_module, "SAMPLES", 500_000)
     write_report(folder)
@@ -115,9 +120,9 @@ def test_the_files_for_machines_are_bounded_and_count_what_they_leave_out(
     assert (folder / "audit.json").stat().st_size > 3 * len(text)
 
 
-def test_the_bound_is_what_keeps_it_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bound_is_what_keeps_it_small(huge_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html_module, "_LIMITS", html_module._LIMITS[:1])
-    assert len(html_module.html(read_view(huge(tmp_path / "run")))) > MOST_BYTES
+    assert len(html_module.html(read_view(huge_run))) > MOST_BYTES
 
 
 def test_the_widest_characters(tmp_path: Path) -> None:

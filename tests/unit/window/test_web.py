@@ -58,7 +58,7 @@ def served(*answers: tuple[int, bytes] | tuple[int, bytes, float]) -> Iterator[s
 
 def test_it_is_asked_until_it_is_well_and_every_answer_is_kept() -> None:
     with served((500, b""), (200, b"starting"), (200, b"all well")) as url:
-        found = ask_until_expected(Health(url, text="well", timeout=5, every=0.05))
+        found = ask_until_expected(Health(url, text="well", timeout=60, every=0.05))
     assert not found.problem
     assert [(a.status, a.ok) for a in found.series] == [(500, False), (200, False), (200, True)]
     assert [a.note for a in found.series] == [
@@ -135,7 +135,7 @@ def test_nothing_of_a_hostile_answer_is_quoted(raw: bytes) -> None:
 
 def test_gone_means_that_something_else_answers_without_an_error() -> None:
     with served((503, b""), (502, b""), (200, b"")) as url:
-        found = ask_until_gone(Maintenance(url, timeout=5, every=0.05))
+        found = ask_until_gone(Maintenance(url, timeout=60, every=0.05))
     assert [a.ok for a in found.series] == [False, False, True]
     assert [a.note for a in found.series] == [
         "still in maintenance",

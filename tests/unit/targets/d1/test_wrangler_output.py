@@ -38,6 +38,7 @@ def test_no_results_where_there_are_none(text: str) -> None:
 JSON = st.recursive(
     st.none() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=15,
 )
 
 
