@@ -329,8 +329,25 @@ def _is_table_column(node: Node, words: Words) -> bool:
     return (
         node.kind == "member"
         and node.parts[0].kind == "name"
-        and (plain(node.parts[0].name) in (users, users + "table") or is_column(node))
+        and (
+            (plain(node.parts[0].name) in (users, users + "table") and not _is_local(node.parts[0]))
+            or is_column(node)
+        )
     )
+
+
+def _is_local(name: Node) -> bool:
+    """Whether a function around assigns the name or takes it: a user, and not the users' table."""
+    for around in name.ancestors():
+        if around.kind == "function":
+            for part in around.walk():
+                if part.kind == "assign" and part.parts[0].name == name.name:
+                    return True
+                if part.name == "formal_parameters" and part.kind == "other" and any(
+                    inner.kind == "name" and inner.name == name.name for inner in part.walk()
+                ):  # fmt: skip
+                    return True
+    return False
 
 
 def _from_finder(node: Node, words: Words) -> Owner | None:

@@ -218,7 +218,8 @@ def _from_class(
                     tag_fields.add(plain(around.parts[0].name))
     # Django names a table after its app, which is a folder, and the model.
     bases = program.source(*node.at)
-    if "Model" in bases and plain(resource.table).endswith(plain(node.name)):
+    places = re.split(r"[/\\.]", file)
+    if ("Model" in bases or "models" in places) and plain(resource.table).endswith(plain(node.name)):
         app = plain(resource.table).removesuffix(plain(node.name))
         folders = [plain(folder) for folder in re.split(r"[/\\]", file)]
         declared |= app in folders or any(
