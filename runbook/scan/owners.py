@@ -100,7 +100,7 @@ def calls_around(node: Node) -> Iterator[Node]:
 def _turned(node: Node) -> bool:
     """Whether the place is turned around by a `not`, up to the statement it stands in."""
     inner = node
-    first = True
+    first = node.kind != "call"
     for around in node.ancestors():
         if around.kind == "not":
             return True
