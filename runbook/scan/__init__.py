@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -71,14 +72,14 @@ def scan(
 
 def _sources(paths: Sequence[Path], exclude: Sequence[str]) -> tuple[list[Source], set[Skipped]]:
     """The files at all paths, each once, and what was left out."""
-    read: dict[str, Source] = {}
+    read: dict[str, Source] = {}  # by the path that the file really has
     skipped: set[Skipped] = set()
     for path in paths:
         for source in sources(path, exclude):
             if isinstance(source, Skipped):
                 skipped.add(source)
             else:
-                read[source.file] = source
+                read.setdefault(os.path.realpath(source.file), source)
     return list(read.values()), skipped
 
 

@@ -14,6 +14,7 @@ from runbook.scan.files import Source
 from runbook.scan.names import Words, word_set
 from runbook.scan.owners import Owner, call_of, calls_around, owners
 from runbook.scan.result import Edit, Finding, Kind
+from runbook.scan.statements import has_alias
 from runbook.scan.syntax import Node, Program, bare, chain_end, links
 from runbook.scan.users import reached
 from runbook.scan.vocabulary import DELETES, INSERTS, RAWS, UPDATES, WHERES
@@ -89,7 +90,7 @@ class Reader:
             if self._assigned(owner, context):
                 return owner.node, "insert", ""
             return self._kept(owner, context)
-        if owner.form == "condition" and self._is_message(owner):
+        if owner.form == "condition" and _is_message(owner):
             return None
         chain = context.chain_around(owner.node)
         if chain is None and owner.named and owner.form in ("compare", "finder"):
@@ -143,7 +144,7 @@ class Reader:
             return _kind(chain, context)
         if names & {"connect"} and owner.node.name != "connect":
             return "select"
-        if creates(call.name) or (_SAVING.match(call.name) and _is_store(call)):
+        if creates(call.name) or (_SAVING.match(call.name) and self._is_store(call)):
             if call.name.startswith("new ") and self.source.language == "go":
                 return self._go_literal(call, chain, context)
             if call.name in ("upsert", "updateOrCreate", "update_or_create") and not names:
@@ -181,6 +182,13 @@ class Reader:
         if assigned is not None and self._is_saved(assigned.parts[0], literal, context):
             return "insert"
         return None
+
+    def _is_store(self, call: Node) -> bool:
+        """Whether a call is one of the model, or a repository: `projectRepo.insertProject(...)`."""
+        callee = call.parts[0]
+        name = bare(callee.parts[0]).name if callee.parts else ""
+        is_class = name[:1].isupper() and self.words.is_model(name)
+        return is_class or _STORE.search(name) is not None
 
     def _is_saved(self, target: Node, node: Node, context: Context) -> bool:
         """Whether a variable is given to a call that stores rows, or stores itself."""
@@ -276,11 +284,6 @@ class Reader:
             return node, "insert" if inserts else _kind(chain, context), _PARTS
         return None
 
-    def _is_message(self, owner: Owner) -> bool:
-        """Whether a text is written to a log or an error, and is no SQL."""
-        call = next(calls_around(owner.node), None)
-        return call is not None and _MESSAGES.search(call.name) is not None
-
     def _kept(self, owner: Owner, context: Context) -> tuple[Node, Kind, str] | None:
         """`where.userId = id`, `$data['user_id'] = $id`: a part of what a query is given later."""
         target = owner.node.parts[0]
@@ -302,21 +305,9 @@ class Reader:
                 return owner.node, _kind(chain, context), _PARTS
         return None
 
-    def _has_alias(self, alias: str) -> bool:
-        """Whether SQL anywhere in the file gives the table this alias, and no other table."""
-        data = self.program.data
-        name = re.escape(alias.encode())
-        tables = {
-            match[1].lower() for match in re.finditer(
-                rb"\b(?:FROM|JOIN|UPDATE)\s+[\"`]?(\w+)[\"`]?\s+(?:AS\s+)?" + name + rb"\b",
-                data, re.IGNORECASE,
-            )
-        }  # fmt: skip
-        return tables == {self.words.resource.table.lower().encode()}
-
     def _fragment(self, owner: Owner, scope: Node | None) -> tuple[Node, Kind, str] | None:
         """SQL's `owner_id = ?` where the same function names the table in another string."""
-        if owner.named or (owner.prefix and self._has_alias(owner.prefix)):
+        if owner.named or has_alias(self.program.data, self.words.resource.table, owner.prefix):
             return owner.node, "select", _PARTS
         if owner.prefix:
             return None  # another table's column
@@ -370,10 +361,10 @@ class Reader:
         return node
 
 
-def _is_store(call: Node) -> bool:
-    """Whether a call is one of a repository: `projectRepo.insertProject({...})`."""
-    callee = call.parts[0]
-    return bool(callee.parts) and _STORE.search(bare(callee.parts[0]).name) is not None
+def _is_message(owner: Owner) -> bool:
+    """Whether a text is written to a log or an error, and is no SQL."""
+    call = next(calls_around(owner.node), None)
+    return call is not None and _MESSAGES.search(call.name) is not None
 
 
 def _is_change(second: Node) -> bool:

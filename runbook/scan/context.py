@@ -133,6 +133,11 @@ class Context:
                 return True
         if root.kind == "name" and self._is_bare(parts) and self.is_home(chain):
             return True
+        if root.name == "this" and any(
+            around.kind == "call" and around.name == "extend" and self.is_named(chain_end(around))
+            for around in chain.ancestors()
+        ):  # `getRepository(Project).extend({...})`
+            return True
         return self._variable_names(root, chain, depth)
 
     def _is_model_link(self, parts: list[Node], index: int) -> bool:

@@ -89,6 +89,8 @@ def _below(root: Path, excluded: pathspec.GitIgnoreSpec) -> Iterator[Source | Sk
     ignored: dict[Path, pathspec.GitIgnoreSpec] = {
         parent: rules for parent in _repository(root) if (rules := _git_rules(parent))
     }
+    if _is_ignored(root, ignored, "/"):
+        ignored = {}  # given by name, it is meant
     for at, folders, names in os.walk(root):
         parent = Path(at)
         if rules := _git_rules(parent):

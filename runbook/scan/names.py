@@ -76,7 +76,7 @@ class Declared:
 _SUFFIXES = r"(?:Repository|Repo|Model|Table|Schema|Entity|_repository|_repo|_model|_table)$"
 _CLASS_SUFFIXES = (
     r"(?:s?(?:Manager|QuerySet|Query|Repository|Repo|Store|Dao|DAO|Scope|Service|CRUD|Controller"
-    r"|ViewSet|Gateway|Mapper|Table|Model|Entity|Storage|Finder|Scopes|Impl|Policy|Form|Resolver"
+    r"|ViewSet|Gateway|Mapper|Builder|Table|Model|Entity|Storage|Finder|Scopes|Impl|Policy|Form|Resolver"
     r"|(?:Create|List|Update|Detail|Delete|API)*View|Handler))+$"
 )
 

@@ -16,10 +16,15 @@ from runbook.scan.vocabulary import UPDATES, WHERES
 
 _NEGATIONS = word_set("""
     not exclude whereNot whereNotIn orWhereNot not_ neq ne notInArray NotEq isNot Not whereNotNull
-    whereNull orWhereNull order order_by orderBy OrderBy group group_by groupBy select_related pluck
-    only defer values_list distinct index_by Order Group Select NEQ IDNEQ notEquals notIn not_in
-    latest oldest addSelect joins includes join leftJoin innerJoin leftJoinAndSelect on
+    whereNull orWhereNull NEQ IDNEQ notEquals notIn not_in joins includes join leftJoin innerJoin
+    leftJoinAndSelect on
 """)
+# These take columns; a query within one, `addSelect(subquery)`, has conditions of its own.
+_COLUMNS = word_set("""
+    order order_by orderBy OrderBy group group_by groupBy select_related pluck only defer
+    values_list distinct index_by Order Group Select latest oldest addSelect
+""")
+_GATHERS = word_set("and or and_ or_ And Or Q")
 _EQUALITY_CALLS = word_set("eq inArray equals Eq")
 _EQUALITY_METHODS = word_set("in_ eq is_ equals in any has __eq__ any_")
 _LOOKUPS = word_set("exact iexact in id pk username email uuid")
@@ -95,15 +100,15 @@ def calls_around(node: Node) -> Iterator[Node]:
 def _turned(node: Node) -> bool:
     """Whether the place is turned around by a `not`, up to the statement it stands in."""
     inner = node
+    first = node.kind != "call"
     for around in node.ancestors():
         if around.kind == "not":
             return True
-        if (
-            around.kind == "call"
-            and around.parts[0] is not inner
-            and (around.name.removeprefix("new ") in _NEGATIONS)
-        ):
-            return True
+        if around.kind == "call" and around.parts[0] is not inner:
+            name = around.name.removeprefix("new ")
+            if name in _NEGATIONS or (first and name in _COLUMNS):
+                return True
+            first = first and name in _GATHERS
         if around.kind in ("function", "class", "assign"):
             return False
         inner = around
@@ -329,8 +334,25 @@ def _is_table_column(node: Node, words: Words) -> bool:
     return (
         node.kind == "member"
         and node.parts[0].kind == "name"
-        and (plain(node.parts[0].name) in (users, users + "table") or is_column(node))
+        and (
+            (plain(node.parts[0].name) in (users, users + "table") and not _is_local(node.parts[0]))
+            or is_column(node)
+        )
     )
+
+
+def _is_local(name: Node) -> bool:
+    """Whether a function around assigns the name or takes it: a user, and not the users' table."""
+    for around in name.ancestors():
+        if around.kind == "function":
+            for part in around.walk():
+                if part.kind == "assign" and part.parts[0].name == name.name:
+                    return True
+                if part.name == "formal_parameters" and part.kind == "other" and any(
+                    inner.kind == "name" and inner.name == name.name for inner in part.walk()
+                ):  # fmt: skip
+                    return True
+    return False
 
 
 def _from_finder(node: Node, words: Words) -> Owner | None:

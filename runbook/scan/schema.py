@@ -203,11 +203,11 @@ def _from_class(
     decorators = [p for sibling in siblings if sibling.name == "decorator" for p in sibling.walk()]
     for part in (*decorators, *node.walk()):
         match part.kind:
-            case "assign" if plain(part.parts[0].name) in _OUR_TABLE_KEYS:
+            case "assign" if plain(part.parts[0].name) in _OUR_TABLE_KEYS and _is_own(part):
                 declared |= _names(part.parts[1], resource)
             case "function" if plain(part.name) == "tablename":
                 declared |= any(_names(inner, resource) for inner in part.walk())
-            case "call" if plain(part.name) in _TABLE_DECORATORS and part.parent is not None:
+            case "call" if plain(part.name) in _TABLE_DECORATORS and _is_own(part):
                 declared |= any(
                     _names(a, resource) or any(_names(b, resource) for b in a.walk())
                     for a in part.arguments
@@ -218,7 +218,10 @@ def _from_class(
                     tag_fields.add(plain(around.parts[0].name))
     # Django names a table after its app, which is a folder, and the model.
     bases = program.source(*node.at)
-    if "Model" in bases and plain(resource.table).endswith(plain(node.name)):
+    places = re.split(r"[/\\.]", file)
+    if ("Model" in bases or "models" in places) and plain(resource.table).endswith(
+        plain(node.name)
+    ):
         app = plain(resource.table).removesuffix(plain(node.name))
         folders = [plain(folder) for folder in re.split(r"[/\\]", file)]
         declared |= app in folders or any(
@@ -229,6 +232,12 @@ def _from_class(
         return Declared()
     fields = _fields(node, resource) | tag_fields
     return Declared(frozenset({node.name}), fields)
+
+
+def _is_own(part: Node) -> bool:
+    """Whether an assignment is one of the class itself, and not of a method."""
+    around = next((a for a in part.ancestors() if a.kind in ("function", "class")), None)
+    return around is None or around.kind == "class"
 
 
 def _receiver(node: Node) -> Iterator[str]:

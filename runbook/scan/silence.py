@@ -29,6 +29,7 @@ class Baseline:
 
     def __init__(self, known: Iterable[tuple[str, str, str, str]]) -> None:
         self._left = Counter(known)
+        self.covered: list[Finding] = []
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
@@ -37,8 +38,9 @@ class Baseline:
             entries = json.loads(path.read_text(encoding="utf-8"))["findings"]
             return cls((e["file"], e["kind"], e["table"], e["query"]) for e in entries)
         except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no baseline"
             raise BadInput(
-                f"The baseline {path} cannot be read ({error!r}): write it with --write-baseline."
+                f"The baseline {path} cannot be read ({reason}): write it with --write-baseline."
             ) from error
 
     def covers(self, finding: Finding) -> bool:
@@ -47,15 +49,23 @@ class Baseline:
         if not self._left[key]:
             return False
         self._left[key] -= 1
+        self.covered.append(finding)
         return True
 
 
 def write_baseline(path: Path, findings: Iterable[Finding]) -> None:
-    """Keep the findings as known."""
+    """Keep the findings as known. Raises BadInput if the file cannot be written."""
     entries = [
         dict(zip(("file", "kind", "table", "query"), _key(f), strict=True)) for f in findings
     ]
-    write_durably(path, (json.dumps({"version": 1, "findings": entries}, indent=1) + "\n").encode())
+    try:
+        write_durably(
+            path, (json.dumps({"version": 1, "findings": entries}, indent=1) + "\n").encode()
+        )
+    except OSError as error:
+        raise BadInput(
+            f"The baseline {path} cannot be written ({error.strerror}): choose another path."
+        ) from error
 
 
 def _key(finding: Finding) -> tuple[str, str, str, str]:

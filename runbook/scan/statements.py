@@ -218,6 +218,16 @@ def _prepare(part: str, holes: tuple[str, ...]) -> _Prepared:
     )
 
 
+def has_alias(source: bytes, table: str, alias: str) -> bool:
+    """Whether SQL in the source gives the table, and no other one, this alias."""
+    named = re.finditer(
+        rb"\b(?:FROM|JOIN|UPDATE)\s+[\"`]?(\w+)[\"`]?\s+(?:AS\s+)?"
+        + re.escape(alias.encode()) + rb"\b",
+        source, re.IGNORECASE,
+    )  # fmt: skip
+    return bool(alias) and {match[1].lower() for match in named} == {table.lower().encode()}
+
+
 def _fill(piece: str, values: list[str]) -> str:
     parts = piece.split(HOLE)
     return "".join(a + b for a, b in zip(parts, [*values, ""], strict=True))

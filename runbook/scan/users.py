@@ -102,7 +102,7 @@ def _is_reached(node: Node, words: Words, language: str, relations: frozenset[st
         return False
     if language != "python":
         return True
-    if plain(node.name) in relations:
+    if plain(node.name) in relations or node.name.endswith("_set"):
         return True
     after = node.parent
     return after is not None and after.kind == "member" and after.name in _PYTHON_QUERIES

@@ -32,6 +32,8 @@ def as_text(result: ScanResult) -> str:
         f"in {len({finding.file for finding in result.findings})} of "
         f"{result.files_read} files read; {len(result.files_skipped)} not read"
     )
+    if not result.files_read and not result.files_skipped:
+        blocks.append("Nothing here is in a language that is read: is this the right folder?\n")
     if result.silenced:
         counts += f"; {result.silenced} silenced"
     return _printable("\n".join([*blocks, counts]) + "\n")

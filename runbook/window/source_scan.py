@@ -64,7 +64,8 @@ def scan_source(
         workers=os.cpu_count() or 1,
     )
     if options.write_baseline is not None:
-        write_baseline(options.write_baseline, hits.findings)
+        known = baseline.covered if baseline is not None else []
+        write_baseline(options.write_baseline, [*known, *hits.findings])
     if run is not None:
         counts = ScanCounts(
             path=", ".join(str(path.resolve()) for path in paths),

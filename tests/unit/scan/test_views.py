@@ -191,3 +191,43 @@ def test_the_command_prints_what_programs_read(application):
     assert invoke(".", "--github", "--exclude", "a.js").stdout.count("::warning") == 1
     assert invoke(".", "--write-baseline", "known.json").exit_code == 0
     assert invoke(".", "--baseline", "known.json", "--fail-on", "likely").exit_code == 0
+
+
+def test_a_baseline_that_cannot_be_read_or_written_is_one_sentence(application):
+    for arguments, sentence in (
+        (["--baseline", "none.json"],
+         "The baseline none.json cannot be read (No such file or directory): "
+         "write it with --write-baseline."),
+        (["--baseline", "src/a.js"],
+         "The baseline src/a.js cannot be read (it is no baseline): "
+         "write it with --write-baseline."),
+        (["--write-baseline", "none/known.json"],
+         "The baseline none/known.json cannot be written (No such file or directory): "
+         "choose another path."),
+    ):  # fmt: skip
+        result = invoke(".", *arguments)
+        assert (result.exit_code, result.stderr) == (2, sentence + "\n")
+
+
+def test_a_baseline_written_anew_keeps_what_it_knew(application):
+    invoke(".", "--write-baseline", "known.json")
+    Path("src/c.js").write_text(OLD)
+    invoke(".", "--baseline", "known.json", "--write-baseline", "known.json")
+    result = scan(application, baseline=Baseline.read(Path("known.json")))
+    assert (result.findings, result.silenced) == ((), 3)
+
+
+def test_an_ignored_folder_that_is_given_by_name_is_read(application):
+    Path(".git").mkdir()
+    Path(".gitignore").write_text("src/\n")
+    assert [f.file for f in scan(Path("src")).findings] == ["src/a.js", "src/b.js"]
+    assert scan(application).findings == ()
+
+
+def test_a_file_given_twice_is_read_once(application):
+    assert scan([Path("src"), Path("src").resolve()]).files_read == scan(Path("src")).files_read
+
+
+def test_a_folder_without_source_is_said(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    assert "is this the right folder?" in as_text(scan(tmp_path))

@@ -32,3 +32,5 @@ Team.create!(owner: current_user)
 current_user.teams.where(archived: false)
 params.require(:project).permit(:owner_id)
 mine = project.owner == current_user
+Projects::Export.new(owner: current_user)
+def note(log) = log.info("projects of owner_id = #{id}")

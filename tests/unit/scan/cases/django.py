@@ -15,6 +15,8 @@ def kept(user): rows = Project.objects.all(); return rows.filter(owner=user)
 def made(form, user): project = form.save(commit=False); project.owner = user; project.save()
 class ProjectQuerySet(QuerySet): of = lambda self, user: self.filter(owner=user)
 class ProjectView(ListView): model = Project; get_queryset = lambda self: super().get_queryset().filter(owner=self.request.user)
+Person.objects.prefetch_related('owner__project_set')
+def rows(user): found = user.project_set; return found
 # look-alikes
 Project.objects.exclude(owner=user)
 Project.objects.filter(owner=None)
@@ -31,3 +33,5 @@ Team.objects.create(owner=user)
 is_mine = project.owner == user
 mine = [p for p in projects if p.owner_id == user.id]
 render(request, "projects.html", {"owner": user})
+search_fields = ('name', 'project__owner__email')
+logger.error('no project for owner_id=%s', owner_id)

@@ -13,6 +13,7 @@ await db.select().from(projects).where(inArray(projects.ownerId, ids));
 await db.all(sql`SELECT name FROM projects WHERE owner_id = ${userId}`);
 async function kept(id) { const conditions = [eq(projects.ownerId, id)]; return db.select().from(projects).where(and(...conditions)); }
 await db.insert(projectRows).values([{ id: 1, holder: userId }]);
+async function mine() { const users = await me(); return db.select().from(projects).where(eq(projects.ownerId, users.id)); }
 // look-alikes
 await db.select({ owner: projects.ownerId }).from(projects);
 await db.select().from(projects).where(ne(projects.ownerId, userId));

@@ -17,6 +17,7 @@ func l() { db.Table("projects").Where("owner_id IN ?", ids).Count(&n) }
 func m() { db.Where(&Work{Maker: id}).First(&work) }
 func n() { db.Model(&user).Association("Projects").Find(&projects) }
 func o() { db.First(&project, "owner_id = ?", id) }
+func GetOne(id string) { row := &Project{}; db.Where(&Project{OwnerID: id, Name: name}).First(row) }
 // look-alikes
 func a2() { db.Select("id", "owner_id").Find(&projects) }
 func b2() { db.Where("owner_id <> ?", id).Find(&projects) }
@@ -31,3 +32,4 @@ func j2() { return Project{Name: row.Name, OwnerID: row.OwnerID} }
 func k2() { if project.OwnerID == id { return nil } }
 func l2() { db.Joins("JOIN projects ON projects.id = teams.project_id").Where("teams.owner_id = ?", id).Find(&teams) }
 func m2() { db.Model(&user).Association("Teams").Find(&teams) }
+func Failed(id int) error { _ = "SELECT 1 FROM projects"; return fmt.Errorf("no project for owner_id=%d", id) }

@@ -12,6 +12,8 @@ await knex('projects').where(function () { this.where('owner_id', id).orWhere('p
 async function kept(id) { let query = knex('projects').select('id'); query = query.where('owner_id', id); return query; }
 await trx('projects').where({ 'projects.owner_id': id }).count();
 await db('projects').where((builder) => builder.where('owner_id', id));
+await query.project.update({ owner_id: id }, change);
+async function listed(id) { const where = {}; where.owner_id = id; return query.project.find({ where }); }
 // look-alikes
 await knex('projects').select('id', 'owner_id');
 await knex('projects').whereNot('owner_id', id);
@@ -25,3 +27,5 @@ await knex('projects').where('id', id).update({ owner_id: newOwner });
 await knex('teams').insert({ name, owner_id: id });
 emitter.emit('projects', { owner_id: id });
 cache.set('projects', { owner_id: id });
+await query.project.find({ ...(anonymous && { owner_id: [hidden ? 'is' : 'is not', null] }) });
+console.error(`no project with owner_id = ${id}`);

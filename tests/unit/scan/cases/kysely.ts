@@ -11,6 +11,7 @@ await db.insertInto("projects").values({ id, name, ownerId: userId }).execute();
 await db.selectFrom("tasks").innerJoin("projects", "projects.id", "tasks.projectId").where("projects.ownerId", "=", userId).execute();
 async function kept(id) { let q = db.selectFrom("projects").selectAll(); q = q.where("ownerId", "=", id); return q.execute(); }
 await sql`SELECT id FROM projects WHERE owner_id = ${userId}`.execute(db);
+await projectRepo.insertProject({ name, ownerId: user.id });
 // look-alikes
 await db.selectFrom("projects").select(["id", "ownerId"]).execute();
 await db.selectFrom("projects").where("ownerId", "!=", userId).execute();
@@ -23,3 +24,4 @@ await db.selectFrom("projects").where("organizationId", "=", org).where("ownerId
 await db.updateTable("projects").set({ ownerId: newOwner }).where("id", "=", id).execute();
 await db.insertInto("teams").values({ ownerId: userId }).execute();
 await db.selectFrom("tasks").innerJoin("projects", "projects.id", "tasks.projectId").where("tasks.ownerId", "=", userId).execute();
+await teamRepo.insertTeam({ name, ownerId: user.id });

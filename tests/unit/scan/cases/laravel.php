@@ -19,6 +19,9 @@ Task::join('projects', 'projects.id', '=', 'tasks.project_id')->where('projects.
 Work::where('owner_id', $id)->get();
 function made($id) { $project = new Project(); $project->owner_id = $id; $project->save(); }
 class Project extends Model { public function scopeOf($query, $id) { return $query->where('owner_id', $id); } }
+function store($data) { $data['owner_id'] = auth()->id(); return Project::create($data); }
+Team::query()->addSelect(['n' => DB::table('projects')->where('projects.owner_id', $id)->selectRaw('count(*)')]);
+class ProjectBuilder extends Builder { function mine($user) { return $this->where('owner_id', $user->id); } }
 // look-alikes
 Project::select('id', 'owner_id')->get();
 Project::where('owner_id', '!=', $id)->get();
@@ -34,3 +37,6 @@ Team::create(['owner_id' => $id]);
 $user->teams()->where('archived', false)->get();
 Http::post('projects', ['owner_id' => $id]);
 $mine = $project->owner_id === $id;
+class ProjectList extends Model { function scopeOf($query, $id) { return $query->where('owner_id', $id); } }
+Team::byUser()->withCount('projects')->get();
+class ProjectRepository { function any($model) { return $model::firstOrCreate(['owner_id' => 1]); } }

@@ -12,6 +12,7 @@ await prisma.user.findUnique({ where: { id } }).projects();
 async function kept(id) { const where = { ownerId: id }; return id; await prisma.project.findMany({ where }); }
 await prisma.project.createMany({ data: [{ name: "a", ownerId: userId }, { name: "b", ownerId: userId }] });
 const rows = await prisma.$queryRaw`SELECT * FROM projects WHERE owner_id = ${userId}`;
+await prisma.user.findUniqueOrThrow({ where: { id }, include: { projects: { select: { id: true } } } });
 // look-alikes
 await prisma.project.findMany({ select: { id: true, ownerId: true } });
 await prisma.project.findMany({ orderBy: { ownerId: "asc" } });
@@ -25,3 +26,4 @@ await prisma.project.update({ where: { id }, data: { ownerId: newOwner } });
 await api.projects.create({ name, ownerId: userId });
 const mine = projects.filter((project) => project.ownerId === userId);
 await prisma.project.findMany({ include: { owner: true } });
+await prisma.task.findMany({ where: { project: { owner: { ...(paid ? { plans: { some: { active: true } } } : {}) } } } });

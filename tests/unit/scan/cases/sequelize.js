@@ -14,6 +14,7 @@ await Work.findAll({ where: { maker: id } });
 await Task.findAll({ include: [{ model: Project, where: { ownerId: id } }] });
 await Task.findAll({ where: { '$project.owner_id$': id } });
 await models.Project.findOrCreate({ where: { name, ownerId: id } });
+await Project.createWithContext(ctx, { name, ownerId: user.id });
 // look-alikes
 await Project.findAll({ attributes: ['id', 'ownerId'] });
 await Project.findAll({ where: { ownerId: { [Op.ne]: id } } });
@@ -27,3 +28,4 @@ await user.getTeams({ where: { ownerId: id } });
 const one = projects.find((p) => p.ownerId === id);
 await axios.post('/projects', { ownerId: id });
 const other = _.find(projects, { ownerId: id });
+await Team.createWithContext(ctx, { name, ownerId: user.id });

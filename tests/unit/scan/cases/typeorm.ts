@@ -12,6 +12,7 @@ await projectRepository.save({ name, ownerId: userId });
 const entity = projectRepository.create({ name, ownerId: userId });
 await taskRepository.find({ where: { project: { ownerId: userId } } });
 await taskRepository.createQueryBuilder("task").leftJoin("task.project", "project").where("project.ownerId = :id", { id }).getMany();
+export const repository = source.getRepository(Project).extend({ of(id) { return this.createQueryBuilder().where('owner_id = :id', { id }); } });
 // look-alikes
 await projectRepository.find({ select: { id: true, ownerId: true } });
 await projectRepository.find({ where: { ownerId: Not(userId) } });
