@@ -99,10 +99,7 @@ def verify(
     after = capture(database, after_dir, progress=progress)
     testimony = _testimony(database, expected, before, after, progress)
     sqlite, duckdb, pandas = testimony.sqlite, testimony.duckdb, testimony.pandas
-    footprint = expected.baseline.footprint
-    lines = with_counts(footprint, "sqlite", complete_counts(sqlite.proof.counts, footprint))
-    lines = with_counts(lines, "duckdb", duckdb.counts)
-    lines = with_counts(lines, "pandas", pandas.counts)
+    lines = _counted_lines(expected.baseline.footprint, testimony)
     invariants = _invariants(sqlite.invariants, duckdb.invariants, pandas)
     findings = (
         *sqlite.proof.findings,
@@ -127,6 +124,16 @@ def verify(
         organization_sizes=sqlite.sizes,
         header=sqlite.header,
     )
+
+
+def _counted_lines(
+    footprint: tuple[FootprintLine, ...], testimony: _Testimony
+) -> tuple[FootprintLine, ...]:
+    """The footprint with what each witness counted."""
+    counts = complete_counts(testimony.sqlite.proof.counts, footprint)
+    lines = with_counts(footprint, "sqlite", counts)
+    lines = with_counts(lines, "duckdb", testimony.duckdb.counts)
+    return with_counts(lines, "pandas", testimony.pandas.counts)
 
 
 def _testimony(
