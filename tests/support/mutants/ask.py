@@ -217,7 +217,7 @@ def _class(prepared: Prepared, content: Content) -> Class:
         return "no change"
     triggers = prepared.base.plan.triggers
     may = frozenset(triggers.may_write if triggers.policy == "fire" else ())
-    return "allowed" if only_adds(content, prepared.after, may) else "fault"
+    return "allowed" if only_adds(content, prepared.after, prepared.before, may) else "fault"
 
 
 def write(path: Path, mutant: Mutant) -> None:

@@ -91,10 +91,11 @@ def _exact(value: object) -> bytes:
     return struct.pack("<d", value) if isinstance(value, float) else repr(value).encode()
 
 
-def only_adds(after: Content, honest: Content, may: frozenset[str]) -> bool:
-    """Whether `after` differs from `honest` in rows of the tables `may` that were added, alone.
+def only_adds(after: Content, honest: Content, old: Content, may: frozenset[str]) -> bool:
+    """Whether `after` differs from `honest` only in which rows were added to the tables `may`.
 
-    Their counters stand at the largest number that they hold or held.
+    All rows of `old`, from before the migration, are still there, and the counters stand at the
+    largest number that the tables hold or held.
     """
     same = (after.header, after.objects, after.triggers, after.tables.keys()) == (
         honest.header,
@@ -107,21 +108,24 @@ def only_adds(after: Content, honest: Content, may: frozenset[str]) -> bool:
     for name, (_, rows) in after.tables.items():
         before = honest.tables[name][1]
         if name == "sqlite_sequence":
-            if rows - before != _moved(after, before, may):
+            if rows - before != _moved(after, old.tables[name][1], before, may):
                 return False
-        elif rows != before and (name not in may or before - rows):
+        elif rows != before and (name not in may or old.tables[name][1] - rows):
             return False
     return True
 
 
 def _moved(
-    after: Content, before: Counter[tuple[Cell, ...]], may: frozenset[str]
+    after: Content,
+    old_rows: Counter[tuple[Cell, ...]],
+    before: Counter[tuple[Cell, ...]],
+    may: frozenset[str],
 ) -> Counter[tuple[Cell, ...]]:
-    """The counters that are not as before and must not be."""
+    """The counters that are not as after an honest migration and must not be."""
     expected: Counter[tuple[Cell, ...]] = Counter()
     for name in may:
         numbers = [int(row[0][1]) for row in after.tables[name][1]]
-        old = [int(seq[1]) for table, seq in before if table[1].decode() == name]
+        old = [int(seq[1]) for table, seq in old_rows if table[1].decode() == name]
         row = (("text", name.encode()), ("integer", repr(max([*numbers, *old])).encode()))
         if row not in before:
             expected[row] += 1
