@@ -15,7 +15,7 @@ from tree_sitter import Node as Leaf
 
 from runbook.scan.literal import TextBuilder, decode_escape
 from runbook.scan.names import word_set
-from runbook.scan.relevance import Hits
+from runbook.scan.relevance import BULK, BULKY, FUNCTIONS, Hits
 from runbook.scan.syntax import Kind, Node, Program, adopt, line_starts
 
 Fields = list[tuple[str, Node]]  # each child with the name of its field, or ""
@@ -86,15 +86,6 @@ _WRAPPERS = word_set("""
     array_element_initializer_ block_argument var_declaration
 """)
 
-# What is left empty where it holds nothing of a resource; all but functions only if it is long.
-_FUNCTIONS = word_set("""
-    function_declaration function_expression arrow_function method_definition do_block lambda
-    generator_function_declaration method_declaration func_literal method singleton_method
-    function_definition anonymous_function anonymous_function_creation_expression
-""")
-_BULKY = word_set("object hash array array_creation_expression jsx_element composite_literal")
-_BULK = 400
-
 
 def parse(text: str, language: str, hits: Hits | None = None) -> Program:
     """The tree of a file; never raises, whatever the text.
@@ -159,7 +150,7 @@ class _Builder:
             return True
         if hits is None:
             return False
-        if type_ in _FUNCTIONS:
+        if type_ in FUNCTIONS:
             start, end = leaf.start_byte, leaf.end_byte
             if hits.has_strong(start, end):
                 self.until = max(self.until, end)
@@ -167,8 +158,8 @@ class _Builder:
             # Within a function that goes by an owner, others may hold the query itself.
             return start >= self.until or not hits.has_any(start, end)
         return (
-            type_ in _BULKY
-            and leaf.end_byte - leaf.start_byte > _BULK
+            type_ in BULKY
+            and leaf.end_byte - leaf.start_byte > BULK
             and not hits.has_any(leaf.start_byte, leaf.end_byte)
         )
 

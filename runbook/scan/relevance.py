@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runbook.scan.names import Words, plain
+from runbook.scan.names import Words, plain, word_set
 
 _TOKEN = re.compile(rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*")
 _SEPARATORS = str.maketrans("", "", "_- \n\"'`")
@@ -23,6 +23,15 @@ _REQUEST = re.compile(
     rb"(?:request|req|ctx|context|session|auth|locals|props|state)\s*(?:\?\.|\.|->)\s*\Z"
 )
 _SCRIPTS = frozenset({"javascript", "typescript"})
+
+# What is left empty where it holds nothing of a resource; all but functions only if it is long.
+FUNCTIONS = word_set("""
+    function_declaration function_expression arrow_function method_definition do_block lambda
+    generator_function_declaration method_declaration func_literal method singleton_method
+    function_definition anonymous_function anonymous_function_creation_expression
+""")
+BULKY = word_set("object hash array array_creation_expression jsx_element composite_literal")
+BULK = 400
 
 
 @dataclass(frozen=True)
