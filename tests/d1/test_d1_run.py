@@ -205,6 +205,7 @@ def test_what_the_engine_would_refuse_is_found_beforehand(shop: Path, tmp_path: 
     """If the script does not suit D1's engine, preflight says so and nothing is changed."""
     name = "n" * 40_000  # once in CREATE TABLE, but several times in statements of the script
     ask(shop, f"CREATE TABLE {name} (id TEXT PRIMARY KEY, owner_id TEXT)")
+    ask(shop, f"INSERT INTO {name} SELECT 'one', min(id) FROM users")
     plan = f'[[resources]]\ntable = "{name}"\nowner = "owner_id"\n'
     (tmp_path / "plan.toml").write_text(plan)
     with pytest.raises(Blocked) as caught:
