@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from runbook.run.folder import Run
 from runbook.run.lock import hold_lock
 from tests.support.faults.harness import (
     another,
@@ -117,7 +118,10 @@ def test_while_the_migration_waits_for_the_lock(prepared: tuple[Path, Path]) -> 
     assert code == 1
     assert "Interrupted" in output
     assert "Traceback" not in output
-    assert moment(folder) == "migrate failed"
+    record = Run.open(folder).record("migrate")
+    assert record is not None
+    assert record.status == "failed"
+    assert moment(folder) == "report finished"  # which says that it was interrupted
     assert not wait_until_gone(kernels)
     with hold_lock(folder, "stage"):  # nobody holds it any more
         pass
