@@ -96,9 +96,9 @@ def test_a_killed_stage_is_wholly_before_or_wholly_after(journal: str, tmp_path:
 
     with Tally().kept(f"stages, {journal}") as tally:
         for _ in range(ROUNDS):
-            for name in [database.name, f"{database.name}-wal", f"{database.name}-shm"]:
+            for name in (f"{database.name}-wal", f"{database.name}-shm"):
                 (tmp_path / name).unlink(missing_ok=True)
-            shutil.copy(tmp_path / "pristine.db", database)
+            shutil.copy(tmp_path / "pristine.db", database)  # over it: another file is refused
             shutil.rmtree(folder)
             shutil.copytree(pristine, folder)
             for name, wanted in (("migrate", "after"), ("rollback", "before")):
