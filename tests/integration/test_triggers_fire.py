@@ -87,7 +87,7 @@ def test_what_triggers_write_is_kept_there_and_back(tmp_path: Path, shape: str) 
 
 
 BETWEEN = {
-    "a row of the log": ("UPDATE \"Lo\"\"g\" SET what = 'x'", 'in "Lo"g" were changed'),
+    "a row of the log": ("UPDATE \"Lo\"\"g\" SET what = 'x'", 'was changed in 1 row of "Lo"g"'),
     "a row more": ("INSERT INTO \"Lo\"\"g\" (what) VALUES ('x')", 'added to "Lo"g"'),
     "its counter": ("UPDATE sqlite_sequence SET seq = 9 WHERE name = 'Lo\"g'", "sqlite_sequence"),
     "another counter": ("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'other'", "sqlite_sequence"),
