@@ -253,4 +253,5 @@ def ignore_in_git(folder: Path) -> None:
     """
     path = folder / ".gitignore"
     if not path.exists():
+        create_private(path)
         path.write_text("*\n", encoding="ascii")
