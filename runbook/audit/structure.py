@@ -26,7 +26,7 @@ def _encoding(before: Capture, after: Capture) -> Iterator[Finding]:
     if before.encoding != after.encoding:
         message = (
             f"the text of the database was {before.encoding} and is {after.encoding}; it was "
-            "written anew by somebody, so compare it with its backup before anything else"
+            "written anew, so compare it with its backup before anything else"
         )
         yield Finding("sqlite", "(header)", "encoding", "header changed", 1, message)
 
