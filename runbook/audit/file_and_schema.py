@@ -15,6 +15,7 @@ from runbook.audit.sequences import moving, sequence_findings
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
+from runbook.sqlite.connect import readable_text
 from runbook.sqlite.generated import count_wrong_stored
 from runbook.sqlite.header import attached_header, read_header
 from runbook.sqlite.quoting import quote_name, same_name
@@ -45,9 +46,10 @@ def sequence_differences(
     def rows(schema: str) -> list[tuple[object, object]]:
         if not any(t.name == SEQUENCES for t in read_tables(connection, schema)):
             return []
-        return connection.execute(
-            f"SELECT name, seq FROM {quote_name(schema)}.{SEQUENCES}"
-        ).fetchall()
+        with readable_text(connection):  # an ordinary table: text that is not valid may be there
+            return connection.execute(
+                f"SELECT name, seq FROM {quote_name(schema)}.{SEQUENCES}"
+            ).fetchall()
 
     def largest(name: str) -> int | None:
         table = next((t for t in tables if same_name(t.name, name)), None)

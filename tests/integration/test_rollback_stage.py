@@ -142,7 +142,7 @@ def test_a_rollback_killed_before_its_commit_is_done_anew(
 
 def test_a_database_that_lost_its_ledger_is_for_a_person_to_look_at(migrated: Run) -> None:
     execute(database(migrated), "DELETE FROM runbook_ledger")
-    with pytest.raises(OutcomeUnknown, match="look at it") as caught:
+    with pytest.raises(OutcomeUnknown, match="so inspect it") as caught:
         back(migrated)
     assert caught.value.exit_code == 3
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.databases import connected, execute
-from tests.support.operator import Answer, in_this_process
-from tests.support.operator import Operator as AtATerminal
+from tests.support.typist import Answer, in_this_process
+from tests.support.typist import Operator as AtATerminal
 from tests.support.windows import Site, content, states
 
 __all__ = ["in_this_process"]

@@ -21,7 +21,7 @@ from runbook.stages import verify
 from runbook.window.store import read_step
 from runbook.window.ways import block
 from tests.support.databases import connected, execute
-from tests.support.operator import (
+from tests.support.typist import (
     OPERATOR,
     SECRET,
     Answer,

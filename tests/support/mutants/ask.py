@@ -187,7 +187,7 @@ def _ask_before(prepared: Prepared, mutant: Mutant, all_guards: bool) -> Outcome
 def _ask_after(prepared: Prepared, mutant: Mutant) -> Outcome:
     work = prepared.copy("after")
     write(work, mutant)
-    is_a: Class = "no change" if _read(work) == prepared.after else "fault"
+    is_a = _class(prepared, _read(work))
     saw: Saw = {}
     crash = ""
     try:

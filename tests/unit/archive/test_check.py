@@ -211,7 +211,7 @@ def test_unsafe_members_are_refused(
     monkeypatch.chdir(tmp_path / "work")
     target = repacked(sealed, tmp_path / "a.zip", same, lambda z: z.writestr(info, b"/etc/passwd"))
     assert {what for _, what in found(check(target))} == {"refused"}
-    assert [p.name for p in tmp_path.rglob("*")] == ["work", "a.zip"]
+    assert {p.name for p in tmp_path.rglob("*")} == {"work", "a.zip"}
 
 
 def test_two_files_of_one_name_are_refused(sealed: Path, tmp_path: Path) -> None:
