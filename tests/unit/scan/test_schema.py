@@ -82,7 +82,7 @@ def test_code_in_templates_is_read_where_it_stands(tmp_path, name, text, line):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.js", "knex('projects')" + ".where('owner_id', 1)" * 5_000),
+        ("a.js", "knex('projects')" + "\n.where('owner_id', 1)" * 5_000),
         ("a.rb", "Project" + ".where(a: 1)" * 5_000 + ".where(owner_id: 1)"),
         (
             "a.php",
