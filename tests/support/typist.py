@@ -186,6 +186,7 @@ class Frozen:
         for path in self.site.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name not in _LIVE:
+            elif path.name not in _LIVE and not (self.copy / path.name).exists():
                 path.unlink()
+        # Over the database that is there: a run knows it by its inode.
         shutil.copytree(self.copy, self.site.folder, dirs_exist_ok=True)

@@ -202,6 +202,8 @@ def _ask_after(prepared: Prepared, mutant: Mutant) -> Outcome:
     except Exception as error:
         crash = f"gate: {error!r}"
     later, caught, crashed = _witnesses(prepared, work)
+    if is_a == "allowed" and caught:  # rows more or less are seen, also where triggers may add some
+        is_a = "fault"
     return Outcome(mutant, prepared.base.name, is_a, saw | later, caught, crashed or crash)
 
 
