@@ -89,9 +89,16 @@ def probe_in_the_way(survey: Survey) -> Iterator[Sighting]:
     yield from _full(survey)
 
 
+def _most_columns(connection: sqlite3.Connection) -> int:
+    """How many columns a table may have: SQLite's default where the driver cannot be asked."""
+    if not hasattr(connection, "getlimit"):  # a driver in the place of the standard library's
+        return 2000
+    return connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN)
+
+
 def _full(survey: Survey) -> Iterator[Sighting]:
     """Resources with as many columns as SQLite admits."""
-    most = survey.connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN)
+    most = _most_columns(survey.connection)
     for resource in survey.resources:
         table = survey.table(resource.table)
         if table is not None and len(table.columns) >= most:
