@@ -77,7 +77,7 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
         KeyboardInterrupt: after the stage was interrupted too and has let go of the run folder.
     """
     name = f"{file_stem(stage)}.ipynb"
-    earlier = None if _stands(run, stage) else _record(run, stage)
+    earlier = None if stands(run, stage) else _record(run, stage)
     manager = pool.take()
     problem: Exception | None = None
     with tempfile.TemporaryDirectory(
@@ -121,7 +121,7 @@ def _record(run: Run, stage: str) -> StageRecord | None:
         return None
 
 
-def _stands(run: Run, stage: str) -> bool:
+def stands(run: Run, stage: str) -> bool:
     """Whether the stage will show the result that it has already."""
     try:
         return stage != "report" and run.finished(stage)

@@ -23,7 +23,7 @@ from runbook.errors import (
     WindowFailed,
 )
 from runbook.headless.echo import lasting
-from runbook.headless.papermill import Execute, notebooks
+from runbook.headless.papermill import Execute, notebooks, stands
 from runbook.headless.summary import stage_line, step_line
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, StageRecord, file_stem
@@ -208,7 +208,7 @@ class _Session:
         """
         names = STEPS_OF.get(stage, ())
         before = [read_step(self.run.folder, name) for name in names]
-        known = self.run.record(stage) if _stands(self.run, stage) else None
+        known = self.run.record(stage) if stands(self.run, stage) else None
         parameters = self._parameters(stage) | dict(more or {})
         try:
             self.execute(self.run, stage, parameters)
@@ -374,17 +374,9 @@ def _rolled_back_already(run: Run, options: Options) -> NotAllowedNow:
     )
 
 
-def _stands(run: Run, stage: str) -> bool:
-    """Whether a stage is finished, and its notebook shows that again."""
-    try:
-        return run.finished(stage)
-    except RunFolderError:
-        return False
-
-
 def _is_migrated(run: Run) -> bool:
     """Whether only a notebook is executed again: that is no reason to ask, or to shut."""
-    return _stands(run, "migrate")
+    return stands(run, "migrate")
 
 
 def _tidy(run: Run) -> None:

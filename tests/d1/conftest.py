@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from runbook.errors import TargetError
+from runbook.sample.make import make_sample
 from runbook.targets.d1.install import OVERRIDE, PINNED, Tool, script_of, tool_at
 from runbook.targets.d1.wrangler import Where, Wrangler
+from tests.support.d1_apps import load
 
 HERE = Path(__file__).parent
 DATABASE_ID = "0f0f0f0f-1111-4222-8333-444444444444"
@@ -61,6 +63,14 @@ def fresh_state(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app(fresh_state: Path, tmp_path: Path) -> Path:
     """A folder with wrangler.toml, an empty migrations folder and an empty local database."""
     return Path(shutil.copytree(fresh_state, tmp_path / "app"))
+
+
+@pytest.fixture
+def shop(app: Path, tool: Tool, tmp_path: Path) -> Path:
+    """An app with a small sample in it."""
+    make_sample(tmp_path / "sample.db", users=10, projects=30)
+    load(app, tmp_path / "sample.db")
+    return app
 
 
 @pytest.fixture

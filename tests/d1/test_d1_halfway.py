@@ -11,29 +11,19 @@ import pytest
 
 from runbook.errors import OutcomeUnknown, RunbookError
 from runbook.run.folder import Run
-from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
 from runbook.stages.rollback import rollback
 from runbook.stages.verify import verify
-from runbook.targets.d1.install import Tool
 from runbook.targets.d1.wrangler import Wrangler
 from runbook.targets.open_target import target_of
 from runbook.templates import split_statements
 from runbook.window.state import window_state
-from tests.support.d1_apps import YES, ask, dump, load, prepare, state_of
+from tests.support.d1_apps import YES, ask, dump, prepare, state_of
 from tests.support.faults.harness import FULL
 
 from .conftest import StandIn
 
 Stop = Callable[[Run, int], None]
-
-
-@pytest.fixture
-def shop(app: Path, tool: Tool, tmp_path: Path) -> Path:
-    """An app with a small sample in it."""
-    make_sample(tmp_path / "sample.db", users=10, projects=30)
-    load(app, tmp_path / "sample.db")
-    return app
 
 
 @pytest.fixture

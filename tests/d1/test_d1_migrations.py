@@ -10,7 +10,6 @@ from click.testing import CliRunner
 
 from runbook.cli import main
 from runbook.errors import Blocked, TargetError
-from runbook.sample.make import make_sample
 from runbook.stages.migrate import migrate
 from runbook.stages.preflight import preflight
 from runbook.stages.rollback import rollback
@@ -18,20 +17,12 @@ from runbook.stages.verify import verify
 from runbook.targets.d1.install import NEWEST, Tool
 from runbook.targets.d1.migrations_folder import JOURNAL
 from runbook.targets.d1.wrangler import Where, Wrangler
-from tests.support.d1_apps import YES, ask, complete, dump, load, prepare, start
+from tests.support.d1_apps import YES, ask, complete, dump, prepare, start
 
 from .conftest import CONFIG
 
 NAME = "add_organizations_backfill"
 TABLE = "applied_ones"
-
-
-@pytest.fixture
-def shop(app: Path, tool: Tool, tmp_path: Path) -> Path:
-    """An app with a small sample in it."""
-    make_sample(tmp_path / "sample.db", users=10, projects=30)
-    load(app, tmp_path / "sample.db")
-    return app
 
 
 @pytest.fixture
