@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from runbook.audit.gate import Expectation, prove
 from runbook.errors import Blocked, OutcomeUnknown, TargetError
 from runbook.hazards.inspect_file import inspect_file
 from runbook.plan.plan import Plan
-from runbook.plan.shape import read_shape
+from runbook.plan.shape import read_backup_shape, read_shape
 from runbook.run.folder import Run
+from runbook.run.records import MigrateRecord
+from runbook.script.footprint import Baseline
 from runbook.script.migration import render
+from runbook.sqlite.connect import open_with_backup
 from runbook.stages import preflight, verify
 from tests.support.databases import connected, execute
 from tests.support.mutants.bases import EMPTY, NOTHING
@@ -111,3 +115,16 @@ def test_one_row_is_enough(tmp_path: Path) -> None:
     for each, blocked in ((Plan(), True), (plan, False)):
         hazards, _ = inspect_file(path, each, tmp_path)
         assert ("nothing_to_migrate" in {h.code for h in hazards}) == blocked
+
+
+@pytest.mark.parametrize("column", ["applied_at", "migration"])
+def test_the_gate_names_a_ledger_that_cannot_be_asked(run: Run, column: str) -> None:
+    path = Path(run.info.database)
+    migrated = run.result("migrate", MigrateRecord)
+    assert migrated.ledger is not None
+    shape = read_backup_shape(run.backup, run.info.plan)
+    expected = Expectation(run.info.plan, Baseline(shape, migrated.footprint), migrated.ledger)
+    execute(path, f"ALTER TABLE runbook_ledger RENAME COLUMN {column} TO extra")
+    with open_with_backup(path, run.backup) as connection:
+        findings = prove(connection, expected).findings
+    assert ("runbook_ledger", "table wrong") in {(f.table, f.change) for f in findings}

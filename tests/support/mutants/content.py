@@ -110,9 +110,15 @@ def only_adds(after: Content, honest: Content, old: Content, may: frozenset[str]
         if name == "sqlite_sequence":
             if rows - before != _moved(after, old.tables[name][1], before, may):
                 return False
+            if _counters(rows) != _counters(before):  # one was removed
+                return False
         elif rows != before and (name not in may or old.tables[name][1] - rows):
             return False
     return True
+
+
+def _counters(rows: Counter[tuple[Cell, ...]]) -> list[Cell]:
+    return sorted(row[0] for row in rows.elements())
 
 
 def _moved(
