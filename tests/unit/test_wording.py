@@ -107,7 +107,7 @@ def test_a_number_and_its_noun_are_put_together_in_one_place() -> None:
     }
     # These are shown only where they are in the hundreds, below zero, or a range.
     assert by_hand == {
-        "cli.py: total",
+        "cli/scan.py: total",
         "report/charts.py: band",
         "sample/make.py: projects",
         "scan/views.py: result.files_read",

@@ -1,0 +1,52 @@
+"""The commands of the archive: sealing a run folder, checking a sealed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runbook.cli.group import main
+from runbook.cli.output import print_text
+from runbook.wording import counted, size
+
+
+@main.command()
+@click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Path of the archive; default: next to the run folder.",
+)
+@click.option("--without-bulky", is_flag=True, help="Leave backup and snapshots out.")
+@click.option("--sign-with", type=click.Path(path_type=Path), help="A private SSH key.")
+def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None) -> None:
+    """Seals the run folder in one file."""
+    from runbook.archive.seal import seal
+
+    sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
+    print_text(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
+    print_text(f"SHA-256 {sealed.sha256}")
+    if sealed.signature:
+        print_text(f"signature {sealed.signature}")
+
+
+@main.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option(
+    "--allowed-signers",
+    type=click.Path(path_type=Path),
+    help="File of allowed signers, as for ssh-keygen -Y.",
+)
+@click.option("--identity", help="Identity that must have signed.")
+@click.pass_context
+def check(
+    ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
+) -> None:
+    """Checks an archive, sealed or unpacked, and lists what was altered."""
+    from runbook.archive.seal import as_text
+    from runbook.archive.seal import check as check_archive
+
+    result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
+    print_text(as_text(result))
+    ctx.exit(0 if result.ok else 1)

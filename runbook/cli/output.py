@@ -1,0 +1,38 @@
+"""What the commands print, and how a person at the terminal is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+import click
+
+from runbook.errors import BadInput
+
+
+def print_text(text: str, *, nl: bool = True) -> None:
+    """Prints what a command was called for.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    try:
+        click.echo(text, nl=nl)
+    except BrokenPipeError:  # the reader has read enough
+        raise click.exceptions.Exit(1) from None
+    except OSError as error:
+        raise BadInput(
+            f"The output cannot be written ({error.strerror}); print it to another place."
+        ) from error
+
+
+def complain(text: str) -> None:
+    """Prints an error, where that can be done; the exit code says the same."""
+    with contextlib.suppress(OSError, ValueError):
+        click.secho(text, fg="red", err=True)
+
+
+def asker() -> Callable[[str], str] | None:
+    """Asks the person at the terminal; None where there is none."""
+    return (lambda text: str(input(text))) if sys.stdin.isatty() else None
