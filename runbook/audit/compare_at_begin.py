@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from runbook.audit.findings import DRIFT, SEQUENCES, difference_findings
+from runbook.audit.findings import SEQUENCES, difference_findings
 from runbook.audit.samples import SAMPLES
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
@@ -39,8 +39,8 @@ def find_overwritten(
     for name in (plan.users.table, *(r.table for r in plan.resources)):
         # Not left to the script: it would write to the table of the backup.
         if name.casefold() in old and name.casefold() not in new:
-            message = f'the table "{name}" is not there any more; {DRIFT}'
-            findings.append(Finding("gate", name, "", "table removed", 1, message))
+            message = f'the table "{name}" is not there any more'
+            findings.append(Finding("gate", name, "", "table removed", 1, message, drift=True))
     for name, columns in _overwritten(plan, shape, old).items():
         if name in old and name in new:
             if old[name].column_names != new[name].column_names:
@@ -80,9 +80,11 @@ def header_findings(before: Header, now: Header, witness: Witness) -> Iterator[F
         setting = "journal_mode" if name == "wal" else name
         if name == "wal":
             was, is_now = (("WAL" if v == "True" else "a rollback journal") for v in (was, is_now))
-        message = f"{setting} in the header of the database was {was} and is {is_now}; {DRIFT}"
+        message = f"{setting} in the header of the database was {was} and is {is_now}"
         sample = Sample((words("header"),), setting, (words(was),), (words(is_now),))
-        yield Finding(witness, "(header)", setting, "header changed", 1, message, (sample,))
+        yield Finding(
+            witness, "(header)", setting, "header changed", 1, message, (sample,), drift=True
+        )
 
 
 def _overwritten(

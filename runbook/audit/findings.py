@@ -14,14 +14,9 @@ from runbook.wording import counted
 SEQUENCES = "sqlite_sequence"
 """SQLite's own table of the counters of AUTOINCREMENT."""
 
-DRIFT = (
-    "it is not part of the migration, so the database was written to after the snapshot; make sure "
-    "that nothing writes to it, take a new snapshot and run again"
-)
-
 
 def outside_findings(
-    difference: TableDifference, plan: Plan, shape: Shape, witness: Witness, advice: str = DRIFT
+    difference: TableDifference, plan: Plan, shape: Shape, witness: Witness
 ) -> Iterator[Finding]:
     """The differences of one table, from before the migration, that are outside the footprint.
 
@@ -31,7 +26,7 @@ def outside_findings(
     if may_be_written_by_triggers(plan, SEQUENCES) and table.casefold() == SEQUENCES:
         return
     outside = outside_columns(plan, shape, table, [column for column, _ in difference.changed])
-    for finding in difference_findings(difference, witness, advice, columns=outside):
+    for finding in difference_findings(difference, witness, columns=outside):
         if finding.change != "added" or not may_be_written_by_triggers(plan, table):
             yield finding
 
@@ -39,7 +34,6 @@ def outside_findings(
 def difference_findings(
     difference: TableDifference,
     witness: Witness,
-    advice: str = DRIFT,
     *,
     columns: Collection[str] | None = None,
 ) -> Iterator[Finding]:
@@ -58,13 +52,13 @@ def difference_findings(
         ("removed", difference.removed, "removed from"),
     ):
         if rows:
-            message = f'{counted(rows, "row was", "rows were")} {verb} "{table}"; {advice}'
-            yield Finding(witness, table, "", change, rows, message, samples(change))
+            message = f'{counted(rows, "row was", "rows were")} {verb} "{table}"'
+            yield Finding(witness, table, "", change, rows, message, samples(change), drift=True)
     for column, rows in difference.changed:
         if columns is None or column in columns:
-            message = f'"{column}" was changed in {counted(rows, "row")} of "{table}"; {advice}'
+            message = f'"{column}" was changed in {counted(rows, "row")} of "{table}"'
             shown = samples("changed", column)
-            yield Finding(witness, table, column, "changed", rows, message, shown)
+            yield Finding(witness, table, column, "changed", rows, message, shown, drift=True)
 
 
 def may_be_written_by_triggers(plan: Plan, table: str) -> bool:

@@ -13,14 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from runbook.audit.file_and_schema import file_and_schema_findings
-from runbook.audit.findings import DRIFT, outside_findings
+from runbook.audit.findings import outside_findings
 from runbook.audit.rule_values import NEW_TABLE_RULES, RuleCheck
 from runbook.audit.samples import SAMPLES
 from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Sample, Witness, schema_sample
+from runbook.run.findings import (
+    Finding,
+    Sample,
+    Witness,
+    finding_sentence,
+    schema_sample,
+)
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import (
     Baseline,
@@ -174,11 +180,17 @@ def _assignments(
     return counts, findings
 
 
-def refuse(findings: Iterable[Finding], record: object = None) -> NotProven:
-    """The error that rolls a migration back, naming the first finding and how many more."""
+def refuse(
+    findings: Iterable[Finding], record: object = None, *, committed: bool = False
+) -> NotProven:
+    """The error that rolls a migration back, naming the first finding and how many more.
+
+    `committed` where the target could be proven only after its commit.
+    """
     first, *others = findings
-    more = and_more(len(others), "finding")
-    return NotProven(f"The proof failed before the commit: {first.message}{more}.", record=record)
+    what = finding_sentence(first, committed=committed) + and_more(len(others), "finding")
+    moment = "after" if committed else "before"
+    return NotProven(f"The proof failed {moment} the commit: {what}.", record=record)
 
 
 def _compare_tables(
@@ -227,10 +239,10 @@ def _objects(
             continue
         if _is_resource_with_column(each, resources):
             continue
-        message = f'the {each.type} "{each.name}" was {each.change}; {DRIFT}'
+        message = f'the {each.type} "{each.name}" was {each.change}'
         sample = schema_sample(each.name, each.before, each.after)
         change = f"{each.type} {each.change}"
-        yield Finding(witness, each.name, "", change, 1, message, (sample,))
+        yield Finding(witness, each.name, "", change, 1, message, (sample,), drift=True)
     present = {(each.type, each.name.casefold()) for each in read_objects(connection)}
     for kind, name in sorted(new.keys() - present):
         message = f'the {kind} "{name}" was not created'

@@ -12,12 +12,14 @@ a database is dumped and loaded, and in some cases by VACUUM.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from runbook.audit.samples import sample_rows
 from runbook.errors import Refused
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape
+from runbook.run.findings import Sample
 from runbook.run.records import TableSince
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import rule, template_values
@@ -265,7 +267,29 @@ def _counted(
         moved=of.get("moved", 0),
         undated=undated,
     )
+    samples = tuple(_samples(connection, written, main, before, deleted=changes.deleted > 0))
+    changes = replace(changes, samples=samples)
     return replace(written, rows=sum(of.values()), changes=changes)
+
+
+def _samples(
+    connection: sqlite3.Connection, written: Written, main: str, before: str, *, deleted: bool
+) -> Iterator[Sample]:
+    """The keys of the first rows of each kind that somebody wrote."""
+    old, what = written.old, quote_name(written.what)
+    names = old.key or ((old.rowid,) if old.rowid else ())
+    now = ", ".join(quote_name(k) for k in old.key) or f"{quote_name(written.row)} AS rowid"
+    for place, kinds in (("inserted", "'inserted'"), ("edited", "'edited', 'stamped', 'moved'")):
+        query = f"SELECT {now} FROM {written.source} WHERE {what} IN ({kinds})"
+        for sample in sample_rows(connection, query, keys=len(names)):
+            yield replace(sample, place=place)
+    if deleted:
+        keys = ", ".join(f"a.{quote_name(k)}" for k in names)
+        same = " AND ".join(f"b.{quote_name(k)} = a.{quote_name(k)}" for k in names)
+        still = f"SELECT 1 FROM {main} AS b WHERE {same}"
+        gone = f"SELECT {keys} FROM {before} AS a WHERE NOT EXISTS ({still})"
+        for sample in sample_rows(connection, gone, keys=len(names)):
+            yield replace(sample, place="deleted")
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from runbook.report.contents import read_contents
-from runbook.report.outcome import judge, proofs
+from runbook.report.outcome import judge
+from runbook.report.proofs import proofs
 from runbook.run.folder import Run
 from runbook.run.records import (
     MigrateRecord,

@@ -9,15 +9,18 @@ from runbook.audit.assignments import Assignments, find_assignments
 from runbook.audit.later_objects import objects_since
 from runbook.audit.later_writes import Written, find_written
 from runbook.audit.rule_values import RuleCheck
+from runbook.audit.samples import SAMPLES
 from runbook.errors import Refused
 from runbook.migration.job import Job
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, read_backup_shape
+from runbook.run.findings import Sample
 from runbook.run.records import Assessment, TableSince
 from runbook.script.migration import LEDGER, NEW_TABLES
 from runbook.sqlite.compare_database import table_pairs
 from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.connect import attach_immutable
+from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.tables import count_rows, read_tables
 from runbook.targets.sqlite import read_ledger
 
@@ -117,6 +120,16 @@ def _check_ledger(connection: sqlite3.Connection, job: Job) -> None:
         )
 
 
+_PLACES = {"added": "inserted", "removed": "deleted", "changed": "edited"}
+
+
+def _samples(difference: TableDifference) -> tuple[Sample, ...]:
+    """The keys of the first rows that differ, each once."""
+    return tuple(
+        dict.fromkeys(Sample(s.key, place=_PLACES[s.change]) for s in difference.samples if s.key)
+    )
+
+
 def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
     """Later writes to the tables that a rollback leaves alone.
 
@@ -135,7 +148,7 @@ def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
         elif now is None:
             yield TableSince(name, 0, deleted=count_rows(connection, name, "before"))
         else:
-            difference = compare_table(connection, old, now, Scope(samples=0))
+            difference = compare_table(connection, old, now, Scope(samples=SAMPLES))
             if not difference.identical:
                 yield TableSince(
                     name,
@@ -143,4 +156,5 @@ def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
                     edited=difference.rows_changed,
                     inserted=difference.added,
                     deleted=difference.removed,
+                    samples=_samples(difference),
                 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
 import sqlite3
 from collections.abc import Callable
@@ -70,7 +71,13 @@ def migrate(
     row = LedgerRow(script.migration, job.run, script.checksum, "")
     migration = _Migration(Expectation(job.plan, baseline, row), started, on_proven)
     migration.check_header(job)
-    work = Work(script, migration.prove, migration.explain, migration.compare_at_begin)
+    work = Work(
+        script,
+        migration.prove,
+        migration.explain,
+        migration.compare_at_begin,
+        functools.partial(migration.prove, committed=True),
+    )
     applied = job.target.apply(work, job.backup, job.progress, job.wait)
     return dataclasses.replace(
         applied.proven,
@@ -122,8 +129,14 @@ class _Migration:
             record = _empty_record(self.expected.baseline.footprint)
             raise refuse(findings, dataclasses.replace(record, findings=findings))
 
-    def prove(self, connection: sqlite3.Connection, steps: tuple[StepResult, ...]) -> MigrateRecord:
-        """The record of the proof; raises NotProven where it failed."""
+    def prove(
+        self,
+        connection: sqlite3.Connection,
+        steps: tuple[StepResult, ...],
+        *,
+        committed: bool = False,
+    ) -> MigrateRecord:
+        """The record of the proof, before the commit or after it; raises NotProven if it failed."""
         proof = prove(connection, self.expected)
         row = read_ledger(connection, self.expected.plan.migration.name)
         footprint = self.expected.baseline.footprint
@@ -135,9 +148,10 @@ class _Migration:
             invariants=_held(),
             proven_after_commit=proof.deferred,
             views_left_out=proof.views_left_out,
+            proof="after commit" if committed else "before commit",
         )
         if record.findings:
-            raise refuse(record.findings, record)
+            raise refuse(record.findings, record, committed=committed)
         self.on_proven(record)
         return record
 

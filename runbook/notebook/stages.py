@@ -18,6 +18,7 @@ from runbook.notebook.progress_bar import Page
 from runbook.notebook.window import show_state, shut_first, still_shut
 from runbook.progress import NOW, Lines, Progress
 from runbook.run.check import check_finished
+from runbook.run.findings import finding_sentence
 from runbook.run.folder import STAGES, Run, file_stem
 from runbook.run.notebooks import NOTEBOOKS
 from runbook.run.records import (
@@ -220,10 +221,10 @@ def go_on(run: Run, stage: str) -> Any:
     if stage == "monitor" and run.result("monitor", MonitorRecord).verdict != "pass":
         raise Violated("The monitoring found problems; see the series above.")
     if stage == "verify" and run.result("verify", VerifyRecord).verdict != "pass":
-        findings = run.result("verify", VerifyRecord).findings
+        first = run.result("verify", VerifyRecord).findings[0]
         raise NotProven(
-            f"The verdict is fail: {findings[0].message}; write the report (06_report) and decide "
-            "whether to roll back (08_rollback)."
+            f"The verdict is fail: {finding_sentence(first, committed=True)}; write the "
+            "report (06_report) and decide whether to roll back (08_rollback)."
         )
     parts = ("**Done.**", shut_sentence(run), _next(run, stage))
     return Markdown(" ".join(filter(None, parts)))  # type: ignore[no-untyped-call]

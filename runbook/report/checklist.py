@@ -131,7 +131,12 @@ def _verification(contents: Contents) -> Judged:
     )
     bad = bool(record.verdict != "pass" or record.findings or stage.status == "failed")
     asked = contents.window.get("recheck")
-    again: list[str] = [*contents.earlier]
+    again = [
+        f"Verified before, {when(tried.stage.finished_at)}: verdict {tried.verdict}, "
+        f"{counted(tried.findings, 'finding')}, kept in {tried.file}"
+        for tried in contents.attempts
+        if tried.verdict
+    ]
     if asked is not None:
         again += [f"{line}, {when(asked.at)}" for line in asked.details]
         if asked.status != "done":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +17,7 @@ from runbook.errors import RunFolderError
 from runbook.files import read_sealed
 from runbook.plan.plan import Plan
 from runbook.report.masking import (
+    mask_assessment,
     mask_emails,
     mask_finding,
     mask_hazard,
@@ -24,6 +25,7 @@ from runbook.report.masking import (
     mask_plan,
     without_commands,
 )
+from runbook.run.attempts import attempts
 from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
@@ -40,7 +42,7 @@ from runbook.run.window_records import Observation, ScanCounts, Tick, WindowStep
 from runbook.script.footprint import FootprintLine
 from runbook.window.series import read_series
 from runbook.window.store import STEPS, read_scan, read_step, read_ticks
-from runbook.wording import counted, map_text, visible, when
+from runbook.wording import map_text, visible
 
 T = TypeVar("T")
 Status = Literal["not run", "started", "proven", "finished", "failed", "damaged"]
@@ -75,6 +77,21 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """An earlier attempt at a stage, kept in `file`.
+
+    `verdict` and `findings` are those of a verification; `blocks` the number of hazards that
+    stopped a preflight.
+    """
+
+    stage: StageStatus
+    file: str
+    verdict: str = ""
+    findings: int = 0
+    blocks: int = 0
+
+
+@dataclass(frozen=True)
 class ScriptFile:
     """One file of SQL as it was executed."""
 
@@ -89,6 +106,8 @@ class Contents:
     """Everything that is known about a run from its folder."""
 
     folder: str
+    path: str
+    """The whole path of the folder, as it was when it was read."""
     run: str
     created_at: str
     database: str
@@ -96,6 +115,7 @@ class Contents:
     plan: Plan | None
     operator: str
     ticket: str
+    origin: Mapping[str, str]
     versions: Mapping[str, str]
     sql: Mapping[str, str]
     stages: Mapping[str, StageStatus]
@@ -104,8 +124,8 @@ class Contents:
     snapshot: SnapshotRecord | None = None
     migrate: MigrateRecord | None = None
     verify: VerifyRecord | None = None
-    earlier: tuple[str, ...] = ()
-    """What earlier verifications said, a sentence for each."""
+    attempts: tuple[Attempt, ...] = ()
+    """Earlier attempts at stages, in the order in which they began."""
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
@@ -167,6 +187,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
     plan = records.structure(Plan, info["plan"], "run.json") if "plan" in info else None
     contents = Contents(
         folder=visible(run_dir.resolve().name),
+        path=visible(str(run_dir.resolve())),
         run=str(info.get("run", "")),
         created_at=str(info.get("created_at", "")),
         database=str(info.get("database", "")),
@@ -174,6 +195,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         plan=plan and without_commands(plan),
         operator=str(info.get("operator", "")),
         ticket=str(info.get("ticket", "")),
+        origin=_texts(info.get("origin")),
         versions=_texts(info.get("versions")),
         sql=_texts(info.get("sql")),
         stages=records.stages,
@@ -182,7 +204,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         snapshot=records.result(SnapshotRecord, "snapshot"),
         migrate=records.result(MigrateRecord, "migrate"),
         verify=records.result(VerifyRecord, "verify"),
-        earlier=tuple(_earlier(run_dir, records.damage)),
+        attempts=tuple(_attempts(run_dir, records.damage)),
         rollback=records.result(RollbackRecord, "rollback"),
         monitor=records.results["monitor"] or {},
         observations=map_text(read_series(run_dir), visible),
@@ -257,17 +279,25 @@ def _stage(
     return reached, result
 
 
-def _earlier(run_dir: Path, damage: list[str]) -> Iterator[str]:
-    """What each earlier verification said, in their order."""
-    files = (run_dir / "stages" / "attempts").glob("05_verify_*.json")
-    for path in sorted(files, key=lambda path: (len(path.name), path.name)):
-        stage, result = _stage(5, "verify", "Verification", path, damage)
-        if result is not None:
-            findings = len(result.get("findings", ()))
-            yield (
-                f"Verified before, {when(stage.finished_at)}: verdict {result.get('verdict')}, "
-                f"{counted(findings, 'finding')}, kept in stages/attempts/{path.name}"
+def _attempts(run_dir: Path, damage: list[str]) -> list[Attempt]:
+    """The earlier attempts at all stages, in the order in which they began."""
+    kept: list[Attempt] = []
+    for number, (name, title) in enumerate(STAGES, start=1):
+        record = run_dir / "stages" / f"{number:02d}_{name}.json"
+        for path in attempts(record):
+            stage, result = _stage(number, name, title, path, damage)
+            result = result or {}
+            hazards = result.get("hazards", ()) if name == "preflight" else ()
+            kept.append(
+                Attempt(
+                    stage,
+                    f"stages/attempts/{path.name}",
+                    str(result.get("verdict", "")),
+                    len(result.get("findings", ())),
+                    sum(h.get("level") == "block" for h in hazards),
+                )
             )
+    return sorted(kept, key=lambda attempt: attempt.stage.started_at)
 
 
 def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
@@ -320,6 +350,12 @@ def _masked(contents: Contents) -> Contents:
     migrate = contents.migrate and dataclasses.replace(
         with_masked_findings(contents.migrate), confirmation=contents.migrate.confirmation
     )
+    rollback = contents.rollback and with_masked_findings(contents.rollback)
+    if rollback and rollback.assessment:
+        assessment = mask_assessment(rollback.assessment, plan)
+        rollback = dataclasses.replace(rollback, assessment=assessment)
+    if rollback and contents.rollback:
+        rollback = dataclasses.replace(rollback, confirmation=contents.rollback.confirmation)
     preflight = contents.preflight and dataclasses.replace(
         mask_emails(contents.preflight),
         hazards=tuple(mask_hazard(h, plan) for h in contents.preflight.hazards),
@@ -328,12 +364,13 @@ def _masked(contents: Contents) -> Contents:
         contents,
         plan=plan and mask_plan(plan),
         stages=mask_emails(dict(contents.stages)),
+        attempts=mask_emails(contents.attempts),
         preflight=preflight,
         rehearse=mask_emails(contents.rehearse),
         snapshot=mask_emails(contents.snapshot),
         migrate=migrate,
         verify=contents.verify and with_masked_findings(contents.verify),
-        rollback=contents.rollback and with_masked_findings(contents.rollback),
+        rollback=rollback,
         monitor=mask_emails(dict(contents.monitor)),
         observations=tuple(mask_observation(each, plan) for each in contents.observations),
         window={

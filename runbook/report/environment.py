@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from runbook import wording as text
 from runbook.run.findings import WITNESS_NAMES, render_sample, sample_line
+from runbook.sqlite.fields import render_row
 
 TEMPLATES = Path(__file__).parent / "template"
 
@@ -34,6 +35,7 @@ def environment() -> jinja2.Environment:
         "spans": _spans,
         "rendered": render_sample,
         "line": sample_line,
+        "row": render_row,
     }
     jinja.globals |= {
         "counted": text.counted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,6 +12,10 @@ from runbook.report.charts import charts
 from runbook.report.environment import TEMPLATES, environment
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
+from runbook.report.plan_text import plan_text
+from runbook.report.states import states
+from runbook.report.summary import agreed, reversible, watched
+from runbook.report.unexpected import LOOKED_AT
 from runbook.report.view_model import ReportView, window
 
 MOST_BYTES = 1_000_000
@@ -51,6 +56,12 @@ def html(view: ReportView) -> bytes:
     return page
 
 
+def _margin(view: ReportView) -> str:
+    """The run's name for the margin of printed pages, safe inside a string of CSS."""
+    plain = re.sub(r"[^A-Za-z0-9 ._:-]", "?", f"run {view.contents.run}")
+    return f"{view.outcome.word}, {plain[:100]}"
+
+
 def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> bytes:
     def short(value: object) -> str:
         return text.clip(str(value), limits.characters)
@@ -72,6 +83,13 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             lock=lock_sentence(view.contents),
             decided=decided_at(view.contents),
             window=window(view),
+            agreed=agreed,
+            reversible=reversible(view.contents),
+            watched=watched(view.contents),
+            looked_at=LOOKED_AT,
+            states=states(view.contents),
+            margin=Markup(_margin(view)),
+            plan_text=plan_text(view.contents.plan) if view.contents.plan else "",
         )
         .encode()
     )

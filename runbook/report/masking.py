@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from runbook.plan.plan import Command, Health, Maintenance, Plan, Window
 from runbook.run.findings import Finding, Hazard, Sample
+from runbook.run.records import Assessment, TableSince
 from runbook.run.window_records import Observation
 from runbook.sqlite.fields import Field, Row
 from runbook.wording import counted, map_text
@@ -154,6 +155,16 @@ def mask_hazard(hazard: Hazard, plan: Plan | None) -> Hazard:
     """The hazard with its samples masked; who accepted it stays readable."""
     masked = mask_emails(dataclasses.replace(hazard, samples=_masked(hazard.samples, plan)))
     return dataclasses.replace(masked, accepted_by=hazard.accepted_by)
+
+
+def mask_assessment(assessment: Assessment, plan: Plan | None) -> Assessment:
+    """The assessment of a rollback with the keys of later writes masked as any key."""
+
+    def masked(tables: tuple[TableSince, ...]) -> tuple[TableSince, ...]:
+        return tuple(dataclasses.replace(t, samples=_masked(t.samples, plan)) for t in tables)
+
+    resources, others = masked(assessment.resources), masked(assessment.others)
+    return mask_emails(dataclasses.replace(assessment, resources=resources, others=others))
 
 
 def mask_observation(observation: Observation, plan: Plan | None) -> Observation:

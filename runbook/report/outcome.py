@@ -12,8 +12,9 @@ from typing import Literal
 
 from runbook import errors
 from runbook.report.contents import Contents, StageStatus
-from runbook.run.findings import WITNESS_NAMES
-from runbook.wording import and_more, counted, duration, listed, number, when
+from runbook.report.problems import problem_sentence, problems
+from runbook.report.proofs import Proof
+from runbook.wording import and_more, counted, duration, listed, when
 
 Verdict = Literal["pass", "fail"]
 Code = Literal[
@@ -27,15 +28,6 @@ Code = Literal[
     "not proven",
     "rolled back",
 ]
-
-
-@dataclass(frozen=True)
-class Proof:
-    """One of the three proofs: `holds` is None where it was not made."""
-
-    name: str
-    holds: bool | None
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -63,125 +55,6 @@ class Outcome:
         """The outcome in capitals."""
         plain = {"proven": "PASS"} | dict.fromkeys(("not proven", "refused", "stopped"), "FAIL")
         return plain.get(self.code, self.code.upper())
-
-
-# -- the three proofs --------------------------------------------------------------------------
-
-
-def proofs(contents: Contents) -> tuple[Proof, Proof, Proof]:
-    """The three proofs: invariants, footprint, and that the witnesses agree."""
-    return invariants_proof(contents), footprint_proof(contents), witnesses_proof(contents)
-
-
-def invariants_proof(contents: Contents) -> Proof:
-    """Whether every invariant holds, according to every witness that was asked."""
-    name = "Invariants"
-    results = contents.invariants
-    violated = [i.title for i in results if not i.holds]
-    # A guard that trips inside the transaction leaves a finding and no counts.
-    violated += [f.message for f in contents.findings if _is_violation(f.change) and not violated]
-    if violated:
-        total = f" of {len(results)}" if results else ""
-        count = f"{len(violated)}{total} invariant{'s' if len(violated) > 1 else ''} violated"
-        return Proof(name, False, f"{count}: {listed(violated, 3)}.")
-    if contents.verify is None:
-        if not results:
-            return Proof(name, None, "Not checked: the run did not get that far.")
-        before = counted(len(results), "invariant")
-        return Proof(
-            name, None, f"{before} held inside the transaction; none was checked after it."
-        )
-    if not results:
-        return Proof(name, False, "The verification checked no invariant at all.")
-    who = listed([n for w, n in WITNESS_NAMES.items() if any(w in i.violations for i in results)])
-    guarded = sum("gate" in i.violations for i in results)
-    gate = f" {guarded} of them were checked before the commit as well." if guarded else ""
-    return Proof(
-        name,
-        True,
-        f"{counted(len(results), 'invariant holds', 'invariants hold')}: {who} found no violating "
-        f"row.{gate}",
-    )
-
-
-def footprint_proof(contents: Contents) -> Proof:
-    """Whether nothing outside the footprint differs."""
-    name = "Footprint"
-    outside = [f for f in contents.findings if not _is_violation(f.change)]
-    foreign = [line for line in contents.footprint if not line.allowed]
-    if outside or foreign:
-        where = sorted({f.table for f in outside if f.table} | {line.table for line in foreign})
-        count = counted(len(outside) + len(foreign), "difference")
-        place = f": see {listed([repr_name(t) for t in where], 4)}" if where else ""
-        return Proof(name, False, f"{count} outside the footprint{place}.")
-    if contents.migrate is None or not contents.migrate.committed:
-        return Proof(name, None, "Not compared: the run did not get that far.")
-    size = ""
-    if contents.snapshot:
-        tables, rows = contents.snapshot.tables, contents.snapshot.rows
-        size = f" Compared cell by cell: {counted(tables, 'table')}, {counted(rows, 'row')}."
-    if contents.migrate.proof == "after commit":
-        time = "The comparison was made after the commit, as this kind of database demands."
-    elif contents.migrate.proven_after_commit:
-        late = counted(len(contents.migrate.proven_after_commit), "table")
-        time = f"The gate passed before the commit; {late} followed after it, as planned."
-    else:
-        time = "The gate compared everything before the commit."
-    if contents.snapshot and not (contents.snapshot.tables and contents.snapshot.rows):
-        return Proof(name, False, f"Nothing was compared, so nothing is proven.{size}")
-    if contents.verify is None:
-        early = contents.migrate.proof == "before commit"
-        return Proof(name, None, f"{time if early else ''} The verification is missing.".strip())
-    return Proof(name, True, f"Nothing outside the footprint differs.{size} {time}")
-
-
-def witnesses_proof(contents: Contents) -> Proof:
-    """Whether the witnesses counted the same rows, wherever more than one of them counted."""
-    name = "Witnesses agree"
-    if contents.verify is None:
-        return Proof(name, None, "Not asked: the run did not get that far.")
-    counts = [
-        *((_line_name(line.table, line.column), line.counts) for line in contents.footprint),
-        *((i.title, i.violations) for i in contents.invariants),
-    ]
-    several = [(what, by) for what, by in counts if len(by) > 1]
-    torn = [(what, by) for what, by in several if len(set(by.values())) > 1]
-    if torn:
-        what, by = torn[0]
-        each = ", ".join(f"{WITNESS_NAMES.get(w, w)} {number(rows)}" for w, rows in by.items())
-        more = and_more(len(torn) - 1)
-        return Proof(
-            name, False, f"The witnesses contradict each other about {what}: {each}{more}."
-        )
-    if not several:
-        return Proof(name, False, "No two witnesses counted the same, so nothing is proven.")
-    silent = [n for w, n in WITNESS_NAMES.items() if not any(w in by for _, by in counts)]
-    if silent:
-        return Proof(
-            name, False, f"{listed(silent)} returned no result, so the proof is incomplete."
-        )
-    return Proof(
-        name,
-        True,
-        f"{listed(list(WITNESS_NAMES.values()))} agree on {counted(len(several), 'count')} of "
-        "rows that they made independently of each other.",
-    )
-
-
-def repr_name(name: str) -> str:
-    """A table's name in typographic quotes, so that it is told apart from the sentence."""
-    return f"\N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"
-
-
-def _line_name(table: str, column: str) -> str:
-    return f"{repr_name(table)}, column {repr_name(column)}" if column else repr_name(table)
-
-
-def _is_violation(change: str) -> bool:
-    return change.startswith("invariant ") or change == "broken reference"
-
-
-# -- the outcome -------------------------------------------------------------------------------
 
 
 def judge(contents: Contents, proven: tuple[Proof, ...]) -> Outcome:
@@ -246,7 +119,7 @@ def _rolled_back(contents: Contents) -> Outcome | None:
         "rolled back",
         "The migration was taken back.",
         state=f"As before the migration: {done}. The rollback was proven against the backup.",
-        wrong=_first_finding(contents) or "The migration was taken back on purpose.",
+        wrong=_first_problem(contents) or "The migration was taken back on purpose.",
     )
 
 
@@ -279,9 +152,12 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
     if contents.snapshot is None:
         broken.append("The record of the snapshot is missing.")
     if verify.verdict == "pass" and not broken and stage.status == "finished":
+        watched = any(each.violated for each in contents.observations)
         return Outcome(
             "proven",
-            "Migrated, and proven.",
+            "Migrated, and proven; monitoring has found a violation since."
+            if watched
+            else "Migrated, and proven.",
             state=f"{state} Nothing else changed{_until(contents)}.",
         )
     return Outcome(
@@ -289,7 +165,7 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         "Migrated, but the verification failed.",
         state=state
         + " It differs from what was proven before the commit, or the proof is at odds.",
-        wrong=_first_finding(contents) or " ".join(broken) or stage.error or "The verdict is fail.",
+        wrong=_first_problem(contents) or " ".join(broken) or stage.error or "The verdict is fail.",
         next_step="Keep the application closed, read the findings, then correct them or roll back.",
         command=back,
     )
@@ -324,7 +200,7 @@ def _before_commit(contents: Contents) -> Outcome:
             if contents.migrate or migrate.error_type == "NotProven"
             else "Not migrated: the migration was refused.",
             state="As it was before the migration: everything was rolled back before the commit.",
-            wrong=migrate.error or _first_finding(contents) or "The migration was rolled back.",
+            wrong=migrate.error or _first_problem(contents) or "The migration was rolled back.",
             next_step="Correct what is named here, take a new snapshot, and run again.",
             command=again,
         )
@@ -370,19 +246,14 @@ def _stopped(contents: Contents, untouched: str, again: str) -> Outcome:
     )
 
 
-def _first_finding(contents: Contents) -> str:
-    findings = contents.findings
-    if not findings:
-        return ""
-    more = and_more(len(findings) - 1, "finding")
-    first = findings[0].message
-    return f"{first[:1].upper()}{first[1:]}{more}."
+def _first_problem(contents: Contents) -> str:
+    return problem_sentence(problems(contents))
 
 
 def command(what: str, contents: Contents) -> str:
-    """A command line for this run, each value quoted for a shell."""
+    """A command line for this run, with the whole path of its folder, quoted for a shell."""
     database = f" --database {shlex.quote(contents.database)}" if what.endswith(" run") else ""
-    return f"{what}{database} --run-dir {shlex.quote(contents.folder)}"
+    return f"{what}{database} --run-dir {shlex.quote(contents.path)}"
 
 
 def lock_sentence(contents: Contents) -> str:

@@ -11,7 +11,11 @@ from pathlib import Path
 from runbook.plan.plan import LEVELS
 from runbook.report.checklist import ChecklistLine, checklist
 from runbook.report.contents import Contents, StageStatus, Status, read_contents
-from runbook.report.outcome import Outcome, Proof, command, judge, proofs
+from runbook.report.outcome import Outcome, command, judge
+from runbook.report.problems import Problem, problems
+from runbook.report.proofs import Proof, proofs
+from runbook.report.summary import summary
+from runbook.report.unexpected import Unexpected, unexpected
 from runbook.run.findings import Hazard, StepResult, TableDigest
 from runbook.script.footprint import FootprintLine
 from runbook.wording import duration, moment, when
@@ -88,6 +92,9 @@ class ReportView:
     steps: tuple[StepCompared, ...]
     tables: tuple[TableComparison, ...]
     footprint: tuple[FootprintLine, ...]
+    problems: tuple[Problem, ...]
+    summary: str
+    unexpected: tuple[Unexpected, ...]
 
     @property
     def counted_by(self) -> frozenset[str]:
@@ -139,16 +146,20 @@ def read_view(run_dir: Path, *, show_values: bool = False) -> ReportView:
 def view_of(contents: Contents) -> ReportView:
     """The view of contents that were read already."""
     proven = proofs(contents)
+    lines = checklist(contents)
     return ReportView(
         contents=contents,
         outcome=judge(contents, proven),
         proofs=proven,
-        checklist=checklist(contents),
+        checklist=lines,
         timeline=timeline(contents),
         hazards=hazards(contents),
         steps=steps(contents),
         tables=tables(contents),
         footprint=contents.footprint,
+        problems=problems(contents),
+        summary=summary(contents),
+        unexpected=unexpected(contents, lines),
     )
 
 

@@ -105,7 +105,11 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """A difference outside the footprint, a broken rule, or a violated invariant."""
+    """A difference outside the footprint, a broken rule, or a violated invariant.
+
+    `message` says what is wrong; `drift` that something other than the migration wrote it, about
+    which another thing is to be done before the commit than after it (`finding_sentence`).
+    """
 
     witness: Witness
     table: str
@@ -114,6 +118,30 @@ class Finding:
     rows: int
     message: str
     samples: tuple[Sample, ...] = ()
+    drift: bool = False
+
+
+_DRIFT = "it is not part of the migration, so "
+_BEFORE = (
+    "the database was written to after the snapshot; make sure that nothing writes to it, take a "
+    "new snapshot and run again"
+)
+_AFTER = (
+    "something else has written to the database; find out what, then correct it or take the "
+    "migration back"
+)
+
+
+def drift_advice(*, committed: bool) -> str:
+    """What is to be done about a write of something other than the migration."""
+    return _DRIFT + (_AFTER if committed else _BEFORE)
+
+
+def finding_sentence(finding: Finding, *, committed: bool) -> str:
+    """What is wrong, and what to do about it at this moment: before the commit, or after it."""
+    if not finding.drift:
+        return finding.message
+    return f"{finding.message}; {drift_advice(committed=committed)}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -29,51 +28,17 @@ from runbook.files import (
     sync_folder,
     write_sealed,
 )
-from runbook.plan.plan import Plan
-from runbook.run.identity import Identity
+from runbook.run.attempts import ATTEMPTS
+from runbook.run.info import Request, RunInfo
 from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
 from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
-from runbook.run.versions import sql_checksums, versions
+from runbook.run.versions import origin, sql_checksums, versions
 
-__all__ = ["STAGES", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now"]
+__all__ = ["STAGES", "Request", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the operator wants migrated: `options` say how the target is reached.
-
-    `named` is the path of a file as it was given; links on the way are names of it, too.
-    `plan` holds no secret; where its commands need one, `plan_file` is read again. `adopter` is
-    spelled as in that file, where the key of that user is spelled otherwise.
-    """
-
-    database: str
-    identity: Identity
-    plan: Plan
-    operator: str = ""
-    ticket: str = ""
-    options: dict[str, str] = dataclasses.field(default_factory=dict)
-    named: str = ""
-    plan_file: str = ""
-    adopter: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunInfo(Request):
-    """The file `run.json`: what is migrated, by whom, with which software and which SQL.
-
-    `run` is the folder's name and a random number: the ledger knows the run by it, and folders of
-    one name may lie in different places.
-    """
-
-    run: str
-    created_at: str
-    versions: dict[str, str]
-    sql: dict[str, str]
 
 
 _FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
@@ -119,6 +84,7 @@ class Run:
                     created_at=now(),
                     versions=versions(request.identity),
                     sql=sql_checksums(),
+                    origin=origin(),
                     **{f.name: getattr(request, f.name) for f in dataclasses.fields(request)},
                 )
                 write_sealed(folder / "run.json", to_json(info))
@@ -375,7 +341,8 @@ class Run:
 
     def _sweep(self) -> None:
         """Removes what a kill left of files that were being written."""
-        for folder in (self.folder, self.folder / "stages", self.folder / "sql"):
+        stages = self.folder / "stages"
+        for folder in (self.folder, stages, stages / ATTEMPTS, self.folder / "sql"):
             sweep(folder)
 
     def locked(

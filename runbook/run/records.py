@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Hazard, InvariantResult, StepResult, TableDigest
+from runbook.run.findings import (
+    Finding,
+    Hazard,
+    InvariantResult,
+    Sample,
+    StepResult,
+    TableDigest,
+)
 from runbook.run.identity import LedgerRow
 from runbook.script.footprint import FootprintLine
 from runbook.sqlite.header import Header
@@ -159,6 +166,8 @@ class TableSince:
     restored: int = 0
     moved: int = 0
     undated: int = 0
+    samples: tuple[Sample, ...] = ()
+    """Keys of the first rows that were written, `place` saying which became of each."""
 
     @property
     def written(self) -> int:

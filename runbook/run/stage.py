@@ -17,6 +17,7 @@ from runbook.errors import (
     TargetError,
 )
 from runbook.files import write_sealed
+from runbook.run.attempts import SERIES, keep_attempt
 from runbook.run.json_form import from_json, to_json
 
 T = TypeVar("T")
@@ -73,10 +74,22 @@ class Stage:
         That proof is all that is left of a commit without a record, so it is kept until the ledger
         was asked.
         """
+        if self.name not in SERIES:
+            self._keep()
         if unsettled and previous is not None:
             self.previous = previous
             self._proof = previous.result
         self.write("started", self._proof)
+
+    def _keep(self) -> None:
+        try:
+            keep_attempt(self.path)
+        except OSError as problem:
+            raise RunFolderError(
+                f"The stage {self.name} cannot begin: its earlier record cannot be kept in "
+                f"{self.path.parent} ({problem.strerror}); make room or make the folder writable, "
+                "and run it again."
+            ) from problem
 
     def write(self, status: Status, result: object, error: dict[str, Any] | None = None) -> None:
         """Writes the stage's record, atomically and durably."""

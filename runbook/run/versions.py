@@ -1,11 +1,14 @@
-"""What takes part in a run: versions of the software, checksums of the SQL."""
+"""What takes part in a run: from where, versions of the software, checksums of the SQL."""
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import importlib.metadata
+import os
 import platform
 import sqlite3
+from datetime import datetime
 
 from runbook import __version__
 from runbook.run.identity import Identity
@@ -21,6 +24,25 @@ def versions(identity: Identity) -> dict[str, str]:
         "sqlite": sqlite3.sqlite_version,
         **{name: importlib.metadata.version(name) for name in packages},
         **{name: v for name, v in identity.details.items() if name.startswith("wrangler")},
+    }
+
+
+def account() -> str:
+    """The name of the account; its number where it has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def origin() -> dict[str, str]:
+    """The account that works here, the host, and its time zone."""
+    now = datetime.now().astimezone()
+    zone = f"{now:%z}"
+    return {
+        "account": account(),
+        "host": platform.node() or "unknown",
+        "time zone": f"{now.tzname()} (UTC{zone[:3]}:{zone[3:]})",
     }
 
 

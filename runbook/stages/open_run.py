@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import itertools
 import os
 from datetime import UTC, datetime
@@ -15,8 +14,10 @@ from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
 from runbook.plan.resolve import resolve
 from runbook.plan.secrets import without_secrets
+from runbook.run.attempts import keep_attempt
 from runbook.run.folder import Request, Run
 from runbook.run.secret_plan import is_plan_of
+from runbook.run.versions import account
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
@@ -92,14 +93,6 @@ def _new_folder(name: str) -> Path:
             ) from error
         return folder
     raise AssertionError  # the numbers never end
-
-
-def account() -> str:
-    """The name of the account; its number where it has none, as in many containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _resolved(plan: Plan, target: Target) -> Plan:
@@ -193,12 +186,8 @@ def _take_options(run: Run, options: dict[str, str]) -> Run:
 def _set_aside(run: Run, stage: str) -> None:
     """Puts a stage's record among the earlier attempts, so that the stage is due again."""
     path = run.record_path(stage)
-    if not path.exists():
-        return
-    folder = path.parent / "attempts"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    number = len(list(folder.glob(f"{path.stem}_*.json"))) + 1
-    path.rename(folder / f"{path.stem}_{number}.json")
+    keep_attempt(path)
+    path.unlink(missing_ok=True)
 
 
 def _reopen(folder: Path, database: str, plan: str) -> Run:

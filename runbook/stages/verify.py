@@ -7,9 +7,8 @@ from runbook.audit.snapshot import check_capture
 from runbook.audit.verify import Before
 from runbook.audit.verify import verify as ask_witnesses
 from runbook.errors import OutcomeUnknown, RunFolderError
-from runbook.files import write_durably
 from runbook.progress import Progress, no_progress
-from runbook.run.folder import Run, file_stem
+from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.script.footprint import Baseline
 from runbook.stages.backup import baseline, checked_backup
@@ -31,7 +30,6 @@ def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -
         VerifyRecord,
         lambda _: _verify(run, progress),
         again=again,
-        guard=lambda: _keep_earlier(run),
     )
 
 
@@ -42,20 +40,6 @@ def is_due_again(run: Run) -> bool:
         return failed and not run.forbidden("verify")
     except RunFolderError:
         return False
-
-
-def _keep_earlier(run: Run) -> None:
-    """Keeps the record of an earlier verification, as it is, as history."""
-    try:
-        if not run.finished("verify"):
-            return
-    except RunFolderError:  # damaged: it is written anew, and is no history
-        return
-    folder = run.folder / "stages" / "attempts"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    number = len(list(folder.glob(f"{file_stem('verify')}_*.json"))) + 1
-    record = run.record_path("verify").read_bytes()
-    write_durably(folder / f"{file_stem('verify')}_{number}.json", record)
 
 
 def _verify(run: Run, progress: Progress) -> VerifyRecord:

@@ -29,12 +29,14 @@ class Work(Generic[R]):
     it raises to have everything rolled back. `explain` names the reason of a failed statement
     while the transaction is still open, None where it does not know. `begin` inspects the database
     before the first step, inside the transaction, and raises where nothing may be done.
+    `prove_committed` is `prove` where a target can be compared only after its commit.
     """
 
     script: Script
     prove: Callable[[sqlite3.Connection, tuple[StepResult, ...]], R]
     explain: Callable[[sqlite3.Connection, Step, sqlite3.Error], Exception | None]
     begin: Callable[[sqlite3.Connection], None] | None = None
+    prove_committed: Callable[[sqlite3.Connection, tuple[StepResult, ...]], R] | None = None
 
 
 Prepare = Callable[[sqlite3.Connection], Work[R]]

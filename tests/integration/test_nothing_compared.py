@@ -13,7 +13,8 @@ from runbook.audit import verify as audit
 from runbook.errors import Blocked, NotProven
 from runbook.hazards import owners
 from runbook.report.contents import read_contents
-from runbook.report.outcome import footprint_proof, judge, proofs, witnesses_proof
+from runbook.report.outcome import judge
+from runbook.report.proofs import footprint_proof, proofs, witnesses_proof
 from runbook.run.folder import Run
 from runbook.stages import migrate, preflight, verify
 from tests.support.databases import execute

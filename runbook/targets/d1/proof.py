@@ -47,7 +47,8 @@ def prove_committed(work: Work[R], after: Path, backup: Path, tried: Applied[R])
     with contextlib.closing(open_immutable(after)) as connection:
         attach_immutable(connection, backup)
         try:
-            return dataclasses.replace(tried, proven=work.prove(connection, tried.steps))
+            prove = work.prove_committed or work.prove
+            return dataclasses.replace(tried, proven=prove(connection, tried.steps))
         except NotProven as error:
             raise OutcomeUnknown(
                 f"D1 committed the migration, but what it holds now is not as it should be "
