@@ -42,3 +42,11 @@ def public(tmp_path: Path) -> Callable[[str], Path]:
         return Path(shutil.copy(source, tmp_path / f"{name}.db"))
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def situations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The reports of seven real runs that ended in seven ways, by their names."""
+    from tests.support.situations import write_reports
+
+    return write_reports(tmp_path_factory.mktemp("situations"))

@@ -177,8 +177,9 @@ def _already_migrated(survey: Survey) -> Iterator[Sighting]:
             "already_migrated",
             survey.plan.migration.name,
             samples=(f"run {run}, applied at {at} UTC",),
-            remedy=f"Nothing is left to do; SELECT * FROM {LEDGER} WHERE migration ="
-            f" {quote_value(survey.plan.migration.name)}; shows the entry of run {run}.",
+            remedy=f"Go on in the folder of the run {run}, or take it back there; SELECT * FROM "
+            f"{LEDGER} WHERE migration = {quote_value(survey.plan.migration.name)}; shows its "
+            "entry.",
         )
 
 

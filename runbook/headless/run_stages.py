@@ -16,6 +16,7 @@ from typing import Literal
 
 from runbook.errors import (
     BadInput,
+    Blocked,
     NotAllowedNow,
     NotProven,
     RunbookError,
@@ -24,7 +25,7 @@ from runbook.errors import (
 )
 from runbook.headless.echo import lasting
 from runbook.headless.papermill import Execute, notebooks, stands
-from runbook.headless.summary import stage_line, step_line
+from runbook.headless.summary import hazard_lines, next_lines, stage_line, step_line
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
@@ -107,6 +108,9 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
                 options.echo(block(run, f"the run was to end after {until}"))
     if until == "report" and run.result("report", ReportRecord).verdict != "pass":
         raise NotProven("The verdict of the report is fail, and the report gives the reason.")
+    if until == "report":
+        for line in next_lines(run):
+            options.echo(line)
 
 
 def roll_back(
@@ -171,6 +175,9 @@ class _Session:
         try:
             self._run(stages, todo)
         except RunbookError as error:
+            if isinstance(error, Blocked):
+                for line in hazard_lines(self.run):
+                    self.options.echo(line)
             last = self._lead_out_of(error)
             self.report_failure()
             raise last from None

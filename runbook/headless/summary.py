@@ -5,6 +5,7 @@ from __future__ import annotations
 from runbook.report.contents import read_contents
 from runbook.report.outcome import judge
 from runbook.report.proofs import proofs
+from runbook.run.command_line import command_line
 from runbook.run.folder import Run
 from runbook.run.records import (
     MigrateRecord,
@@ -33,6 +34,31 @@ RECORDS = {
 def stage_line(run: Run, stage: str, done: str = "") -> str:
     """One line about a finished stage; `done` is put before what it did."""
     return f"  {stage:<10} {done}{summary(run, stage)}"
+
+
+def hazard_lines(run: Run) -> list[str]:
+    """Every hazard that blocks, with what it means and its remedy; personal data is masked."""
+    preflight = read_contents(run.folder).preflight
+    lines: list[str] = []
+    for hazard in preflight.hazards if preflight else ():
+        if hazard.level == "block":
+            where = f"{hazard.subject}: {hazard.count:,}"
+            lines += [
+                f"  block      {hazard.title} ({where})",
+                f"             {hazard.meaning}",
+                f"             Remedy: {hazard.remedy}",
+            ]
+    return lines
+
+
+def next_lines(run: Run) -> list[str]:
+    """What comes after a run that passed: watching, sealing, and the way back."""
+    return [
+        "What comes next:",
+        f"  watch it       {command_line(run, 'monitor')}",
+        f"  seal the run   {command_line(run, 'archive')}",
+        f"  take it back   {command_line(run, 'rollback')}",
+    ]
 
 
 def step_line(step: WindowStep, done: str = "") -> str:

@@ -100,6 +100,8 @@ def reversible(contents: Contents) -> str:
     """Whether the migration can be taken back, and how often that was rehearsed."""
     if contents.rollback is not None and contents.rollback.done:
         return "It was taken back."
+    if contents.migrate is None or not contents.migrate.committed:
+        return "There is nothing to take back."
     if contents.snapshot is None:
         return "Not reversible: there is no record of a backup."
     times = sum(
@@ -114,6 +116,8 @@ def reversible(contents: Contents) -> str:
 def watched(contents: Contents) -> str:
     """For how long the database was watched afterwards, and with what result."""
     series = contents.observations
+    if not series and (contents.migrate is None or not contents.migrate.committed):
+        return "There is nothing to watch yet."
     if not series:
         return "Not yet monitored."
     wrong = sum(not each.ok for each in series)

@@ -6,20 +6,23 @@ import contextlib
 import dataclasses
 import itertools
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runbook.errors import BadInput, RunFolderError, TargetError
+from runbook.errors import BadInput, NotAllowedNow, RunFolderError, TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
 from runbook.plan.resolve import resolve
 from runbook.plan.secrets import without_secrets
 from runbook.run.attempts import keep_attempt
+from runbook.run.command_line import command_line
 from runbook.run.folder import Request, Run
 from runbook.run.secret_plan import is_plan_of
 from runbook.run.versions import account
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
+from runbook.wording import when
 
 
 # Many parameters because they are the options of the command, under their names.
@@ -44,6 +47,7 @@ def open_run(
 
     Raises:
         BadInput: the database, the plan or the folder cannot be used, or do not belong together.
+        NotAllowedNow: no folder is named, and another run has migrated the database already.
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
@@ -59,6 +63,8 @@ def open_run(
     identity = target.identity()
     written = read_plan(Path(plan) if plan else None)
     parsed = _resolved(written, target)
+    if folder is None:
+        _check_not_migrated(target, parsed.migration.name)
     request = Request(
         database=database if identity.kind != "sqlite" else identity.place,
         identity=identity,
@@ -71,6 +77,41 @@ def open_run(
         adopter=written.unowned.adopter,
     )
     return Run.create(folder or _new_folder(Path(identity.name).stem), request)
+
+
+def _check_not_migrated(target: Target, migration: str) -> None:
+    """Raises NotAllowedNow, naming the run that did it, where the migration has happened already.
+
+    A new run would be of no use then: what may be left to do belongs to that run.
+    """
+    try:
+        row = target.ledger(migration)
+    except TargetError:  # preflight says what is wrong with the database
+        return
+    if row is None:
+        return
+    name = target.identity().name
+    folder = next(iter(_folders_of(row.run)), None)
+    if folder is None:
+        raise NotAllowedNow(
+            f"The run {row.run} has migrated {name} already, {when(row.applied_at)}, and its "
+            "folder is not below runs/; pass it with --run-dir to go on with that run or to take "
+            "it back."
+        )
+    run = Run.open(folder)
+    raise NotAllowedNow(
+        f"The run {row.run} has migrated {name} already, {when(row.applied_at)}; "
+        f"`{command_line(run, 'run')}` goes on with what is left of it, and "
+        f"`{command_line(run, 'rollback')}` takes it back."
+    )
+
+
+def _folders_of(run: str) -> Iterator[Path]:
+    """The folders below `runs/` of the run that the ledger knows by this name."""
+    for path in sorted(Path("runs").glob("*/run.json")):
+        with contextlib.suppress(RunFolderError):
+            if Run.open(path.parent).info.run == run:
+                yield path.parent
 
 
 def _new_folder(name: str) -> Path:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from runbook.report.write import write_report
 from tests.support import report_factory as factory
-from tests.support.paths import ROOT
+from tests.support.report_browser import CHROMIUM, SCREENS, WIDTHS, axe, opened
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from playwright.sync_api import Browser, Page  # noqa: E402
-
-SCREENS = ROOT / "build" / "screens"
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
-WIDTHS = {1280: 900, 390: 844}
+from playwright.sync_api import Browser
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,33 +28,12 @@ RUNS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The report of every kind of run."""
     folder = tmp_path_factory.mktemp("runs")
     for name, make in RUNS.items():
         write_report(make(folder / name))
     return {name: folder / name / "report.html" for name in RUNS}
-
-
-@contextmanager
-def opened(browser: Browser, report: Path, *, width: int = 1280, **options: Any) -> Iterator[Page]:
-    """The report in a fresh window without network, JavaScript allowed unless told otherwise."""
-    viewport = {"width": width, "height": WIDTHS[width]}
-    context = browser.new_context(viewport=viewport, offline=True, **options)
-    try:
-        page = context.new_page()
-        page.goto(report.as_uri())
-        yield page
-    finally:
-        context.close()
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -121,20 +89,6 @@ def test_axe_finds_no_serious_fault(
 ) -> None:
     with opened(browser, reports[name], width=width, color_scheme=scheme, bypass_csp=True) as page:
         assert axe(page) == []
-
-
-def axe(page: Page) -> list[str]:
-    """The serious and critical faults that axe finds."""
-    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    page.add_script_tag(path=Path(package.__path__[0]) / "axe.min.js")
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{fault['id']}: {node['html'][:200]}"
-        for fault in result["violations"]
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
 
 
 def test_axe_does_find_faults(browser: Browser, reports: dict[str, Path], tmp_path: Path) -> None:
