@@ -79,7 +79,7 @@ def test_under_a_megabyte_and_nothing_left_out_silently(huge_run: Path) -> None:
     findings = page.source.count('<article class="finding">')
     hazards = page.source.count('<article class="hazard')
     for left in (
-        f"{MANY - findings} more findings",
+        f"{MANY - findings} more problems",
         f"{MANY - hazards} more hazards",
         " more rows, not shown here; audit.json shows up to 10.",
         " and 999,99",
