@@ -249,7 +249,7 @@ def _write_table(
                 if batch.num_rows:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                     rows += batch.num_rows
-                    progress(table.name, rows, expected)
+                    progress(f"Snapshot of {table.name}", rows, expected, "rows")
         if rows != expected:
             raise TargetError(
                 f"Table {table.name!r} yielded {counted(rows, 'row')} where SQLite "

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from runbook.errors import NotProven, RunbookError, Violated
-from runbook.notebook.display import echo, fold_errors, shell
+from runbook.notebook.display import echo, fold_errors, has_person, shell
 from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
-from runbook.notebook.progress_bar import Page
+from runbook.notebook.progress_bar import shown_progress
 from runbook.notebook.window import show_state, shut_first, still_shut
-from runbook.progress import NOW, Lines, Progress
+from runbook.progress import Progress
 from runbook.run.check import check_finished
 from runbook.run.folder import STAGES, Run, file_stem
 from runbook.run.notebooks import NOTEBOOKS
@@ -197,10 +197,10 @@ def rollback(
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
     """The confirmation that was given as a parameter, or is asked of the person who is there."""
     name, typed = run.info.identity.name, as_text("confirm", confirm)
-    if _has_person() and typed != name:
+    if has_person() and typed != name:
         typed = ""  # perhaps the sample's name, which the notebook came with: ask
     return confirmation.confirm(
-        run, typed=typed, how=as_text("how", how), ask=input if _has_person() else None
+        run, typed=typed, how=as_text("how", how), ask=input if has_person() else None
     )
 
 
@@ -287,21 +287,9 @@ def _progress(run: Run, stage: str, again: bool = False) -> Iterator[Progress]:
     An earlier result is announced first, unless the stage is done `again`.
     """
     _echo_if_done(run, stage, again)
-    shown = (
-        Page()
-        if _has_person()
-        else Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
-    )
     try:
-        yield shown
+        with shown_progress(run, stage) as shown:
+            yield shown
     except RunbookError as error:
         show_state(run, error)
         raise
-    finally:
-        shown.close()
-
-
-def _has_person() -> bool:
-    """Whether there is a person to answer a question: not under Papermill, nbval or a scheduler."""
-    kernel = getattr(shell(), "kernel", None)
-    return bool(getattr(kernel, "_allow_stdin", False))
