@@ -24,7 +24,12 @@ from runbook.errors import (
 )
 from runbook.headless.echo import lasting
 from runbook.headless.papermill import Execute, notebooks, stands
-from runbook.headless.summary import stage_line, step_line
+from runbook.headless.summary import (
+    counted_changes,
+    predicted_changes,
+    stage_line,
+    step_line,
+)
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
@@ -189,9 +194,18 @@ class _Session:
                 self.options.echo(stage_line(self.run, stage, "done already: "))
             else:
                 if not agreed and self._asks_before(stage, stages):
+                    self._echo_all(predicted_changes(self.run))
                     agreed = self._confirmed()
                 self.perform(stage, agreed if stage == "migrate" else {})
+                if stage == "verify":
+                    self._echo_all(counted_changes(self.run))
             self._check_verdict(stage)
+        if stages[-1] in ("rehearse", "snapshot") and not _is_migrated(self.run):
+            self._echo_all(predicted_changes(self.run))
+
+    def _echo_all(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.options.echo(f"  {line}")
 
     def _asks_before(self, stage: str, stages: Sequence[str]) -> bool:
         """Whether the person is asked before this notebook: never while users are shut out."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from runbook.errors import NotProven, RunbookError, Violated
 from runbook.notebook.display import echo, fold_errors, has_person, shell
+from runbook.notebook.live_series import LiveSeries
 from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
 from runbook.notebook.progress_bar import shown_progress
 from runbook.notebook.window import show_state, shut_first, still_shut
@@ -31,7 +32,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import MonitorRecord, Observation
+from runbook.run.window_records import MonitorRecord
 from runbook.stages import confirm as confirmation
 from runbook.stages.open_run import open_run
 from runbook.window.state import shut_sentence
@@ -134,22 +135,25 @@ def monitor(
     every: str = "5m",
     exit_on_violation: bool = False,
 ) -> MonitorRecord:
-    """Watches database, logs and application; interrupted, it goes on where it stopped."""
+    """Watches database, logs and application; interrupted, it goes on where it stopped.
+
+    What was observed so far is drawn, and grows while it is watched.
+    """
     from runbook.stages import monitor as stage
     from runbook.window.durations import read_duration
-    from runbook.window.series import describe
 
-    def show(observation: Observation) -> None:
-        if not observation.ok:
-            print(f"{observation.at}  {describe(observation)}")
-
+    seconds = read_duration(as_text("watch_for", watch_for))
+    series = LiveSeries(run, seconds, live=has_person())
     watching = stage.Watching(
-        read_duration(as_text("watch_for", watch_for)),
+        seconds,
         read_duration(as_text("every", every)),
         exit_on_violation=exit_on_violation,
-        show=show,
+        show=series,
     )
-    return _shown(lambda: stage.monitor(run, watching), MonitorRecord)
+    try:
+        return _shown(lambda: stage.monitor(run, watching), MonitorRecord)
+    finally:
+        series.end()
 
 
 def assess(run: Run) -> Assessment:

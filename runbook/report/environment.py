@@ -37,9 +37,17 @@ def environment() -> jinja2.Environment:
     }
     jinja.globals |= {
         "counted": text.counted,
+        "chart_style": chart_style,
         "witnesses": {"gate": "Gate", **WITNESS_NAMES},
     }
     return jinja
+
+
+@functools.cache
+def chart_style() -> Markup:
+    """The style sheet of pictures, with the colours that they need where no page has them."""
+    sheets = ("palette.css", "charts.css")
+    return Markup("".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in sheets))
 
 
 def _spans(text: str) -> Markup:

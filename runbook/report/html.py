@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from runbook import wording as text
 from runbook.report.charts import charts
-from runbook.report.environment import TEMPLATES, environment
+from runbook.report.environment import TEMPLATES, chart_style, environment
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.view_model import ReportView, window
@@ -68,7 +68,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             pictures=pictures,
             limits=limits,
             short=short,
-            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+            style=chart_style() + Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
             lock=lock_sentence(view.contents),
             decided=decided_at(view.contents),
             window=window(view),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -236,8 +236,15 @@ def _done_about(hazard: Hazard, contents: Contents) -> str:
 
 def steps(contents: Contents) -> tuple[StepCompared, ...]:
     """The steps of the migration next to those of the rehearsal."""
-    rehearsed = {s.name: s for s in contents.rehearse.steps} if contents.rehearse else {}
-    real = {s.name: s for s in contents.steps}
+    return compare_steps(contents.rehearse.steps if contents.rehearse else (), contents.steps)
+
+
+def compare_steps(
+    rehearsed_steps: Sequence[StepResult], real_steps: Sequence[StepResult]
+) -> tuple[StepCompared, ...]:
+    """Each step as it was rehearsed, next to what it really was."""
+    rehearsed = {s.name: s for s in rehearsed_steps}
+    real = {s.name: s for s in real_steps}
     names = [*rehearsed, *(name for name in real if name not in rehearsed)]
     return tuple(
         StepCompared(
