@@ -19,8 +19,7 @@ from runbook.script.footprint import FootprintLine
 from runbook.wording import clock, counted, duration, number
 
 _NARROW, _WIDE = 460, 960
-_MOST_BARS = 24
-_MOST_TABLES = 8
+MOST_BARS = 24
 _SHORTEST = 0.01
 """Of the longest step; a shorter one is not drawn."""
 
@@ -66,7 +65,6 @@ def charts(view: ReportView) -> dict[str, Markup]:
         for name, picture in (
             ("timeline", timeline),
             ("sizes", organization_sizes),
-            ("rows", rows_before_and_after),
             ("rehearsal", rehearsal_and_reality),
         )
         for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
@@ -111,7 +109,7 @@ def organization_sizes(view: ReportView, width: int) -> Markup:
     sizes = dict(view.contents.verify.organization_sizes) if view.contents.verify else {}
     groups = [
         Group(_rows(band), (Bar(count, number(count)),))
-        for band, count in list(sizes.items())[:_MOST_BARS]
+        for band, count in list(sizes.items())[:MOST_BARS]
     ]
     described = "; ".join(f"{g.label}: {g.bars[0].text}" for g in groups)
     picture = Picture(
@@ -120,27 +118,6 @@ def organization_sizes(view: ReportView, width: int) -> Markup:
         f"Number of organizations by size: {described}.",
     )
     return _bars(picture, width, groups)
-
-
-def rows_before_and_after(view: ReportView, width: int) -> Markup:
-    """Rows of the tables that changed most, then of the largest."""
-    known = [t for t in view.tables if t.rows_after is not None]
-    known.sort(key=lambda t: (t.rows_before == t.rows_after, -(t.rows_after or 0)))
-    groups = [
-        Group(
-            t.table,
-            (
-                Bar(t.rows_before or 0, number(t.rows_before or 0), hatched=True),
-                Bar(t.rows_after or 0, number(t.rows_after or 0)),
-            ),
-        )
-        for t in known[:_MOST_TABLES]
-    ]
-    described = "; ".join(
-        f"{g.label} {g.bars[0].text} before, {g.bars[1].text} after" for g in groups
-    )
-    picture = Picture("rows", "Rows before and after", f"Rows by table: {described}.")
-    return _bars(picture, width, groups, ("before", "after"))
 
 
 def rehearsal_and_reality(view: ReportView, width: int) -> Markup:
@@ -168,7 +145,7 @@ def seconds_by_step(
                 Bar(s.real.seconds, duration(s.real.seconds)),
             ),
         )
-        for s in both[:_MOST_BARS]
+        for s in both[:MOST_BARS]
         if s.rehearsed and s.real
     ]
     described = "; ".join(
@@ -196,7 +173,7 @@ def rows_predicted_and_counted(
                 Bar(_farthest(line), number(_farthest(line))),
             ),
         )
-        for line in lines[:_MOST_BARS]
+        for line in lines[:MOST_BARS]
     ]
     described = "; ".join(
         f"{g.label}: predicted {g.bars[0].text}, {counted_where} {g.bars[1].text}" for g in groups

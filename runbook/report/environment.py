@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from runbook import wording as text
+from runbook.report.change_lines import witness_name
 from runbook.run.findings import WITNESS_NAMES, render_sample, sample_line
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -34,6 +35,8 @@ def environment() -> jinja2.Environment:
         "spans": _spans,
         "rendered": render_sample,
         "line": sample_line,
+        "listed": text.listed,
+        "witness_name": witness_name,
     }
     jinja.globals |= {
         "counted": text.counted,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from runbook import wording as text
-from runbook.report.charts import charts
+from runbook.report.charts import MOST_BARS, charts
 from runbook.report.environment import TEMPLATES, chart_style, environment
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
@@ -67,6 +67,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             tone=tone.get(view.outcome.code, "open"),
             pictures=pictures,
             limits=limits,
+            most_bars=MOST_BARS,
             short=short,
             style=chart_style() + Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
             lock=lock_sentence(view.contents),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runbook.plan.plan import LEVELS
+from runbook.report.change_lines import ChangeLine, change_lines
 from runbook.report.checklist import ChecklistLine, checklist
 from runbook.report.contents import Contents, StageStatus, Status, read_contents
 from runbook.report.outcome import Outcome, Proof, command, judge, proofs
@@ -88,6 +89,11 @@ class ReportView:
     steps: tuple[StepCompared, ...]
     tables: tuple[TableComparison, ...]
     footprint: tuple[FootprintLine, ...]
+
+    @property
+    def changes(self) -> tuple[ChangeLine, ...]:
+        """The footprint grouped by object, one line for each change."""
+        return change_lines(self.footprint)
 
     @property
     def counted_by(self) -> frozenset[str]:
