@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runbook.files import parse_json
-from runbook.progress import NOW, STATE_EVERY, Lines, sentence
+from runbook.progress import NOW, STATE_EVERY, Beat, Lines, Progress, sentence
 
 _UNCOUNTED = "{desc}: {elapsed}{postfix}"
 _BY_PARTS = "{desc}: {n_fmt} of {total_fmt}{unit}, {elapsed}{postfix}"
@@ -64,16 +64,41 @@ class Bar:
 
 
 @contextlib.contextmanager
+def working(what: str, to: TextIO | None = None) -> Iterator[Progress]:
+    """Shows what is done in this process while the context is open, with the seconds it takes.
+
+    In a terminal it is a bar; anywhere else a line in `LOG_EVERY` seconds.
+    """
+    shown = _shown_on(to or sys.stderr)
+    with contextlib.suppress(OSError, ValueError):  # output that cannot be written stops nothing
+        shown(what)
+    beat = Beat(shown.tick)
+    try:
+        yield shown
+    finally:
+        beat.close()
+        with contextlib.suppress(OSError, ValueError):
+            shown.close()
+
+
+def _shown_on(stream: TextIO | None) -> Bar | Lines:
+    """A bar on a terminal, lines on anything else, and nothing on a stream that is closed."""
+    if stream is None or stream.closed:
+        return Lines(lambda **line: None)
+    if stream.isatty():
+        return Bar(stream)
+    return Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
+
+
+@contextlib.contextmanager
 def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
     """Shows, while the context is open, what a kernel writes about its progress in `folder`.
 
     In a terminal it is a bar; anywhere else a line in `LOG_EVERY` seconds.
     """
-    stream = to or sys.stderr
     state, ended = folder / NOW, threading.Event()
     state.unlink(missing_ok=True)
-    bar = Bar(stream) if stream.isatty() else None
-    lines = Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
+    shown_on = _shown_on(to or sys.stderr)
 
     def watch() -> None:
         shown: object = None
@@ -81,9 +106,9 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 state_now = parse_json(state.read_text())
                 if state_now == shown:
-                    (bar or lines).tick()
+                    shown_on.tick()
                 else:
-                    (bar or lines)(*state_now)
+                    shown_on(*state_now)
                     shown = state_now
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -94,6 +119,5 @@ def watched(folder: Path, to: TextIO | None = None) -> Iterator[None]:
         ended.set()
         thread.join()
         with contextlib.suppress(OSError, ValueError):
-            if bar is not None:
-                bar.close()
+            shown_on.close()
         state.unlink(missing_ok=True)

@@ -160,7 +160,9 @@ def assess(run: Run) -> Assessment:
     """What a rollback would restore, keep and discard; changes nothing."""
     from runbook.stages import rollback as stage
 
-    return stage.preview(run)
+    with shown_progress(run, "rollback") as progress:
+        progress("Counting what was written since")
+        return stage.preview(run)
 
 
 def rollback(

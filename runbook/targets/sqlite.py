@@ -168,6 +168,7 @@ class SqliteTarget:
             connection.execute("PRAGMA foreign_keys = OFF")
             attach_immutable(connection, backup)
             began = time.perf_counter()
+            progress("Waiting for the write lock")
             self._patiently(connection, "BEGIN IMMEDIATE", wait)
             locked = time.perf_counter()
             try:

@@ -10,7 +10,7 @@ import pytest
 
 from runbook import progress
 from runbook.headless import progress_bar
-from runbook.headless.progress_bar import Bar, watched
+from runbook.headless.progress_bar import Bar, watched, working
 from runbook.notebook.progress_bar import Page
 from runbook.progress import NOW, Beat, Doing, Lines, Pace, rehearsed, sentence
 
@@ -146,6 +146,19 @@ def test_a_bar_begins_anew_for_other_work() -> None:
     assert "Hazards: 0 of 2 checks, 00:00" in terminal.getvalue()
     assert "Prediction: 00:00" in terminal.getvalue()
     assert "Index: 3 of 12 steps, 00:00, about 14 s when rehearsed" in terminal.getvalue()
+
+
+def test_work_in_this_process_is_shown_and_gone_in_the_end() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    with working("Sealing", terminal):
+        assert "Sealing: 00:00" in terminal.getvalue()
+    assert terminal.getvalue().rstrip(" ").endswith("\r")
+    with working("Sealing", file):
+        pass
+    assert file.getvalue() == ""  # a log gets a line when it has taken ten seconds
+    file.close()
+    with working("Sealing", file):  # nor does output that cannot be written stop the work
+        pass
 
 
 def test_a_page_is_drawn_seldom_and_is_empty_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
