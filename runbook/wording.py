@@ -92,6 +92,14 @@ def duration(seconds: float) -> str:
     return f"{rest // 60} min {rest % 60:02d} s" if rest % 60 else f"{rest // 60} min"
 
 
+def per_second(rate: float) -> str:
+    """How many in a second, to three digits: `0.412`, `41.2`, `25,000`."""
+    if rate >= 99.95:
+        digits = max(len(str(int(rate))) - 3, 0)
+        return f"{round(rate, -digits):,.0f}"
+    return f"{rate:.1f}" if rate >= 9.95 else f"{rate:.2f}" if rate >= 0.995 else f"{rate:.3f}"
+
+
 def size(count: int) -> str:
     """A number of bytes: `512 bytes`, `4.2 kB`, `1.35 GB` (powers of ten)."""
     if count < 1000:

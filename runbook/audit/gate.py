@@ -20,6 +20,7 @@ from runbook.audit.view_content import ViewsCompared, compare_views
 from runbook.errors import NotProven
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
+from runbook.progress import Progress, no_progress
 from runbook.run.findings import (
     Finding,
     Sample,
@@ -99,24 +100,28 @@ class _Compared:
 
 
 def prove(
-    connection: sqlite3.Connection, expected: Expectation, witness: Witness = "gate"
+    connection: sqlite3.Connection,
+    expected: Expectation,
+    witness: Witness = "gate",
+    progress: Progress = no_progress,
 ) -> Proof:
     """Compares the migrated database with its backup: nothing outside the footprint may differ.
 
     The gate takes the number of organizations from the baseline and leaves out what the plan
-    defers; the witness counts and compares everything itself.
+    defers; the witness counts and compares everything itself. `progress` is shown each table.
     """
     plan, shape = expected.plan, expected.baseline.shape
     rules = RuleCheck(connection, plan, shape, witness)
     findings = [*_objects(connection, plan, shape, witness)]
     askable = _is_askable(connection, plan, findings)
-    compared = _compare_tables(connection, plan, rules, defer=witness == "gate")
+    compared = _compare_tables(connection, plan, rules, witness == "gate", progress)
     findings += _not_compared(compared, plan, witness)
     findings += file_and_schema_findings(connection, plan, shape, witness)
     for difference in compared.differences:
         findings += outside_findings(difference, plan, shape, witness)
     counts = Counter(compared.counts)
     if rules.has_new_tables and askable:
+        progress("Every new value by its rule")
         for ruled, wrong in (
             _new_rows(connection, expected, rules, witness),
             _assignments(plan, rules, compared.faultless),
@@ -129,6 +134,7 @@ def prove(
             findings.append(Finding(witness, "", "", "nothing compared", 0, NOTHING))
     views = ViewsCompared()
     if not findings:  # what a view returns follows from rows, of which the finding then speaks
+        progress("Comparing what views return")
         views = compare_views(connection, plan, shape, witness)
     return Proof(dict(counts), (*findings, *views.findings), compared.deferred, views.left_out)
 
@@ -194,7 +200,7 @@ def refuse(
 
 
 def _compare_tables(
-    connection: sqlite3.Connection, plan: Plan, rules: RuleCheck, defer: bool
+    connection: sqlite3.Connection, plan: Plan, rules: RuleCheck, defer: bool, progress: Progress
 ) -> _Compared:
     """Compares the tables that are there before and after; the ledger is compared by its rows.
 
@@ -204,7 +210,9 @@ def _compare_tables(
     deferred: list[str] = []
     pairs = [(old, new) for old, new in table_pairs(connection) if old and new]
     # The plan's own tables first: the first finding is the one that people read.
-    for old, new in sorted(pairs, key=lambda pair: not _named(plan, pair[0].name)):
+    pairs.sort(key=lambda pair: not _named(plan, pair[0].name))
+    for number, (old, new) in enumerate(pairs):
+        progress(f"Comparing {old.name} with the backup", number, len(pairs), "tables")
         if old.name.casefold() == LEDGER or lost_columns(old, new):
             continue
         if defer and plan.proof.untouched == "after" and not _named(plan, old.name):

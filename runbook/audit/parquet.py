@@ -132,7 +132,7 @@ def write_snapshot(
 ) -> Snapshot:
     """Write every stored table of the SQLite file `database` into `folder`.
 
-    `progress` is shown (table, rows written, rows in all). `immutable` reads a file that nobody
+    `progress` is shown the rows written of each table. `immutable` reads a file that nobody
     can change, such as a backup on read-only storage, without locks and without its WAL. Files
     appear whole or not at all. Raises TargetError if the database cannot be read, or if a table
     yields other than the number of rows that SQLite counts.
@@ -249,7 +249,7 @@ def _write_table(
                 if batch.num_rows:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                     rows += batch.num_rows
-                    progress(table.name, rows, expected)
+                    progress(f"Snapshot of {table.name}", rows, expected, "rows")
         if rows != expected:
             raise TargetError(
                 f"Table {table.name!r} yielded {counted(rows, 'row')} where SQLite "

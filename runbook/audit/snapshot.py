@@ -106,6 +106,7 @@ def check_capture(folder: Path) -> Capture:
     return captured
 
 
+# Many parameters because who watches is no part of what is asked.
 def digests(
     captured: Capture,
     plan: Plan,
@@ -113,12 +114,15 @@ def digests(
     applied_at: str | None = None,
     *,
     known: Mapping[str, TableDigest] | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[TableDigest, ...]:
     """The digests of every table of a capture.
 
     `applied_at` is the run's timestamp, replaced by a placeholder in the digest `timeless`.
-    `known` has digests that need not be computed again (see `unchanged_digests`).
+    `known` has digests that need not be computed again (see `unchanged_digests`). `progress` is
+    shown the rows of all tables that are digested.
     """
+    done, total = 0, sum(table.rows for table in captured.tables)
     known = known or {}
     with open_duckdb(captured.folder) as connection:
         digested = []
@@ -128,6 +132,8 @@ def digests(
                 if applied_at
                 else {}
             )
+            progress("Digests", done, total, "rows")
+            done += table.rows
             outside = outside_columns(plan, shape, table.name, table.columns)
             digested.append(
                 known.get(table.name)

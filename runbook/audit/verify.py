@@ -170,17 +170,13 @@ def _testimony(
     plan, shape, at = expected.plan, expected.baseline.shape, expected.ledger.applied_at
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask_sqlite_witness, database, expected, before.backup)
-        progress("Witness DuckDB", 0, 4)
-        duckdb = ask_duckdb_witness(plan, shape, before.capture, after)
-        progress("Witness pandas", 1, 4)
+        duckdb = ask_duckdb_witness(plan, shape, before.capture, after, progress)
+        progress("Witness pandas")
         pandas = recompute(plan, shape, before.capture, after, at)
-        progress("Digests", 2, 4)
         known = unchanged_digests(before.capture, before.digests, after)
-        digested = digests(after, plan, shape, at, known=known)
-        progress("Witness SQLite", 3, 4)
-        testimony = _Testimony(asking.result(), duckdb, pandas, digested)
-        progress("Done", 4, 4)
-        return testimony
+        digested = digests(after, plan, shape, at, known=known, progress=progress)
+        progress("Witness SQLite")
+        return _Testimony(asking.result(), duckdb, pandas, digested)
 
 
 def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> SqliteWitness:
@@ -198,17 +194,20 @@ def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> S
     return SqliteWitness(proof, invariants, sizes, header)
 
 
-def ask_duckdb_witness(plan: Plan, shape: Shape, before: Capture, after: Capture) -> DuckdbWitness:
+def ask_duckdb_witness(
+    plan: Plan, shape: Shape, before: Capture, after: Capture, progress: Progress = no_progress
+) -> DuckdbWitness:
     """DuckDB over the two captures."""
     expected = {
         r.table: (r.updated_at, *shape.derived.get(r.table, ()))
         for r in plan.resources
         if r.updated_at
     }
-    differences = diff_snapshots(before, after, expected=expected)
+    differences = diff_snapshots(before, after, expected=expected, progress=progress)
     counts = _duckdb_counts(differences, plan, after)
     for table, columns in expected.items():
         counts |= {k: 0 for c in columns if (k := (table, "changed", c)) not in counts}
+    progress("Witness DuckDB: invariants")
     return DuckdbWitness(differences, counts, ask_duckdb(plan, shape, before, after))
 
 

@@ -17,6 +17,7 @@ from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import SnapshotTable
 from runbook.audit.snapshot import Capture
 from runbook.errors import BadInput
+from runbook.progress import Progress, no_progress
 from runbook.sqlite.difference import How, RowSample, TableDifference
 from runbook.sqlite.fields import Field, Row, read_field, read_row
 
@@ -26,6 +27,7 @@ _PACKED_FROM = 100
 _NULL = {"UTF-8": b"n", "UTF-16le": b"n\0", "UTF-16be": b"\0n"}
 
 
+# Many parameters because who watches is no part of what is asked.
 def diff_snapshots(
     before: Capture,
     after: Capture,
@@ -33,6 +35,7 @@ def diff_snapshots(
     columns: Mapping[str, Sequence[str]] | None = None,
     expected: Mapping[str, Sequence[str]] | None = None,
     samples: int = 10,
+    progress: Progress = no_progress,
 ) -> tuple[TableDifference, ...]:
     """Compare every table of two snapshots, sorted by name.
 
@@ -45,8 +48,11 @@ def diff_snapshots(
     old = {table.name: table for table in before.tables}
     new = {table.name: table for table in after.tables}
     differences: list[TableDifference] = []
+    done, total = 0, sum(table.rows for table in after.tables)
     with open_duckdb(after.folder) as connection:
         for name in sorted(old.keys() | new.keys()):
+            progress("Witness DuckDB", done, total, "rows")
+            done += new[name].rows if name in new else 0
             if name not in old:
                 n = new[name].rows
                 differences.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))

@@ -23,8 +23,10 @@ from runbook.wording import counted, size
 def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None) -> None:
     """Seals the run folder in one file."""
     from runbook.archive.seal import seal
+    from runbook.headless.progress_bar import working
 
-    sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
+    with working("Sealing"):
+        sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
     print_text(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
     print_text(f"SHA-256 {sealed.sha256}")
     if sealed.signature:
@@ -46,7 +48,9 @@ def check(
     """Checks an archive, sealed or unpacked, and lists what was altered."""
     from runbook.archive.seal import as_text
     from runbook.archive.seal import check as check_archive
+    from runbook.headless.progress_bar import working
 
-    result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
+    with working("Checking"):
+        result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
     print_text(as_text(result))
     ctx.exit(0 if result.ok else 1)

@@ -27,6 +27,7 @@ from runbook.hazards.touching import probe_touching
 from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
 from runbook.plan.plan import Plan
+from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import Locked, file_uri, readable_text
 
@@ -53,7 +54,11 @@ Advice = Mapping[str, int | float | str]
 
 
 def inspect_database(
-    connection: sqlite3.Connection, plan: Plan, *, samples: int = 10
+    connection: sqlite3.Connection,
+    plan: Plan,
+    *,
+    samples: int = 10,
+    progress: Progress = no_progress,
 ) -> tuple[tuple[Hazard, ...], Advice]:
     """All hazards in data and schema, blocking ones first, and the advice (see `advise`).
 
@@ -76,12 +81,12 @@ def inspect_database(
     with readable_text(connection), _lock_explained():
         surveyed = survey(connection, plan, samples)
         try:
-            return _inspect(surveyed, _path_of(connection))
+            return _inspect(surveyed, _path_of(connection), progress)
         finally:
             surveyed.clone.close()
 
 
-def _inspect(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
+def _inspect(surveyed: Survey, path: str, progress: Progress) -> tuple[tuple[Hazard, ...], Advice]:
     """All probes; those that read whole tables run during the census, where a file allows it."""
     plan = surveyed.plan
     with ThreadPoolExecutor(len(_SLOW_PROBES)) as pool:  # SQLite works outside Python's lock
@@ -90,10 +95,11 @@ def _inspect(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
         advised: Advice = {}
         try:
             with census(surveyed):
-                sightings += _probe(surveyed)
+                sightings += _probe(surveyed, progress)
                 advised = advise(surveyed)
         except sqlite3.DatabaseError as error:  # in the census, which several probes need
             sightings += _explained(error)
+        progress("Reading every user and row")
         sightings += [one for future in running for one in future.result()]
     if not path:
         sightings += [one for probe in _SLOW_PROBES for one in _careful(probe, surveyed)]
@@ -101,11 +107,13 @@ def _inspect(surveyed: Survey, path: str) -> tuple[tuple[Hazard, ...], Advice]:
     return as_hazards(unique, plan), advised
 
 
-def _probe(surveyed: Survey) -> Iterator[Sighting]:
+def _probe(surveyed: Survey, progress: Progress) -> Iterator[Sighting]:
     yield from probe_missing(surveyed)
     in_the_way = list(probe_in_the_way(surveyed))
     yield from in_the_way
-    for probe in _PROBES:
+    checks = len(_PROBES) + 1
+    for number, probe in enumerate(_PROBES):
+        progress("Hazards", number, checks, "checks")
         yield from _careful(probe, surveyed)
     plan = surveyed.plan
     names = [plan.users.table, *(r.table for r in plan.resources)]
@@ -113,6 +121,7 @@ def _probe(surveyed: Survey) -> Iterator[Sighting]:
     for table, error in refused.items():  # so there is nothing on which it could be tried
         yield Sighting("script_fails", table, remedy=f"SQLite says: {error}. Repair its text.")
     if surveyed.complete and not in_the_way and not refused:
+        progress("Trying the script on an empty clone")
         yield from _careful(probe_touching, surveyed)
         yield from _careful(probe_by_trial, surveyed)
         yield from _careful(probe_compiled, surveyed)

@@ -13,6 +13,7 @@ from runbook.hazards.other_names import JOURNAL, probe_other_names
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels, worst_first
 from runbook.hazards.unsound import method_of, probe_soundness
 from runbook.plan.plan import Plan
+from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import CutOff, Locked, open_readonly
 
@@ -32,7 +33,12 @@ def file_hazards(path: Path, plan: Plan, run_dir: Path | None) -> tuple[Hazard, 
 
 
 def inspect_file(
-    path: Path, plan: Plan, run_dir: Path | None, *, samples: int = 10
+    path: Path,
+    plan: Plan,
+    run_dir: Path | None,
+    *,
+    samples: int = 10,
+    progress: Progress = no_progress,
 ) -> tuple[tuple[Hazard, ...], Advice]:
     """Everything about an SQLite file: hazards of all groups, and the advice.
 
@@ -52,9 +58,10 @@ def inspect_file(
         except (CutOff, Locked):
             return of_file.result(), {}
         try:
-            inside, advice = inspect_database(connection, plan, samples=samples)
+            inside, advice = inspect_database(connection, plan, samples=samples, progress=progress)
         finally:
             connection.close()
+        progress("Checking every page of the file")
         hazards = (*inside, *of_file.result())
     if any(h.code == "integrity_errors" for h in of_file.result()):
         # The check of all pages has the fuller account of what single probes stumbled over.

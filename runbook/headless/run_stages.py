@@ -20,20 +20,25 @@ from runbook.errors import (
     NotAllowedNow,
     NotProven,
     RunbookError,
-    RunFolderError,
     WindowFailed,
 )
 from runbook.headless.echo import lasting
 from runbook.headless.papermill import Execute, notebooks, stands
-from runbook.headless.summary import hazard_lines, next_lines, stage_line, step_line
+from runbook.headless.resume import is_done, rolled_back_already
+from runbook.headless.summary import (
+    counted_changes,
+    hazard_lines,
+    next_lines,
+    predicted_changes,
+    stage_line,
+    step_line,
+)
 from runbook.run.command_line import command_line
-from runbook.run.folder import Run, StageRecord, file_stem
+from runbook.run.folder import Run, StageRecord
 from runbook.run.lock import ORPHAN_SECONDS
-from runbook.run.notebooks import has_notebook
 from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import Ask, confirm
-from runbook.stages.verify import is_due_again
 from runbook.terminal import Echo
 from runbook.window.reopen import reopen
 from runbook.window.state import (
@@ -88,7 +93,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
     if until not in ORDER:
         raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
     if run.finished("rollback"):
-        raise _rolled_back_already(run, options)
+        raise rolled_back_already(run, options.echo)
     stages = ORDER[: ORDER.index(until) + 1]
     with _session(run, options, execute) as session:
         options.echo(f"Run {run.folder}: {run.info.identity.place}")
@@ -196,9 +201,18 @@ class _Session:
                 self.options.echo(stage_line(self.run, stage, "done already: "))
             else:
                 if not agreed and self._asks_before(stage, stages):
+                    self._echo_all(predicted_changes(self.run))
                     agreed = self._confirmed()
                 self.perform(stage, agreed if stage == "migrate" else {})
+                if stage == "verify":
+                    self._echo_all(counted_changes(self.run))
             self._check_verdict(stage)
+        if stages[-1] in ("rehearse", "snapshot") and not _is_migrated(self.run):
+            self._echo_all(predicted_changes(self.run))
+
+    def _echo_all(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.options.echo(f"  {line}")
 
     def _asks_before(self, stage: str, stages: Sequence[str]) -> bool:
         """Whether the person is asked before this notebook: never while users are shut out."""
@@ -345,40 +359,6 @@ class _Session:
             return
         name = self.run.info.identity.name
         self.perform("rollback", {"confirm": name, "how": "--on-failure rollback"})
-
-
-def is_done(run: Run, stage: str, echo: Echo) -> bool:
-    """Whether a stage and its notebook need not be executed again.
-
-    Raises:
-        RunFolderError: its record is damaged, and it is too late to write it anew.
-    """
-    try:
-        if not run.finished(stage) or pending_step(run, stage):
-            return False
-        if stage == "verify" and is_due_again(run):
-            return False
-    except RunFolderError as error:
-        if stage != "migrate" and run.forbidden(stage):
-            raise
-        echo(f"  {stage:<10} is done again: {error}")
-        return False
-    return has_notebook(run.folder, f"{file_stem(stage)}.ipynb")
-
-
-def _rolled_back_already(run: Run, options: Options) -> NotAllowedNow:
-    """Why nothing is left to run in a run that was rolled back, and what is left to open."""
-    if not pending_step(run, "rollback"):
-        return NotAllowedNow(
-            f"The run in {run.folder} was rolled back, so there is nothing left to do in it; begin "
-            "a new one with another --run-dir."
-        )
-    problem = "the migration was rolled back, but the application was not opened again after it"
-    options.echo(block(run, problem))
-    return NotAllowedNow(
-        f"The run in {run.folder} was rolled back, but the application was not opened again; "
-        f"`{command_line(run, 'rollback')}` goes on there."
-    )
 
 
 def _is_migrated(run: Run) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runbook.report.change_lines import block, counted_by
 from runbook.report.contents import read_contents
 from runbook.report.outcome import judge
 from runbook.report.proofs import proofs
@@ -18,7 +19,7 @@ from runbook.run.records import (
 )
 from runbook.run.window_records import WindowStep
 from runbook.window.state import pending_step
-from runbook.wording import counted, duration, size, when
+from runbook.wording import counted, duration, listed, size, when
 
 RECORDS = {
     "preflight": PreflightRecord,
@@ -118,3 +119,27 @@ def _outcome(run: Run, written: ReportRecord) -> str:
     # Also where nothing was committed, which "verdict fail" would not say.
     contents = read_contents(run.folder)
     return judge(contents, proofs(contents)).headline
+
+
+def predicted_changes(run: Run) -> list[str]:
+    """What the migration will change, a line for each, as it was predicted last; empty: unknown."""
+    records: tuple[tuple[str, type[SnapshotRecord | RehearseRecord | PreflightRecord]], ...] = (
+        ("snapshot", SnapshotRecord),
+        ("rehearse", RehearseRecord),
+        ("preflight", PreflightRecord),
+    )
+    for stage, cls in records:
+        footprint = run.result(stage, cls).footprint if run.finished(stage) else ()
+        if footprint:
+            who = listed(counted_by(footprint))
+            rehearsed = f" (rehearsed on a copy, where {who} counted)" if who else ""
+            return block(f"What will change in {run.info.identity.name}{rehearsed}:", footprint)
+    return []
+
+
+def counted_changes(run: Run) -> list[str]:
+    """What the migration changed, a line for each, with the rows that were counted."""
+    footprint = read_contents(run.folder).footprint
+    who = listed(counted_by(footprint))
+    name = run.info.identity.name
+    return block(f"What changed in {name}, as counted by {who}:", footprint, "") if who else []

@@ -21,6 +21,7 @@ from runbook.audit.samples import sample_rows
 from runbook.migration.job import Job
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
+from runbook.progress import Progress
 from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import LedgerRow
 from runbook.run.records import MigrateRecord
@@ -69,7 +70,7 @@ def migrate(
     if unfinished is not None:
         started = min(started, _instant(unfinished))
     row = LedgerRow(script.migration, job.run, script.checksum, "")
-    migration = _Migration(Expectation(job.plan, baseline, row), started, on_proven)
+    migration = _Migration(Expectation(job.plan, baseline, row), started, on_proven, job.progress)
     migration.check_header(job)
     work = Work(
         script,
@@ -110,6 +111,7 @@ class _Migration:
     expected: Expectation
     started: datetime
     on_proven: Callable[[MigrateRecord], None]
+    progress: Progress
 
     def check_header(self, job: Job) -> None:
         """Raises NotProven where the header differs already: another encoding stops the rest."""
@@ -122,6 +124,7 @@ class _Migration:
     def compare_at_begin(self, connection: sqlite3.Connection) -> None:
         """Raises NotProven where somebody wrote into what would be overwritten."""
         expected = self.expected
+        self.progress("Comparing what will be overwritten")
         self._refuse(find_overwritten(connection, expected.plan, expected.baseline.shape))
 
     def _refuse(self, findings: tuple[Finding, ...]) -> None:
@@ -137,7 +140,7 @@ class _Migration:
         committed: bool = False,
     ) -> MigrateRecord:
         """The record of the proof, before the commit or after it; raises NotProven if it failed."""
-        proof = prove(connection, self.expected)
+        proof = prove(connection, self.expected, progress=self.progress)
         row = read_ledger(connection, self.expected.plan.migration.name)
         footprint = self.expected.baseline.footprint
         record = dataclasses.replace(

@@ -93,6 +93,7 @@ def restore_backup(
         Refused: the database could not be locked, or the target cannot do it; it is as it was.
         NotProven: what is there afterwards is not the backup.
     """
+    job.progress("Counting what was written since")
     target, assessment = job.target, assess(job)
     if not isinstance(target, SqliteTarget):
         raise Refused(
@@ -113,6 +114,7 @@ def restore_backup(
     )
     on_proven(record)
     seconds = target.restore(job.backup, job.progress, job.wait)
+    job.progress("Comparing with the backup")
     findings = differences(target.path, job.backup, "gate")
     record = dataclasses.replace(record, locked_seconds=seconds, findings=findings)
     if findings:
@@ -169,12 +171,12 @@ class _Preparation:
     def __call__(self, connection: sqlite3.Connection) -> Work[RollbackRecord]:
         """The work to do; raises Refused where something stands in the way."""
         job, plan = self.job, self.job.plan
-        job.progress("Compare with the backup", 0, 1)
+        job.progress("Comparing with the backup")
         written = find_all_written(connection, job, self.shape)
         assessment = assessment_of(connection, plan, self.shape, written)
         # Under the lock, so that nothing is written after the export; a second thread gains
         # nothing, for SQLite's memory is shared between connections.
-        job.progress("Export organizations", 0, 1)
+        job.progress("Exporting organizations")
         assigned = all_assignments(connection, plan, self.shape, written)
         record = _record(assessment, _export(connection, self.exports, assigned))
         _refuse(record, assessment, self.discard_organizations)

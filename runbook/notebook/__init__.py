@@ -1,6 +1,6 @@
 """What a cell calls: `from runbook import notebook as nb`; stages, tables, steps of the window."""
 
-from runbook.notebook import tables, window, window_tables
+from runbook.notebook import pictures, tables, window, window_tables
 from runbook.notebook.stages import (
     assess,
     begin,
@@ -21,6 +21,7 @@ __all__ = [
     "go_on",
     "migrate",
     "monitor",
+    "pictures",
     "preflight",
     "rehearse",
     "report",

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from runbook.errors import NotProven, RunbookError, Violated
-from runbook.notebook.display import echo, fold_errors, shell
+from runbook.notebook.display import echo, fold_errors, has_person, shell
+from runbook.notebook.live_series import LiveSeries
 from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
-from runbook.notebook.progress_bar import Page
+from runbook.notebook.progress_bar import shown_progress
 from runbook.notebook.window import show_state, shut_first, still_shut
-from runbook.progress import NOW, Lines, Progress
+from runbook.progress import Progress
 from runbook.run.check import check_finished
 from runbook.run.findings import finding_sentence
 from runbook.run.folder import STAGES, Run, file_stem
@@ -32,7 +33,7 @@ from runbook.run.records import (
     SnapshotRecord,
     VerifyRecord,
 )
-from runbook.run.window_records import MonitorRecord, Observation
+from runbook.run.window_records import MonitorRecord
 from runbook.stages import confirm as confirmation
 from runbook.stages.open_run import open_run
 from runbook.window.state import shut_sentence
@@ -135,29 +136,34 @@ def monitor(
     every: str = "5m",
     exit_on_violation: bool = False,
 ) -> MonitorRecord:
-    """Watches database, logs and application; interrupted, it goes on where it stopped."""
+    """Watches database, logs and application; interrupted, it goes on where it stopped.
+
+    What was observed so far is drawn, and grows while it is watched.
+    """
     from runbook.stages import monitor as stage
     from runbook.window.durations import read_duration
-    from runbook.window.series import describe
 
-    def show(observation: Observation) -> None:
-        if not observation.ok:
-            print(f"{observation.at}  {describe(observation)}")
-
+    seconds = read_duration(as_text("watch_for", watch_for))
+    series = LiveSeries(run, seconds, live=has_person())
     watching = stage.Watching(
-        read_duration(as_text("watch_for", watch_for)),
+        seconds,
         read_duration(as_text("every", every)),
         exit_on_violation=exit_on_violation,
-        show=show,
+        show=series,
     )
-    return _shown(lambda: stage.monitor(run, watching), MonitorRecord)
+    try:
+        return _shown(lambda: stage.monitor(run, watching), MonitorRecord)
+    finally:
+        series.end()
 
 
 def assess(run: Run) -> Assessment:
     """What a rollback would restore, keep and discard; changes nothing."""
     from runbook.stages import rollback as stage
 
-    return stage.preview(run)
+    with shown_progress(run, "rollback") as progress:
+        progress("Counting what was written since")
+        return stage.preview(run)
 
 
 def rollback(
@@ -198,10 +204,10 @@ def rollback(
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
     """The confirmation that was given as a parameter, or is asked of the person who is there."""
     name, typed = run.info.identity.name, as_text("confirm", confirm)
-    if _has_person() and typed != name:
+    if has_person() and typed != name:
         typed = ""  # perhaps the sample's name, which the notebook came with: ask
     return confirmation.confirm(
-        run, typed=typed, how=as_text("how", how), ask=input if _has_person() else None
+        run, typed=typed, how=as_text("how", how), ask=input if has_person() else None
     )
 
 
@@ -288,21 +294,9 @@ def _progress(run: Run, stage: str, again: bool = False) -> Iterator[Progress]:
     An earlier result is announced first, unless the stage is done `again`.
     """
     _echo_if_done(run, stage, again)
-    shown = (
-        Page()
-        if _has_person()
-        else Lines(lambda **line: run.log(stage, "progress", **line), run.folder / NOW)
-    )
     try:
-        yield shown
+        with shown_progress(run, stage) as shown:
+            yield shown
     except RunbookError as error:
         show_state(run, error)
         raise
-    finally:
-        shown.close()
-
-
-def _has_person() -> bool:
-    """Whether there is a person to answer a question: not under Papermill, nbval or a scheduler."""
-    kernel = getattr(shell(), "kernel", None)
-    return bool(getattr(kernel, "_allow_stdin", False))

@@ -24,11 +24,15 @@ _CELL = "padding:.3em .45em;vertical-align:top;"
 _NAME = _CELL + "text-align:left;white-space:pre-line;"
 _TEXT = _NAME + "overflow-wrap:anywhere;min-width:8em;max-width:34em;"
 _NUMBER = _CELL + "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;"
+_FIXED = _CELL + "text-align:left;font-family:monospace;overflow-wrap:anywhere;min-width:20em;"
 _CODE = _CELL + "text-align:left;font-family:monospace;word-break:break-all;min-width:17em;"
 
 
 class Table(pd.DataFrame):
-    """A frame shown without row numbers, with numbers in groups of three and whole texts."""
+    """A frame shown without row numbers, with numbers in groups of three and whole texts.
+
+    The attribute `nothing` is what it says without rows, `fixed` names columns that are code.
+    """
 
     @property
     def _constructor(self) -> type[Table]:
@@ -85,6 +89,8 @@ class Table(pd.DataFrame):
             yield [shown(value) for value in row]
 
     def _style(self, column: int) -> str:
+        if self.columns[column] in self.attrs.get("fixed", ()):
+            return _FIXED
         values = [v for v in self.iloc[:MOST_ROWS, column] if not _missing(v)]
         if values and all(_is_number(v) for v in values):
             return _NUMBER

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from runbook.notebook.parameters import as_truth
 from runbook.notebook.table import Table, shown, table
+from runbook.report.change_lines import change_lines, witness_name
 from runbook.report.checklist import ChecklistLine
 from runbook.report.masking import mask_emails, mask_finding, mask_hazard
 from runbook.report.view_model import read_view
@@ -88,27 +89,24 @@ def remedies(items: Iterable[Hazard], *, show_values: bool = False) -> Table:
 
 
 def footprint(lines: Iterable[FootprintLine]) -> Table:
-    """What may change: rows predicted, and rows that each witness counted."""
+    """What may change, grouped by object as a plan is read: one line for each change.
+
+    Before anybody has counted, each has its reason; then, who counted and whether the prediction
+    came true. Numbers that differ stand in the line itself.
+    """
     rows = list(lines)
-    witnesses = [w for w in WITNESSES if any(w in line.counts for line in rows)]
-    # With several witnesses there is no room for the reason, which 01_preflight has shown.
-    explained = len(witnesses) < 2
-    return table(
-        ("table", "change", "column", "predicted", *witnesses, "allowed", *["why"][:explained]),
-        (
-            (
-                line.table,
-                line.change,
-                line.column,
-                line.predicted,
-                *(line.counts.get(w) for w in witnesses),
-                line.allowed,
-                *[line.rule][:explained],
-            )
-            for line in rows
-        ),
-        nothing="Not known: a hazard blocks the run, or it was stopped before this.",
-    )
+    nothing = "Not known: a hazard blocks the run, or it was stopped before this."
+    changes = change_lines(rows)
+    if not any(change.counts for change in changes):
+        frame = table(("change", "why"), ((c.text, c.rule) for c in changes), nothing=nothing)
+    else:
+        frame = table(
+            ("change", "counted by", "as predicted"),
+            ((c.text, ", ".join(map(witness_name, c.counts)), c.as_predicted) for c in changes),
+            nothing=nothing,
+        )
+    frame.attrs["fixed"] = ("change",)
+    return frame
 
 
 def advice(values: Mapping[str, int | float | str]) -> Table:

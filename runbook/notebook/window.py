@@ -9,6 +9,7 @@ from typing import TypeVar
 from runbook.errors import NotAllowedNow, NotProven, RunbookError, WindowFailed
 from runbook.notebook import window_tables as window_frames
 from runbook.notebook.display import echo, is_attended
+from runbook.notebook.progress_bar import shown_progress
 from runbook.report.masking import mask_emails
 from runbook.report.view_model import WINDOW_TITLES
 from runbook.run.folder import Run
@@ -39,7 +40,7 @@ def maintenance_on(run: Run) -> None:
         _show_earlier(run, "maintenance_on")
     else:
         run.check_allowed("snapshot")
-        _perform(run, steps.maintenance_on)
+        _perform(run, "maintenance_on", steps.maintenance_on)
 
 
 def still_shut(run: Run) -> None:
@@ -49,7 +50,7 @@ def still_shut(run: Run) -> None:
         WindowFailed: it is not proven to be shut, and could not be shut again.
     """
     if configured(run.info.plan, 2):
-        _perform(run, steps.maintenance_on)
+        _perform(run, "maintenance_on", steps.maintenance_on)
 
 
 def shut_first(run: Run) -> None:
@@ -59,7 +60,7 @@ def shut_first(run: Run) -> None:
         WindowFailed: it is not proven to be shut.
     """
     if configured(run.info.plan, 2):
-        _perform(run, lambda run: steps.maintenance_on(run, quiet=False))
+        _perform(run, "maintenance_on", lambda run: steps.maintenance_on(run, quiet=False))
 
 
 # Each of the following raises a RunbookError if a step before it failed, or it does itself; what
@@ -143,7 +144,7 @@ def _after_verify(run: Run, name: str, step: Callable[[Run], WindowStep]) -> Non
         if run.info.plan.window.maintenance is not None:  # a page may be lost by a restart
             shut = _or_state(run, lambda run: steps.maintenance_on(run, quiet=False))
             echo(f"Still shut: {shut.details[-1]}.")
-        _perform(run, step)
+        _perform(run, name, step)
 
 
 def _check_order(run: Run, name: str) -> None:
@@ -168,8 +169,15 @@ def _check_order(run: Run, name: str) -> None:
             )
 
 
-def _perform(run: Run, step: Callable[[Run], WindowStep]) -> None:
-    _show_step(_or_state(run, step))
+def _perform(run: Run, name: str, step: Callable[[Run], WindowStep]) -> None:
+    """Shows what the step did; while it works, its name and the seconds that it has taken."""
+
+    def working(run: Run) -> WindowStep:
+        with shown_progress(run, name) as progress:
+            progress(WINDOW_TITLES[name])
+            return step(run)
+
+    _show_step(_or_state(run, working))
 
 
 def _or_state(run: Run, call: Callable[[Run], T]) -> T:

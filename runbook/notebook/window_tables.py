@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from runbook.notebook.table import Table
+from collections.abc import Sequence
+
+from runbook.notebook.table import Table, table
 from runbook.run.folder import Run
-from runbook.run.window_records import MonitorRecord, WindowStep
-from runbook.window.series import describe, read_series
+from runbook.run.window_records import MonitorRecord, Observation, WindowStep
+from runbook.window.series import describe
 from runbook.window.state import window_state
 from runbook.window.store import STEPS, read_step
 from runbook.wording import duration, when
@@ -60,18 +62,18 @@ def monitoring(record: MonitorRecord) -> Table:
     return Table(rows, columns=["what", "value"])
 
 
-def observations(run: Run) -> Table:
-    """The series, one row for each observation."""
-    columns = ["at", "without organization", "violations", "log lines", "healthy", "summary"]
+def latest(series: Sequence[Observation], most: int = 10) -> Table:
+    """The latest observations, the newest first; the picture has them all."""
     rows = [
         (
-            o.at,
+            when(o.at),
             sum(o.without_organization.values()),
             sum(o.violations.values()),
             o.log_lines,
             None if o.health is None else o.health.ok,
             describe(o),
         )
-        for o in read_series(run.folder)
+        for o in reversed(series[-most:])
     ]
-    return Table(rows, columns=columns)
+    columns = ("at", "without organization", "violations", "log lines", "healthy", "summary")
+    return table(columns, rows, nothing="Nothing was observed yet.")

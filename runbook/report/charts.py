@@ -1,25 +1,30 @@
 """The pictures: what each shows, and in which words; `template/charts.svg.j2` draws them as SVG.
 
-Every picture has a title and a description in words, and all its numbers stand in a table of the
-report as well.
+Every picture has a title and a description in words, which holds its numbers too, so no table
+repeats it. A colour tells the kind of data, never the verdict. Notebooks show the same pictures,
+each standing alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from runbook.report.change_lines import ChangeLine, change_lines
 from runbook.report.environment import environment
-from runbook.report.view_model import Lane, ReportView
+from runbook.report.view_model import Lane, ReportView, StepCompared
+from runbook.script.footprint import FootprintLine
 from runbook.wording import clock, counted, duration, number
 
 _NARROW, _WIDE = 460, 960
-_MOST_BARS = 24
-_MOST_TABLES = 8
+MOST_BARS = 24
 _SHORTEST = 0.01
 """Of the longest step; a shorter one is not drawn."""
+
+SHORTEST_SECONDS = 0.01
+"""Nothing shorter is drawn: below it the clock and the machine's other work decide."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture is called, and what it shows in words."""
+    """What a picture is called, what it shows in words, and the kind of data that its colours tell.
+
+    One that stands `alone` brings its style along, as a file does that no page holds.
+    """
 
     name: str
     title: str
     description: str
+    kind: str = "amount"
+    alone: bool = False
 
 
 def charts(view: ReportView) -> dict[str, Markup]:
@@ -55,7 +65,6 @@ def charts(view: ReportView) -> dict[str, Markup]:
         for name, picture in (
             ("timeline", timeline),
             ("sizes", organization_sizes),
-            ("rows", rows_before_and_after),
             ("rehearsal", rehearsal_and_reality),
         )
         for kind, width in (("wide", _WIDE), ("narrow", _NARROW))
@@ -73,11 +82,15 @@ def timeline(view: ReportView, width: int) -> Markup:
     """The stages one below the other on one clock that stands still during pauses."""
     lanes = view.timeline
     total = sum(lane.seconds for lane in lanes)
-    if not total:
+    if total < SHORTEST_SECONDS:
         return Markup()
     described = f"{'; '.join(map(_lane, lanes))}. Pauses between the stages are left out."
     return draw(
-        "timeline", Picture("timeline", "Timeline of the run", described), width, lanes, total
+        "timeline",
+        Picture("timeline", "Timeline of the run", described, "time lanes"),
+        width,
+        lanes,
+        total,
     )
 
 
@@ -96,7 +109,7 @@ def organization_sizes(view: ReportView, width: int) -> Markup:
     sizes = dict(view.contents.verify.organization_sizes) if view.contents.verify else {}
     groups = [
         Group(_rows(band), (Bar(count, number(count)),))
-        for band, count in list(sizes.items())[:_MOST_BARS]
+        for band, count in list(sizes.items())[:MOST_BARS]
     ]
     described = "; ".join(f"{g.label}: {g.bars[0].text}" for g in groups)
     picture = Picture(
@@ -107,33 +120,23 @@ def organization_sizes(view: ReportView, width: int) -> Markup:
     return _bars(picture, width, groups)
 
 
-def rows_before_and_after(view: ReportView, width: int) -> Markup:
-    """Rows of the tables that changed most, then of the largest."""
-    known = [t for t in view.tables if t.rows_after is not None]
-    known.sort(key=lambda t: (t.rows_before == t.rows_after, -(t.rows_after or 0)))
-    groups = [
-        Group(
-            t.table,
-            (
-                Bar(t.rows_before or 0, number(t.rows_before or 0), hatched=True),
-                Bar(t.rows_after or 0, number(t.rows_after or 0)),
-            ),
-        )
-        for t in known[:_MOST_TABLES]
-    ]
-    described = "; ".join(
-        f"{g.label} {g.bars[0].text} before, {g.bars[1].text} after" for g in groups
-    )
-    picture = Picture("rows", "Rows before and after", f"Rows by table: {described}.")
-    return _bars(picture, width, groups, ("before", "after"))
-
-
 def rehearsal_and_reality(view: ReportView, width: int) -> Markup:
     """Seconds of each step, rehearsed and real; a step too short for a bar is left out."""
-    both = [s for s in view.steps if s.rehearsed and s.real]
+    return seconds_by_step(view.steps, width)
+
+
+def seconds_by_step(
+    steps: Sequence[StepCompared],
+    width: int,
+    *,
+    least: float = SHORTEST_SECONDS,
+    alone: bool = False,
+) -> Markup:
+    """Seconds of each step, rehearsed and real; empty where none took the `least` seconds."""
+    both = [s for s in steps if s.rehearsed and s.real]
     times = {s.name: max(t.seconds for t in (s.rehearsed, s.real) if t) for s in both}
     longest = max(times.values(), default=0.0)
-    both = [s for s in both if times[s.name] >= max(longest * _SHORTEST, 0.0005)]
+    both = [s for s in both if times[s.name] >= max(longest * _SHORTEST, least)]
     groups = [
         Group(
             s.title,
@@ -142,14 +145,51 @@ def rehearsal_and_reality(view: ReportView, width: int) -> Markup:
                 Bar(s.real.seconds, duration(s.real.seconds)),
             ),
         )
-        for s in both[:_MOST_BARS]
+        for s in both[:MOST_BARS]
         if s.rehearsed and s.real
     ]
     described = "; ".join(
         f"{g.label}: rehearsed {g.bars[0].text}, real {g.bars[1].text}" for g in groups
     )
-    picture = Picture("rehearsal", "Rehearsal and reality", f"Seconds by step: {described}.")
+    picture = Picture(
+        "rehearsal", "Rehearsal and reality", f"Seconds by step: {described}.", "time", alone
+    )
     return _bars(picture, width, groups, ("rehearsed", "real"))
+
+
+def rows_predicted_and_counted(
+    footprint: Iterable[FootprintLine], width: int, *, counted_where: str = "real"
+) -> Markup:
+    """Rows of each change as predicted, beside what was counted; it stands alone.
+
+    Where those who counted differ, the number farthest from the prediction is drawn.
+    """
+    lines = [c for c in change_lines(footprint) if c.counts and c.predicted is not None]
+    groups = [
+        Group(
+            line.what,
+            (
+                Bar(line.predicted or 0, number(line.predicted or 0), hatched=True),
+                Bar(_farthest(line), number(_farthest(line))),
+            ),
+        )
+        for line in lines[:MOST_BARS]
+    ]
+    described = "; ".join(
+        f"{g.label}: predicted {g.bars[0].text}, {counted_where} {g.bars[1].text}" for g in groups
+    )
+    picture = Picture(
+        "predicted",
+        f"Rows predicted and {counted_where}",
+        f"Rows by change: {described}.",
+        alone=True,
+    )
+    return _bars(picture, width, groups, ("predicted", counted_where))
+
+
+def _farthest(line: ChangeLine) -> int:
+    predicted = line.predicted or 0
+    return max(line.counts.values(), key=lambda rows: abs(rows - predicted))
 
 
 def _rows(band: str) -> str:

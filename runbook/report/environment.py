@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from runbook import wording as text
+from runbook.report.change_lines import witness_name
 from runbook.run.findings import WITNESS_NAMES, render_sample, sample_line
 from runbook.sqlite.fields import render_row
 
@@ -36,12 +37,22 @@ def environment() -> jinja2.Environment:
         "rendered": render_sample,
         "line": sample_line,
         "row": render_row,
+        "listed": text.listed,
+        "witness_name": witness_name,
     }
     jinja.globals |= {
         "counted": text.counted,
+        "chart_style": chart_style,
         "witnesses": {"gate": "Gate", **WITNESS_NAMES},
     }
     return jinja
+
+
+@functools.cache
+def chart_style() -> Markup:
+    """The style sheet of pictures, with the colours that they need where no page has them."""
+    sheets = ("palette.css", "charts.css")
+    return Markup("".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in sheets))
 
 
 def _spans(text: str) -> Markup:

@@ -39,12 +39,17 @@ _ROWS: tuple[
 
 # Long because it draws one picture from top to bottom.
 def monitoring_chart(
-    series: Sequence[Observation], width: int = 960, name: str = "monitoring"
+    series: Sequence[Observation],
+    width: int = 960,
+    name: str = "monitoring",
+    *,
+    alone: bool = False,
 ) -> Markup:
     """The series as SVG; an empty text where nothing was observed.
 
     A quiet mark is an observation at which nothing was amiss; a red, taller one is one at which
-    something was; no mark means no observation, or no answer.
+    something was; no mark means no observation, or no answer. One that stands `alone` brings its
+    style along.
     """
     if not series:
         return Markup()
@@ -69,7 +74,7 @@ def monitoring_chart(
     first, last = series[0].at, series[-1].at
     observations = counted(len(series), "observation")
     description = f"{observations} from {first} to {last}. {'; '.join(described)}."
-    picture = Picture(name, "Monitoring", description)
+    picture = Picture(name, "Monitoring", description, alone=alone)
     return draw("monitoring", picture, width, rows, places, first, last)
 
 

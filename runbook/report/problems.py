@@ -1,6 +1,6 @@
 """What is wrong, once each: several witnesses, invariants and digests may find the same problem.
 
-A missing membership is found by SQLite as a number of rows, by pandas as a row, by two invariants
+A missing membership is known by SQLite as a number of rows, by pandas as a row, by two invariants
 as its consequence, and by whoever counts. That is one problem, with a column for each witness.
 """
 
@@ -40,15 +40,15 @@ _ABOUT: Mapping[str, tuple[str, ...]] = {
 class Problem:
     """One thing that is not as it must be.
 
-    `seen` maps each witness that saw it to its number of rows; `consequences` are the titles of the
-    invariants that it breaks; `findings` is how many findings say the same.
+    `counts` maps each witness that saw it to its number of rows; `consequences` are the titles of
+    the invariants that it breaks; `findings` is how many findings say the same.
     """
 
     what: str
     table: str
     column: str = ""
     advice: str = ""
-    seen: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     consequences: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     findings: int = 1
@@ -56,7 +56,7 @@ class Problem:
     @property
     def rows(self) -> int:
         """Rows that are wrong, by the witness that saw the most."""
-        return max(self.seen.values(), default=0)
+        return max(self.counts.values(), default=0)
 
 
 def problems(contents: Contents) -> tuple[Problem, ...]:
@@ -69,9 +69,9 @@ def problems(contents: Contents) -> tuple[Problem, ...]:
     for finding in _joinable(contents.findings):
         groups.setdefault(tables.key(finding, groups), []).append(finding)
     lines = contents.footprint
-    found = [_problem(group, lines, tables, committed=committed) for group in groups.values()]
-    found.sort(key=tables.rank)
-    return tuple(_with_invariants(found, contents, tables))
+    known = [_problem(group, lines, tables, committed=committed) for group in groups.values()]
+    known.sort(key=tables.rank)
+    return tuple(_with_invariants(known, contents, tables))
 
 
 def _joinable(findings: Iterable[Finding]) -> list[Finding]:
@@ -144,26 +144,26 @@ def _problem(
     """What one group of findings tells."""
     first = group[0]
     index = tables.indexes.get(first.table.casefold())
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for finding in group:
         if finding.change not in _COUNTS:
-            seen[finding.witness] = max(seen.get(finding.witness, 0), finding.rows)
+            counts[finding.witness] = max(counts.get(finding.witness, 0), finding.rows)
     if index:
         count = len({f.table for f in group})
         what = f'the index "{index}" is not as it was, in {counted(count, "table")} of its own'
         advice = "it follows the rows that it indexes, so correct those first"
-        return Problem(what, index, "", advice, seen, findings=len(group))
+        return Problem(what, index, "", advice, counts, findings=len(group))
     line = _line(footprint, first)
     if line is not None and line.predicted is not None:
         off = {who: abs(line.predicted - rows) for who, rows in line.counts.items()}
-        seen |= {who: rows for who, rows in off.items() if rows and who not in seen}
-    best = max(group, key=_telling)
+        counts |= {who: rows for who, rows in off.items() if rows and who not in counts}
+    best = max(group, key=_detail)
     return Problem(
         first.message,
         first.table,
         first.column,
         drift_advice(committed=committed) if any(f.drift for f in group) else "",
-        seen,
+        counts,
         samples=best.samples,
         findings=len(group),
     )
@@ -178,14 +178,14 @@ def _line(footprint: tuple[FootprintLine, ...], finding: Finding) -> FootprintLi
     )
 
 
-def _telling(finding: Finding) -> tuple[int, int]:
+def _detail(finding: Finding) -> tuple[int, int]:
     """How much a finding's samples show: both sides of a row are more than one."""
     both = sum(s.before is not None and s.after is not None for s in finding.samples)
     return (both, len(finding.samples))
 
 
 def _with_invariants(
-    found: list[Problem], contents: Contents, tables: _Tables
+    known: list[Problem], contents: Contents, tables: _Tables
 ) -> Iterable[Problem]:
     """The problems with the invariants that they break; one broken by none is a problem itself."""
     titles = {i.name: i for i in contents.invariants}
@@ -196,27 +196,27 @@ def _with_invariants(
         name = finding.change.removeprefix(_INVARIANT)
         result = titles.get(name)
         title = result.title if result else name
-        cause = _cause(found, _ABOUT.get(name, ()), tables)
+        cause = _cause(known, _ABOUT.get(name, ()), tables)
         if cause is not None:
-            at = found[cause]
+            at = known[cause]
             kept = dict.fromkeys((*at.consequences, title))
-            found[cause] = dataclasses.replace(
+            known[cause] = dataclasses.replace(
                 at, consequences=tuple(kept), findings=at.findings + 1
             )
             continue
-        seen = result.violations if result else {finding.witness: finding.rows}
-        seen = {who: rows for who, rows in seen.items() if rows}
+        counts = result.violations if result else {finding.witness: finding.rows}
+        counts = {who: rows for who, rows in counts.items() if rows}
         if all(f.what != finding.message for f in alone):
             alone.append(
-                Problem(finding.message, finding.table, seen=seen, samples=finding.samples)
+                Problem(finding.message, finding.table, counts=counts, samples=finding.samples)
             )
-    return (*alone, *found)
+    return (*alone, *known)
 
 
-def _cause(found: list[Problem], about: tuple[str, ...], tables: _Tables) -> int | None:
+def _cause(known: list[Problem], about: tuple[str, ...], tables: _Tables) -> int | None:
     """The place of the problem that explains why an invariant about such tables does not hold."""
     for kind in about:
-        for place, problem in enumerate(found):
+        for place, problem in enumerate(known):
             if tables.kind(problem.table) == kind and (
                 kind in NEW_TABLES or problem.column.casefold() == "organization_id"
             ):
@@ -224,17 +224,17 @@ def _cause(found: list[Problem], about: tuple[str, ...], tables: _Tables) -> int
     return None
 
 
-def problem_sentence(found: tuple[Problem, ...]) -> str:
+def problem_sentence(known: tuple[Problem, ...]) -> str:
     """The first problem as a sentence, and how many more there are; empty where there is none."""
-    if not found:
+    if not known:
         return ""
-    first, more = found[0], len(found) - 1
+    first, more = known[0], len(known) - 1
     text = f"{first.what[:1].upper()}{first.what[1:]}"
     if more == 1:
         return f"{text}; one more problem is below."
     return f"{text}; {more:,} more problems are below." if more else f"{text}."
 
 
-def places(found: Iterable[Problem], most: int = 4) -> str:
+def places(known: Iterable[Problem], most: int = 4) -> str:
     """The tables that problems are about."""
-    return listed(list(dict.fromkeys(f"\u201c{f.table}\u201d" for f in found if f.table)), most)
+    return listed(list(dict.fromkeys(f"\u201c{f.table}\u201d" for f in known if f.table)), most)

@@ -62,9 +62,9 @@ def footprint_proof(contents: Contents) -> Proof:
     outside = any(not _is_violation(f.change) for f in contents.findings)
     foreign = [line.table for line in contents.footprint if not line.allowed]
     if outside or foreign:
-        found = problems(contents)
-        where = dict.fromkeys([*(p.table for p in found if p.table), *foreign])
-        count = counted(len(found) or len(foreign), "problem")
+        known = problems(contents)
+        where = dict.fromkeys([*(p.table for p in known if p.table), *foreign])
+        count = counted(len(known) or len(foreign), "problem")
         place = f", in {listed([repr_name(t) for t in where], 4)}" if where else ""
         return Proof(name, False, f"{count} outside the footprint{place}.")
     if contents.migrate is None or not contents.migrate.committed:

@@ -13,19 +13,19 @@ from runbook.script.migration import LEDGER, NEW_TABLES
 class TableStates:
     """Rows of one table before, migrated, and now; None where it was or is not there.
 
-    `since` says what was written to it after the migration and kept.
+    `later` says what was written to it after the migration and kept.
     """
 
     table: str
     before: int | None
     migrated: int | None
     now: int | None
-    since: TableSince | None = None
+    later: TableSince | None = None
 
     @property
     def moved(self) -> bool:
         """Whether the table is not the same in all three states."""
-        return self.since is not None or len({self.before, self.migrated, self.now}) > 1
+        return self.later is not None or len({self.before, self.migrated, self.now}) > 1
 
 
 def states(contents: Contents) -> tuple[TableStates, ...]:

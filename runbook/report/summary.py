@@ -29,13 +29,13 @@ def _moved(contents: Contents) -> str:
         for line in contents.footprint
         if (line.change, line.column.casefold()) == ("changed", "organization_id")
     ]
-    made = [
+    created = [
         _count(line)
         for line in contents.footprint
         if (line.table.casefold(), line.change) == ("organizations", "added")
     ]
     what = listed([f"{count:,} {_name(table)}" for table, count in rows if count is not None])
-    organizations = made[0] if made and made[0] is not None else None
+    organizations = created[0] if created and created[0] is not None else None
     if not what or organizations is None:
         return "The migration is committed; how many rows it moved is not on record."
     users = counted(organizations, "user")
@@ -78,8 +78,8 @@ def _nothing_moved(contents: Contents) -> str:
         ),
         None,
     )
-    made = counted(expected or 0, "organization")
-    ahead = f" {made} would have been made." if expected is not None else ""
+    created = counted(expected or 0, "organization")
+    ahead = f" {created} would have been made." if expected is not None else ""
     return f"Nothing{where} was changed.{ahead}"
 
 

@@ -83,14 +83,14 @@ def _after(attempt: Attempt, contents: Contents) -> str:
 
 def _accepted(contents: Contents) -> Iterator[Unexpected]:
     hazards = contents.preflight.hazards if contents.preflight else ()
-    given = contents.migrate.confirmation if contents.migrate else None
+    agreed = contents.migrate.confirmation if contents.migrate else None
     for hazard in hazards:
         if hazard.level != "warn":
             continue
         if hazard.accepted_by:
             by = f", accepted by {hazard.accepted_by}, {when(hazard.accepted_at)}"
-        elif given is not None and hazard.code in given.warnings:
-            by = f", accepted by {given.by or 'an unnamed person'}, {when(given.at)}"
+        elif agreed is not None and hazard.code in agreed.warnings:
+            by = f", accepted by {agreed.by or 'an unnamed person'}, {when(agreed.at)}"
         elif contents.migrate is not None:
             by = ", not accepted by name"
         else:

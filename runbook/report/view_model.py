@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from runbook.plan.plan import LEVELS
+from runbook.report.change_lines import ChangeLine, change_lines
 from runbook.report.checklist import ChecklistLine, checklist
 from runbook.report.contents import Contents, StageStatus, Status, read_contents
 from runbook.report.outcome import Outcome, command, judge
@@ -95,6 +96,11 @@ class ReportView:
     problems: tuple[Problem, ...]
     summary: str
     unexpected: tuple[Unexpected, ...]
+
+    @property
+    def changes(self) -> tuple[ChangeLine, ...]:
+        """The footprint grouped by object, one line for each change."""
+        return change_lines(self.footprint)
 
     @property
     def counted_by(self) -> frozenset[str]:
@@ -247,8 +253,15 @@ def _done_about(hazard: Hazard, contents: Contents) -> str:
 
 def steps(contents: Contents) -> tuple[StepCompared, ...]:
     """The steps of the migration next to those of the rehearsal."""
-    rehearsed = {s.name: s for s in contents.rehearse.steps} if contents.rehearse else {}
-    real = {s.name: s for s in contents.steps}
+    return compare_steps(contents.rehearse.steps if contents.rehearse else (), contents.steps)
+
+
+def compare_steps(
+    rehearsed_steps: Sequence[StepResult], real_steps: Sequence[StepResult]
+) -> tuple[StepCompared, ...]:
+    """Each step as it was rehearsed, next to what it really was."""
+    rehearsed = {s.name: s for s in rehearsed_steps}
+    real = {s.name: s for s in real_steps}
     names = [*rehearsed, *(name for name in real if name not in rehearsed)]
     return tuple(
         StepCompared(

@@ -30,6 +30,9 @@ MIGRATION_INDEXES = (
     ("idx_memberships_user", "organization_memberships"),
 )
 
+_INDEX = "the index "
+"""Begins the rule of a line about an index; its name follows, and the line's table is its table."""
+
 
 @dataclass(frozen=True)
 class FootprintLine:
@@ -46,6 +49,13 @@ class FootprintLine:
     predicted: int | None
     allowed: bool = True
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def index(self) -> str:
+        """The name of the index that this line is about; empty where it is about none."""
+        if self.change != "created" or self.column or not self.rule.startswith(_INDEX):
+            return ""
+        return self.rule.removeprefix(_INDEX)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ def declare(
             for line in _resource(resource, plan, shape, count_rows(connection, resource.table))
         ),
         *(
-            FootprintLine(table, "created", "", f"the index {name}", None)
+            FootprintLine(table, "created", "", f"{_INDEX}{name}", None)
             for name, table in new_indexes(plan)
         ),
         FootprintLine(LEDGER, "added", "", "one row: this migration happened", 1),

@@ -20,7 +20,7 @@ def copy_database(source: sqlite3.Connection, to: Path, progress: Progress = no_
         source.backup(
             destination,
             pages=PAGES_AT_ONCE,
-            progress=lambda _, left, total: progress("Backup", total - left, total),
+            progress=lambda _, left, total: progress("Backup", total - left, total, "pages"),
             sleep=0.05,
         )
     finally:

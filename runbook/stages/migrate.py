@@ -6,17 +6,25 @@ between the commit and the record.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
-from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
+from runbook.errors import (
+    NotAllowedNow,
+    NotProven,
+    OutcomeUnknown,
+    Refused,
+    RunbookError,
+    RunFolderError,
+)
 from runbook.files import write_durably
 from runbook.migration.job import Job
 from runbook.migration.migrate import migrate as migrate_target
 from runbook.migration.migrate import recover_record
-from runbook.progress import Progress, no_progress
+from runbook.progress import Progress, no_progress, rehearsed
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, Stage
-from runbook.run.records import Confirmation, MigrateRecord
+from runbook.run.records import Confirmation, MigrateRecord, RehearseRecord
 from runbook.run.stage import shorten
 from runbook.script.migration import Script
 from runbook.stages.backup import baseline, checked_backup
@@ -52,8 +60,11 @@ def _migrate(
     problem = run.snapshot_problem()
     if problem and target.unfinished(run.info.plan.migration.name) is None:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
+    progress("Checksum of the backup")
     backup = checked_backup(run, remedy="take a new snapshot")
-    job = Job(target, run.info.plan, run.info.run, backup, progress)
+    job = Job(
+        target, run.info.plan, run.info.run, backup, rehearsed(progress, _rehearsed_seconds(run))
+    )
 
     def keep_script(script: Script) -> None:
         write_durably(run.folder / "sql" / "migrate.sql", script.text.encode())
@@ -71,6 +82,15 @@ def _migrate(
     except BaseException as error:
         return _settled(run, stage, target, error)
     return dataclasses.replace(record, confirmation=confirmation)
+
+
+def _rehearsed_seconds(run: Run) -> dict[str, float]:
+    """Seconds of each step as it was rehearsed, by its title; empty without a rehearsal."""
+    with contextlib.suppress(RunFolderError):  # damaged, and nothing but a forecast
+        if run.finished("rehearse"):
+            steps = run.result("rehearse", RehearseRecord).steps
+            return {step.title: step.seconds for step in steps}
+    return {}
 
 
 def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> MigrateRecord:

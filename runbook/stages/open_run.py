@@ -52,13 +52,7 @@ def open_run(
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
         return _take_options(_reopen(folder, database, plan), options or {})
-    if not database and folder is not None:
-        raise RunFolderError(
-            f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
-            "--database to begin a run there."
-        )
-    if not database:
-        raise BadInput("No database is named; pass --database with the path of a SQLite file.")
+    _check_database(database, folder)
     target = open_target(database, options)
     identity = target.identity()
     written = read_plan(Path(plan) if plan else None)
@@ -77,6 +71,17 @@ def open_run(
         adopter=written.unowned.adopter,
     )
     return Run.create(folder or _new_folder(Path(identity.name).stem), request)
+
+
+def _check_database(database: str, folder: Path | None) -> None:
+    """Raises where no database is named, with which a run could begin."""
+    if not database and folder is not None:
+        raise RunFolderError(
+            f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
+            "--database to begin a run there."
+        )
+    if not database:
+        raise BadInput("No database is named; pass --database with the path of a SQLite file.")
 
 
 def _check_not_migrated(target: Target, migration: str) -> None:

@@ -39,18 +39,17 @@ def preflight(
 
 def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     target = target_of(run)
-    progress("Hazards", 0, 2)
-    hazards, advice = _inspect(run, target)
+    progress("Hazards")
+    hazards, advice = _inspect(run, target, progress)
     plan = run.info.plan
     record = PreflightRecord(hazards, (), advice)
     if not record.blocked:
-        progress("Prediction", 1, 2)
+        progress("Prediction")
         with target.reading() as connection:
             # Nothing blocks, so a column of two formats is one that the plan decides about.
             shape = read_shape(connection, plan, uniform=True)
             footprint = declare(connection, plan, shape, organizations=int(advice["organizations"]))
             record = PreflightRecord(hazards, footprint, advice)
-    progress("Done", 2, 2)
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:
         first = blocking[0]
@@ -62,7 +61,7 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     return record
 
 
-def _inspect(run: Run, target: Target) -> tuple[tuple[Hazard, ...], Advice]:
+def _inspect(run: Run, target: Target, progress: Progress) -> tuple[tuple[Hazard, ...], Advice]:
     """Every hazard of the database as a whole and of its data and schema, and the advice.
 
     The run's plan has its names as the schema spells them from then on.
@@ -70,14 +69,15 @@ def _inspect(run: Run, target: Target) -> tuple[tuple[Hazard, ...], Advice]:
     if target.file is not None:
         with contextlib.suppress(TargetError), target.reading() as connection:
             _settle(run, resolve(run.info.plan, connection))
-        return inspect_file(Path(run.info.named or target.file), run.info.plan, run.folder)
+        path = Path(run.info.named or target.file)
+        return inspect_file(path, run.info.plan, run.folder, progress=progress)
     with (
         target.committed() as file,
         contextlib.closing(open_immutable(file)) as replica,
     ):
         _settle(run, resolve(run.info.plan, replica))
         plan = run.info.plan
-        hazards, advice = inspect_database(replica, plan)
+        hazards, advice = inspect_database(replica, plan, progress=progress)
         blocked = any(hazard.level == "block" for hazard in hazards)
         conditions = target.conditions(plan, None if blocked else replica)
         own = as_hazards(probe_d1(conditions, replica, plan), plan) if conditions else ()

@@ -64,6 +64,7 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     target = SqliteTarget(copy)
     target.backup(backup, progress)
     before = capture(backup, folder / "before", immutable=True, progress=progress)
+    progress("Prediction")
     baseline = read_baseline(backup, plan)
     bytes_before = copy.stat().st_size
     job = Job(target, plan, name, backup, progress)
@@ -73,16 +74,16 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     verified = verify(
         copy,
         Expectation(plan, Baseline(baseline.shape, done.footprint), done.ledger),
-        Before(backup, before, digests(before, plan, baseline.shape)),
+        Before(backup, before, digests(before, plan, baseline.shape, progress=progress)),
         folder / "after",
         progress=progress,
     )
     if verified.findings:
         raise _failed("the witnesses found that", verified.findings)
-    progress("Key workflows", 0, 1)
+    progress("Key workflows")
     _workflows_work(try_workflows(copy, plan, baseline.shape))
     roll_back(job, folder / "exports")
-    progress("Comparing with before", 0, 1)
+    progress("Comparing with before")
     left, kept_writes = differences_but_written(copy, backup, plan)
     if left:
         raise _failed("after the way back,", left)

@@ -95,6 +95,7 @@ def _rollback(run: Run, stage: Stage, request: _Request, progress: Progress) -> 
     if stage.previous is not None:
         run.log("rollback", "recovered", note="an earlier attempt did not commit")
         stage.begin_anew()
+    progress("Checksum of the backup")
     job = Job(target, run.info.plan, run.info.run, checked_backup(run), progress)
 
     def keep_script(script: Script) -> None:

@@ -53,8 +53,8 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
         reading = pool.submit(read_baseline, path, plan)
         captured = capture(path, run.before, immutable=True, progress=progress)
         baseline = reading.result()
-        progress("Digests", 0, 1)
-        digested = digests(captured, plan, baseline.shape)
+        digested = digests(captured, plan, baseline.shape, progress=progress)
+        progress("Restoring the backup to try it")
         backup = restoring.result()
     return SnapshotRecord(
         backup=backup,

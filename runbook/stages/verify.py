@@ -52,7 +52,7 @@ def _verify(run: Run, progress: Progress) -> VerifyRecord:
             f"The ledger of {run.info.database} does not hold this run, although its record says "
             "that it was committed; the database was replaced or rolled back, so inspect it."
         )
-    progress("Checksums", 0, 1)
+    progress("Checksums of the backup and the snapshot")
     backup = checked_backup(run)
     captured = check_capture(run.before)
     taken = run.result("snapshot", SnapshotRecord)

@@ -168,6 +168,7 @@ class SqliteTarget:
             connection.execute("PRAGMA foreign_keys = OFF")
             attach_immutable(connection, backup)
             began = time.perf_counter()
+            progress("Waiting for the write lock")
             self._patiently(connection, "BEGIN IMMEDIATE", wait)
             locked = time.perf_counter()
             try:
@@ -178,6 +179,7 @@ class SqliteTarget:
                 proving = time.perf_counter()
                 proven = work.prove(connection, steps)
                 gate_seconds = time.perf_counter() - proving
+                progress("Commit")
                 self._patiently(connection, "COMMIT", wait)
             except BaseException as error:
                 if connection.in_transaction:
@@ -218,7 +220,7 @@ class SqliteTarget:
                         "changed."
                     )
             else:
-                progress("Restore", total - left, total)
+                progress("Restore", total - left, total, "pages")
 
         try:
             source.backup(destination, pages=PAGES_AT_ONCE, progress=pages, sleep=0.05)
@@ -258,7 +260,7 @@ class SqliteTarget:
     ) -> tuple[StepResult, ...]:
         taken, script = [], work.script
         for number, step in enumerate(script.steps):
-            progress(step.title, number, len(script.steps))
+            progress(step.title, number, len(script.steps), "steps")
             began, rows = time.perf_counter(), 0
             for statement in step.statements:
                 try:
@@ -270,7 +272,7 @@ class SqliteTarget:
                     raise
             seconds = round(time.perf_counter() - began, 3)
             taken.append(StepResult(step.name, step.title, rows, seconds))
-        progress("Proof", len(script.steps), len(script.steps))
+        progress("Proof")
         return tuple(taken)
 
 

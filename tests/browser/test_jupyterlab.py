@@ -15,6 +15,7 @@ import pytest
 from runbook.sample.make import make_sample
 from tests.support.notebooks import stage_folder
 from tests.support.paths import ROOT
+from tests.support.runs import begin, until_migrated
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -204,3 +205,42 @@ def test_errors_are_a_sentence_with_the_traceback_folded_away(
     expect(notebook.errors(cells[2])).to_contain_text("NameError")
     expect(cells[2].locator("details")).to_have_count(0)
     notebook.picture(SCREENS / "01_unexpected.png")
+
+
+def test_the_monitoring_grows_and_survives_an_interrupt_and_a_new_kernel(
+    project: Path, lab: Lab, page: Page
+) -> None:
+    database = project / "sample" / "watched.db"
+    make_sample(database, users=40, projects=120)
+    until_migrated(begin(database, project / "runs" / "watched"))
+    shutil.copy(project / "notebooks" / "07_monitor.ipynb", project / "notebooks" / "watch.ipynb")
+    set_parameters(project, "watch", run_dir="../runs/watched", watch_for="1h", every="1s")
+    notebook = opened(page, lab, "watch")
+    parameters, watching, *_ = notebook.codes()
+    rows = watching.locator("tbody tr")
+    notebook.run(parameters, 1)
+    notebook.press(watching)
+    expect(rows.nth(2)).to_be_visible(timeout=60_000)
+    expect(watching.locator("img")).to_have_count(1)  # one picture, which is drawn anew
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE projects SET organization_id = NULL WHERE rowid <= 49")
+    expect(rows.first).to_contain_text("49 rows without organization", timeout=60_000)
+
+    page.locator("[data-command='notebook:interrupt-kernel'], [title^='Interrupt']").first.click()
+    expect(notebook.errors(watching)).to_contain_text("Interrupted", timeout=60_000)
+    before = rows.count()
+    assert before >= 4
+    expect(rows.first).to_contain_text("49 rows without organization")
+    notebook.picture(SCREENS / "07_interrupted.png")
+
+    page.locator("[data-command='notebook:restart-kernel'], [title^='Restart the']").first.click()
+    page.locator(".jp-Dialog button.jp-mod-accept").click()
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+    notebook.run(parameters, 1)
+    notebook.press(watching)
+    expect(watching.locator("img")).to_have_count(1, timeout=60_000)
+    shown = page.locator("p", has_text="observations,").last
+    expect(shown).to_contain_text("watched of 1 h")
+    assert int(shown.inner_text().split()[0]) >= before  # what the first kernel observed is there
+    page.locator("[data-command='notebook:interrupt-kernel'], [title^='Interrupt']").first.click()
+    expect(notebook.errors(watching)).to_contain_text("Interrupted", timeout=60_000)

@@ -119,7 +119,7 @@ def test_the_folder_vanishes_before_the_proof_is_kept(database: Path, tmp_path: 
     run = until_snapshot(begin(database, tmp_path / "run"))
     before = state(database)
 
-    def vanish(what: str, done: int, total: int) -> None:
+    def vanish(what: str, *how_far: object) -> None:
         if what == "Proof":
             shutil.rmtree(run.folder / "stages")
 
@@ -161,7 +161,7 @@ def test_the_database_vanishes_during_the_migration(database: Path, tmp_path: Pa
     run = until_snapshot(begin(database, tmp_path / "run"))
     hidden = database.with_name("hidden.db")
 
-    def vanish(what: str, done: int, total: int) -> None:
+    def vanish(what: str, *how_far: object) -> None:
         if what == "Proof":
             database.rename(hidden)
             raise Refused("the disk was unplugged")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import NotAllowedNow, RunbookError, RunFolderError
-from runbook.headless.run_stages import is_done
+from runbook.headless.resume import is_done
 from runbook.run.folder import Run
 from runbook.run.notebooks import keep_notebook
 from runbook.stages import migrate, report, rollback, snapshot, verify

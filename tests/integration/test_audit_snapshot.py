@@ -89,7 +89,7 @@ def test_many_batches_by_several_readers_keep_order_and_count(
     # Rowids with gaps, negative ones, and a number of rows that fills the last batch exactly.
     database = make(tmp_path / "a.db", create, many("t", 2200), "DELETE FROM t WHERE id % 11 = 3")
     make(database, "UPDATE t SET id = -id * 7 WHERE id < 50")
-    seen: list[tuple[str, int, int]] = []
+    seen: list[tuple[str, int, int, str]] = []
 
     def progress(*step: object) -> None:
         seen.append(step)  # type: ignore[arg-type]
@@ -101,8 +101,8 @@ def test_many_batches_by_several_readers_keep_order_and_count(
     read = [(decode(a), decode(b)) for a, b in zip(content["id"], content["v"], strict=True)]
     assert read == rows
     assert table.rows == 2000
-    assert seen[-1] == ("t", 2000, 2000)
-    assert [done for _, done, _ in seen] == list(range(100, 2001, 100))
+    assert seen[-1] == ("Snapshot of t", 2000, 2000, "rows")
+    assert [done for _, done, *_ in seen] == list(range(100, 2001, 100))
 
 
 def test_all_tables_come_from_one_state_while_others_write(

@@ -49,6 +49,7 @@ def test_ended_where_it_was_to_end(until: str, sample: Path, tmp_path: Path) -> 
     run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
     run_stages(run, Options(until=until, echo=lines.append), Direct())
     assert "Not migrated yet" in check_report(run, lines)
+    assert ("  What will change in sample.db:" in lines) == (until == "snapshot")
 
 
 @pytest.mark.parametrize("stage", ["preflight", "rehearse", "verify"])
@@ -57,3 +58,34 @@ def test_interrupted(stage: str, sample: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_stages(run, Options(yes=True, echo=lines.append), Interrupted(stage))
     check_report(run, lines)
+
+
+PLAN = (
+    "    + table organizations (180 rows, 2 indexes)",
+    "    + index idx_organizations_owner on organizations",
+    "    ~ projects.organization_id (1,000 rows)",
+    "    + index idx_projects_org on projects",
+)
+
+
+def test_what_will_change_is_printed_before_the_name_is_typed_and_what_did_afterwards(
+    sample: Path, tmp_path: Path
+) -> None:
+    run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
+    printed: list[list[str]] = []
+
+    def ask(question: str) -> str:
+        printed.append(list(lines))
+        return run.info.identity.name
+
+    run_stages(run, Options(ask=ask, echo=lines.append), Direct())
+    (before,) = printed
+    assert "  What will change in sample.db:" in before
+    assert [line for line in before if line in PLAN] == list(PLAN)
+    assert before[-1] == "    Everything else stays identical, or nothing is committed."
+    after = lines[len(before) :]
+    at = after.index("  What changed in sample.db, as counted by gate, SQLite, DuckDB and pandas:")
+    assert [line for line in after[at:] if line in PLAN] == list(PLAN)
+    lines.clear()
+    run_stages(run, Options(ask=ask, echo=lines.append), Direct())  # done already, and said once
+    assert not [line for line in lines if line in PLAN]

@@ -96,7 +96,7 @@ def test_the_planted_problems_and_no_others_are_told(situations: dict[str, Path]
         ("projects", "name", 1),
         ("project_search", "", found[-1].rows),
     ]
-    assert all({"sqlite", "duckdb", "pandas"} == set(p.seen) for p in found[:3]), found
+    assert all({"sqlite", "duckdb", "pandas"} == set(p.counts) for p in found[:3]), found
     assert any("without an organization" in title for title in found[0].consequences)
 
 

@@ -139,7 +139,7 @@ class Applier:
             )
         for part in whole[len(done) :]:
             doing = f"part {part.number} of {len(whole)} ({part.title})"
-            progress(f"Part {part.number}: {part.title}", part.number - 1, len(whole))
+            progress(f"Part {part.number}: {part.title}", part.number - 1, len(whole), "chunks")
             if part is whole[-1]:
                 self._write_file(script)
             try:

@@ -115,7 +115,7 @@ def read_rows(
         reading.done = reading.rows >= reading.expected
         name = reading.table.name
         total[name] += len(part.rows)
-        progress(name, total[name], counts[name])
+        progress(name, total[name], counts[name], "rows")
 
     for reading, answer in zip(firsts, answers[len(tables) :], strict=True):
         reading.expected = counts[reading.table.name]

@@ -71,7 +71,7 @@ class Replicas:
                 to,
                 pace=LOCAL if self._wrangler.local else REMOTE,
                 leave_out=self._wrangler.config.migrations_table,
-                progress=lambda table, done, total: progress(f"Copying {table}", done, total),
+                progress=_copying(progress),
             )
         try:
             if self._wrangler.local:
@@ -110,3 +110,14 @@ class Replicas:
             for statement in statements:
                 connection.execute(statement)
         return copy
+
+
+def _copying(progress: Progress) -> Progress:
+    """The progress of a table that is read from D1."""
+
+    def shown(
+        what: str, done: int = 0, total: int = 0, unit: str = "parts", expected: float = 0.0
+    ) -> None:
+        progress(f"Copying {what}", done, total, unit, expected)
+
+    return shown

@@ -359,17 +359,17 @@ class D1Target:
                 now = self._replicas.fresh(progress, finish=True)
                 change = None
             with contextlib.closing(open_immutable(now)) as source:
-                copy_database(source, copy)
+                copy_database(source, copy, progress)
             tried = SqliteTarget(copy).apply(work, backup, progress, wait)
             changing = time.perf_counter()
-            progress("Change in D1", 0, 1)
+            progress("Change in D1")
             if change is not None:
                 change()
             else:
                 rest = self._replicas.rest
                 self._applier.take_back(tried.script, now, copy, backup.parent, rest)
             changed = time.perf_counter()
-            progress("Proof of what D1 holds", 0, 1)
+            progress("Proof of what D1 holds")
             after = self._replicas.fresh(progress)
             if isinstance(work, Work):
                 write_notes(backup.parent, bookmark_after=self._replicas.bookmark)

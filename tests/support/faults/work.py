@@ -71,8 +71,8 @@ def accident(run: Run, what: str, when: str) -> None:
         steps = target._run
 
         def stepping(self: Any, connection: Any, work: Any, progress: Any) -> Any:
-            def told(title: str, done: int, total: int) -> None:
-                progress(title, done, total)
+            def told(title: str, *how_far: Any) -> None:
+                progress(title, *how_far)
                 if title == when:
                     happens()
 
@@ -81,7 +81,7 @@ def accident(run: Run, what: str, when: str) -> None:
         target._run = stepping
 
 
-def tell(what: str, done: int, total: int) -> None:
+def tell(what: str, *how_far: object) -> None:
     """Says what the stage is doing now."""
     print(what, flush=True)
 

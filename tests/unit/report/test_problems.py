@@ -43,7 +43,7 @@ def test_a_change_that_three_witnesses_saw_is_one_problem(contents: Contents) ->
     (problem,) = problems(
         planted(contents, changed("sqlite"), changed("duckdb"), changed("pandas"), digest)
     )
-    assert problem.seen == {"sqlite": 1, "duckdb": 1, "pandas": 1}
+    assert problem.counts == {"sqlite": 1, "duckdb": 1, "pandas": 1}
     assert (problem.table, problem.column, problem.findings) == ("projects", "name", 4)
     assert "take a new snapshot" not in problem.advice  # it is too late for that
     assert "something else has written" in problem.advice
@@ -83,7 +83,7 @@ def test_a_witness_that_only_counted_is_among_those_who_saw_it(contents: Content
         planted(contents, torn, wrong, gate=right, sqlite=right - 2, duckdb=right - 2, pandas=right)
     )
     assert problem.what == "two are wrong"
-    assert problem.seen == {"sqlite": 2, "duckdb": 2}
+    assert problem.counts == {"sqlite": 2, "duckdb": 2}
 
 
 def test_an_invariant_follows_from_the_row_that_breaks_it(contents: Contents) -> None:

@@ -7,7 +7,9 @@ import re
 from tests.support.paths import ROOT
 
 REPORT = ROOT / "runbook" / "report"
-STYLE = (REPORT / "template" / "report.css").read_text(encoding="utf-8")
+STYLE = "\n".join(
+    path.read_text(encoding="utf-8") for path in sorted(REPORT.glob("template/*.css"))
+)
 PAGES = "\n".join(
     path.read_text(encoding="utf-8")
     for path in (*REPORT.glob("*.py"), *REPORT.glob("template/*.j2"))
