@@ -25,6 +25,7 @@ from runbook.errors import (
 from runbook.headless.echo import lasting
 from runbook.headless.papermill import Execute, notebooks, stands
 from runbook.headless.summary import stage_line, step_line
+from runbook.run.approvals import check_approved
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.lock import ORPHAN_SECONDS
@@ -188,6 +189,8 @@ class _Session:
             if stage not in todo:
                 self.options.echo(stage_line(self.run, stage, "done already: "))
             else:
+                if stage in ("snapshot", "migrate") and "migrate" in stages:
+                    check_approved(self.run)
                 if not agreed and self._asks_before(stage, stages):
                     agreed = self._confirmed()
                 self.perform(stage, agreed if stage == "migrate" else {})

@@ -11,6 +11,7 @@ from runbook.notebook import window_tables as window_frames
 from runbook.notebook.display import echo, is_attended
 from runbook.report.masking import mask_emails
 from runbook.report.view_model import WINDOW_TITLES
+from runbook.run.approvals import check_approved
 from runbook.run.folder import Run
 from runbook.run.records import VerifyRecord
 from runbook.run.window_records import WindowStep
@@ -32,13 +33,16 @@ def maintenance_on(run: Run) -> None:
     """Shuts the application as the plan says, and proves it; nothing once it has migrated.
 
     Raises:
-        NotAllowedNow: a snapshot may not be taken now, so users should not be shut out for it.
+        NotAllowedNow: a snapshot may not be taken now, or others have to approve first, so users
+            should not be shut out for it.
         WindowFailed: it is not proven to be shut.
     """
     if run.finished("migrate"):
         _show_earlier(run, "maintenance_on")
     else:
         run.check_allowed("snapshot")
+        if configured(run.info.plan, 2):
+            check_approved(run)
         _perform(run, steps.maintenance_on)
 
 

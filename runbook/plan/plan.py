@@ -158,6 +158,18 @@ class Monitor:
 
 
 @dataclass(frozen=True)
+class ApprovalRule:
+    """`[approval]`: how many other people must agree after the rehearsal.
+
+    Whoever began the run is not among them. `allowed_signers` is a file as for `ssh-keygen -Y`;
+    with it, every approval must be signed by a key that the file holds.
+    """
+
+    required: int = 0
+    allowed_signers: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole plan; the default is the specification's schema."""
 
@@ -170,6 +182,7 @@ class Plan:
     proof: Proof = Proof()
     window: Window = Window()
     monitor: Monitor = Monitor()
+    approval: ApprovalRule = ApprovalRule()
     hazards: Mapping[str, Level] = field(default_factory=dict)
 
     @property

@@ -10,6 +10,7 @@ from runbook.report.bounded import Bounded, Shown, bounded
 from runbook.report.contents import Contents
 from runbook.report.outcome import Outcome
 from runbook.report.view_model import ReportView
+from runbook.run.approvals import Standing
 from runbook.run.findings import Finding, InvariantResult, render_sample, sample_line
 from runbook.run.json_form import to_json
 from runbook.run.records import RollbackRecord
@@ -61,6 +62,7 @@ def audit(view: ReportView) -> dict[str, Any]:
         },
         "views_left_out": list(contents.migrate.views_left_out) if contents.migrate else [],
         "organization_sizes": dict(contents.verify.organization_sizes) if contents.verify else {},
+        "approvals": _approvals(contents.approvals),
         "rollback": _rollback(contents.rollback) if contents.rollback else None,
         "provenance": _provenance(contents),
         "versions": dict(contents.versions),
@@ -79,6 +81,18 @@ def _provenance(contents: Contents) -> dict[str, Any]:
         ],
         "plan": to_json(contents.plan) if contents.plan else None,
         "damage": list(contents.damage),
+    }
+
+
+def _approvals(standing: Standing) -> dict[str, Any]:
+    """How many other people had to agree, and each who did, with what it was about."""
+    return {
+        "required": standing.required,
+        "counted": standing.counted,
+        "approvals": [
+            to_json(judged.approval) | {"void": judged.void, "same_account": judged.same_account}
+            for judged in standing.approvals
+        ],
     }
 
 

@@ -24,7 +24,9 @@ from runbook.report.masking import (
     mask_plan,
     without_commands,
 )
+from runbook.run.approvals import Standing, standing
 from runbook.run.findings import Finding, InvariantResult, StepResult
+from runbook.run.folder import Run
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
 from runbook.run.notebooks import altered_notebooks
@@ -106,6 +108,7 @@ class Contents:
     verify: VerifyRecord | None = None
     earlier: tuple[str, ...] = ()
     """What earlier verifications said, a sentence for each."""
+    approvals: Standing = field(default_factory=lambda: Standing(0))
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
@@ -183,6 +186,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         migrate=records.result(MigrateRecord, "migrate"),
         verify=records.result(VerifyRecord, "verify"),
         earlier=tuple(_earlier(run_dir, records.damage)),
+        approvals=_approvals(run_dir, records),
         rollback=records.result(RollbackRecord, "rollback"),
         monitor=records.results["monitor"] or {},
         observations=map_text(read_series(run_dir), visible),
@@ -268,6 +272,17 @@ def _earlier(run_dir: Path, damage: list[str]) -> Iterator[str]:
                 f"Verified before, {when(stage.finished_at)}: verdict {result.get('verdict')}, "
                 f"{counted(findings, 'finding')}, kept in stages/attempts/{path.name}"
             )
+
+
+def _approvals(run_dir: Path, records: _Records) -> Standing:
+    """Who else agreed; whoever confirmed the migration is not another person."""
+    migrate = records.result(MigrateRecord, "migrate")
+    confirmed = migrate.confirmation.by if migrate and migrate.confirmation else ""
+    try:
+        return map_text(standing(Run.open(run_dir), confirmed_by=confirmed), visible)
+    except RunFolderError as error:
+        records.damage.append(f"approvals: {error}")
+        return Standing(0)
 
 
 def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:

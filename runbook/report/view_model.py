@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runbook.plan.plan import LEVELS
-from runbook.report.checklist import ChecklistLine, checklist
+from runbook.report.checklist import ChecklistLine, approval_line, checklist
 from runbook.report.contents import Contents, StageStatus, Status, read_contents
 from runbook.report.outcome import Outcome, Proof, command, judge, proofs
 from runbook.run.findings import Hazard, StepResult, TableDigest
@@ -104,6 +104,11 @@ class ReportView:
         """How many tables came out exactly as the rehearsal said."""
         known = [t.as_rehearsed for t in self.tables if t.as_rehearsed is not None]
         return Prediction(len(known), sum(known))
+
+    @property
+    def approvals(self) -> tuple[str, ...]:
+        """Who else agreed, a line for each."""
+        return tuple(map(approval_line, self.contents.approvals.approvals))
 
     @property
     def rollback_command(self) -> str:

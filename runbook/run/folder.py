@@ -30,6 +30,7 @@ from runbook.files import (
     write_sealed,
 )
 from runbook.plan.plan import Plan
+from runbook.run.approvals import approval_problem
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
@@ -48,7 +49,7 @@ class Request:
 
     `named` is the path of a file as it was given; links on the way are names of it, too.
     `plan` holds no secret; where its commands need one, `plan_file` is read again. `adopter` is
-    spelled as in that file, where the key of that user is spelled otherwise.
+    spelled as in that file, where the key of that user is spelled otherwise. `account` began it.
     """
 
     database: str
@@ -60,6 +61,7 @@ class Request:
     named: str = ""
     plan_file: str = ""
     adopter: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,10 +245,9 @@ class Run:
         true, and writes it anew.
 
         Args:
-            stage: one of `STAGES`.
-            cls: the class of the stage's result.
+            stage: one of `STAGES`; `cls` is the class of its result.
             work: what the stage does; it is handed the open `Stage`.
-            again: run it even if it is finished (where the table of rules allows it).
+            again: run it even if it is finished, where the rules allow it.
             guard: raises if the stage must not even begin; an earlier record then stays.
 
         Raises:
@@ -315,7 +316,8 @@ class Run:
                 return f"{needed} is not finished"
         # Where the migration may have happened already, its stage first asks the ledger.
         if stage == "migrate" and not self.unsettled("migrate") and not self.finished("migrate"):
-            return rehearsal_problem(self.record("rehearse")) or self.snapshot_problem()
+            rehearsal = rehearsal_problem(self.record("rehearse"))
+            return rehearsal or self.snapshot_problem() or approval_problem(self)
         return ""
 
     def allowed_now(self) -> str:
@@ -360,8 +362,7 @@ class Run:
 
     def stage(self, name: str, started_at: str) -> Stage:
         """The stage `name` at work, whose record is not written yet."""
-        clock = time.perf_counter()
-        path = self.record_path(name)
+        path, clock = self.record_path(name), time.perf_counter()
         return Stage(path, self.info.run, self.log, name, self._next_order(), started_at, clock)
 
     def _next_order(self) -> int:
