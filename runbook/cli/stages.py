@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,8 +57,16 @@ def run(
 
 @main.command()
 @click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
-def status(run_dir: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it for machines, as JSON.")
+def status(run_dir: Path, as_json: bool) -> None:
     """Prints the checklist as it stands."""
+    if as_json:
+        from runbook.report.status_json import status as status_json
+        from runbook.run.folder import Run
+
+        text = json.dumps(status_json(Run.open(run_dir)), indent=1, ensure_ascii=False)
+        print_text(text)
+        return
     from runbook.report.text_view import as_text
     from runbook.report.view_model import read_view
     from runbook.run.folder import Run

@@ -19,13 +19,14 @@ from runbook.sqlite.header import Header
 
 
 def audit(view: ReportView) -> dict[str, Any]:
-    """The view as plain JSON values; the keys are those of `docs/report.md`."""
+    """The view as plain JSON values; `docs/schema/audit-1.json` describes the keys."""
     contents = view.contents
     findings = _findings(contents.findings)
     hazards = bounded([h.hazard for h in view.hazards], sample_line)
     return {
+        "schema": "runbook/audit/1",
         "verdict": view.outcome.verdict,
-        "outcome": _outcome(view.outcome),
+        "outcome": outcome_json(view.outcome),
         "proofs": [dataclasses.asdict(p) for p in view.proofs],
         "run": {
             "run": contents.run,
@@ -62,7 +63,7 @@ def audit(view: ReportView) -> dict[str, Any]:
         },
         "views_left_out": list(contents.migrate.views_left_out) if contents.migrate else [],
         "organization_sizes": dict(contents.verify.organization_sizes) if contents.verify else {},
-        "approvals": _approvals(contents.approvals),
+        "approvals": approvals_json(contents.approvals),
         "rollback": _rollback(contents.rollback) if contents.rollback else None,
         "provenance": _provenance(contents),
         "versions": dict(contents.versions),
@@ -84,7 +85,7 @@ def _provenance(contents: Contents) -> dict[str, Any]:
     }
 
 
-def _approvals(standing: Standing) -> dict[str, Any]:
+def approvals_json(standing: Standing) -> dict[str, Any]:
     """How many other people had to agree, and each who did, with what it was about."""
     return {
         "required": standing.required,
@@ -121,7 +122,8 @@ def _with_samples(shown: Shown[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome, with its verdict and its word."""
     derived = {"verdict": outcome.verdict, "word": outcome.word}
     return dataclasses.asdict(outcome) | derived
 
