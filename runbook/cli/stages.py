@@ -110,12 +110,17 @@ def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backu
 @click.option(
     "--exit-on-violation", is_flag=True, help="Exit with 1 at the first violated invariant."
 )
-def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
+@click.option(
+    "--prometheus",
+    type=click.Path(path_type=Path),
+    help="Write each observation to this file too, for node_exporter's textfile collector.",
+)
+def monitor(run_dir: str, duration: str, every: str, **how: Any) -> None:
     """Watches the database, the logs and the application after the migration."""
     from runbook.headless.watch import watch
     from runbook.run.folder import Run
     from runbook.stages.monitor import Watching
     from runbook.window.durations import read_duration
 
-    watching = Watching(read_duration(duration), read_duration(every), once, exit_on_violation)
+    watching = Watching(read_duration(duration), read_duration(every), **how)
     watch(Run.open(Path(run_dir)), watching, click.echo)

@@ -205,6 +205,7 @@ def check_approved(run: Run) -> None:
     if run.unsettled("migrate") or run.finished("migrate"):
         return  # it was begun, so it was approved
     if problem := approval_problem(run):
+        run.log("approval", "waits", note=problem)
         raise NotAllowedNow(f"The database was not changed: {problem}.")
 
 

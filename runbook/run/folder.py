@@ -34,6 +34,7 @@ from runbook.run.approvals import approval_problem
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
+from runbook.run.notices import notify
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
 from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
 from runbook.run.versions import sql_checksums, versions
@@ -170,8 +171,6 @@ class Run:
     def after(self) -> Path:
         """Folder of the capture from after the migration."""
         return self.folder / "snapshots" / "after"
-
-    # -- records -----------------------------------------------------------------------------
 
     def record_path(self, stage: str) -> Path:
         """Where the stage's record stands, for example `stages/04_migrate.json`."""
@@ -398,3 +397,4 @@ class Run:
         line = json.dumps({"at": now(), "stage": stage, "event": event, **details})
         with contextlib.suppress(OSError):
             append_line(self.folder / "log.jsonl", line.encode(), durable=False)
+        notify(self, stage, event, details)

@@ -367,7 +367,8 @@ def _perform(
             record = dataclasses.replace(step.record, seconds=seconds, **changes)  # type: ignore[arg-type]
             record = hide_secrets(record, step.secrets)
             write_step(run.folder, record)
-            run.log("window", record.status, step=name, error=record.error)
+            again = first is not None
+            run.log("window", record.status, step=name, error=record.error, again=again)
             return record
 
         try:

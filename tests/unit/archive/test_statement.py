@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -106,56 +107,36 @@ def test_what_is_asked_for_must_be_there(tmp_path: Path, authority: Authority) -
 def test_a_flipped_bit_is_found_even_where_the_manifest_is_written_anew(
     unpacked: Path, name: str
 ) -> None:
-    """As somebody would who seals again; the authority's own bytes need its certificate."""
+    """As somebody would who seals again; what the authority signed needs its certificate."""
     path, rng = unpacked / name, random.Random(7)
     content = path.read_bytes()
     authorities = unpacked.parent / "authority.pem"
-    for at in rng.sample(range(len(content)), 12):
+    places = rng.sample(range(len(content)), 12)
+    if name.endswith(".tsr"):  # around what is signed there are bits that no signature knows
+        imprint = hashlib.sha256((unpacked / "statement.json.sig").read_bytes()).digest()
+        places = [content.index(imprint) + 5, len(content) - 5, len(content) - 40]
+    for at in places:
         changed = bytearray(content)
         changed[at] ^= 1 << rng.randrange(8)
         path.write_bytes(bytes(changed))
         assert not check(unpacked).ok, at  # the manifest of tag files
         rewrite_manifest(unpacked)
-        if name == "statement.json":
-            assert not check(unpacked).ok, at
-        elif not (name.endswith(".tsr") and unsigned(bytes(changed), content)):
-            assert not check(unpacked, authorities=authorities).ok, at
+        wanted = None if name == "statement.json" else authorities
+        assert not check(unpacked, authorities=wanted).ok, at
     path.write_bytes(content)
     rewrite_manifest(unpacked)
     assert check(unpacked, authorities=authorities).ok
 
 
-def unsigned(changed: bytes, content: bytes) -> bool:
-    """Whether openssl, too, takes the changed stamp: bits of which no signature knows."""
-    return check_timestamp_is_equal(changed, content)
-
-
-def check_timestamp_is_equal(changed: bytes, content: bytes) -> bool:
-    from rfc3161_client import decode_timestamp_response
-
-    try:
-        one, other = (decode_timestamp_response(each) for each in (changed, content))
-        return bool(
-            one.tst_info_bytes() == other.tst_info_bytes()
-            and one.signed_data.signer_infos == other.signed_data.signer_infos
-        )
-    except Exception:
-        return False
-
-
 def rewrite_manifest(folder: Path) -> None:
     names = [p.name for p in folder.iterdir() if p.is_file() and p.name != bag_format.TAG_MANIFEST]
-    import hashlib
-
     digests = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names}
     (folder / bag_format.TAG_MANIFEST).write_bytes(bag_format.manifest(digests))
 
 
 def test_a_statement_of_other_files_is_found(unpacked: Path) -> None:
     report = unpacked / "data/report.html"
-    report.write_text(report.read_text() + " ")
-    import hashlib
-
+    report.write_bytes(report.read_bytes().replace(b"PASS", b"FAIL", 1))
     manifest = unpacked / "manifest-sha256.txt"
     digests = bag_format.parse_manifest(manifest.read_bytes()).digests
     digests["data/report.html"] = hashlib.sha256(report.read_bytes()).hexdigest()
@@ -196,9 +177,7 @@ def test_an_authority_that_gives_no_stamp_seals_nothing(
 
 def test_the_digest_from_the_ticket_is_compared(place: Path) -> None:
     archive = place / "2026-03-04.zip"
-    import hashlib
-
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    for given, code in ((digest, 0), (digest.upper(), 0), ("0" * 64, 1)):
-        called = CliRunner().invoke(main, ["check", str(archive), "--sha256", given])
+    for digest_given, code in ((digest, 0), (digest.upper(), 0), ("0" * 64, 1)):
+        called = CliRunner().invoke(main, ["check", str(archive), "--sha256", digest_given])
         assert called.exit_code == code, called.output
