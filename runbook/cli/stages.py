@@ -11,13 +11,16 @@ import click
 from runbook.cli.d1_options import d1_options
 from runbook.cli.group import main
 from runbook.cli.output import asker, print_text
+from runbook.run.rules import STAGES
 
 
 @main.command()
 @click.option("--database", default="", help="Path of the SQLite file, or d1:NAME.")
 @click.option("--plan", default="", help="Path of the plan; default: the specification's schema.")
 @click.option("--run-dir", default="", help="The run folder; default: a new one below runs/.")
-@click.option("--until", default="report", help="The last stage to run.")
+@click.option(
+    "--until", default="report", metavar="|".join(STAGES[:6]), help="The last stage to run."
+)
 @click.option("--yes", is_flag=True, help="Change the database without asking.")
 @click.option("--operator", default="", help="Name of the operator; default: the account's name.")
 @click.option("--ticket", default="", help="The ticket or reason for the migration.")
@@ -48,9 +51,11 @@ def run(
     **about: Any,
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
-    from runbook.headless.run_stages import Options, run_stages
+    from runbook.headless.options import Options, check_until
+    from runbook.headless.run_stages import run_stages
     from runbook.stages.open_run import open_run
 
+    check_until(until)  # before a folder is made
     options = Options(until, yes, asker(), click.echo, show_values, on_failure)
     run_stages(open_run(**about), options)
 
@@ -89,16 +94,18 @@ def status(run_dir: Path, as_json: bool) -> None:
     is_flag=True,
     help="Restore the whole backup instead, and lose every later write.",
 )
-def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
+@click.option("--operator", default="", help="Who takes it back; default: the run's operator.")
+@click.option("--reason", default="", help="Why; a person at a terminal is asked for it.")
+def rollback(run_dir: str, yes: bool, restore_backup: bool, **back: Any) -> None:
     """Rolls the migration back, and keeps what users wrote afterwards."""
-    from runbook.headless.run_stages import Options, roll_back
+    from runbook.headless.options import Options, WayBack
+    from runbook.headless.run_stages import roll_back
     from runbook.run.folder import Run
 
     roll_back(
         Run.open(Path(run_dir)),
         Options(yes=yes, ask=asker(), echo=click.echo),
-        discard_organizations=discard_organizations,
-        restore=restore_backup,
+        back=WayBack(restore=restore_backup, **back),
     )
 
 

@@ -12,10 +12,8 @@ import dataclasses
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from runbook.errors import (
-    BadInput,
     NotAllowedNow,
     NotProven,
     RunbookError,
@@ -23,6 +21,7 @@ from runbook.errors import (
     WindowFailed,
 )
 from runbook.headless.echo import lasting
+from runbook.headless.options import AS_IT_IS, ORDER, Options, WayBack, check_until
 from runbook.headless.papermill import Execute, notebooks, stands
 from runbook.headless.summary import stage_line, step_line
 from runbook.run.approvals import check_approved
@@ -32,7 +31,7 @@ from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.notebooks import has_notebook
 from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
-from runbook.stages.confirm import Ask, confirm
+from runbook.stages.confirm import confirm
 from runbook.stages.verify import is_due_again
 from runbook.terminal import Echo
 from runbook.window.reopen import reopen
@@ -46,31 +45,7 @@ from runbook.window.state import (
 from runbook.window.store import configured, read_step
 from runbook.window.ways import block, output_lines
 
-ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
-"""The stages of `runbook run`; monitoring and the way back are commands of their own."""
-
-OnFailure = Literal["stop", "rollback"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How stages are run.
-
-    Attributes:
-        until: the last stage.
-        yes: change the database without asking.
-        ask: asks the person at the terminal; None where there is none.
-        echo: prints a line.
-        show_values: personal data is shown in the report.
-        on_failure: `stop` prints what state everything is in; `rollback` leads out unattended.
-    """
-
-    until: str = "report"
-    yes: bool = False
-    ask: Ask | None = None
-    echo: Echo = print
-    show_values: bool = False
-    on_failure: OnFailure = "stop"
+__all__ = ["ORDER", "Options", "is_done", "roll_back", "run_stages"]
 
 
 def run_stages(run: Run, options: Options, execute: Execute | None = None) -> None:
@@ -85,8 +60,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         RunbookError: what the stage recorded that could not go on; a report is written first.
     """
     until, options = options.until, _lasting(run, options)
-    if until not in ORDER:
-        raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
+    check_until(until)
     if run.finished("rollback"):
         raise _rolled_back_already(run, options)
     stages = ORDER[: ORDER.index(until) + 1]
@@ -114,8 +88,7 @@ def roll_back(
     run: Run,
     options: Options,
     *,
-    discard_organizations: bool = False,
-    restore: bool = False,
+    back: WayBack = AS_IT_IS,
     execute: Execute | None = None,
 ) -> None:
     """Takes the migration of `run` back, puts the old code back, opens, and writes the report anew.
@@ -123,8 +96,7 @@ def roll_back(
     Args:
         run: the run.
         options: how to ask and print.
-        discard_organizations: go on although organizations or memberships were added since.
-        restore: put the whole backup back instead.
+        back: how it is taken back, by whom and why; a person at the terminal is asked why.
         execute: executes one stage's notebook; left out: Papermill does.
 
     Raises:
@@ -133,7 +105,7 @@ def roll_back(
     options = _lasting(run, options)
     with _session(run, options, execute) as session:
         try:
-            session.roll_back({"discard_organizations": discard_organizations, "restore": restore})
+            session.roll_back(dataclasses.asdict(_with_reason(run, options, back)))
         except RunbookError as error:
             if may_be_shut(run):
                 options.echo(block(run, str(error)))
@@ -141,6 +113,15 @@ def roll_back(
                 session.report_failure()
             raise
         session.perform("report")
+
+
+def _with_reason(run: Run, options: Options, back: WayBack) -> WayBack:
+    """The way back with its reason, which a person is asked for before anything is shut."""
+    if back.reason.strip() or options.ask is None or options.yes or run.finished("rollback"):
+        return back
+    with contextlib.suppress(EOFError):  # the name is asked next, and stops it
+        return dataclasses.replace(back, reason=options.ask("Why is it taken back? ").strip())
+    return back
 
 
 def _lasting(run: Run, options: Options) -> Options:
@@ -340,7 +321,8 @@ class _Session:
                 self.options.echo(step_line(step))
             return
         name = self.run.info.identity.name
-        self.perform("rollback", {"confirm": name, "how": "--on-failure rollback"})
+        why = {"reason": "a stage failed, and --on-failure rollback was passed"}
+        self.perform("rollback", {"confirm": name, "how": "--on-failure rollback", **why})
 
 
 def is_done(run: Run, stage: str, echo: Echo) -> bool:

@@ -124,14 +124,17 @@ def tick(run: Run, line: int, by: str = "", note: str = "") -> None:
     Raises:
         NotAllowedNow: the runbook itself shows this line.
     """
-    if by.strip():
-        tick_line(run, line, by, note)
-    known = {t.line: t for t in read_ticks(run.folder)}.get(line)
+    ticks = [t for t in read_ticks(run.folder) if t.line == line]
+    # A cell that is executed once more is no second tick.
+    if by.strip() and (by.strip(), note.strip()) not in {(t.by, t.note) for t in ticks}:
+        ticks.append(tick_line(run, line, by, note))
     reason = why_not_by_hand(run, line)
-    if known is not None:
+    for known in ticks:
         note = f" ({known.note})" if known.note else ""
         echo(f"Line {line}: ticked by hand by {known.by}, {when(known.at)}{note}.")
-    elif reason:
+    if ticks:
+        return
+    if reason:
         echo(f"Line {line}: cannot be ticked by hand, because {reason}.")
     else:
         echo(

@@ -55,14 +55,17 @@ def checklist(contents: Contents) -> tuple[ChecklistLine, ...]:
 
 
 def _with_tick(line: ChecklistLine, contents: Contents) -> ChecklistLine:
-    """The line with the name of whoever ticked it by hand, which never makes it done."""
-    tick = contents.ticks.get(line.number)
-    if tick is None or line.state == "done":
+    """The line with the names of all who ticked it by hand, which never makes it done."""
+    ticks = contents.ticks.get(line.number, ())
+    if not ticks or line.state == "done":
         return line
     word = "Not configured; ticked" if line.state == "not configured" else "Ticked"
-    ticked = f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
+    ticked = tuple(
+        f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
+        for tick in ticks
+    )
     details = tuple(e for e in line.details if e != _NOT_CONFIGURED)
-    return dataclasses.replace(line, details=(ticked, *details))
+    return dataclasses.replace(line, details=(*ticked, *details))
 
 
 Judged = tuple[State, tuple[str, ...]]

@@ -113,7 +113,7 @@ class Contents:
     monitor: Mapping[str, Any] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
     window: Mapping[str, WindowStep] = field(default_factory=dict)
-    ticks: Mapping[int, Tick] = field(default_factory=dict)
+    ticks: Mapping[int, tuple[Tick, ...]] = field(default_factory=dict)
     scan: ScanCounts | None = None
     scripts: tuple[ScriptFile, ...] = ()
     damage: tuple[str, ...] = ()
@@ -304,7 +304,10 @@ def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
         damage.append(f"window: {error}")
     return {
         "window": window,
-        "ticks": {tick.line: map_text(tick, visible) for tick in ticks},
+        "ticks": {
+            line: tuple(map_text(tick, visible) for tick in ticks if tick.line == line)
+            for line in sorted({tick.line for tick in ticks})
+        },
         "scan": scan and map_text(scan, visible),
     }
 

@@ -71,6 +71,8 @@ class Confirmation:
     at: str
     how: str
     warnings: tuple[str, ...] = ()
+    reason: str = ""
+    """Why a migration is taken back, as given; empty where nobody gave one."""
 
 
 @dataclass(frozen=True)
