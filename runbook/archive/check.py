@@ -76,7 +76,6 @@ def check(
     if wanted.sha256 and wanted.sha256.strip().lower() != sha256:
         about = f"its SHA-256 is {sha256}, not the one that was given"
         problems.insert(0, Problem(archive.name, "altered", about))
-
     signature_file = signature_path(archive)
     signed = verify(
         archive,

@@ -184,7 +184,7 @@ def rollback(
         return run.result("rollback", RollbackRecord)
     run.check_allowed("rollback")  # before a question is asked in vain
     why = as_text("reason", reason).strip()
-    if not why and _has_person():
+    if not why and _has_person() and confirm != run.info.identity.name:
         why = input("Why is it taken back? ").strip()
     agreed = _agreed(run, confirm, how)
     who = as_text("operator", operator).strip() or agreed.by

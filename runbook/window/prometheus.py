@@ -48,66 +48,55 @@ def write_metrics(path: Path, run: str, series: Sequence[Observation]) -> None:
 
 def metrics(run: str, series: Sequence[Observation]) -> str:
     """The series so far in Prometheus' text format; there must be at least one observation."""
-    last = series[-1]
-    at = datetime.fromisoformat(last.at).timestamp()
-    asked = last.health is not None
+    every = (*_counters(series), *_gauges(series[-1]))
+    return "".join(line for metric in every for line in _lines(run, metric))
 
-    def each(counts: Mapping[str, int], label: str) -> Samples:
-        return {((label, name),): float(rows) for name, rows in counts.items()}
 
-    def one(value: float) -> Samples:
-        return {(): float(value)}
-
-    parts = [
-        Metric("observations_total", "counter", "Observations so far.", one(len(series))),
-        Metric(
-            "violated_observations_total",
-            "counter",
+def _counters(series: Sequence[Observation]) -> Iterator[Metric]:
+    counts = {
+        "observations": ("Observations so far.", len(series)),
+        "violated_observations": (
             "Observations with a violated invariant.",
-            one(sum(o.violated for o in series)),
+            sum(o.violated for o in series),
         ),
-        Metric(
-            "unanswered_observations_total",
-            "counter",
+        "unanswered_observations": (
             "Observations in which a question had no answer.",
-            one(sum(bool(o.unanswered) for o in series)),
+            sum(bool(o.unanswered) for o in series),
         ),
-        Metric(
-            "log_lines_total",
-            "counter",
+        "log_lines": (
             "New log lines that match the pattern.",
-            one(sum(o.log_lines for o in series)),
+            sum(o.log_lines for o in series),
         ),
-        Metric(
-            "last_observation_timestamp_seconds", "gauge", "When it was last observed.", one(at)
+    }
+    for name, (text, count) in counts.items():
+        yield Metric(f"{name}_total", "counter", text, {(): float(count)})
+
+
+def _gauges(last: Observation) -> Iterator[Metric]:
+    """What the last observation was."""
+    values = {
+        "last_observation_timestamp_seconds": (
+            "When it was last observed.",
+            datetime.fromisoformat(last.at).timestamp(),
         ),
-        Metric("ok", "gauge", "Whether nothing was amiss in the last observation.", one(last.ok)),
-        Metric(
-            "violating_rows",
-            "gauge",
-            "Rows that violate an invariant, in the last observation.",
-            each(last.violations, "invariant"),
-        ),
-        Metric(
+        "ok": ("Whether nothing was amiss in the last observation.", float(last.ok)),
+        "longest_read_seconds": ("The longest read of the database in it.", last.longest_read),
+    }
+    if last.health is not None:
+        values["healthy"] = ("Whether the application answered well.", float(last.health.ok))
+    for name, (text, value) in values.items():
+        yield Metric(name, "gauge", text, {(): value})
+    for name, label, text, rows in (
+        ("violating_rows", "invariant", "Rows that violate an invariant.", last.violations),
+        (
             "rows_without_organization",
-            "gauge",
-            "Rows without an organization, in the last observation.",
-            each(last.without_organization, "table"),
+            "table",
+            "Rows without an organization.",
+            last.without_organization,
         ),
-        Metric(
-            "healthy",
-            "gauge",
-            "Whether the application answered as it should.",
-            one(bool(last.health and last.health.ok)) if asked else {},
-        ),
-        Metric(
-            "longest_read_seconds",
-            "gauge",
-            "The longest read of the database, in the last observation.",
-            one(last.longest_read),
-        ),
-    ]
-    return "".join(line for metric in parts for line in _lines(run, metric))
+    ):
+        samples: Samples = {((label, key),): float(count) for key, count in rows.items()}
+        yield Metric(name, "gauge", text, samples)
 
 
 def _lines(run: str, metric: Metric) -> Iterator[str]:
