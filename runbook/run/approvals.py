@@ -111,6 +111,8 @@ class Basis:
     account: str
     rehearse: RehearseRecord | None
     snapshot: SnapshotRecord | None
+    allowed_signers: Path | None = None
+    """The plan's file of allowed signers; a relative path begins at the plan's own folder."""
 
 
 def basis_of(run: Run) -> Basis:
@@ -119,7 +121,7 @@ def basis_of(run: Run) -> Basis:
     Raises:
         RunFolderError: a record is damaged.
     """
-    info = run.info
+    info, signers = run.info, run.info.plan.approval.allowed_signers
     return Basis(
         folder=run.folder,
         run=info.run,
@@ -128,6 +130,7 @@ def basis_of(run: Run) -> Basis:
         account=info.account,
         rehearse=_result(run, "rehearse", RehearseRecord),
         snapshot=_result(run, "snapshot", SnapshotRecord),
+        allowed_signers=Path(info.plan_file).parent / signers if signers else None,
     )
 
 

@@ -66,8 +66,8 @@ def approve(run: Run, by: str, sign_with: Path | None = None) -> Approval:
 
 def _stated(basis: Basis, approval: Approval, sign_with: Path | None) -> Approval:
     """The approval with its statement written, and signed; nothing is left of a refused one."""
-    allowed = basis.plan.approval.allowed_signers
-    if allowed and sign_with is None:
+    allowed = basis.allowed_signers
+    if allowed is not None and sign_with is None:
         raise BadInput(
             f"The plan accepts only approvals signed by a key in {allowed}; pass the key with "
             "--sign-with."
@@ -90,8 +90,8 @@ def _signed(basis: Basis, approval: Approval, sign_with: Path) -> Approval:
     signature = signature_path(path)
     write_durably(signature, sign(path, sign_with))
     key, principal = read_key(path, signature), ""
-    if allowed := basis.plan.approval.allowed_signers:
-        principal = principal_of(path, signature, Path(allowed))
+    if allowed := basis.allowed_signers:
+        principal = principal_of(path, signature, allowed)
         if not principal:
             raise BadInput(f"{key} is nobody's in {allowed}; sign with a key that it holds.")
         check_approver(basis, principal)

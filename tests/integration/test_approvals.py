@@ -266,8 +266,8 @@ def test_the_file_of_allowed_signers_says_who_it_was(
         f"tester {mine.with_suffix('.pub').read_text()}"
         f"ben@example.org {theirs.with_suffix('.pub').read_text()}"
     )
-    rule = ApprovalRule(1, str(allowed))
-    run.settle(plan=dataclasses.replace(run.info.plan, approval=rule))
+    plan = dataclasses.replace(run.info.plan, approval=ApprovalRule(1, "allowed_signers"))
+    run.settle(plan=plan, plan_file=str(tmp_path / "plan.toml"))
     with pytest.raises(BadInput, match="accepts only approvals signed by a key"):
         approve(run, "Ben")
     with pytest.raises(BadInput, match="is nobody's in"):
