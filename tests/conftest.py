@@ -9,18 +9,34 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from runbook.sample.make import make_sample
+from tests.support.outputs import PROBLEMS, outputs_watched
 from tests.support.paths import PUBLIC
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("explore" if os.environ.get("RUNBOOK_EXPLORE") else "ci")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _outputs() -> Iterator[None]:
+    """Every output is held against its published schema as it is written."""
+    with outputs_watched():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _outputs_follow_their_schemas() -> Iterator[None]:
+    yield
+    problems = list(PROBLEMS)
+    PROBLEMS.clear()
+    assert not problems, "\n".join(problems)
 
 
 @pytest.fixture

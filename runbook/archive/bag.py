@@ -4,6 +4,7 @@ An archive is one ZIP file that holds one BagIt bag (version 0.97, RFC 8493's pr
 the `bagit` package writes) in one top folder:
 
     <run>/bagit.txt  bag-info.txt  manifest-sha256.txt  tagmanifest-sha256.txt
+    <run>/statement.json           what the archive states of itself; also .sig and .tsr
     <run>/left-out-sha256.txt      only if the bulky folders were left out
     <run>/data/...                 the run folder
 
@@ -25,6 +26,10 @@ MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 LEFT_OUT = "left-out-sha256.txt"
 PAYLOAD = "data/"
+STATEMENT = "statement.json"
+STATEMENT_SIGNATURE = "statement.json.sig"
+STATED = (STATEMENT, STATEMENT_SIGNATURE, f"{STATEMENT}.tsr", f"{STATEMENT_SIGNATURE}.tsr")
+"""What may be there of the statement: itself, its signature, and a time stamp of either."""
 REQUIRED = (BAGIT, BAG_INFO, MANIFEST, TAG_MANIFEST)
 
 BAGIT_TXT = b"BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"

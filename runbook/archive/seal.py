@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from runbook import __version__
 from runbook.archive import bag
-from runbook.archive.check import PIECE, CheckResult, Problem, as_text, check, digest_of, walk
+from runbook.archive.check import CheckResult, as_text, check
 from runbook.archive.limits import MOST_FILES, swells, too_long
+from runbook.archive.members import PIECE, Problem, digest_of, walk
 from runbook.archive.signature import sign, signature_path
+from runbook.archive.statement import attest, endorse
 from runbook.errors import BadInput, RunbookError, RunFolderError
 from runbook.files import publish, scratch_file
 
@@ -53,16 +55,31 @@ _Stamp = tuple[int, int, int]
 """Size, time and inode, by which a file that changes while it is read gives itself away."""
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What is sealed, and who vouches for it, see `seal`."""
+
+    bulky: bool
+    sign_with: Path | None
+    timestamp: str
+
+
 def seal(
-    run_dir: Path, out: Path | None = None, *, bulky: bool = True, sign_with: Path | None = None
+    run_dir: Path,
+    out: Path | None = None,
+    *,
+    bulky: bool = True,
+    sign_with: Path | None = None,
+    timestamp: str = "",
 ) -> Sealed:
     """Seal a run folder into one file (default: `<run>.zip` beside it), and check it.
 
     Without `bulky`, backup and snapshots are left out, but their SHA-256s and sizes are kept.
-    `sign_with`: an SSH key for a detached signature beside the file. Nothing gets its
-    final name before it is complete, and nothing is overwritten. Raises RunFolderError if the
-    folder is missing, not a run folder, in use, or changing; BadInput if the output, or the key,
-    cannot be used.
+    `sign_with`: an SSH key for a detached signature beside the file, and for one of the statement
+    in it; `timestamp`: URL of an authority that stamps it (RFC 3161). Nothing gets its final name
+    before it is complete, and nothing is overwritten. Raises RunFolderError if the folder is
+    missing, not a run folder, in use, or changing; BadInput if the output, the key or the
+    authority cannot be used.
     """
     run_dir = _run_folder(run_dir)
     out = _output(run_dir, out)
@@ -70,7 +87,9 @@ def seal(
         raise BadInput(f"{signature_path(out)} already exists; move it away, or name another file.")
     try:
         with _not_in_use(run_dir), scratch_file(out) as scratch:
-            sha256, size, files = _write_checked(run_dir, scratch, bulky=bulky)
+            sha256, size, files = _write_checked(
+                run_dir, scratch, _Form(bulky, sign_with, timestamp)
+            )
             signature = _publish(scratch, out, sign_with)
     except FileExistsError as error:
         raise BadInput(f"{error.filename2 or out} already exists; name another file.") from error
@@ -82,16 +101,16 @@ def seal(
     return Sealed(out, sha256, size, files, signature)
 
 
-def _write_checked(run_dir: Path, scratch: Path, *, bulky: bool) -> tuple[str, int, int]:
+def _write_checked(run_dir: Path, scratch: Path, form: _Form) -> tuple[str, int, int]:
     """Write the archive and check it; its SHA-256, its bytes, and the number of the run's files."""
     stamps = _stamps(run_dir)
     with scratch.open("r+b") as f:
-        files = _write(run_dir, stamps, f, bulky=bulky)
-        kept = (s[0] for n, s in stamps.items() if bulky or not n.startswith(BULKY))
+        files = _write(run_dir, stamps, f, form)
+        kept = (s[0] for n, s in stamps.items() if form.bulky or not n.startswith(BULKY))
         if swells(sum(kept), f.seek(0, os.SEEK_END)):  # a database that is almost empty
             f.seek(0)
             f.truncate()
-            files = _write(run_dir, stamps, f, bulky=bulky, compress=False)
+            files = _write(run_dir, stamps, f, form, compress=False)
         sha256 = _write_seal(f)
         size = f.tell()
     if _stamps(run_dir) != stamps:
@@ -194,15 +213,16 @@ def _write(
     run_dir: Path,
     stamps: Mapping[str, _Stamp],
     file: IO[bytes],
+    form: _Form,
     *,
-    bulky: bool,
     compress: bool = True,
 ) -> int:
     """Write the bag as a ZIP; the number of the run's files in it. Digests are of what is written.
 
     The seal's place is kept with a digest of zeros.
     """
-    created = _read_json(run_dir / "run.json").get("created_at")
+    about = _read_json(run_dir / "run.json")
+    created = about.get("created_at")
     writer = _Writer(file, run_dir.name, _zip_time(created), compress=compress)
     payload: dict[str, str] = {}
     apart: dict[str, tuple[str, int]] = {}
@@ -210,7 +230,7 @@ def _write(
     with writer.container:
         for name, (size, *_) in stamps.items():
             with (run_dir / name).open("rb") as source:
-                if name.startswith(BULKY) and not bulky:
+                if name.startswith(BULKY) and not form.bulky:
                     apart[name] = digest_of(source).hexdigest(), size
                     continue
                 payload[bag.PAYLOAD + name] = writer.add(bag.PAYLOAD + name, source, size)
@@ -232,6 +252,8 @@ def _write(
         }
         if apart:
             tags[bag.LEFT_OUT] = bag.left_out(apart)
+        statement = attest(about, _read_json(run_dir / "audit.json"), payload)
+        tags |= endorse(statement, form.sign_with, form.timestamp)
         digests = {name: hashlib.sha256(tag).hexdigest() for name, tag in tags.items()}
         for name, tag in (tags | {bag.TAG_MANIFEST: bag.manifest(digests)}).items():
             writer.add_bytes(name, tag)
@@ -297,7 +319,7 @@ def _write_seal(file: IO[bytes]) -> str:
     return sha.hexdigest()
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def _read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one: a damaged record is no reason not to keep the rest."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         value = json.loads(path.read_bytes())

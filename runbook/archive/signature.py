@@ -35,11 +35,14 @@ class Signature:
 
     `state`: "none" (there is none), "unchecked" (no tool), "good" (by an allowed signer),
     "unknown" (intact, but whose key it is is not known), "refused" (intact, but by a key or
-    person that is not allowed), "bad" (does not fit the file). `text` says it to a person.
+    person that is not allowed), "bad" (does not fit the file). `text` says it to a person. `key`
+    is type and fingerprint of the key of an intact one, `principal` whose it is if that is known.
     """
 
     state: Literal["none", "unchecked", "good", "unknown", "refused", "bad"]
     text: str
+    key: str = ""
+    principal: str = ""
 
 
 def signature_path(archive: Path) -> Path:
@@ -99,7 +102,8 @@ def verify(
         return Signature("bad", "bad: the signature is not of this file")
     key = _key(fits.stdout)
     if allowed_signers is None:
-        return Signature("unknown", f"intact, by {key}; whose key that is, is not known here")
+        text = f"intact, by {key}; whose key that is, is not known here"
+        return Signature("unknown", text, key)
 
     allowed = str(allowed_signers.absolute())
     who = identity
@@ -111,9 +115,29 @@ def verify(
     if who:
         good = _ssh_keygen(["verify", *where, "-f", allowed, "-I", who], file)
         if good is not None and good.returncode == 0:
-            return Signature("good", f"good, by {who} with {key}")
+            return Signature("good", f"good, by {who} with {key}", key, who)
     wanted = identity or "anyone in the file of allowed signers"
-    return Signature("refused", f"refused: intact, but {key} is not a key of {wanted}")
+    return Signature("refused", f"refused: intact, but {key} is not a key of {wanted}", key)
+
+
+def read_key(file: Path, signature: Path) -> str:
+    """Type and fingerprint of the key that made a detached signature, which must fit the file.
+
+    Raises BadInput, as half a sentence, if it does not, or if that cannot be known.
+    """
+    signed = verify(file, signature, allowed_signers=None, identity=None)
+    if signed.state != "unknown":
+        raise BadInput(f"its signature is {signed.text}")
+    return signed.key
+
+
+def principal_of(file: Path, signature: Path, allowed_signers: Path) -> str:
+    """Whose key made a signature, by a file of allowed signers; "" if it is nobody's there.
+
+    Raises BadInput as `can_verify` does.
+    """
+    signed = verify(file, signature, allowed_signers=allowed_signers, identity=None)
+    return signed.principal if signed.state == "good" else ""
 
 
 def _ssh_keygen(arguments: list[str], file: Path) -> subprocess.CompletedProcess[bytes] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,13 +21,20 @@ from runbook.wording import counted, size
 )
 @click.option("--without-bulky", is_flag=True, help="Leave backup and snapshots out.")
 @click.option("--sign-with", type=click.Path(path_type=Path), help="A private SSH key.")
-def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None) -> None:
+@click.option(
+    "--timestamp", metavar="URL", default="", help="A time-stamping authority (RFC 3161)."
+)
+def archive(
+    run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Path | None, timestamp: str
+) -> None:
     """Seals the run folder in one file."""
     from runbook.archive.seal import seal
     from runbook.headless.progress_bar import working
 
     with working("Sealing"):
-        sealed = seal(run_dir, out, bulky=not without_bulky, sign_with=sign_with)
+        sealed = seal(
+            run_dir, out, bulky=not without_bulky, sign_with=sign_with, timestamp=timestamp
+        )
     print_text(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
     print_text(f"SHA-256 {sealed.sha256}")
     if sealed.signature:
@@ -41,16 +49,20 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
     help="File of allowed signers, as for ssh-keygen -Y.",
 )
 @click.option("--identity", help="Identity that must have signed.")
+@click.option(
+    "--authorities",
+    type=click.Path(path_type=Path),
+    help="Certificates (PEM) of time-stamping authorities; a stamp by one of them is required.",
+)
+@click.option("--sha256", default="", help="The SHA-256 that the archive must have.")
 @click.pass_context
-def check(
-    ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
-) -> None:
+def check(ctx: click.Context, /, archive: Path, **wanted: Any) -> None:
     """Checks an archive, sealed or unpacked, and lists what was altered."""
     from runbook.archive.seal import as_text
     from runbook.archive.seal import check as check_archive
     from runbook.headless.progress_bar import working
 
     with working("Checking"):
-        result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
+        result = check_archive(archive, **wanted)
     print_text(as_text(result))
     ctx.exit(0 if result.ok else 1)

@@ -13,6 +13,13 @@ from runbook.terminal import drop_what_cannot_be_printed, open_closed_streams
 class Commands(click.Group):
     """The commands, with our errors as one sentence and their exit codes."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Adds a command; an empty default is not shown, for what it means stands in the help."""
+        for parameter in cmd.params:
+            if isinstance(parameter, click.Option) and parameter.default == "":
+                parameter.show_default = False
+        super().add_command(cmd, name)
+
     def invoke(self, ctx: click.Context) -> object:
         """Runs a command; an error that we raise on purpose has no traceback."""
         open_closed_streams()
@@ -28,7 +35,19 @@ class Commands(click.Group):
             drop_what_cannot_be_printed()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """\b
+Completion of commands and options: add one line to your shell's start file.
+  bash  eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"
+  zsh   eval "$(_RUNBOOK_COMPLETE=zsh_source runbook)"
+  fish  _RUNBOOK_COMPLETE=fish_source runbook | source
+"""
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog=_EPILOG,
+)
 @click.version_option(__version__, prog_name="runbook")
 def main() -> None:
     """Moves user-owned rows to organizations: audited, proven before commit, reversible."""

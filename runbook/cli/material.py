@@ -33,8 +33,11 @@ def render(
     options: dict[str, str],
 ) -> None:
     """Prints the SQL that would run, or writes it as files for wrangler."""
-    from runbook.migration.render import rendered
+    from runbook.migration.render import assumed, rendered
+    from runbook.plan.read import read_plan
 
+    if not database:
+        click.echo(assumed(read_plan(Path(plan) if plan else None)), err=True)
     for_d1 = target == "d1"
     print_text(rendered(plan, database, options=options, for_d1=for_d1, out=out), nl=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,13 +11,16 @@ import click
 from runbook.cli.d1_options import d1_options
 from runbook.cli.group import main
 from runbook.cli.output import asker, print_text
+from runbook.run.rules import STAGES
 
 
 @main.command()
 @click.option("--database", default="", help="Path of the SQLite file, or d1:NAME.")
 @click.option("--plan", default="", help="Path of the plan; default: the specification's schema.")
 @click.option("--run-dir", default="", help="The run folder; default: a new one below runs/.")
-@click.option("--until", default="report", help="The last stage to run.")
+@click.option(
+    "--until", default="report", metavar="|".join(STAGES[:6]), help="The last stage to run."
+)
 @click.option("--yes", is_flag=True, help="Change the database without asking.")
 @click.option("--operator", default="", help="Name of the operator; default: the account's name.")
 @click.option("--ticket", default="", help="The ticket or reason for the migration.")
@@ -47,17 +51,27 @@ def run(
     **about: Any,
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
-    from runbook.headless.run_stages import Options, run_stages
+    from runbook.headless.options import Options, check_until
+    from runbook.headless.run_stages import run_stages
     from runbook.stages.open_run import open_run
 
+    check_until(until)  # before a folder is made
     options = Options(until, yes, asker(), click.echo, show_values, on_failure)
     run_stages(open_run(**about), options)
 
 
 @main.command()
 @click.option("--run-dir", required=True, type=click.Path(path_type=Path), help="The run folder.")
-def status(run_dir: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it for machines, as JSON.")
+def status(run_dir: Path, as_json: bool) -> None:
     """Prints the checklist as it stands."""
+    if as_json:
+        from runbook.report.status_json import status as status_json
+        from runbook.run.folder import Run
+
+        text = json.dumps(status_json(Run.open(run_dir)), indent=1, ensure_ascii=False)
+        print_text(text)
+        return
     from runbook.report.text_view import as_text
     from runbook.report.view_model import read_view
     from runbook.run.folder import Run
@@ -80,16 +94,18 @@ def status(run_dir: Path) -> None:
     is_flag=True,
     help="Restore the whole backup instead, and lose every later write.",
 )
-def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
+@click.option("--operator", default="", help="Who takes it back; default: the run's operator.")
+@click.option("--reason", default="", help="Why; a person at a terminal is asked for it.")
+def rollback(run_dir: str, yes: bool, restore_backup: bool, **back: Any) -> None:
     """Rolls the migration back, and keeps what users wrote afterwards."""
-    from runbook.headless.run_stages import Options, roll_back
+    from runbook.headless.options import Options, WayBack
+    from runbook.headless.run_stages import roll_back
     from runbook.run.folder import Run
 
     roll_back(
         Run.open(Path(run_dir)),
         Options(yes=yes, ask=asker(), echo=click.echo),
-        discard_organizations=discard_organizations,
-        restore=restore_backup,
+        back=WayBack(restore=restore_backup, **back),
     )
 
 
@@ -101,12 +117,17 @@ def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backu
 @click.option(
     "--exit-on-violation", is_flag=True, help="Exit with 1 at the first violated invariant."
 )
-def monitor(run_dir: str, duration: str, every: str, once: bool, exit_on_violation: bool) -> None:
+@click.option(
+    "--prometheus",
+    type=click.Path(path_type=Path),
+    help="Write each observation to this file too, for node_exporter's textfile collector.",
+)
+def monitor(run_dir: str, duration: str, every: str, **how: Any) -> None:
     """Watches the database, the logs and the application after the migration."""
     from runbook.headless.watch import watch
     from runbook.run.folder import Run
     from runbook.stages.monitor import Watching
     from runbook.window.durations import read_duration
 
-    watching = Watching(read_duration(duration), read_duration(every), once, exit_on_violation)
+    watching = Watching(read_duration(duration), read_duration(every), **how)
     watch(Run.open(Path(run_dir)), watching, click.echo)

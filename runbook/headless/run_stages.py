@@ -12,10 +12,8 @@ import dataclasses
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from runbook.errors import (
-    BadInput,
     Blocked,
     NotAllowedNow,
     NotProven,
@@ -23,6 +21,7 @@ from runbook.errors import (
     WindowFailed,
 )
 from runbook.headless.echo import lasting
+from runbook.headless.options import AS_IT_IS, ORDER, Options, WayBack, check_until
 from runbook.headless.papermill import Execute, notebooks, stands
 from runbook.headless.resume import is_done, rolled_back_already
 from runbook.headless.summary import (
@@ -33,13 +32,13 @@ from runbook.headless.summary import (
     stage_line,
     step_line,
 )
+from runbook.run.approvals import check_approved
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, StageRecord
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
-from runbook.stages.confirm import Ask, confirm
-from runbook.terminal import Echo
+from runbook.stages.confirm import confirm
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
@@ -51,31 +50,7 @@ from runbook.window.state import (
 from runbook.window.store import configured, read_step
 from runbook.window.ways import block, output_lines
 
-ORDER = ("preflight", "rehearse", "snapshot", "migrate", "verify", "report")
-"""The stages of `runbook run`; monitoring and the way back are commands of their own."""
-
-OnFailure = Literal["stop", "rollback"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How stages are run.
-
-    Attributes:
-        until: the last stage.
-        yes: change the database without asking.
-        ask: asks the person at the terminal; None where there is none.
-        echo: prints a line.
-        show_values: personal data is shown in the report.
-        on_failure: `stop` prints what state everything is in; `rollback` leads out unattended.
-    """
-
-    until: str = "report"
-    yes: bool = False
-    ask: Ask | None = None
-    echo: Echo = print
-    show_values: bool = False
-    on_failure: OnFailure = "stop"
+__all__ = ["ORDER", "Options", "is_done", "roll_back", "run_stages"]
 
 
 def run_stages(run: Run, options: Options, execute: Execute | None = None) -> None:
@@ -90,8 +65,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         RunbookError: what the stage recorded that could not go on; a report is written first.
     """
     until, options = options.until, _lasting(run, options)
-    if until not in ORDER:
-        raise BadInput(f'There is no stage "{until}"; --until takes one of {", ".join(ORDER)}.')
+    check_until(until)
     if run.finished("rollback"):
         raise rolled_back_already(run, options.echo)
     stages = ORDER[: ORDER.index(until) + 1]
@@ -122,8 +96,7 @@ def roll_back(
     run: Run,
     options: Options,
     *,
-    discard_organizations: bool = False,
-    restore: bool = False,
+    back: WayBack = AS_IT_IS,
     execute: Execute | None = None,
 ) -> None:
     """Takes the migration of `run` back, puts the old code back, opens, and writes the report anew.
@@ -131,8 +104,7 @@ def roll_back(
     Args:
         run: the run.
         options: how to ask and print.
-        discard_organizations: go on although organizations or memberships were added since.
-        restore: put the whole backup back instead.
+        back: how it is taken back, by whom and why; a person at the terminal is asked why.
         execute: executes one stage's notebook; left out: Papermill does.
 
     Raises:
@@ -141,7 +113,7 @@ def roll_back(
     options = _lasting(run, options)
     with _session(run, options, execute) as session:
         try:
-            session.roll_back({"discard_organizations": discard_organizations, "restore": restore})
+            session.roll_back(dataclasses.asdict(_with_reason(run, options, back)))
         except RunbookError as error:
             if may_be_shut(run):
                 options.echo(block(run, str(error)))
@@ -149,6 +121,15 @@ def roll_back(
                 session.report_failure()
             raise
         session.perform("report")
+
+
+def _with_reason(run: Run, options: Options, back: WayBack) -> WayBack:
+    """The way back with its reason, which a person is asked for before anything is shut."""
+    if back.reason.strip() or options.ask is None or options.yes or run.finished("rollback"):
+        return back
+    with contextlib.suppress(EOFError):  # the name is asked next, and stops it
+        return dataclasses.replace(back, reason=options.ask("Why is it taken back? ").strip())
+    return back
 
 
 def _lasting(run: Run, options: Options) -> Options:
@@ -200,6 +181,8 @@ class _Session:
             if stage not in todo:
                 self.options.echo(stage_line(self.run, stage, "done already: "))
             else:
+                if stage in ("snapshot", "migrate") and "migrate" in stages:
+                    check_approved(self.run)
                 if not agreed and self._asks_before(stage, stages):
                     self._echo_all(predicted_changes(self.run))
                     agreed = self._confirmed()
@@ -358,7 +341,8 @@ class _Session:
                 self.options.echo(step_line(step))
             return
         name = self.run.info.identity.name
-        self.perform("rollback", {"confirm": name, "how": "--on-failure rollback"})
+        why = {"reason": "a stage failed, and --on-failure rollback was passed"}
+        self.perform("rollback", {"confirm": name, "how": "--on-failure rollback", **why})
 
 
 def _is_migrated(run: Run) -> bool:

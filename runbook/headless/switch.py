@@ -6,15 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Literal
 
-from runbook.errors import RunbookError, WindowFailed
+from runbook.errors import BadInput, RunbookError, WindowFailed
 from runbook.headless.echo import lasting
 from runbook.headless.summary import step_summary
+from runbook.run.command_line import vouching
 from runbook.run.folder import Run
 from runbook.run.window_records import WindowStep
 from runbook.terminal import Echo
 from runbook.window import steps
 from runbook.window.by_hand import record_by_hand
 from runbook.window.reopen import open_by_hand
+from runbook.window.store import configured
 from runbook.window.ways import block
 
 
@@ -22,9 +24,17 @@ def switch(run: Run, mode: Literal["on", "off"], *, regardless: bool, echo: Echo
     """Shuts the application or opens it, and prints what shows it.
 
     Raises:
+        BadInput: the plan does not say how.
         NotAllowedNow: database and code do not fit together, and it was not to be `regardless`.
         WindowFailed: it is not proven; how everything stands is printed first.
     """
+    if not configured(run.info.plan, 2 if mode == "on" else 7):
+        word = "shut" if mode == "on" else "opened"
+        raise BadInput(
+            f"The plan says neither how the application is {word} nor which page shows it; "
+            f"{'shut' if mode == 'on' else 'open'} it by hand, and record that with "
+            f"`{vouching(run, '2' if mode == 'on' else '7')}`."
+        )
     echo = lasting(run, echo)
     with _explained(run, echo):
         on = mode == "on"

@@ -10,7 +10,7 @@ from runbook.errors import BadInput
 from runbook.plan.plan import Plan
 from runbook.plan.read import read_plan
 from runbook.plan.shape import Shape, read_shape
-from runbook.script.migration import render
+from runbook.script.migration import assumptions, render
 from runbook.targets.d1.migrations_folder import MigrationsFolder
 from runbook.targets.d1.render import d1_files, write_d1_files
 from runbook.targets.d1.target import D1Target
@@ -43,12 +43,25 @@ def rendered(
     parsed = read_plan(Path(plan) if plan else None)
     target = open_target(database, options) if database else None
     with target.reading() if target else contextlib.nullcontext() as connection:
+        head = "" if connection else f"-- {assumed(parsed)}\n"
         if out is not None:
             return "".join(f"{path}\n" for path in _written(parsed, out, target, connection))
         if for_d1:
             return next(iter(d1_files(parsed, connection).values()))
         shape = read_shape(connection, parsed) if connection else Shape()
-        return render(parsed, shape).text
+        return head + render(parsed, shape).text
+
+
+def assumed(plan: Plan) -> str:
+    """One sentence: what is taken for true where no database is read, and how that is avoided.
+
+    Raises:
+        PlanError: the plan leaves open what cannot be assumed.
+    """
+    return f"Assumed, because no database was read: {'; '.join(assumptions(plan))}. {_READ_IT}"
+
+
+_READ_IT = "Pass --database to read them."
 
 
 def _written(

@@ -7,6 +7,7 @@ stage refused, so that its tables can be read; `go_on` then stops the notebook.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -166,6 +167,7 @@ def assess(run: Run) -> Assessment:
         return stage.preview(run)
 
 
+# Many parameters because they are those of the notebook, under their names.
 def rollback(
     run: Run,
     *,
@@ -173,6 +175,8 @@ def rollback(
     how: str = "notebook",
     discard_organizations: bool = False,
     restore: bool = False,
+    operator: str = "",
+    reason: str = "",
 ) -> RollbackRecord:
     """Takes the migration back, proves it and commits; or puts the whole backup back.
 
@@ -186,7 +190,12 @@ def rollback(
         _echo_if_done(run, "rollback")
         return run.result("rollback", RollbackRecord)
     run.check_allowed("rollback")  # before a question is asked in vain
+    why = as_text("reason", reason).strip()
+    if not why and has_person() and confirm != run.info.identity.name:
+        why = input("Why is it taken back? ").strip()
     agreed = _agreed(run, confirm, how)
+    who = as_text("operator", operator).strip() or agreed.by
+    agreed = dataclasses.replace(agreed, by=who, reason=why)
     shut_first(run)
     with _progress(run, "rollback") as progress:
         return _shown(

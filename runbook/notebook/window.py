@@ -12,6 +12,7 @@ from runbook.notebook.display import echo, is_attended
 from runbook.notebook.progress_bar import shown_progress
 from runbook.report.masking import mask_emails
 from runbook.report.view_model import WINDOW_TITLES
+from runbook.run.approvals import check_approved
 from runbook.run.folder import Run
 from runbook.run.records import VerifyRecord
 from runbook.run.window_records import WindowStep
@@ -33,13 +34,16 @@ def maintenance_on(run: Run) -> None:
     """Shuts the application as the plan says, and proves it; nothing once it has migrated.
 
     Raises:
-        NotAllowedNow: a snapshot may not be taken now, so users should not be shut out for it.
+        NotAllowedNow: a snapshot may not be taken now, or others have to approve first, so users
+            should not be shut out for it.
         WindowFailed: it is not proven to be shut.
     """
     if run.finished("migrate"):
         _show_earlier(run, "maintenance_on")
     else:
         run.check_allowed("snapshot")
+        if configured(run.info.plan, 2):
+            check_approved(run)
         _perform(run, "maintenance_on", steps.maintenance_on)
 
 
@@ -121,14 +125,17 @@ def tick(run: Run, line: int, by: str = "", note: str = "") -> None:
     Raises:
         NotAllowedNow: the runbook itself shows this line.
     """
-    if by.strip():
-        tick_line(run, line, by, note)
-    known = {t.line: t for t in read_ticks(run.folder)}.get(line)
+    ticks = [t for t in read_ticks(run.folder) if t.line == line]
+    # A cell that is executed once more is no second tick.
+    if by.strip() and (by.strip(), note.strip()) not in {(t.by, t.note) for t in ticks}:
+        ticks.append(tick_line(run, line, by, note))
     reason = why_not_by_hand(run, line)
-    if known is not None:
+    for known in ticks:
         note = f" ({known.note})" if known.note else ""
         echo(f"Line {line}: ticked by hand by {known.by}, {when(known.at)}{note}.")
-    elif reason:
+    if ticks:
+        return
+    if reason:
         echo(f"Line {line}: cannot be ticked by hand, because {reason}.")
     else:
         echo(

@@ -15,6 +15,12 @@ Level = Literal["block", "warn", "note"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 """The levels of hazards, the gravest first."""
 
+Event = Literal[
+    "blocked", "waiting", "shut", "migrated", "failed", "opened", "violated", "rolled back"
+]
+EVENTS: tuple[Event, ...] = get_args(Event)
+"""What a notice may be about."""
+
 # How a value is checked beyond its type (see read.py).
 _SECONDS = {"check": "seconds"}
 _URL = {"check": "url"}
@@ -158,6 +164,31 @@ class Monitor:
 
 
 @dataclass(frozen=True)
+class ApprovalRule:
+    """`[approval]`: how many other people must agree after the rehearsal.
+
+    Whoever began the run is not among them. `allowed_signers` is a file as for `ssh-keygen -Y`;
+    with it, every approval must be signed by a key that the file holds.
+    """
+
+    required: int = 0
+    allowed_signers: str = ""
+
+
+@dataclass(frozen=True)
+class Notify:
+    """`[notify]`: who is told what happens, through apprise.
+
+    `variables` are names of environment variables that hold the addresses, for apprise's URLs are
+    secrets. A notice is given up after `timeout` seconds.
+    """
+
+    variables: tuple[str, ...] = ()
+    events: tuple[Event, ...] = EVENTS
+    timeout: float = field(default=5.0, metadata=_SECONDS)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole plan; the default is the specification's schema."""
 
@@ -170,6 +201,8 @@ class Plan:
     proof: Proof = Proof()
     window: Window = Window()
     monitor: Monitor = Monitor()
+    approval: ApprovalRule = ApprovalRule()
+    notify: Notify = Notify()
     hazards: Mapping[str, Level] = field(default_factory=dict)
 
     @property

@@ -258,3 +258,5 @@ def _problems(plan: Plan) -> Iterator[str]:
         )
     if not 0 <= window.quiet_seconds <= 3600:
         yield "[window] quiet_seconds must be from 0 to 3600; use such a number"
+    if not 0 <= plan.approval.required <= 10:
+        yield "[approval] required must be from 0 to 10 people; use such a number"

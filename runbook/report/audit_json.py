@@ -10,6 +10,7 @@ from runbook.report.bounded import Bounded, Shown, bounded
 from runbook.report.contents import Contents
 from runbook.report.outcome import Outcome
 from runbook.report.view_model import ReportView
+from runbook.run.approvals import Standing
 from runbook.run.findings import Finding, InvariantResult, render_sample, sample_line
 from runbook.run.json_form import to_json
 from runbook.run.records import RollbackRecord
@@ -18,13 +19,14 @@ from runbook.sqlite.header import Header
 
 
 def audit(view: ReportView) -> dict[str, Any]:
-    """The view as plain JSON values; the keys are those of `docs/report.md`."""
+    """The view as plain JSON values; `docs/schema/audit-1.json` describes the keys."""
     contents = view.contents
     findings = _findings(contents.findings)
     hazards = bounded([h.hazard for h in view.hazards], sample_line)
     return {
+        "schema": "runbook/audit/1",
         "verdict": view.outcome.verdict,
-        "outcome": _outcome(view.outcome),
+        "outcome": outcome_json(view.outcome),
         "proofs": [dataclasses.asdict(p) for p in view.proofs],
         "run": {
             "run": contents.run,
@@ -61,6 +63,7 @@ def audit(view: ReportView) -> dict[str, Any]:
         },
         "views_left_out": list(contents.migrate.views_left_out) if contents.migrate else [],
         "organization_sizes": dict(contents.verify.organization_sizes) if contents.verify else {},
+        "approvals": approvals_json(contents.approvals),
         "rollback": _rollback(contents.rollback) if contents.rollback else None,
         "provenance": _provenance(contents),
         "versions": dict(contents.versions),
@@ -79,6 +82,18 @@ def _provenance(contents: Contents) -> dict[str, Any]:
         ],
         "plan": to_json(contents.plan) if contents.plan else None,
         "damage": list(contents.damage),
+    }
+
+
+def approvals_json(standing: Standing) -> dict[str, Any]:
+    """How many other people had to agree, and each who did, with what it was about."""
+    return {
+        "required": standing.required,
+        "counted": standing.counted,
+        "approvals": [
+            to_json(judged.approval) | {"void": judged.void, "same_account": judged.same_account}
+            for judged in standing.approvals
+        ],
     }
 
 
@@ -107,7 +122,8 @@ def _with_samples(shown: Shown[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome, with its verdict and its word."""
     derived = {"verdict": outcome.verdict, "word": outcome.word}
     return dataclasses.asdict(outcome) | derived
 

@@ -14,6 +14,7 @@ from typing import Literal
 from runbook.plan.plan import Plan
 from runbook.report.contents import Contents
 from runbook.report.outcome import command
+from runbook.run.approvals import JudgedApproval, Standing
 from runbook.run.window_records import Observation
 from runbook.window.clock import window_clock
 from runbook.window.series import sum_up
@@ -54,14 +55,17 @@ def checklist(contents: Contents) -> tuple[ChecklistLine, ...]:
 
 
 def _with_tick(line: ChecklistLine, contents: Contents) -> ChecklistLine:
-    """The line with the name of whoever ticked it by hand, which never makes it done."""
-    tick = contents.ticks.get(line.number)
-    if tick is None or line.state == "done":
+    """The line with the names of all who ticked it by hand, which never makes it done."""
+    ticks = contents.ticks.get(line.number, ())
+    if not ticks or line.state == "done":
         return line
     word = "Not configured; ticked" if line.state == "not configured" else "Ticked"
-    ticked = f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
+    ticked = tuple(
+        f"{word} by {tick.by}, {when(tick.at)}" + (f": {tick.note}" if tick.note else "")
+        for tick in ticks
+    )
     details = tuple(e for e in line.details if e != _NOT_CONFIGURED)
-    return dataclasses.replace(line, details=(ticked, *details))
+    return dataclasses.replace(line, details=(*ticked, *details))
 
 
 Judged = tuple[State, tuple[str, ...]]
@@ -95,7 +99,7 @@ def _migration(contents: Contents) -> Judged:
             return "failed", (stage.error,)
         if stage.status in ("started", "proven", "damaged"):
             return "failed", ("It was begun, and no record says how it ended.",)
-        return "not done", ("The migration did not run.",)
+        return "not done", ("The migration did not run.", *_approvals(contents.approvals))
     details = [
         f"{counted(len(record.steps), 'step')} without an SQL error, "
         f"{counted(sum(s.rows for s in record.steps), 'row')} written",
@@ -107,12 +111,34 @@ def _migration(contents: Contents) -> Judged:
     if record.confirmation:
         by = record.confirmation
         details.append(f"Confirmed by {by.by or 'an unnamed person'} ({by.how}), {when(by.at)}")
+    details += _approvals(contents.approvals)
     if record.note:
         details.append(f"{record.note[:1].upper()}{record.note[1:]}.")
     if contents.rollback and contents.rollback.done:
         ended = when(contents.stages["rollback"].finished_at)
         return "failed", (*details, f"Taken back by a rollback, {ended}")
     return "done", tuple(details)
+
+
+def _approvals(standing: Standing) -> tuple[str, ...]:
+    """Who else agreed, and who must yet."""
+    lines = [approval_line(judged) for judged in standing.approvals]
+    if standing.missing:
+        needed = counted(standing.missing, "approval")
+        lines.append(f"Waits for {needed} by other people than who began the run (runbook approve)")
+    return tuple(lines)
+
+
+def approval_line(judged: JudgedApproval) -> str:
+    """Who agreed and when, with which key, and why it does not count where it does not."""
+    approval = judged.approval
+    by = f"Approved by {approval.by}, {when(approval.at)}"
+    if approval.key:
+        whose = f" of {approval.principal}" if approval.principal else ""
+        by += f", signed with {approval.key}{whose}"
+    elif judged.same_account:
+        by += f", from the account that began the run ({approval.account})"
+    return f"{by}; void: {judged.void}" if judged.void else by
 
 
 def _verification(contents: Contents) -> Judged:

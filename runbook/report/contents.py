@@ -25,8 +25,10 @@ from runbook.report.masking import (
     mask_plan,
     without_commands,
 )
+from runbook.run.approvals import Standing, standing
 from runbook.run.attempts import attempts
 from runbook.run.findings import Finding, InvariantResult, StepResult
+from runbook.run.folder import Run
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
 from runbook.run.notebooks import altered_notebooks
@@ -126,11 +128,12 @@ class Contents:
     verify: VerifyRecord | None = None
     attempts: tuple[Attempt, ...] = ()
     """Earlier attempts at stages, in the order in which they began."""
+    approvals: Standing = field(default_factory=lambda: Standing(0))
     rollback: RollbackRecord | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
     window: Mapping[str, WindowStep] = field(default_factory=dict)
-    ticks: Mapping[int, Tick] = field(default_factory=dict)
+    ticks: Mapping[int, tuple[Tick, ...]] = field(default_factory=dict)
     scan: ScanCounts | None = None
     scripts: tuple[ScriptFile, ...] = ()
     damage: tuple[str, ...] = ()
@@ -205,6 +208,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         migrate=records.result(MigrateRecord, "migrate"),
         verify=records.result(VerifyRecord, "verify"),
         attempts=tuple(_attempts(run_dir, records.damage)),
+        approvals=_approvals(run_dir, records),
         rollback=records.result(RollbackRecord, "rollback"),
         monitor=records.results["monitor"] or {},
         observations=map_text(read_series(run_dir), visible),
@@ -300,6 +304,17 @@ def _attempts(run_dir: Path, damage: list[str]) -> list[Attempt]:
     return sorted(kept, key=lambda attempt: attempt.stage.started_at)
 
 
+def _approvals(run_dir: Path, records: _Records) -> Standing:
+    """Who else agreed; whoever confirmed the migration is not another person."""
+    migrate = records.result(MigrateRecord, "migrate")
+    confirmed = migrate.confirmation.by if migrate and migrate.confirmation else ""
+    try:
+        return map_text(standing(Run.open(run_dir), confirmed_by=confirmed), visible)
+    except RunFolderError as error:
+        records.damage.append(f"approvals: {error}")
+        return Standing(0)
+
+
 def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
     """What the maintenance window left: its steps by name, ticks by line, and the scan."""
     window: dict[str, WindowStep] = {}
@@ -319,7 +334,10 @@ def _window(run_dir: Path, damage: list[str]) -> dict[str, Any]:
         damage.append(f"window: {error}")
     return {
         "window": window,
-        "ticks": {tick.line: map_text(tick, visible) for tick in ticks},
+        "ticks": {
+            line: tuple(map_text(tick, visible) for tick in ticks if tick.line == line)
+            for line in sorted({tick.line for tick in ticks})
+        },
         "scan": scan and map_text(scan, visible),
     }
 

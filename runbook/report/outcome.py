@@ -14,6 +14,7 @@ from runbook import errors
 from runbook.report.contents import Contents, StageStatus
 from runbook.report.problems import problem_sentence, problems
 from runbook.report.proofs import Proof
+from runbook.run.records import RollbackRecord
 from runbook.wording import and_more, counted, duration, listed, when
 
 Verdict = Literal["pass", "fail"]
@@ -119,8 +120,13 @@ def _rolled_back(contents: Contents) -> Outcome | None:
         "rolled back",
         "The migration was taken back.",
         state=f"As before the migration: {done}. The rollback was proven against the backup.",
-        wrong=_first_problem(contents) or "The migration was taken back on purpose.",
+        wrong=_first_problem(contents) or _why(record),
     )
+
+
+def _why(record: RollbackRecord) -> str:
+    reason = record.confirmation.reason if record.confirmation else ""
+    return f"The migration was taken back on purpose{f': {reason}' if reason else ''}."
 
 
 def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runbook.plan.plan import LEVELS
 from runbook.report.change_lines import ChangeLine, change_lines
-from runbook.report.checklist import ChecklistLine, checklist
+from runbook.report.checklist import ChecklistLine, approval_line, checklist
 from runbook.report.contents import Contents, StageStatus, Status, read_contents
 from runbook.report.outcome import Outcome, command, judge
 from runbook.report.problems import Problem, problems
@@ -117,6 +117,11 @@ class ReportView:
         """How many tables came out exactly as the rehearsal said."""
         known = [t.as_rehearsed for t in self.tables if t.as_rehearsed is not None]
         return Prediction(len(known), sum(known))
+
+    @property
+    def approvals(self) -> tuple[str, ...]:
+        """Who else agreed, a line for each."""
+        return tuple(map(approval_line, self.contents.approvals.approvals))
 
     @property
     def rollback_command(self) -> str:

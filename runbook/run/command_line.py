@@ -8,8 +8,10 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runbook.run.folder import Run
+if TYPE_CHECKING:
+    from runbook.run.folder import Run
 
 
 def command_line(run: Run, *words: str) -> str:

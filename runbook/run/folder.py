@@ -28,10 +28,12 @@ from runbook.files import (
     sync_folder,
     write_sealed,
 )
+from runbook.run.approvals import approval_problem
 from runbook.run.attempts import ATTEMPTS
 from runbook.run.info import Request, RunInfo
 from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
+from runbook.run.notices import notify
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
 from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
 from runbook.run.versions import origin, sql_checksums, versions
@@ -135,8 +137,6 @@ class Run:
         """Folder of the capture from after the migration."""
         return self.folder / "snapshots" / "after"
 
-    # -- records -----------------------------------------------------------------------------
-
     def record_path(self, stage: str) -> Path:
         """Where the stage's record stands, for example `stages/04_migrate.json`."""
         return self.folder / "stages" / f"{file_stem(stage)}.json"
@@ -209,10 +209,9 @@ class Run:
         true, and writes it anew.
 
         Args:
-            stage: one of `STAGES`.
-            cls: the class of the stage's result.
+            stage: one of `STAGES`; `cls` is the class of its result.
             work: what the stage does; it is handed the open `Stage`.
-            again: run it even if it is finished (where the table of rules allows it).
+            again: run it even if it is finished, where the rules allow it.
             guard: raises if the stage must not even begin; an earlier record then stays.
 
         Raises:
@@ -281,7 +280,8 @@ class Run:
                 return f"{needed} is not finished"
         # Where the migration may have happened already, its stage first asks the ledger.
         if stage == "migrate" and not self.unsettled("migrate") and not self.finished("migrate"):
-            return rehearsal_problem(self.record("rehearse")) or self.snapshot_problem()
+            rehearsal = rehearsal_problem(self.record("rehearse"))
+            return rehearsal or self.snapshot_problem() or approval_problem(self)
         return ""
 
     def allowed_now(self) -> str:
@@ -326,8 +326,7 @@ class Run:
 
     def stage(self, name: str, started_at: str) -> Stage:
         """The stage `name` at work, whose record is not written yet."""
-        clock = time.perf_counter()
-        path = self.record_path(name)
+        path, clock = self.record_path(name), time.perf_counter()
         return Stage(path, self.info.run, self.log, name, self._next_order(), started_at, clock)
 
     def _next_order(self) -> int:
@@ -364,3 +363,4 @@ class Run:
         line = json.dumps({"at": now(), "stage": stage, "event": event, **details})
         with contextlib.suppress(OSError):
             append_line(self.folder / "log.jsonl", line.encode(), durable=False)
+        notify(self, stage, event, details)

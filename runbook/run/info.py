@@ -15,7 +15,7 @@ class Request:
 
     `named` is the path of a file as it was given; links on the way are names of it, too.
     `plan` holds no secret; where its commands need one, `plan_file` is read again. `adopter` is
-    spelled as in that file, where the key of that user is spelled otherwise.
+    spelled as in that file, where the key of that user is spelled otherwise. `account` began it.
     """
 
     database: str
@@ -27,6 +27,7 @@ class Request:
     named: str = ""
     plan_file: str = ""
     adopter: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

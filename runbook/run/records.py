@@ -78,6 +78,8 @@ class Confirmation:
     at: str
     how: str
     warnings: tuple[str, ...] = ()
+    reason: str = ""
+    """Why a migration is taken back, as given; empty where nobody gave one."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class RehearseRecord:
     """Rows that triggers added, as the plan lets them, and that the way back keeps, by table."""
     views_left_out: tuple[str, ...] = ()
     """Views of which not every row was compared, each with the reason."""
+    script: str = ""
+    """SHA-256 of the SQL that ran, as the ledger has it; empty in a record that does not say."""
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class Stage:
             result = self._proof
         with contextlib.suppress(RunbookError, OSError):
             self.write("failed", result, about)
-            self.log(self.name, "failed", error=about["message"])
+            self.log(self.name, "failed", error=about["message"], type=about["type"])
 
 
 def rehearsal_problem(record: StageRecord | None) -> str:

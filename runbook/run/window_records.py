@@ -47,7 +47,10 @@ class WindowStep:
 
 @dataclass(frozen=True)
 class Tick:
-    """A line of the checklist that a person vouches for: the file `window/tick_<line>.json`."""
+    """A line of the checklist that a person vouches for: the file `window/tick_<line>.json`.
+
+    Further ticks of the line are `tick_<line>_2.json` and so on: none replaces another.
+    """
 
     line: int
     by: str

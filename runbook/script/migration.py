@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from runbook.errors import PlanError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, adopter_value
@@ -52,14 +53,21 @@ class Script:
     checksum: str
     steps: tuple[Step, ...]
     chunks: tuple[Chunked, ...] = ()
+    alone: bool = True
+    """Whether it runs by itself, without a backup attached as `before`."""
 
     @property
     def text(self) -> str:
-        """The script as one file that ends all or nothing under `sqlite3 -bail`."""
+        """The script as one file; alone, it ends all or nothing under `sqlite3 -bail`."""
+        how = "-- All or nothing: sqlite3 -bail app.db < this_file.sql\n"
+        if not self.alone:
+            how = (
+                "-- A record of what ran. It cannot run by itself: it reads the backup, attached\n"
+                '-- as "before". To take a migration back: runbook rollback --run-dir (this run).\n'
+            )
         parts = [
             f"-- {_comment(self.migration)}: user-owned rows become organization-owned.\n"
-            "-- All or nothing: sqlite3 -bail app.db < this_file.sql\n"
-            f"-- Needs SQLite 3.39 or newer. Checksum {self.checksum}.\n\n"
+            f"{how}-- Needs SQLite 3.39 or newer. Checksum {self.checksum}.\n\n"
             "BEGIN IMMEDIATE;"
         ]
         for number, step in enumerate(self.steps):
@@ -242,6 +250,27 @@ def _queries(file: SqlFile, values: dict[str, object]) -> Iterator[tuple[str, st
     for subject in subjects:
         query = file.render(**values, **{file.for_each: subject}).strip()
         yield str(subject["plain"]), str(subject["text"]), query
+
+
+def assumptions(plan: Plan) -> tuple[str, ...]:
+    """What a script takes for true of a database that nobody has read, a phrase each.
+
+    Raises:
+        PlanError: the plan leaves open what cannot be assumed.
+    """
+    if plan.triggers.policy == "suspend":
+        raise PlanError(
+            "The plan suspends triggers, and which ones only the database says; pass it with "
+            "--database."
+        )
+    shape = Shape()
+    dates = (
+        f'"{r.table}"."{r.updated_at}" is written as {shape.format_of(r)}'
+        for r in plan.resources
+        if r.updated_at and not r.updated_at_format
+    )
+    key = f'"{plan.users.table}"."{plan.users.key}" is {shape.key_type}'
+    return tuple(_comment(text) for text in (key, f"text is {shape.encoding}", *dates))
 
 
 def _comment(text: str) -> str:

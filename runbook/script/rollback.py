@@ -74,7 +74,9 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
         if (statements := f.statements(**values))
     )
     body = "\n".join(s for step in steps for s in step.statements)
-    return Script(plan.migration.name, run, hashlib.sha256(body.encode()).hexdigest(), steps)
+    return Script(
+        plan.migration.name, run, hashlib.sha256(body.encode()).hexdigest(), steps, alone=False
+    )
 
 
 def _pairing(

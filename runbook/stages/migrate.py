@@ -22,6 +22,7 @@ from runbook.migration.job import Job
 from runbook.migration.migrate import migrate as migrate_target
 from runbook.migration.migrate import recover_record
 from runbook.progress import Progress, no_progress, rehearsed
+from runbook.run.approvals import approval_problem, bind_snapshot
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, Stage
 from runbook.run.records import Confirmation, MigrateRecord, RehearseRecord
@@ -60,6 +61,9 @@ def _migrate(
     problem = run.snapshot_problem()
     if problem and target.unfinished(run.info.plan.migration.name) is None:
         raise NotAllowedNow(f"The database was not migrated: {problem}.")
+    if waits := approval_problem(run, confirmed_by=confirmation.by):
+        raise NotAllowedNow(f"The database was not migrated: {waits}.")
+    bind_snapshot(run)
     progress("Checksum of the backup")
     backup = checked_backup(run, remedy="take a new snapshot")
     job = Job(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from runbook.errors import Violated
 from runbook.plan.secrets import of_window
@@ -19,6 +20,7 @@ from runbook.run.secret_plan import open_secret_plan
 from runbook.run.window_records import MonitorRecord, Observation
 from runbook.targets.open_target import target_of
 from runbook.window.logs import remembered_logs
+from runbook.window.prometheus import check_metrics_path, write_metrics
 from runbook.window.series import append, describe, read_series, sum_up, watched_seconds
 from runbook.window.watch import RolledBack, Watcher
 
@@ -36,6 +38,7 @@ class Watching:
         once: observe once and return, for a scheduler that calls again.
         exit_on_violation: end at the first violated invariant.
         show: called with each observation.
+        prometheus: where each observation is put for node_exporter; None for nowhere.
     """
 
     seconds: float = DAY
@@ -43,6 +46,7 @@ class Watching:
     once: bool = False
     exit_on_violation: bool = False
     show: Callable[[Observation], object] = lambda observation: None
+    prometheus: Path | None = None
 
 
 def monitor(run: Run, watching: Watching) -> MonitorRecord:
@@ -58,9 +62,12 @@ def monitor(run: Run, watching: Watching) -> MonitorRecord:
         The sum of the series so far.
 
     Raises:
+        BadInput: node_exporter would not read the file of metrics.
         NotAllowedNow: there is nothing to watch, or not any more, or another process watches.
         Violated: an invariant is violated, and the watching was to end there.
     """
+    if watching.prometheus is not None:
+        check_metrics_path(watching.prometheus)
     with run.locked("monitor"):
         run.check_allowed("monitor")
         series = list(read_series(run.folder))
@@ -95,7 +102,10 @@ def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching
         except RolledBack:
             return _rolled_back(run, stage, series, watching.seconds)
         append(run.folder, observation)
+        if observation.violated and not (series and series[-1].violated):
+            run.log("monitor", "violated", observed=observation.at)
         series.append(observation)
+        _export(run, watching, series)
         watching.show(observation)
         if observation.violated and watching.exit_on_violation:
             raise Violated(
@@ -111,6 +121,16 @@ def _watch(run: Run, stage: Stage, series: list[Observation], watching: Watching
             run.log("monitor", "finished", verdict=record.verdict)
         if over or watching.once:
             return record
+
+
+def _export(run: Run, watching: Watching, series: list[Observation]) -> None:
+    """Puts the series where node_exporter reads it; a full disk there stops nothing here."""
+    if watching.prometheus is None:
+        return
+    try:
+        write_metrics(watching.prometheus, run.info.run, series)
+    except OSError as error:
+        run.log("monitor", "no metrics", note=error.strerror)
 
 
 def _rolled_back(

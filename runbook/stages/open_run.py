@@ -66,6 +66,7 @@ def open_run(
         plan_file=str(Path(plan).resolve()) if plan else "",
         named=os.path.abspath(database) if target.file is not None else "",  # noqa: PTH100
         operator=operator or account(),
+        account=account(),
         ticket=ticket,
         options={**(options or {}), **target.settled(parsed.migration.name)},
         adopter=written.unowned.adopter,

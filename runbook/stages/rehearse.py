@@ -98,6 +98,7 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
         bytes_after=bytes_after,
         kept_writes=kept_writes,
         views_left_out=done.views_left_out,
+        script=done.ledger.checksum,
     )
 
 

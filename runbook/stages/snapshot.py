@@ -12,6 +12,7 @@ from runbook.audit.snapshot import capture, digests
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import sha256
 from runbook.progress import Progress, no_progress
+from runbook.run.approvals import bind_snapshot
 from runbook.run.folder import Run
 from runbook.run.records import Backup, SnapshotRecord
 from runbook.script.footprint import read_baseline
@@ -28,13 +29,15 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
     Raises:
         Refused: the database or the disk does not allow it; nothing was changed.
     """
-    return run.perform(
+    taken = run.perform(
         "snapshot",
         SnapshotRecord,
         lambda _: _snapshot(run, progress),
         again=again,
         guard=lambda: _check_not_migrated(run),
     )
+    bind_snapshot(run)
+    return taken
 
 
 def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:

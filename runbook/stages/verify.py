@@ -62,4 +62,7 @@ def _verify(run: Run, progress: Progress) -> VerifyRecord:
     expected = Expectation(plan, Baseline(shape, migrated.footprint), ledger)
     before = Before(backup, captured, taken.digests)
     with target.committed() as database:
-        return ask_witnesses(database, expected, before, run.after, progress=progress)
+        record = ask_witnesses(database, expected, before, run.after, progress=progress)
+    if record.verdict != "pass":
+        run.log("verify", "failed", error="the verdict is fail")
+    return record

@@ -367,7 +367,7 @@ def _perform(
             record = dataclasses.replace(step.record, seconds=seconds, **changes)  # type: ignore[arg-type]
             record = hide_secrets(record, step.secrets)
             write_step(run.folder, record)
-            run.log("window", record.status, step=name, error=record.error)
+            run.log("window", record.status, step=name, error=record.error, again=bool(first))
             return record
 
         try:

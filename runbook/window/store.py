@@ -81,17 +81,17 @@ def write_step(folder: Path, step: WindowStep) -> None:
 
 
 def read_ticks(folder: Path) -> tuple[Tick, ...]:
-    """The lines that somebody ticked by hand.
+    """Every tick of the checklist's lines by hand, by line and in their order.
 
     Raises:
         RunFolderError: a record is damaged.
     """
-    ticks = (_read(_tick_path(folder, line), Tick) for line in range(1, 9))
+    ticks = (_read(path, Tick) for line in range(1, 9) for path in _tick_paths(folder, line))
     return tuple(tick for tick in ticks if tick is not None)
 
 
 def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
-    """Records that `by` vouches for a line that the plan does not configure.
+    """Records that `by` vouches for a line that the plan does not configure, beside earlier ticks.
 
     Raises:
         BadInput: there is no such line, or no name was passed.
@@ -109,7 +109,9 @@ def tick(run: Run, line: int, by: str, note: str = "") -> Tick:
         )
     new = Tick(line, by.strip(), now(), note.strip())
     with run.locked("stage"):
-        _write(_tick_path(run.folder, line), new)
+        number = len(_tick_paths(run.folder, line)) + 1
+        name = f"tick_{line}.json" if number == 1 else f"tick_{line}_{number}.json"
+        _write(run.folder / "window" / name, new)
     run.log("window", "ticked", line=line, by=new.by)
     return new
 
@@ -149,8 +151,10 @@ def why_not_by_hand(run: Run, line: int) -> str:
     return ""
 
 
-def _tick_path(folder: Path, line: int) -> Path:
-    return folder / "window" / f"tick_{line}.json"
+def _tick_paths(folder: Path, line: int) -> list[Path]:
+    """The ticks of a line in their order: `tick_2.json`, `tick_2_2.json`."""
+    files = (folder / "window").glob(f"tick_{line}*.json")
+    return sorted(files, key=lambda path: (len(path.name), path.name))
 
 
 def _read(path: Path, cls: type[T]) -> T | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.notebooks import NOTEBOOKS, environment
+from tests.support.outputs import check_folder
 from tests.support.runs import begin, to_the_end
 
 
@@ -57,6 +58,7 @@ def test_a_stage_by_itself_on_paths_from_where_it_is_called(sample: Path, tmp_pa
     assert "Done already at" in outputs(tmp_path)
     again = json.loads((tmp_path / "runs" / "x" / "stages" / "03_snapshot.json").read_text())
     assert again == record
+    check_folder(tmp_path / "runs" / "x")  # what another process wrote follows its schemas, too
 
 
 @pytest.mark.slow

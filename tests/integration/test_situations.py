@@ -53,7 +53,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     },
     "rolled back": {
         "changed": r"moved to \d+ organizations; .* Taken back on .*: 118 rows restored, 3 later writes",
-        "agreed": r"Rollback By Ada Lovelace typed the name in a terminal",
+        "agreed": r"By Ada Lovelace typed the name in a terminal, .* Why the new code lost drafts",
         "evidence": r"Proof Compared with the backup before the commit, row by row",
         "reversible": r"It was taken back",
         "unexpected": r"1 row edited, 1 inserted, 1 deleted inserted id='prj_new_1'",

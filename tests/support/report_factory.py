@@ -77,6 +77,7 @@ class RunFolder:
         self.folder = folder
         self.change = change
         self.at = BEGAN
+        self.order = 0
         for name in ("stages", "sql", "backup"):
             (folder / name).mkdir(parents=True)
         self.plan = Plan(
@@ -113,6 +114,10 @@ class RunFolder:
                     f"migrate/{f.name}.sql": digest(f.name, f.body) for f in sql_files("migrate")
                 },
                 "options": {},
+                "named": change("/srv/app/app.db"),
+                "plan_file": "",
+                "adopter": "",
+                "account": "ada",
             },
         )
 
@@ -136,8 +141,11 @@ class RunFolder:
         self.at += timedelta(seconds=pause)
         began = self.stamp()
         self.at += timedelta(seconds=seconds)
+        self.order += 1
         data: dict[str, Any] = {
+            "run": self.change("2026-11-22T17-17-00"),
             "stage": name,
+            "order": self.order,
             "status": status,
             "started_at": began,
             "finished_at": self.stamp() if status in ("finished", "failed") else "",

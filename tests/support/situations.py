@@ -7,6 +7,7 @@ really planted, killed or written.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sqlite3
 from collections.abc import Callable
@@ -135,7 +136,8 @@ def rolled_back(folder: Path) -> Run:
         " FROM projects WHERE rowid = 12",
         "DELETE FROM projects WHERE rowid = 13",
     )
-    rollback.rollback(run, confirmation(run))
+    why = dataclasses.replace(confirmation(run), reason="the new code lost drafts")
+    rollback.rollback(run, why)
     return run
 
 

@@ -16,7 +16,7 @@ from runbook.errors import Refused
 from runbook.files import write_durably
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape, read_shape
-from runbook.script.migration import LEDGER, Step, questions, render, template_values
+from runbook.script.migration import LEDGER, Step, assumptions, questions, render, template_values
 from runbook.sqlite.quoting import quote_name, quote_value
 from runbook.sqlite.tables import read_tables
 from runbook.targets.d1.chunks import Entry
@@ -61,10 +61,13 @@ def d1_files(
         script = dataclasses.replace(script, steps=(first, kept, *rest))
     name = plan.migration.name
     folder = entry.file.partition("/")[0].removesuffix(".sql")
+    head = ""
+    if connection is None:
+        head = f"-- Assumed, because no database was read: {'; '.join(assumptions(plan))}.\n"
     return {
-        entry.file: file_text(script),
-        f"{folder}/rollback.sql.txt": _rollback_text(name, values),
-        f"{folder}/verify.sql.txt": _verify_text(plan, shape),
+        entry.file: head + file_text(script),
+        f"{folder}/rollback.sql.txt": head + _rollback_text(name, values),
+        f"{folder}/verify.sql.txt": head + _verify_text(plan, shape),
     }
 
 

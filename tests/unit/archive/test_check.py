@@ -293,7 +293,7 @@ def test_the_untouched_bag_is_intact(bag: Path) -> None:
 def test_flips_in_every_file_of_the_bag_are_found(bag: Path) -> None:
     rng = random.Random(4)
     files = sorted(p for p in bag.rglob("*") if p.is_file())
-    assert len(files) == 9
+    assert len(files) == 10
     for n in range(200):
         path = files[n % len(files)]
         raw = path.read_bytes()

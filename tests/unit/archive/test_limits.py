@@ -148,7 +148,7 @@ def test_no_archive_takes_more_memory(
 def test_a_folder_of_too_many_or_too_deep_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runbook.archive.check.MOST_FILES", 5)
+    monkeypatch.setattr("runbook.archive.members.MOST_FILES", 5)
     folder = tmp_path / "run"
     folder.mkdir()
     for number in range(6):
