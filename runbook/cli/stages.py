@@ -80,13 +80,22 @@ def status(run_dir: Path) -> None:
     is_flag=True,
     help="Restore the whole backup instead, and lose every later write.",
 )
-def rollback(run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool) -> None:
+@click.option("--operator", default="", help="Name of the operator; default: who began the run.")
+@click.option("--ticket", default="", help="The ticket or reason; default: that of the run.")
+def rollback(
+    run_dir: str,
+    yes: bool,
+    discard_organizations: bool,
+    restore_backup: bool,
+    operator: str,
+    ticket: str,
+) -> None:
     """Rolls the migration back, and keeps what users wrote afterwards."""
     from runbook.headless.run_stages import Options, roll_back
     from runbook.run.folder import Run
 
     roll_back(
-        Run.open(Path(run_dir)),
+        Run.open(Path(run_dir)).work_as(operator=operator, ticket=ticket),
         Options(yes=yes, ask=asker(), echo=click.echo),
         discard_organizations=discard_organizations,
         restore=restore_backup,

@@ -242,11 +242,13 @@ class _Session:
             raise NotProven("The verdict is fail; read the findings in the report.")
 
     def _parameters(self, stage: str) -> dict[str, object]:
-        """What every notebook needs: the run, and whether personal data is shown."""
+        """What every notebook needs: the run, who works in it, whether personal data is shown."""
         parameters: dict[str, object] = {
             "run_dir": str(self.run.folder),
             "database": "",
             "plan": "",
+            "operator": self.run.session.operator,
+            "ticket": self.run.session.ticket,
         }
         if stage in ("preflight", "migrate", "verify", "report"):
             parameters["show_values"] = self.options.show_values

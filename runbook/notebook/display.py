@@ -40,6 +40,20 @@ def is_attended() -> bool:
     return not any(cell.lstrip().startswith(INJECTED) for cell in cells)
 
 
+def has_person() -> bool:
+    """Whether there is a person to answer a question: not under Papermill, nbval or a scheduler."""
+    kernel = getattr(shell(), "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def show(shown: object) -> None:
+    """Shows a table or a text in the notebook; nothing where there is none."""
+    from IPython.display import display
+
+    if shell() is not None:
+        display(shown)  # type: ignore[no-untyped-call]
+
+
 def echo(text: str) -> None:
     """One line of text in the notebook; it may hold Markdown."""
     from IPython.display import Markdown, display

@@ -27,7 +27,7 @@ from runbook.report.masking import (
 from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
-from runbook.run.notebooks import altered_notebooks
+from runbook.run.notebooks import altered_notebooks, kept_notebooks
 from runbook.run.records import (
     MigrateRecord,
     PreflightRecord,
@@ -60,7 +60,11 @@ STAGES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error."""
+    """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error.
+
+    Operator and ticket are those of the call that did it, `way` is how it was executed, and
+    `notebooks` what was kept of it.
+    """
 
     number: int
     name: str
@@ -72,6 +76,10 @@ class StageStatus:
     error_type: str = ""
     error: str = ""
     exit_code: int = 0
+    operator: str = ""
+    ticket: str = ""
+    way: str = ""
+    notebooks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,9 @@ class _Records:
         self.results: dict[str, Any] = {}
         for number, (name, title) in enumerate(STAGES, start=1):
             path = run_dir / "stages" / f"{number:02d}_{name}.json"
-            self.stages[name], self.results[name] = _stage(number, name, title, path, self.damage)
+            stage, self.results[name] = _stage(number, name, title, path, self.damage)
+            kept = tuple(visible(file) for file, _ in kept_notebooks(run_dir, f"{path.stem}.ipynb"))
+            self.stages[name] = dataclasses.replace(stage, notebooks=kept)
 
     def structure(self, cls: type[T], data: object, what: str) -> T | None:
         """The record of this class; None, and noted as damage, where the data is none."""
@@ -247,6 +257,9 @@ def _stage(
             error_type=str(error.get("type", "")),
             error=str(error.get("message", "")),
             exit_code=int(error.get("exit_code", 0)),
+            operator=str(data.get("operator") or ""),
+            ticket=str(data.get("ticket") or ""),
+            way=str(data.get("way") or ""),
         )
         result = data.get("result")
         if result is not None and not isinstance(result, dict):
@@ -327,7 +340,12 @@ def _masked(contents: Contents) -> Contents:
     return dataclasses.replace(
         contents,
         plan=plan and mask_plan(plan),
-        stages=mask_emails(dict(contents.stages)),
+        stages={
+            name: dataclasses.replace(
+                mask_emails(stage), operator=stage.operator, ticket=stage.ticket
+            )
+            for name, stage in contents.stages.items()
+        },
         preflight=preflight,
         rehearse=mask_emails(contents.rehearse),
         snapshot=mask_emails(contents.snapshot),

@@ -13,8 +13,9 @@ from runbook.report.checklist import ChecklistLine, checklist
 from runbook.report.contents import Contents, StageStatus, Status, read_contents
 from runbook.report.outcome import Outcome, Proof, command, judge, proofs
 from runbook.run.findings import Hazard, StepResult, TableDigest
+from runbook.run.session import sentence_of
 from runbook.script.footprint import FootprintLine
-from runbook.wording import duration, moment, when
+from runbook.wording import duration, listed, moment, when
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,19 @@ def window_steps(contents: Contents) -> list[StageStatus]:
             )
         )
     return shown
+
+
+def executed(contents: Contents, stage: StageStatus) -> str:
+    """By which way a stage was executed, by whom where it was somebody else, and what was kept."""
+    if not stage.number:  # a step of the window, in the notebook of a stage
+        return ""
+    operator = stage.operator if stage.operator != contents.operator else ""
+    ticket = stage.ticket if stage.ticket != contents.ticket else ""
+    words = sentence_of(stage.way, operator, ticket)
+    if stage.notebooks:
+        return f"{words}: {listed([f'notebooks/{name}' for name in stage.notebooks])}"
+    writes_now = stage.name == "report" and stage.status == "started"
+    return words if not stage.way or writes_now else f"{words}, its notebook was not kept"
 
 
 def iso(at: datetime) -> str:

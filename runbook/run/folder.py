@@ -34,6 +34,7 @@ from runbook.run.identity import Identity
 from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
+from runbook.run.session import Session, Way
 from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
 from runbook.run.versions import sql_checksums, versions
 
@@ -96,6 +97,7 @@ class Run:
     def __init__(self, folder: Path, info: RunInfo) -> None:
         self.folder = folder
         self.info = info
+        self.session = Session(info.operator, info.ticket)
 
     @classmethod
     def create(cls, folder: Path, request: Request) -> Run:
@@ -142,6 +144,15 @@ class Run:
                 f"{folder} is not a run folder (it holds no run.json); check --run-dir."
             )
         return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
+
+    def work_as(self, *, operator: str = "", ticket: str = "", way: Way | None = None) -> Run:
+        """This run, in which this call now works: what is empty stays as the run was begun."""
+        self.session = Session(
+            operator or self.session.operator,
+            ticket or self.session.ticket,
+            self.session.way if way is None else way,
+        )
+        return self
 
     def settle(self, **changes: object) -> None:
         """Keeps fields of `run.json` otherwise from now on: the plan, the options."""
@@ -362,7 +373,8 @@ class Run:
         """The stage `name` at work, whose record is not written yet."""
         clock = time.perf_counter()
         path = self.record_path(name)
-        return Stage(path, self.info.run, self.log, name, self._next_order(), started_at, clock)
+        order, session = self._next_order(), self.session
+        return Stage(path, self.info.run, self.log, name, order, started_at, clock, session)
 
     def _next_order(self) -> int:
         """The number of the stage that begins now, counted from 1."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import getpass
-import itertools
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook.errors import BadInput, RunFolderError, TargetError
@@ -17,6 +15,7 @@ from runbook.plan.resolve import resolve
 from runbook.plan.secrets import without_secrets
 from runbook.run.folder import Request, Run
 from runbook.run.secret_plan import is_plan_of
+from runbook.run.workspace import new_folder
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 
@@ -30,23 +29,26 @@ def open_run(
     operator: str = "",
     ticket: str = "",
     options: dict[str, str] | None = None,
+    runs: Path = Path("runs"),
 ) -> Run:
     """Opens the run in `run_dir`, or begins one there.
 
     Args:
         database: path of a SQLite file, or `d1:NAME`; may be left out where the run exists.
         plan: path of the plan; empty for the specification's schema.
-        run_dir: the run folder; empty for a new one below `runs/`, named after the time.
-        operator: who does it; empty for the name of the account.
-        ticket: what it is done for.
+        run_dir: the run folder; empty for a new one below `runs`, named after the time.
+        operator: who does it; empty for the name of the account, or for who began the run.
+        ticket: what it is done for; empty for what the run was begun for.
         options: how the target is reached (see the target).
+        runs: where new run folders are made.
 
     Raises:
         BadInput: the database, the plan or the folder cannot be used, or do not belong together.
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
-        return _take_options(_reopen(folder, database, plan), options or {})
+        run = _take_options(_reopen(folder, database, plan), options or {})
+        return run.work_as(operator=operator, ticket=ticket)
     if not database and folder is not None:
         raise RunFolderError(
             f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "
@@ -69,29 +71,7 @@ def open_run(
         options={**(options or {}), **target.settled(parsed.migration.name)},
         adopter=written.unowned.adopter,
     )
-    return Run.create(folder or _new_folder(Path(identity.name).stem), request)
-
-
-def _new_folder(name: str) -> Path:
-    """A new folder below `runs/`, named after the time; two begun in one second are two.
-
-    Raises:
-        RunFolderError: it cannot be made.
-    """
-    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
-    for number in itertools.count(1):
-        folder = Path("runs", stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir(parents=True, mode=0o700)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RunFolderError(
-                f"The run folder {folder} cannot be made ({error.strerror}); choose another with "
-                "--run-dir."
-            ) from error
-        return folder
-    raise AssertionError  # the numbers never end
+    return Run.create(folder or new_folder(runs, Path(identity.name).stem), request)
 
 
 def account() -> str:
