@@ -22,6 +22,7 @@ from typing import TypeVar
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import (
     append_line,
+    check_vacant,
     ignore_in_git,
     private,
     read_sealed,
@@ -80,17 +81,6 @@ class RunInfo(Request):
 _FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
 
 
-def _check_empty(folder: Path) -> None:
-    """Raises if the folder holds more than a killed call may have left: empty folders."""
-    for path in folder.iterdir():
-        left = path.name in _FOLDERS and path.is_dir() and not any(path.iterdir())
-        if not left and not path.name.startswith("."):
-            raise RunFolderError(
-                f"The folder {folder} is not empty and is not a run folder (it holds {path.name}); "
-                "name a new folder with --run-dir."
-            )
-
-
 class Run:
     """An open run folder. Use `Run.create` or `Run.open`, never the constructor."""
 
@@ -112,7 +102,7 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
             with hold_lock(folder, "run"):
-                _check_empty(folder)
+                check_vacant(folder, _FOLDERS)
                 for name in _FOLDERS:
                     (folder / name).mkdir(mode=0o700, exist_ok=True)
                 ignore_in_git(parent if shared else folder)
@@ -145,13 +135,9 @@ class Run:
             )
         return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
 
-    def work_as(self, *, operator: str = "", ticket: str = "", way: Way | None = None) -> Run:
-        """This run, in which this call now works: what is empty stays as the run was begun."""
-        self.session = Session(
-            operator or self.session.operator,
-            ticket or self.session.ticket,
-            self.session.way if way is None else way,
-        )
+    def work_as(self, operator: str = "", ticket: str = "", way: Way | None = None) -> Run:
+        """This run, in which this call now works: what is empty stays as it is."""
+        self.session = self.session.changed(operator, ticket, way)
         return self
 
     def settle(self, **changes: object) -> None:

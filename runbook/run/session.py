@@ -21,6 +21,11 @@ class Session:
     ticket: str = ""
     way: Way = ""
 
+    def changed(self, operator: str, ticket: str, way: Way | None) -> Session:
+        """The session with what is not empty in the place of its own."""
+        own = self.way if way is None else way
+        return Session(operator or self.operator, ticket or self.ticket, own)
+
 
 def sentence_of(way: str, operator: str = "", ticket: str = "") -> str:
     """By which way a stage was executed, and by whom and for what where that is to be named."""
