@@ -1,7 +1,7 @@
 """What a cell calls: `from runbook import notebook as nb`; stages, tables, steps of the window."""
 
 from runbook.notebook import tables, window, window_tables
-from runbook.notebook.begin import begin, choose, resume
+from runbook.notebook.entry import begin, choose, resume
 from runbook.notebook.stages import (
     assess,
     go_on,

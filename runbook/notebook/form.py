@@ -33,6 +33,10 @@ class Values:
     ticket: str = ""
 
 
+_LATEST: dict[Values, Values] = {}
+"""What was chosen last in this kernel, by the parameters that the form began with."""
+
+
 class Choice:
     """The values of the parameters, or what a person has chosen instead."""
 
@@ -58,14 +62,15 @@ class Choice:
 class Form:
     """Fields for the values, and a button that begins the run."""
 
-    def __init__(self, given: Values, call: Callable[[], Run]) -> None:
+    def __init__(self, parameters: Values, call: Callable[[], Run]) -> None:
         import ipywidgets
 
+        given = _LATEST.get(parameters, parameters)
         layout = {"layout": {"width": _WIDTH}, "style": {"description_width": "8em"}}
         here = Path.cwd()
         found = list(dict.fromkeys(filter(None, (given.database, *databases(here)))))
         written = list(dict.fromkeys(filter(None, (given.plan, *plans(here)))))
-        self._given, self._call = given, call
+        self._parameters, self._call = parameters, call
         self._database = ipywidgets.Dropdown(
             description="database",
             options=[(path, path) for path in found] or [("none lies in this workspace", "")],
@@ -106,7 +111,7 @@ class Form:
         return Values(
             database=self._other.value.strip() or self._database.value,
             plan=self._plan.value,
-            run_dir=self._given.run_dir,
+            run_dir=self._parameters.run_dir,
             operator=self._operator.value.strip(),
             ticket=self._ticket.value.strip(),
         )
@@ -116,7 +121,9 @@ class Form:
         from IPython.display import HTML
 
         if self._handle is not None:
-            self._handle.update(HTML(_chosen(self.values, run)))  # type: ignore[no-untyped-call]
+            _LATEST[self._parameters] = values = self.values
+            self._handle.update(HTML(_chosen(values, run)))  # type: ignore[no-untyped-call]
+            self._handle = None
 
     def _clicked(self, button: object) -> None:
         try:

@@ -74,12 +74,14 @@ def test_where_new_runs_are_made(tmp_path: Path) -> None:
 
 
 def test_without_a_run_a_sentence_says_what_to_do(project: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"in this workspace \(in \.\./runs\); begin one with 01"):
+    with pytest.raises(
+        RunFolderError, match=r"in this workspace \(in \.\./runs\); begin one with 01"
+    ):
         latest(project / "notebooks")
     (project / "runs" / "empty").mkdir(parents=True)
     (project / "runs" / "file").touch()
     begun(project, "2026-03-01 12:00")
-    with pytest.raises(RunFolderError, match="No run of other.db was begun"):
+    with pytest.raises(RunFolderError, match=r"No run of other\.db was begun"):
         latest(project, "other.db")
 
 
