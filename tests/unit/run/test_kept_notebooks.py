@@ -41,7 +41,8 @@ def test_each_way_has_a_file_of_its_own(tmp_path: Path) -> None:
         "04_migrate-3.ipynb": "cron",
     }
     ways = {name: about.get("way") for name, about in kept_notebooks(tmp_path, NAME)}
-    assert ways == dict(zip(kept(tmp_path), ("headless", "JupyterLab", "Papermill"), strict=True))
+    assert list(ways) == [NAME, "04_migrate-2.ipynb", "04_migrate-3.ipynb"]
+    assert list(ways.values()) == ["headless", "JupyterLab", "Papermill"]
     assert has_notebook(tmp_path, NAME)
     check = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
     assert subprocess.run(check, cwd=tmp_path / "notebooks").returncode == 0
@@ -63,9 +64,14 @@ def test_what_was_damaged_is_what_is_executed_anew(tmp_path: Path) -> None:
 
 def test_links_lead_from_the_archived_place(tmp_path: Path) -> None:
     run = tmp_path / "a run"
-    markdown = {"text/markdown": f"Read [it]({tmp_path}/a%20run/report.html), [next](05_verify.ipynb)"}
+    markdown = {
+        "text/markdown": f"Read [it]({tmp_path}/a%20run/report.html), [next](05_verify.ipynb)"
+    }
     cells: list[dict[str, Any]] = [
-        {"cell_type": "markdown", "source": [f"[x]({run}/x.html)".replace(" ", "%20"), " [y](http://y/z)"]},
+        {
+            "cell_type": "markdown",
+            "source": [f"[x]({run}/x.html)".replace(" ", "%20"), " [y](http://y/z)"],
+        },
         {"cell_type": "code", "source": "", "outputs": [{"data": markdown}, {"text": ["a"]}]},
     ]
     content = json.dumps({"cells": cells, "metadata": {}}).encode()
