@@ -63,7 +63,7 @@ class StageStatus:
     """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error.
 
     Operator and ticket are those of the call that did it, `way` is how it was executed, and
-    `notebooks` what was kept of it.
+    `notebooks` what was kept of it, each file with the way by which it was executed.
     """
 
     number: int
@@ -79,7 +79,7 @@ class StageStatus:
     operator: str = ""
     ticket: str = ""
     way: str = ""
-    notebooks: tuple[str, ...] = ()
+    notebooks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,10 @@ class _Records:
         for number, (name, title) in enumerate(STAGES, start=1):
             path = run_dir / "stages" / f"{number:02d}_{name}.json"
             stage, self.results[name] = _stage(number, name, title, path, self.damage)
-            kept = tuple(visible(file) for file, _ in kept_notebooks(run_dir, f"{path.stem}.ipynb"))
+            kept = {
+                visible(file): visible(str(about.get("way", "headless")))
+                for file, about in kept_notebooks(run_dir, f"{path.stem}.ipynb")
+            }
             self.stages[name] = dataclasses.replace(stage, notebooks=kept)
 
     def structure(self, cls: type[T], data: object, what: str) -> T | None:

@@ -216,10 +216,15 @@ def executed(contents: Contents, stage: StageStatus) -> str:
     operator = stage.operator if stage.operator != contents.operator else ""
     ticket = stage.ticket if stage.ticket != contents.ticket else ""
     words = sentence_of(stage.way, operator, ticket)
+    if stage.name == "report" and stage.status == "started":  # this page is part of its notebook
+        return words
     if stage.notebooks:
-        return f"{words}: {listed([f'notebooks/{name}' for name in stage.notebooks])}"
-    writes_now = stage.name == "report" and stage.status == "started"
-    return words if not stage.way or writes_now else f"{words}, its notebook was not kept"
+        kept = (
+            f"notebooks/{name}" + (f" (executed {sentence_of(way)})" if way != stage.way else "")
+            for name, way in stage.notebooks.items()
+        )
+        return f"{words}: {listed(list(kept))}"
+    return f"{words}, its notebook was not kept" if stage.way else words
 
 
 def iso(at: datetime) -> str:

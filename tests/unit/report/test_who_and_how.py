@@ -33,9 +33,10 @@ def folder(tmp_path: Path) -> Path:
     change(folder, "03_snapshot", way="Papermill", operator=operator)
     change(folder, "04_migrate", way="headless", operator=OTHER, ticket="OPS-2")
     (folder / "notebooks").mkdir()
-    for name in ("01_preflight.ipynb", "04_migrate.ipynb"):
-        keep_notebook(folder, name, b'{"metadata": {}}')
-    keep_notebook(folder, "04_migrate.ipynb", b'{"metadata": {"runbook": {"way": "JupyterLab"}}}')
+    person = b'{"metadata": {"runbook": {"way": "JupyterLab"}}}'
+    keep_notebook(folder, "04_migrate.ipynb", b'{"metadata": {}}')
+    for name in ("01_preflight.ipynb", "04_migrate.ipynb", "06_report.ipynb"):
+        keep_notebook(folder, name, person)
     return folder
 
 
@@ -45,7 +46,7 @@ def test_the_report_says_how_each_stage_was_executed_and_by_whom(folder: Path) -
         stage["name"]: stage["executed"]
         for stage in json.loads((folder / "audit.json").read_text())["timeline"]
     }
-    both = "notebooks/04_migrate.ipynb and notebooks/04_migrate-2.ipynb"
+    both = "notebooks/04_migrate.ipynb and notebooks/04_migrate-2.ipynb (executed in JupyterLab)"
     assert words == {
         "preflight": "in JupyterLab: notebooks/01_preflight.ipynb",
         "rehearse": "not as a notebook",
