@@ -83,19 +83,14 @@ def status(run_dir: Path) -> None:
 @click.option("--operator", default="", help="Name of the operator; default: who began the run.")
 @click.option("--ticket", default="", help="The ticket or reason; default: that of the run.")
 def rollback(
-    run_dir: str,
-    yes: bool,
-    discard_organizations: bool,
-    restore_backup: bool,
-    operator: str,
-    ticket: str,
+    run_dir: str, yes: bool, discard_organizations: bool, restore_backup: bool, **session: str
 ) -> None:
     """Rolls the migration back, and keeps what users wrote afterwards."""
     from runbook.headless.run_stages import Options, roll_back
     from runbook.run.folder import Run
 
     roll_back(
-        Run.open(Path(run_dir)).work_as(operator=operator, ticket=ticket),
+        Run.open(Path(run_dir)).work_as(session["operator"], session["ticket"]),
         Options(yes=yes, ask=asker(), echo=click.echo),
         discard_organizations=discard_organizations,
         restore=restore_backup,

@@ -111,11 +111,11 @@ def _read(values: Values) -> Values:
         fold_errors(here)
         check_names(here.user_ns.get("In", []))
         recording()
-    given: dict[str, Any] = {f.name: getattr(values, f.name) for f in dataclasses.fields(values)}
-    for name, value in given.items():
+    passed: dict[str, Any] = {f.name: getattr(values, f.name) for f in dataclasses.fields(values)}
+    for name, value in passed.items():
         if looks_changed(value):
             echo(
                 f"The parameter `{name}` arrived as the number {value}; "
                 f"give it as `-r {name} ...` to keep it as it was typed."
             )
-    return Values(**{name: as_text(name, value) for name, value in given.items()})
+    return Values(**{name: as_text(name, value) for name, value in passed.items()})

@@ -41,13 +41,13 @@ class Choice:
     """The values of the parameters, or what a person has chosen instead."""
 
     def __init__(self, values: Values) -> None:
-        self._given = values
+        self._values = values
         self._form: Form | None = None
 
     @property
     def values(self) -> Values:
         """What is chosen now."""
-        return self._form.values if self._form is not None else self._given
+        return self._form.values if self._form is not None else self._values
 
     def attach(self, form: Form) -> None:
         """From now on the form says what is chosen."""
@@ -65,16 +65,16 @@ class Form:
     def __init__(self, parameters: Values, call: Callable[[], Run]) -> None:
         import ipywidgets
 
-        given = _LATEST.get(parameters, parameters)
+        values = _LATEST.get(parameters, parameters)
         layout = {"layout": {"width": _WIDTH}, "style": {"description_width": "8em"}}
         here = Path.cwd()
-        found = list(dict.fromkeys(filter(None, (given.database, *databases(here)))))
-        written = list(dict.fromkeys(filter(None, (given.plan, *plans(here)))))
+        near = list(dict.fromkeys(filter(None, (values.database, *databases(here)))))
+        written = list(dict.fromkeys(filter(None, (values.plan, *plans(here)))))
         self._parameters, self._call = parameters, call
         self._database = ipywidgets.Dropdown(
             description="database",
-            options=[(path, path) for path in found] or [("none lies in this workspace", "")],
-            value=given.database or (found or [""])[0],
+            options=[(path, path) for path in near] or [("none lies in this workspace", "")],
+            value=values.database or (near or [""])[0],
             **layout,
         )
         self._other = ipywidgets.Text(
@@ -83,14 +83,17 @@ class Form:
         self._plan = ipywidgets.Dropdown(
             description="plan",
             options=[(_SPECIFICATION, ""), *((path, path) for path in written)],
-            value=given.plan,
+            value=values.plan,
             **layout,
         )
         self._operator = ipywidgets.Text(
-            description="operator", value=given.operator, placeholder="the account's name", **layout
+            description="operator",
+            value=values.operator,
+            placeholder="the account's name",
+            **layout,
         )
         self._ticket = ipywidgets.Text(
-            description="ticket", value=given.ticket, placeholder="what it is done for", **layout
+            description="ticket", value=values.ticket, placeholder="what it is done for", **layout
         )
         self._button = ipywidgets.Button(description="Begin the run", button_style="primary")
         self._message = ipywidgets.HTML()
@@ -132,11 +135,11 @@ class Form:
             self._message.value = f"<p>{html.escape(str(error))}</p>"
 
 
-def ask(given: Values, begin: Callable[[Choice], Run]) -> Choice:
-    """The choice: as it was `given` where nobody attends, else as the form says that is shown."""
-    choice = Choice(given)
+def ask(values: Values, begin: Callable[[Choice], Run]) -> Choice:
+    """The choice: as the parameters have it, or a form where a person is there."""
+    choice = Choice(values)
     if has_person():
-        form = Form(given, lambda: begin(choice))
+        form = Form(values, lambda: begin(choice))
         choice.attach(form)
         form.show()
     return choice

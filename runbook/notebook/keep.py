@@ -117,15 +117,15 @@ def _attempt(run: Run, stage: str) -> int:
 def _notebook(cells: list[Cell]) -> dict[str, Any]:
     """A notebook of these cells, as nbformat writes and checks it."""
     nbformat = _nbformat()
-    made = nbformat.v4.new_notebook(
+    whole = nbformat.v4.new_notebook(
         cells=[nbformat.from_dict(cell) for cell in cells],
         metadata={
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
             "language_info": {"name": "python"},
         },
     )
-    nbformat.validate(made)
-    return json.loads(nbformat.writes(made))  # type: ignore[no-any-return]
+    nbformat.validate(whole)
+    return json.loads(nbformat.writes(whole))  # type: ignore[no-any-return]
 
 
 def _nbformat() -> Any:

@@ -33,8 +33,10 @@ def plans(here: Path) -> tuple[str, ...]:
 
 
 def _offered(here: Path, fits: Callable[[Path], bool]) -> tuple[str, ...]:
-    found = (path for path in _files(workspace(here)) if fits(path))
-    return tuple(os.path.relpath(path, here) for path, _ in zip(found, range(_MOST), strict=False))
+    fitting = (path for path in _files(workspace(here)) if fits(path))
+    return tuple(
+        os.path.relpath(path, here) for path, _ in zip(fitting, range(_MOST), strict=False)
+    )
 
 
 def _files(root: Path) -> Iterator[Path]:

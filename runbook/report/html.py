@@ -11,7 +11,7 @@ from runbook.report.charts import charts
 from runbook.report.environment import TEMPLATES, environment
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
-from runbook.report.view_model import ReportView, executed, window
+from runbook.report.view_model import ReportView, execution, window
 
 MOST_BYTES = 1_000_000
 """No report is longer, whatever the database holds."""
@@ -72,7 +72,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             lock=lock_sentence(view.contents),
             decided=decided_at(view.contents),
             window=window(view),
-            executed=lambda stage: executed(view.contents, stage),
+            execution=lambda stage: execution(view.contents, stage),
         )
         .encode()
     )

@@ -209,7 +209,7 @@ def window_steps(contents: Contents) -> list[StageStatus]:
     return shown
 
 
-def executed(contents: Contents, stage: StageStatus) -> str:
+def execution(contents: Contents, stage: StageStatus) -> str:
     """By which way a stage was executed, by whom where it was somebody else, and what was kept."""
     if not stage.number:  # a step of the window, in the notebook of a stage
         return ""

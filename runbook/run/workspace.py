@@ -34,9 +34,9 @@ def workspace(here: Path) -> Path:
 
 def runs_for_new(here: Path) -> Path:
     """Where a new run of the workspace is made, as seen from `here`."""
-    beside = here.parent / RUNS
+    sibling = here.parent / RUNS
     own = here / RUNS
-    return beside if _has_notebooks(here) and (beside.is_dir() or not own.is_dir()) else own
+    return sibling if _has_notebooks(here) and (sibling.is_dir() or not own.is_dir()) else own
 
 
 def new_folder(runs: Path, name: str) -> Path:
@@ -95,10 +95,10 @@ def _has_notebooks(here: Path) -> bool:
 
 def _folders(here: Path) -> tuple[Path, ...]:
     """Where runs of the workspace may lie: below `here`, and beside it if it has the notebooks."""
-    own, beside = here / RUNS, here.parent / RUNS
+    own, sibling = here / RUNS, here.parent / RUNS
     if not _has_notebooks(here):
         return (own,)
-    return (beside, own) if own.is_dir() else (beside,)
+    return (sibling, own) if own.is_dir() else (sibling,)
 
 
 def _runs(here: Path) -> tuple[list[Run], list[str]]:

@@ -21,6 +21,7 @@ from runbook.targets.protocol import Target
 
 
 # Many parameters because they are the options of the command, under their names.
+# Long because each of them is explained.
 def open_run(
     database: str = "",
     *,
@@ -31,13 +32,13 @@ def open_run(
     options: dict[str, str] | None = None,
     runs: Path = Path("runs"),
 ) -> Run:
-    """Opens the run in `run_dir`, or begins one there.
+    """The run in `run_dir`, begun if it is not there.
 
     Args:
         database: path of a SQLite file, or `d1:NAME`; may be left out where the run exists.
         plan: path of the plan; empty for the specification's schema.
         run_dir: the run folder; empty for a new one below `runs`, named after the time.
-        operator: who does it; empty for the name of the account, or for who began the run.
+        operator: who does it; empty for who began the run, in a new one for the account's name.
         ticket: what it is done for; empty for what the run was begun for.
         options: how the target is reached (see the target).
         runs: where new run folders are made.
@@ -47,8 +48,8 @@ def open_run(
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
-        run = _take_options(_reopen(folder, database, plan), options or {})
-        return run.work_as(operator=operator, ticket=ticket)
+        run = _reopen(folder, database, plan).work_as(operator, ticket)
+        return _take_options(run, options or {})
     if not database and folder is not None:
         raise RunFolderError(
             f"{folder} is not a run folder (it holds no run.json); check --run-dir, or pass "

@@ -11,7 +11,7 @@ import pytest
 
 from runbook.files import read_sealed, write_sealed
 from runbook.report.junit import junit
-from runbook.report.view_model import executed, read_view
+from runbook.report.view_model import execution, read_view
 from runbook.report.write import write_report
 from runbook.run.notebooks import keep_notebook
 from tests.support.report_factory import passed, refused_by_gate
@@ -63,7 +63,7 @@ def test_the_report_says_how_each_stage_was_executed_and_by_whom(folder: Path) -
 def test_a_step_of_the_window_is_part_of_a_notebook(folder: Path) -> None:
     view = read_view(folder)
     stage = dataclasses.replace(view.contents.stages["verify"], number=0)
-    assert executed(view.contents, stage) == ""
+    assert execution(view.contents, stage) == ""
 
 
 def test_no_two_cases_of_junit_have_one_name(tmp_path: Path) -> None:
