@@ -255,3 +255,17 @@ def ignore_in_git(folder: Path) -> None:
     if not path.exists():
         create_private(path)
         path.write_text("*\n", encoding="ascii")
+
+
+def check_vacant(folder: Path, leftovers: tuple[str, ...]) -> None:
+    """Raises RunFolderError if the folder holds more than a killed call may have left.
+
+    That is hidden files, and empty folders of these names.
+    """
+    for path in folder.iterdir():
+        left = path.name in leftovers and path.is_dir() and not any(path.iterdir())
+        if not left and not path.name.startswith("."):
+            raise RunFolderError(
+                f"The folder {folder} is not empty and is not a run folder (it holds {path.name}); "
+                "name a new folder with --run-dir."
+            )

@@ -95,15 +95,16 @@ def status(run_dir: Path, as_json: bool) -> None:
     help="Restore the whole backup instead, and lose every later write.",
 )
 @click.option("--operator", default="", help="Who takes it back; default: the run's operator.")
+@click.option("--ticket", default="", help="The ticket of it; default: that of the run.")
 @click.option("--reason", default="", help="Why; a person at a terminal is asked for it.")
-def rollback(run_dir: str, yes: bool, restore_backup: bool, **back: Any) -> None:
+def rollback(run_dir: str, yes: bool, restore_backup: bool, ticket: str, **back: Any) -> None:
     """Rolls the migration back, and keeps what users wrote afterwards."""
     from runbook.headless.options import Options, WayBack
     from runbook.headless.run_stages import roll_back
     from runbook.run.folder import Run
 
     roll_back(
-        Run.open(Path(run_dir)),
+        Run.open(Path(run_dir)).work_as(back["operator"], ticket),
         Options(yes=yes, ask=asker(), echo=click.echo),
         back=WayBack(restore=restore_backup, **back),
     )

@@ -82,6 +82,10 @@ def _serve(connection_file: str, log: Path, safe: str | None) -> None:
     Thread(target=_end_with_driver, daemon=True).start()
     from ipykernel.kernelapp import IPKernelApp
 
+    from runbook.notebook import way
+
+    way.driven = True
+
     IPKernelApp.launch_instance(
         argv=[
             *("-f", connection_file, f"--IPKernelApp.parent_handle={os.getppid()}"),

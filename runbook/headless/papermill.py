@@ -22,7 +22,7 @@ from runbook.headless.fork_server import warm_up
 from runbook.headless.progress_bar import watched
 from runbook.run.check import check_finished, named_error
 from runbook.run.folder import Run, StageRecord, file_stem
-from runbook.run.notebooks import NOTEBOOKS, keep_notebook
+from runbook.run.notebooks import NOTEBOOKS, described, keep_notebook
 from runbook.window.state import pending_step
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def execute(run: Run, stage: str, parameters: Mapping[str, object], pool: Kernel
             run.log(stage, "notebook", error=f"{type(error).__name__}: {str(error)[:500]}")
         finally:
             pool.end(manager)
-        _keep(run, output)
+        _keep(run, stage, output)
     check_finished(run, stage, earlier=earlier, problem=problem)
     _check_steps(run, stage, problem)
 
@@ -141,13 +141,16 @@ def _interrupt(run: Run, manager: Any) -> None:
             pass
 
 
-def _keep(run: Run, output: Path) -> None:
+def _keep(run: Run, stage: str, output: Path) -> None:
     """Keeps what was executed, also of a failure."""
     if not output.exists():
         return
+    record = _record(run, stage)
+    about = {"way": "headless", "attempt": record.order if record else 0}
     try:
-        keep_notebook(run.folder, output.name, output.read_bytes())
-    except OSError as error:
+        content = described(output.read_bytes(), run.folder, about)
+        keep_notebook(run.folder, output.name, content)
+    except (OSError, RunbookError) as error:
         run.log("notebook", "lost", error=f"{output.name}: {error}")
 
 

@@ -113,7 +113,8 @@ def roll_back(
     options = _lasting(run, options)
     with _session(run, options, execute) as session:
         try:
-            session.roll_back(dataclasses.asdict(_with_reason(run, options, back)))
+            choices = dataclasses.asdict(_with_reason(run, options, back))
+            session.roll_back({name: value for name, value in choices.items() if value})
         except RunbookError as error:
             if may_be_shut(run):
                 options.echo(block(run, str(error)))
@@ -246,11 +247,13 @@ class _Session:
             raise NotProven("The verdict is fail; read the findings in the report.")
 
     def _parameters(self, stage: str) -> dict[str, object]:
-        """What every notebook needs: the run, and whether personal data is shown."""
+        """What every notebook needs: the run, who works in it, whether personal data is shown."""
         parameters: dict[str, object] = {
             "run_dir": str(self.run.folder),
             "database": "",
             "plan": "",
+            "operator": self.run.session.operator,
+            "ticket": self.run.session.ticket,
         }
         if stage in ("preflight", "migrate", "verify", "report"):
             parameters["show_values"] = self.options.show_values

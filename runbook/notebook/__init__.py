@@ -1,9 +1,9 @@
 """What a cell calls: `from runbook import notebook as nb`; stages, tables, steps of the window."""
 
 from runbook.notebook import pictures, tables, window, window_tables
+from runbook.notebook.entry import begin, choose, resume
 from runbook.notebook.stages import (
     assess,
-    begin,
     go_on,
     migrate,
     monitor,
@@ -18,6 +18,7 @@ from runbook.notebook.stages import (
 __all__ = [
     "assess",
     "begin",
+    "choose",
     "go_on",
     "migrate",
     "monitor",
@@ -25,6 +26,7 @@ __all__ = [
     "preflight",
     "rehearse",
     "report",
+    "resume",
     "rollback",
     "snapshot",
     "tables",

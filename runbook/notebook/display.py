@@ -46,6 +46,14 @@ def has_person() -> bool:
     return bool(getattr(kernel, "_allow_stdin", False))
 
 
+def show(shown: object) -> None:
+    """Shows a table or a text in the notebook; nothing where there is none."""
+    from IPython.display import display
+
+    if shell() is not None:
+        display(shown)  # type: ignore[no-untyped-call]
+
+
 def echo(text: str) -> None:
     """One line of text in the notebook; it may hold Markdown."""
     from IPython.display import Markdown, display

@@ -16,6 +16,9 @@ from runbook.errors import BadInput
 INJECTED = "# Parameters"
 """The first line of the cell that Papermill adds."""
 
+PAPERMILL_PATHS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
+"""What `papermill --inject-paths` adds to it: where the notebook comes from and goes to."""
+
 
 def check_names(cells: Sequence[str]) -> None:
     """Checks the parameters that Papermill injected against those that the notebook has.
@@ -26,7 +29,7 @@ def check_names(cells: Sequence[str]) -> None:
     Raises:
         BadInput: one is unknown; the message names the nearest that there is.
     """
-    known: list[str] = []
+    known: list[str] = [*PAPERMILL_PATHS]
     for cell in cells:
         assigned = _assigned(cell)
         if not cell.lstrip().startswith(INJECTED):
@@ -34,8 +37,9 @@ def check_names(cells: Sequence[str]) -> None:
             continue
         for name in assigned:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-                advice = f'did you mean "{near[0]}"?' if near else f"it has: {', '.join(known)}."
+                own = known[len(PAPERMILL_PATHS) :]
+                near = difflib.get_close_matches(name, own, n=1, cutoff=0.5)
+                advice = f'did you mean "{near[0]}"?' if near else f"it has: {', '.join(own)}."
                 raise BadInput(f'This notebook has no parameter "{name}"; {advice}')
 
 

@@ -11,11 +11,13 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from runbook.errors import NotProven, RunbookError, Violated
-from runbook.notebook.display import echo, fold_errors, has_person, shell
+from runbook.errors import NotAllowedNow, NotProven, RunbookError, Violated
+from runbook.notebook.display import echo, has_person
+from runbook.notebook.keep import keep_after_cell
 from runbook.notebook.live_series import LiveSeries
-from runbook.notebook.parameters import as_text, as_truth, check_names, looks_changed
+from runbook.notebook.parameters import as_text, as_truth
 from runbook.notebook.progress_bar import shown_progress
 from runbook.notebook.window import show_state, shut_first, still_shut
 from runbook.progress import Progress
@@ -36,41 +38,15 @@ from runbook.run.records import (
 )
 from runbook.run.window_records import MonitorRecord
 from runbook.stages import confirm as confirmation
-from runbook.stages.open_run import open_run
 from runbook.window.state import shut_sentence
 from runbook.wording import when
 
 T = TypeVar("T")
 
-
-def begin(
-    database: str = "", plan: str = "", run_dir: str = "", operator: str = "", ticket: str = ""
-) -> Run:
-    """The run that the notebook's parameters name; begun if it does not exist.
-
-    Raises:
-        BadInput: Papermill was given a parameter that the notebook does not have, or one of the
-            wrong type, or what it names cannot be used.
-    """
-    here = shell()
-    if here is not None:
-        fold_errors(here)
-        check_names(here.user_ns.get("In", []))
-    values: dict[str, object] = {
-        "database": database,
-        "plan": plan,
-        "run_dir": run_dir,
-        "operator": operator,
-        "ticket": ticket,
-    }
-    texts: dict[str, Any] = {name: as_text(name, value) for name, value in values.items()}
-    for name, value in values.items():
-        if looks_changed(value):
-            echo(
-                f"The parameter `{name}` arrived as the number {value}; "
-                f"give it as `-r {name} ...` to keep it as it was typed."
-            )
-    return open_run(**texts)
+LOST_BOX = (
+    "Nothing is changed before the name is typed. If the box for it is gone, because the page was "
+    "loaded anew: interrupt the kernel (the button with the square), and run this cell again."
+)
 
 
 def preflight(run: Run, *, again: bool = False) -> PreflightRecord:
@@ -212,9 +188,9 @@ def rollback(
 
 def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
     """The confirmation that was given as a parameter, or is asked of the person who is there."""
-    name, typed = run.info.identity.name, as_text("confirm", confirm)
-    if has_person() and typed != name:
-        typed = ""  # perhaps the sample's name, which the notebook came with: ask
+    typed = as_text("confirm", confirm)
+    if not typed and has_person():
+        echo(LOST_BOX)
     return confirmation.confirm(
         run, typed=typed, how=as_text("how", how), ask=input if has_person() else None
     )
@@ -223,11 +199,20 @@ def _agreed(run: Run, confirm: str, how: str) -> Confirmation:
 def go_on(run: Run, stage: str) -> Any:
     """Stops the notebook if the stage refused; otherwise says what to do next.
 
+    In both cases the notebook is kept in the run folder.
+
     Raises:
+        NotAllowedNow: the stage was never begun.
         RunbookError: what the stage recorded.
     """
     from IPython.display import Markdown
 
+    keep_after_cell(run, stage)
+    if run.record(stage) is None:
+        raise NotAllowedNow(
+            f"The stage {stage} was never begun in {run.folder}; run the cells above this one "
+            "first, from the top."
+        )
     try:
         check_finished(run, stage)
     except RunbookError as error:
@@ -248,7 +233,7 @@ def go_on(run: Run, stage: str) -> Any:
 def _next(run: Run, stage: str) -> str:
     """One line that says what to do after a finished `stage`, with links."""
     if stage == "report":
-        page = os.path.relpath(run.folder / run.result("report", ReportRecord).report)
+        page = quote(os.path.relpath(run.folder / run.result("report", ReportRecord).report))
         if run.finished("rollback"):
             return f"Read [the report]({page}); the migration was taken back."
         if not run.finished("migrate"):
@@ -258,10 +243,13 @@ def _next(run: Run, stage: str) -> str:
             f"Read [the report]({page}). Then {watch}"
             f"or, if that must be, take the migration back: {_link('rollback')}."
         ).replace("Then or", "Or")
+    if run.finished("rollback"):
+        back = "" if stage == "rollback" else "The migration was taken back. "
+        return (
+            f"{back}Write the report again: {_link('report')}. To migrate again, begin a new run."
+        )
     if stage == "monitor":
         return f"Write the report again: {_link('report')}."
-    if stage == "rollback":
-        return f"Write the report again: {_link('report')}. To migrate again, begin a new run."
     return f"Next: {_link(STAGES[STAGES.index(stage) + 1])}"
 
 

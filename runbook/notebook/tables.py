@@ -15,7 +15,10 @@ from runbook.notebook.parameters import as_truth
 from runbook.notebook.table import Table, shown, table
 from runbook.report.change_lines import change_lines, witness_name
 from runbook.report.checklist import ChecklistLine
+from runbook.report.contents import read_contents
 from runbook.report.masking import mask_emails, mask_finding, mask_hazard
+from runbook.report.outcome import judge
+from runbook.report.proofs import proofs
 from runbook.report.view_model import read_view
 from runbook.run.findings import (
     WITNESSES,
@@ -47,16 +50,27 @@ MOST_SAMPLES = 3
 """Samples of one hazard; the record and the report have up to ten."""
 
 
-def run(run: Run) -> Table:
-    """Which database this run is about, and who runs it."""
-    about = run.info
+def run(run: Run, chosen: str = "") -> Table:
+    """Which run this is, about which database and plan, who works in it, and how far it is.
+
+    `chosen` says why it is this one, where it was not named.
+    """
+    about, session = run.info, run.session
+    begun = f" (begun by {about.operator})" if session.operator != about.operator else ""
+    contents = read_contents(run.folder)
     return _pairs(
         {
+            "run folder": _from_here(str(run.folder)),
+            **({"chosen as": chosen} if chosen else {}),
             "database": _from_here(about.identity.place),
             "kind": about.identity.kind,
             "size": _bytes(about.identity.bytes),
-            "run folder": _from_here(str(run.folder)),
-            "ticket": about.ticket or "none",
+            "plan": _from_here(about.plan_file)
+            if about.plan_file
+            else "the specification's schema",
+            "operator": f"{session.operator}{begun}",
+            "ticket": session.ticket or "none",
+            "state": f"{judge(contents, proofs(contents)).headline} {_sentence(run.allowed_now())}",
         }
     )
 
@@ -295,6 +309,10 @@ def _first(samples: Sequence[Sample]) -> str:
     """The first samples, and whether there are more; the column `count` says how many."""
     lines = ", ".join(map(sample_line, samples[:MOST_SAMPLES]))
     return lines + ", \u2026" * (len(samples) > MOST_SAMPLES)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _from_here(place: str) -> str:

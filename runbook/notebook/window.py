@@ -10,6 +10,7 @@ from runbook.errors import NotAllowedNow, NotProven, RunbookError, WindowFailed
 from runbook.notebook import window_tables as window_frames
 from runbook.notebook.display import echo, is_attended
 from runbook.notebook.progress_bar import shown_progress
+from runbook.notebook.recording import print_private
 from runbook.report.masking import mask_emails
 from runbook.report.view_model import WINDOW_TITLES
 from runbook.run.approvals import check_approved
@@ -201,12 +202,14 @@ def _or_state(run: Run, call: Callable[[Run], T]) -> T:
 def show_state(run: Run, error: RunbookError) -> None:
     """After a failure inside the window: the state of everything, and the ways out.
 
-    What a failed command wrote is shown to a person alone: a notebook that runs unattended is
-    archived, and its operator reads the same lines in the terminal.
+    What a failed command wrote is shown to a person alone: notebooks are archived, and the operator
+    of one that runs unattended reads the same lines in the terminal.
     """
     with contextlib.suppress(RunbookError):  # must not hide why the notebook stops
         if may_be_shut(run) or isinstance(error, WindowFailed):
-            print(block(run, str(error), hide=mask_emails, output=is_attended()))
+            kept = block(run, str(error), hide=mask_emails, output=False)
+            attended = is_attended()
+            print_private(block(run, str(error), hide=mask_emails) if attended else kept, kept)
 
 
 def _show_earlier(run: Run, name: str) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from runbook.report.bounded import Bounded, Shown, bounded
-from runbook.report.contents import Contents
+from runbook.report.contents import Contents, StageStatus
 from runbook.report.outcome import Outcome
-from runbook.report.view_model import ReportView
+from runbook.report.view_model import ReportView, execution
 from runbook.run.approvals import Standing
 from runbook.run.findings import Finding, InvariantResult, render_sample, sample_line
 from runbook.run.json_form import to_json
@@ -51,7 +51,7 @@ def audit(view: ReportView) -> dict[str, Any]:
         "rehearsed_steps": [to_json(s) for s in contents.rehearse.steps]
         if contents.rehearse
         else [],
-        "timeline": [dataclasses.asdict(s) for s in contents.stages.values() if s.started_at],
+        "timeline": [_stage(contents, s) for s in contents.stages.values() if s.started_at],
         "tables": [dataclasses.asdict(t) for t in view.tables],
         "digests": {
             "before": [to_json(d) for d in contents.snapshot.digests] if contents.snapshot else [],
@@ -68,6 +68,10 @@ def audit(view: ReportView) -> dict[str, Any]:
         "provenance": _provenance(contents),
         "versions": dict(contents.versions),
     }
+
+
+def _stage(contents: Contents, stage: StageStatus) -> dict[str, Any]:
+    return dataclasses.asdict(stage) | {"executed": execution(contents, stage)}
 
 
 def _provenance(contents: Contents) -> dict[str, Any]:

@@ -16,22 +16,15 @@ from typing import Any, Literal, TypeVar
 from runbook.errors import RunFolderError
 from runbook.files import read_sealed
 from runbook.plan.plan import Plan
-from runbook.report.masking import (
-    mask_assessment,
-    mask_emails,
-    mask_finding,
-    mask_hazard,
-    mask_observation,
-    mask_plan,
-    without_commands,
-)
+from runbook.report.mask_contents import mask_contents
+from runbook.report.masking import without_commands
 from runbook.run.approvals import Standing, standing
 from runbook.run.attempts import attempts
 from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.folder import Run
 from runbook.run.identity import Identity
 from runbook.run.json_form import from_json
-from runbook.run.notebooks import altered_notebooks
+from runbook.run.notebooks import altered_notebooks, kept_notebooks
 from runbook.run.records import (
     MigrateRecord,
     PreflightRecord,
@@ -64,7 +57,11 @@ STAGES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error."""
+    """How far one stage came; times are ISO 8601 in UTC, `exit_code` is that of its error.
+
+    Operator and ticket are those of the call that did it, `way` is how it was executed, and
+    `notebooks` what was kept of it, each file with the way by which it was executed.
+    """
 
     number: int
     name: str
@@ -76,6 +73,10 @@ class StageStatus:
     error_type: str = ""
     error: str = ""
     exit_code: int = 0
+    operator: str = ""
+    ticket: str = ""
+    way: str = ""
+    notebooks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         damage=(*records.damage, *altered_notebooks(run_dir)),
         values_shown=show_values,
     )
-    return contents if show_values else _masked(contents)
+    return contents if show_values else mask_contents(contents)
 
 
 class _Records:
@@ -229,7 +230,12 @@ class _Records:
         self.results: dict[str, Any] = {}
         for number, (name, title) in enumerate(STAGES, start=1):
             path = run_dir / "stages" / f"{number:02d}_{name}.json"
-            self.stages[name], self.results[name] = _stage(number, name, title, path, self.damage)
+            stage, self.results[name] = _stage(number, name, title, path, self.damage)
+            kept = {
+                visible(file): visible(str(about.get("way", "headless")))
+                for file, about in kept_notebooks(run_dir, f"{path.stem}.ipynb")
+            }
+            self.stages[name] = dataclasses.replace(stage, notebooks=kept)
 
     def structure(self, cls: type[T], data: object, what: str) -> T | None:
         """The record of this class; None, and noted as damage, where the data is none."""
@@ -273,6 +279,9 @@ def _stage(
             error_type=str(error.get("type", "")),
             error=str(error.get("message", "")),
             exit_code=int(error.get("exit_code", 0)),
+            operator=str(data.get("operator") or ""),
+            ticket=str(data.get("ticket") or ""),
+            way=str(data.get("way") or ""),
         )
         result = data.get("result")
         if result is not None and not isinstance(result, dict):
@@ -355,45 +364,3 @@ def _scripts(folder: Path) -> tuple[ScriptFile, ...]:
         digest = hashlib.sha256(content).hexdigest()
         files.append(ScriptFile(visible(path.name), digest, len(content), text))
     return tuple(files)
-
-
-def _masked(contents: Contents) -> Contents:
-    """The contents with personal data masked; who acted, where and with what stays readable."""
-    plan = contents.plan
-
-    def with_masked_findings(record: T) -> T:
-        kept = tuple(mask_finding(f, plan) for f in record.findings)  # type: ignore[attr-defined]
-        return dataclasses.replace(mask_emails(record), findings=kept)  # type: ignore[type-var]
-
-    migrate = contents.migrate and dataclasses.replace(
-        with_masked_findings(contents.migrate), confirmation=contents.migrate.confirmation
-    )
-    rollback = contents.rollback and with_masked_findings(contents.rollback)
-    if rollback and rollback.assessment:
-        assessment = mask_assessment(rollback.assessment, plan)
-        rollback = dataclasses.replace(rollback, assessment=assessment)
-    if rollback and contents.rollback:
-        rollback = dataclasses.replace(rollback, confirmation=contents.rollback.confirmation)
-    preflight = contents.preflight and dataclasses.replace(
-        mask_emails(contents.preflight),
-        hazards=tuple(mask_hazard(h, plan) for h in contents.preflight.hazards),
-    )
-    return dataclasses.replace(
-        contents,
-        plan=plan and mask_plan(plan),
-        stages=mask_emails(dict(contents.stages)),
-        attempts=mask_emails(contents.attempts),
-        preflight=preflight,
-        rehearse=mask_emails(contents.rehearse),
-        snapshot=mask_emails(contents.snapshot),
-        migrate=migrate,
-        verify=contents.verify and with_masked_findings(contents.verify),
-        rollback=rollback,
-        monitor=mask_emails(dict(contents.monitor)),
-        observations=tuple(mask_observation(each, plan) for each in contents.observations),
-        window={
-            name: dataclasses.replace(mask_emails(step), by=step.by)
-            for name, step in contents.window.items()
-        },
-        scripts=tuple(dataclasses.replace(e, text=mask_emails(e.text)) for e in contents.scripts),
-    )

@@ -16,7 +16,7 @@ from runbook.report.plan_text import plan_text
 from runbook.report.states import states
 from runbook.report.summary import agreed, reversible, watched
 from runbook.report.unexpected import LOOKED_AT
-from runbook.report.view_model import ReportView, window
+from runbook.report.view_model import ReportView, execution, window
 
 MOST_BYTES = 1_000_000
 """No report is longer, whatever the database holds."""
@@ -91,6 +91,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             states=states(view.contents),
             margin=Markup(_margin(view)),
             plan_text=plan_text(view.contents.plan) if view.contents.plan else "",
+            execution=lambda stage: execution(view.contents, stage),
         )
         .encode()
     )

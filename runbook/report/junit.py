@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -62,9 +63,9 @@ def _suite(root: ElementTree.Element, name: str, cases: list[_Case], view: Repor
     if view.contents.created_at:
         suite.set("timestamp", _xml(view.contents.created_at[:19]))
     _count(suite, cases)
-    for case in cases:
+    for case, case_name in zip(cases, _distinct(_xml(case.name) for case in cases), strict=True):
         element = ElementTree.SubElement(
-            suite, "testcase", classname=f"runbook.{name}", name=_xml(case.name), time="0"
+            suite, "testcase", classname=f"runbook.{name}", name=case_name, time="0"
         )
         if case.failure:
             failure = ElementTree.SubElement(element, "failure", message=_xml(case.failure))
@@ -73,6 +74,15 @@ def _suite(root: ElementTree.Element, name: str, cases: list[_Case], view: Repor
             ElementTree.SubElement(element, "skipped", message=_xml(case.skipped))
         elif case.details:
             ElementTree.SubElement(element, "system-out").text = _xml(case.details)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, those that came before with a number: servers know a case by nothing else."""
+    distinct: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        distinct[next(n for n in itertools.chain((name,), numbered) if n not in distinct)] = None
+    return list(distinct)
 
 
 def _count(element: ElementTree.Element, cases: list[_Case]) -> None:

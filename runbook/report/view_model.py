@@ -18,8 +18,9 @@ from runbook.report.proofs import Proof, proofs
 from runbook.report.summary import summary
 from runbook.report.unexpected import Unexpected, unexpected
 from runbook.run.findings import Hazard, StepResult, TableDigest
+from runbook.run.session import sentence_of
 from runbook.script.footprint import FootprintLine
-from runbook.wording import duration, moment, when
+from runbook.wording import duration, listed, moment, when
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,24 @@ def window_steps(contents: Contents) -> list[StageStatus]:
             )
         )
     return shown
+
+
+def execution(contents: Contents, stage: StageStatus) -> str:
+    """By which way a stage was executed, by whom where it was somebody else, and what was kept."""
+    if not stage.number:  # a step of the window, in the notebook of a stage
+        return ""
+    operator = stage.operator if stage.operator != contents.operator else ""
+    ticket = stage.ticket if stage.ticket != contents.ticket else ""
+    words = sentence_of(stage.way, operator, ticket)
+    if stage.name == "report" and stage.status == "started":  # this page is part of its notebook
+        return words
+    if stage.notebooks:
+        kept = (
+            f"notebooks/{name}" + (f" (executed {sentence_of(way)})" if way != stage.way else "")
+            for name, way in stage.notebooks.items()
+        )
+        return f"{words}: {listed(list(kept))}"
+    return f"{words}, its notebook was not kept" if stage.way else words
 
 
 def iso(at: datetime) -> str:

@@ -194,7 +194,7 @@ def approval_problem(run: Run, *, confirmed_by: str = "") -> str:
     command = f"{command_line(run, 'approve')} --by NAME"
     return (
         f"the plan asks for {asked} by other people than {run.info.operator or 'the operator'} and "
-        f"{'none' if not now.counted else f'only {now.counted}'} counts"
+        f"{f'only {now.counted:,} of them' if now.counted else 'none'} counts"
         f"{f' ({listed(void)})' if void else ''}; another person approves with `{command}`"
     )
 

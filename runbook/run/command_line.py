@@ -27,12 +27,14 @@ def command_line(run: Run, *words: str) -> str:
 
 def vouching(run: Run, line: str) -> str:
     """The command by which the operator of this run vouches for something done by hand."""
-    return f"{command_line(run, 'tick', line)} --by {shlex.quote(run.info.operator or 'unnamed')}"
+    return (
+        f"{command_line(run, 'tick', line)} --by {shlex.quote(run.session.operator or 'unnamed')}"
+    )
 
 
 def kept_whole(run: Run) -> tuple[str, ...]:
     """The parts of such commands that look as if they could be personal, and are to be typed."""
-    by = shlex.quote(run.info.operator or "unnamed")
+    by = shlex.quote(run.session.operator or "unnamed")
     return (f"--by {by}", shlex.quote(whole_path(run)), shlex.quote(str(run.folder)))
 
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.files import (
     append_line,
+    check_vacant,
     ignore_in_git,
     private,
     read_sealed,
@@ -35,6 +36,7 @@ from runbook.run.json_form import from_json, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
 from runbook.run.notices import notify
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
+from runbook.run.session import Session, Way
 from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
 from runbook.run.versions import origin, sql_checksums, versions
 
@@ -46,23 +48,13 @@ T = TypeVar("T")
 _FOLDERS = ("stages", "notebooks", "sql", "backup", "snapshots")
 
 
-def _check_empty(folder: Path) -> None:
-    """Raises if the folder holds more than a killed call may have left: empty folders."""
-    for path in folder.iterdir():
-        left = path.name in _FOLDERS and path.is_dir() and not any(path.iterdir())
-        if not left and not path.name.startswith("."):
-            raise RunFolderError(
-                f"The folder {folder} is not empty and is not a run folder (it holds {path.name}); "
-                "name a new folder with --run-dir."
-            )
-
-
 class Run:
     """An open run folder. Use `Run.create` or `Run.open`, never the constructor."""
 
     def __init__(self, folder: Path, info: RunInfo) -> None:
         self.folder = folder
         self.info = info
+        self.session = Session(info.operator, info.ticket)
 
     @classmethod
     def create(cls, folder: Path, request: Request) -> Run:
@@ -77,7 +69,7 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
             with hold_lock(folder, "run"):
-                _check_empty(folder)
+                check_vacant(folder, _FOLDERS)
                 for name in _FOLDERS:
                     (folder / name).mkdir(mode=0o700, exist_ok=True)
                 ignore_in_git(parent if shared else folder)
@@ -110,6 +102,11 @@ class Run:
                 f"{folder} is not a run folder (it holds no run.json); check --run-dir."
             )
         return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
+
+    def work_as(self, operator: str = "", ticket: str = "", way: Way | None = None) -> Run:
+        """This run, in which this call now works: what is empty stays as it is."""
+        self.session = self.session.changed(operator, ticket, way)
+        return self
 
     def settle(self, **changes: object) -> None:
         """Keeps fields of `run.json` otherwise from now on: the plan, the options."""
@@ -326,8 +323,10 @@ class Run:
 
     def stage(self, name: str, started_at: str) -> Stage:
         """The stage `name` at work, whose record is not written yet."""
-        path, clock = self.record_path(name), time.perf_counter()
-        return Stage(path, self.info.run, self.log, name, self._next_order(), started_at, clock)
+        clock = time.perf_counter()
+        path = self.record_path(name)
+        order, session = self._next_order(), self.session
+        return Stage(path, self.info.run, self.log, name, order, started_at, clock, session)
 
     def _next_order(self) -> int:
         """The number of the stage that begins now, counted from 1."""

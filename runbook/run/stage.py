@@ -19,6 +19,7 @@ from runbook.errors import (
 from runbook.files import write_sealed
 from runbook.run.attempts import SERIES, keep_attempt
 from runbook.run.json_form import from_json, to_json
+from runbook.run.session import Session, Way
 
 T = TypeVar("T")
 Status = Literal["started", "proven", "finished", "failed"]
@@ -28,7 +29,8 @@ Status = Literal["started", "proven", "finished", "failed"]
 class StageRecord:
     """The file `stages/NN_<stage>.json`; `result` is the stage's own record as JSON.
 
-    `order` counts the stages of a run as they began: clocks may be set back in between.
+    `order` counts the stages of a run as they began: clocks may be set back in between. Operator,
+    ticket and way are those of the call that did the stage.
     """
 
     run: str
@@ -40,6 +42,9 @@ class StageRecord:
     seconds: float = 0.0
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    operator: str = ""
+    ticket: str = ""
+    way: Way = ""
 
 
 class Log(Protocol):
@@ -64,6 +69,7 @@ class Stage:
     order: int
     started_at: str
     clock: float
+    session: Session
     previous: StageRecord | None = None
     """What the record said before, where it does not tell whether the stage happened."""
     _proof: Any = None
@@ -103,6 +109,9 @@ class Stage:
             seconds=round(time.perf_counter() - self.clock, 3),
             result=None if result is None else to_json(result),
             error=error,
+            operator=self.session.operator,
+            ticket=self.session.ticket,
+            way=self.session.way,
         )
         try:
             write_sealed(self.path, to_json(record))

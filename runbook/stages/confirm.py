@@ -46,4 +46,6 @@ def confirm(
             f"The database {name} was not changed, because {reason}; type its name when "
             "asked, or pass it beforehand (the parameter confirm, or --yes)."
         )
-    return Confirmation(run.info.operator or "unknown", now(), how, tuple(h.code for h in warnings))
+    return Confirmation(
+        run.session.operator or "unknown", now(), how, tuple(h.code for h in warnings)
+    )

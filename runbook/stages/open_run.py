@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook.errors import BadInput, NotAllowedNow, RunFolderError, TargetError
@@ -20,12 +18,14 @@ from runbook.run.command_line import command_line
 from runbook.run.folder import Request, Run
 from runbook.run.secret_plan import is_plan_of
 from runbook.run.versions import account
+from runbook.run.workspace import new_folder
 from runbook.targets.open_target import open_target
 from runbook.targets.protocol import Target
 from runbook.wording import when
 
 
 # Many parameters because they are the options of the command, under their names.
+# Long because each of them is explained.
 def open_run(
     database: str = "",
     *,
@@ -34,16 +34,18 @@ def open_run(
     operator: str = "",
     ticket: str = "",
     options: dict[str, str] | None = None,
+    runs: Path = Path("runs"),
 ) -> Run:
-    """Opens the run in `run_dir`, or begins one there.
+    """The run in `run_dir`, begun if it is not there.
 
     Args:
         database: path of a SQLite file, or `d1:NAME`; may be left out where the run exists.
         plan: path of the plan; empty for the specification's schema.
-        run_dir: the run folder; empty for a new one below `runs/`, named after the time.
-        operator: who does it; empty for the name of the account.
-        ticket: what it is done for.
+        run_dir: the run folder; empty for a new one below `runs`, named after the time.
+        operator: who does it; empty for who began the run, in a new one for the account's name.
+        ticket: what it is done for; empty for what the run was begun for.
         options: how the target is reached (see the target).
+        runs: where new run folders are made.
 
     Raises:
         BadInput: the database, the plan or the folder cannot be used, or do not belong together.
@@ -51,7 +53,8 @@ def open_run(
     """
     folder = Path(run_dir) if run_dir else None
     if folder is not None and (folder / "run.json").exists():
-        return _take_options(_reopen(folder, database, plan), options or {})
+        run = _reopen(folder, database, plan).work_as(operator, ticket)
+        return _take_options(run, options or {})
     _check_database(database, folder)
     target = open_target(database, options)
     identity = target.identity()
@@ -71,7 +74,7 @@ def open_run(
         options={**(options or {}), **target.settled(parsed.migration.name)},
         adopter=written.unowned.adopter,
     )
-    return Run.create(folder or _new_folder(Path(identity.name).stem), request)
+    return Run.create(folder or new_folder(runs, Path(identity.name).stem), request)
 
 
 def _check_database(database: str, folder: Path | None) -> None:
@@ -118,28 +121,6 @@ def _folders_of(run: str) -> Iterator[Path]:
         with contextlib.suppress(RunFolderError):
             if Run.open(path.parent).info.run == run:
                 yield path.parent
-
-
-def _new_folder(name: str) -> Path:
-    """A new folder below `runs/`, named after the time; two begun in one second are two.
-
-    Raises:
-        RunFolderError: it cannot be made.
-    """
-    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
-    for number in itertools.count(1):
-        folder = Path("runs", stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir(parents=True, mode=0o700)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RunFolderError(
-                f"The run folder {folder} cannot be made ({error.strerror}); choose another with "
-                "--run-dir."
-            ) from error
-        return folder
-    raise AssertionError  # the numbers never end
 
 
 def _resolved(plan: Plan, target: Target) -> Plan:

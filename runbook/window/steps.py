@@ -345,7 +345,7 @@ def _perform(
     `first` is the record of a step that is proven anew: its time and its evidence are kept.
     """
     if first is None:
-        started = WindowStep(name, LINES[name], "started", now(), run.info.operator)
+        started = WindowStep(name, LINES[name], "started", now(), run.session.operator)
     else:
         # Of later proofs the last one stands, and for good that it was once found open.
         kept = tuple(itertools.takewhile(lambda e: not e.startswith(_AGAIN), first.details))

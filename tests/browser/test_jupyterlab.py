@@ -19,7 +19,7 @@ from tests.support.runs import begin, until_migrated
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from playwright.sync_api import Page, expect  # noqa: E402
+from playwright.sync_api import Locator, Page, expect  # noqa: E402
 
 from tests.support.lab import Lab, Notebook, jupyterlab, without_outputs  # noqa: E402
 
@@ -87,9 +87,8 @@ def set_parameters(project: Path, name: str, **values: str) -> None:
 
 
 def record(project: Path, stem: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(
-        (project / "runs" / "sample" / "stages" / f"{stem}.json").read_text()
-    )
+    (run,) = (project / "runs").glob("*-sample")
+    loaded: dict[str, Any] = json.loads((run / "stages" / f"{stem}.json").read_text())
     return loaded
 
 
@@ -98,24 +97,55 @@ def ledger(project: Path) -> list[tuple[Any, ...]]:
         return connection.execute("SELECT * FROM runbook_ledger").fetchall()
 
 
+def fill_form(notebook: Notebook) -> None:
+    """Runs 01_preflight with its form, whose button begins the run."""
+    parameters, choice, *following = notebook.codes()
+    notebook.run(parameters, 1)
+    notebook.run(choice, 2)
+    form = choice.locator(".widget-vbox")
+    expect(form.locator("select").first).to_have_value("../sample/sample.db")
+    form.get_by_label("ticket").fill("OPS-7")
+    notebook.picture(SCREENS / "01_form.png")
+    form.locator("button").click()
+    expect(choice).to_contain_text("Begun in ../runs/", timeout=60_000)
+    expect(form).to_have_count(0)
+    for number, cell in enumerate(following, start=3):
+        notebook.run(cell, number)
+        expect(notebook.errors(cell), notebook.text(cell)).to_have_count(0)
+    expect(following[0]).to_contain_text("OPS-7")
+    notebook.picture(SCREENS / "01_preflight.png")
+
+
+def loaded_anew_while_it_asks(notebook: Notebook, cell: Locator) -> Notebook:
+    """The page is loaded anew while the cell asks; what the notebook says to do then is done."""
+    notebook.press(cell)
+    expect(cell.locator("input.jp-Stdin-input")).to_be_visible(timeout=60_000)
+    notebook.page.once("dialog", lambda dialog: dialog.accept())  # leave the page?
+    notebook.page.reload()
+    notebook = Notebook(notebook.page, "04_migrate", state="Unknown")
+    expect(notebook.panel.locator("input.jp-Stdin-input")).to_have_count(0)
+    expect(notebook.cells.first).to_contain_text("interrupt it (the button with the square)")
+    notebook.interrupt()
+    return notebook
+
+
 def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> None:
-    # An operator who gave no name is asked; a wrong one changes nothing.
-    set_parameters(project, "04_migrate", confirm="")
+    """What a person types is a ticket in the form, and the database's name; nothing else."""
     before = (project / "sample" / "sample.db").read_bytes()
     notebook = opened(page, lab, "01_preflight")
-    for name, following in (
-        ("01_preflight", "02_rehearse"),
-        ("02_rehearse", "03_snapshot"),
-        ("03_snapshot", "04_migrate"),
-    ):
+    fill_form(notebook)
+    notebook = followed(notebook, "02_rehearse")
+    for name, following in (("02_rehearse", "03_snapshot"), ("03_snapshot", "04_migrate")):
         notebook.run_all()
         notebook.picture(SCREENS / f"{name}.png")
         notebook = followed(notebook, following)
 
     parameters, migrate, *_ = notebook.codes()
     notebook.run(parameters, 1)
+    notebook = loaded_anew_while_it_asks(notebook, migrate)
+    _, migrate, *_ = notebook.codes()
     notebook.answer(migrate, "wrong.db", SCREENS / "04_asked.png")
-    expect(migrate.locator(".jp-InputPrompt")).to_have_text("[2]:", timeout=60_000)
+    expect(migrate.locator(".jp-InputPrompt")).to_have_text("[3]:", timeout=60_000)
     expect(notebook.errors(migrate)).to_contain_text(
         'NotConfirmed: The database sample.db was not changed, because "wrong.db" was typed'
     )
@@ -123,9 +153,9 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
     assert (project / "sample" / "sample.db").read_bytes() == before
 
     notebook.answer(migrate, "sample.db")
-    expect(migrate.locator(".jp-InputPrompt")).to_have_text("[3]:", timeout=60_000)
+    expect(migrate.locator(".jp-InputPrompt")).to_have_text("[4]:", timeout=60_000)
     expect(notebook.errors(migrate)).to_have_count(0)
-    for number, cell in enumerate(notebook.codes()[2:], start=4):
+    for number, cell in enumerate(notebook.codes()[2:], start=5):
         notebook.run(cell, number)
         expect(notebook.errors(cell)).to_have_count(0)
     notebook.picture(SCREENS / "04_migrate.png")
@@ -134,7 +164,7 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
     migrated = (project / "sample" / "sample.db").read_bytes()
     assert first["status"] == "finished"
     assert len(row) == 1
-    count = len(notebook.codes()) + 1
+    count = len(notebook.codes()) + 2
     notebook.run_all(after=count)  # nobody is asked, nothing is done
     expect(notebook.codes()[1]).to_contain_text("Done already at")
     notebook.picture(SCREENS / "04_again.png")
@@ -147,7 +177,7 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
         notebook.run_all()
         notebook.picture(SCREENS / f"{name}.png")
     assert record(project, "05_verify")["result"]["verdict"] == "pass"
-    expect(notebook.codes()[1].locator("td").nth(1)).to_have_text("pass")
+    expect(notebook.codes()[1].locator("table").last.locator("td").nth(1)).to_have_text("pass")
     notebook.codes()[-1].locator(".jp-OutputArea-output a").first.click()
     expect(page.locator(".jp-HTMLViewer")).to_be_visible()
 
@@ -163,11 +193,17 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
     assert again["observations"] > watched["result"]["observations"]
 
     notebook = followed(shown(page, "06_report"), "08_rollback")
-    notebook.run_all()
+    for number, cell in enumerate(notebook.codes(), start=1):
+        if "nb.rollback(" in cell.locator(".cm-content").inner_text():
+            notebook.answer(cell, "sample.db")
+            expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{number}]:", timeout=60_000)
+        else:
+            notebook.run(cell, number)
+        expect(notebook.errors(cell), notebook.text(cell)).to_have_count(0)
     notebook.picture(SCREENS / "08_rollback.png")
     assert record(project, "08_rollback")["result"]["done"]
     notebook = shown(page, "04_migrate")
-    notebook.run_all(after=2 * count - 1)
+    notebook.run_all(after=2 * count - 2)
     expect(notebook.codes()[1]).to_contain_text("The migration was taken back at")
     with closing(sqlite3.connect(project / "sample" / "sample.db")) as connection:
         assert connection.execute("SELECT count(*) FROM projects").fetchone() == (1000,)
@@ -185,9 +221,9 @@ def test_errors_are_a_sentence_with_the_traceback_folded_away(
     cells = notebook.codes()
     for number, cell in enumerate(cells, start=1):
         notebook.run(cell, number)
-    expect(cells[2]).to_contain_text("block")
-    expect(cells[3]).to_contain_text("correct or delete them")
-    expect(cells[4]).to_contain_text("Not known: a hazard blocks the run")
+    expect(cells[3]).to_contain_text("block")
+    expect(cells[4]).to_contain_text("correct or delete them")
+    expect(cells[5]).to_contain_text("Not known: a hazard blocks the run")
     expect(notebook.errors(cells[-1])).to_contain_text("Blocked: Preflight blocks the run")
     folded = cells[-1].locator("details")
     expect(folded.locator("pre")).not_to_be_visible()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.notebooks import NOTEBOOKS, environment, stage_folder
+from tests.support.notebooks import NOTEBOOKS, confirm, environment, stage_folder
 from tests.support.paths import ROOT
 
 SANITIZE = ROOT / "tests" / "nbval.cfg"
@@ -41,12 +41,20 @@ def nbval(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_stored_outputs_are_what_a_fresh_run_gives(tmp_path: Path) -> None:
     folder = stage_folder(tmp_path)
+    confirm(folder)
     ended = nbval(folder)
     assert ended.returncode == 0, ended.stdout[-4000:]
     compared = sum(len(cells(p)) for p in NOTEBOOKS.glob("*.ipynb"))
     assert f"{compared} passed" in ended.stdout
-    record = json.loads((tmp_path / "runs" / "sample" / "stages" / "04_migrate.json").read_text())
+    (run,) = (tmp_path / "runs").glob("*-sample")
+    record = json.loads((run / "stages" / "04_migrate.json").read_text())
     assert record["status"] == "finished"
+    assert record["way"] == "notebook"
+    assert len(list((run / "notebooks").glob("*.ipynb"))) == len(record_names(run))
+
+
+def record_names(run: Path) -> list[str]:
+    return [path.name for path in (run / "stages").glob("*.json")]
 
 
 @pytest.mark.slow

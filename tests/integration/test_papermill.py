@@ -47,17 +47,30 @@ def test_a_stage_by_itself_on_paths_from_where_it_is_called(sample: Path, tmp_pa
     assert "-r ticket" in outputs(tmp_path), "a number may have been typed otherwise; it is said"
     about = json.loads((tmp_path / "runs" / "x" / "run.json").read_text())
     assert (about["ticket"], about["operator"]) == ("12", "007")
-    ended = papermill(tmp_path, "03_snapshot", *here)
+    ended = papermill(tmp_path, "03_snapshot", "--inject-paths", "-p", "operator", "Bob")
     assert ended.returncode == 0, ended.stderr
     record = json.loads((tmp_path / "runs" / "x" / "stages" / "03_snapshot.json").read_text())
     assert record["status"] == "finished"
     assert record["result"]["backup"]["restored_equal"]
+    assert (record["way"], record["operator"], record["ticket"]) == ("Papermill", "Bob", "12")
+    assert "the only run in runs" in outputs(tmp_path), "which run it is"
+    kept = tmp_path / "runs" / "x" / "notebooks"
+    texts = {p.name: json.loads(p.read_text()) for p in kept.glob("*.ipynb")}
+    assert {name: text["metadata"]["runbook"]["way"] for name, text in texts.items()} == {
+        "01_preflight.ipynb": "Papermill",
+        "03_snapshot.ipynb": "Papermill",
+    }
+    assert "its file is not known" in str(texts["01_preflight.ipynb"]["metadata"])
+    assert "# 03 Snapshot" in str(texts["03_snapshot.ipynb"]["cells"]), "its path was injected"
     # Again: what is finished is shown, and that it is not repeated.
     ended = papermill(tmp_path, "03_snapshot", *here)
     assert ended.returncode == 0, ended.stderr
     assert "Done already at" in outputs(tmp_path)
     again = json.loads((tmp_path / "runs" / "x" / "stages" / "03_snapshot.json").read_text())
     assert again == record
+    same = json.loads((kept / "03_snapshot.ipynb").read_text())
+    assert same == texts["03_snapshot.ipynb"], "it shows the work; the second only that it was done"
+    assert len(list(kept.glob("*.ipynb"))) == 2
     check_folder(tmp_path / "runs" / "x")  # what another process wrote follows its schemas, too
 
 

@@ -124,7 +124,10 @@ def test_a_failed_deployment_stops_and_the_site_stays_shut_until_the_way_back(si
     assert "WindowFailed: The new code was not deployed" in text
     assert "[window.deploy] ended with exit status" in text
     assert "The maintenance window is not over." in text
-    assert "| no space left" in text  # a person reads it; an unattended notebook is archived
+    assert "| no space left" in text  # a person reads it; what is kept is archived
+    kept = (run.folder / "notebooks" / "05_verify.ipynb").read_text()
+    assert "The maintenance window is not over." in kept
+    assert "no space left" not in kept
     assert f"runbook rollback --run-dir {run.folder}" in text
     assert '"Deployment" is not done, so "Maintenance off" may not follow' in text
     assert "**Done.** The application is still shut." in text

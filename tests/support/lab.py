@@ -116,13 +116,18 @@ def without_outputs(folder: Path) -> None:
 class Notebook:
     """One notebook open in the browser, as a person works with it: by its keys."""
 
-    def __init__(self, page: Page, name: str) -> None:
+    def __init__(self, page: Page, name: str, *, state: str = "Idle") -> None:
         self.page = page
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         bar = page.locator("#jp-main-statusbar")
         expect(bar).to_contain_text(f"{name}.ipynb", timeout=60_000)
         expect(self.panel.locator(".jp-Cell").first).to_be_visible(timeout=60_000)
-        expect(bar).to_contain_text("| Idle", timeout=60_000)
+        expect(bar).to_contain_text(f"| {state}", timeout=60_000)
+
+    def interrupt(self) -> None:
+        """The button with the square: interrupts the kernel."""
+        self.panel.locator("[data-command='notebook:interrupt-kernel']").first.click()
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
 
     @property
     def cells(self) -> Locator:

@@ -21,6 +21,13 @@ def test_a_misspelt_parameter_is_named_with_the_nearest() -> None:
         check_names(["", OWN, "# Parameters\nzzz = 1\n"])
 
 
+def test_the_paths_that_papermill_can_inject_are_known() -> None:
+    paths = "PAPERMILL_INPUT_PATH = 'a'\nPAPERMILL_OUTPUT_PATH = 'b'\n"
+    check_names(["", OWN, f"# Parameters\n{paths}run_dir = 'r'"])
+    with pytest.raises(BadInput, match=r"it has: database, run_dir\."):
+        check_names(["", OWN, f"# Parameters\n{paths}zzz = 1"])
+
+
 def test_cells_that_are_no_python_are_passed_over() -> None:
     check_names(["", OWN, "%load_ext x", "# Parameters\nrun_dir = 'r'"])
 
