@@ -23,6 +23,10 @@ from runbook.sqlite.cells import CODECS
 INVALID = "invalid text"
 """The class of text whose bytes are none in the database's encoding."""
 
+LARGE = "large integer"
+"""Beside `integer`: some integer has more than fifteen digits, so a double might not hold it."""
+
+_MOST_DIGITS = 15
 _CLASSES = {"n": "null", "i": "integer", "r": "real", "t": "text", "b": "blob"}
 
 _CELLS = (
@@ -109,8 +113,14 @@ def _classes_of(cells: Any, encoding: str) -> set[str]:
     offsets = offsets[cells.offset : cells.offset + len(cells) + 1]
     data = np.frombuffer(data_buffer, np.uint8)
     # In UTF-16be the tag is the second byte of the first character.
-    tags = np.bincount(data[offsets[:-1] + (encoding == "UTF-16be")], minlength=256)
-    classes = {_CLASSES.get(chr(tag), "unknown") for tag in np.flatnonzero(tags)}
+    tags = data[offsets[:-1] + (encoding == "UTF-16be")]
+    counts = np.bincount(tags, minlength=256)
+    classes = {_CLASSES.get(chr(tag), "unknown") for tag in np.flatnonzero(counts)}
+    if "integer" in classes:
+        width = 1 if encoding == "UTF-8" else 2
+        lengths = np.diff(offsets)[tags == ord("i")]
+        if lengths.max() > (1 + _MOST_DIGITS) * width:
+            classes.add(LARGE)
     if "text" in classes and not _is_valid(data[offsets[0] : offsets[-1]], offsets, encoding):
         classes.add(INVALID)
     return classes

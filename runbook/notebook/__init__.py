@@ -1,6 +1,7 @@
 """What a cell calls: `from runbook import notebook as nb`; stages, tables, steps of the window."""
 
 from runbook.notebook import tables, window, window_tables
+from runbook.notebook.explore_run import explore, sql
 from runbook.notebook.stages import (
     assess,
     begin,
@@ -18,6 +19,7 @@ from runbook.notebook.stages import (
 __all__ = [
     "assess",
     "begin",
+    "explore",
     "go_on",
     "migrate",
     "monitor",
@@ -26,6 +28,7 @@ __all__ = [
     "report",
     "rollback",
     "snapshot",
+    "sql",
     "tables",
     "verify",
     "window",

@@ -1,0 +1,114 @@
+"""A second DuckDB that sees the views of the first and nothing else.
+
+Masking inside a view protects nothing from whoever may read the file under it, or may write over
+it. So the files belong to one DuckDB, and people get another, which has no access to any file and
+whose settings are locked: each of its tables streams what a view of the first returns, only the
+columns that a query needs, already masked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from duckdb.functional import PythonUDFType
+
+from runbook.notebook.explore_views import View
+from runbook.sqlite.cells import CODECS
+from runbook.sqlite.quoting import quote_name
+
+_ROWS_AT_ONCE = 122_880  # a row group of DuckDB
+_MEMORY = "3GB"
+_TYPES = {
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "VARCHAR": pa.string(),
+    "BLOB": pa.binary(),
+}
+
+
+class Served(ds.InMemoryDataset):  # type: ignore[misc]
+    """A view of the inner DuckDB as an Arrow dataset, the form in which the outer one scans it."""
+
+    inner: duckdb.DuckDBPyConnection
+    view: View
+
+    @classmethod
+    def of(cls, inner: duckdb.DuckDBPyConnection, view: View) -> Served:
+        """The dataset of a view; nothing of it is read or even planned yet."""
+        fields = [pa.field(name, _TYPES[type_]) for name, type_ in view.fields]
+        served = cls(pa.Table.from_batches([], schema=pa.schema(fields)))
+        served.inner, served.view = inner, view
+        return served
+
+    def scanner(self, columns: list[str] | None = None, filter: Any = None, **_: Any) -> Any:
+        """What DuckDB calls for each scan: the columns it wants, and a condition on the rows."""
+        wanted = list(self.schema.names if columns is None else columns)
+        needed = [*wanted, *self._needed_by(filter, wanted)]
+        names = ", ".join(map(quote_name, needed))
+        # Each scan has a cursor of its own: a query may scan a view twice at the same time.
+        relation = self.inner.cursor().sql(f"SELECT {names} FROM ({self.view.sql})")
+        reader = relation.to_arrow_reader(_ROWS_AT_ONCE)
+        return ds.Scanner.from_batches(reader, columns=wanted, filter=filter)
+
+    def _needed_by(self, condition: Any, wanted: list[str]) -> list[str]:
+        """Further columns that the condition is about: without one of them it has no meaning."""
+        if condition is None:
+            return []
+        further = []
+        for name in set(self.schema.names) - set(wanted):
+            rest = pa.schema([field for field in self.schema if field.name != name])
+            try:
+                pa.Table.from_batches([], schema=rest).filter(condition)
+            except pa.ArrowInvalid:
+                further.append(name)
+        return further
+
+
+@contextlib.contextmanager
+def open_outer(spill: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory that spills into `spill`; `lock` it once it is set up."""
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "preserve_insertion_order": "false",
+            "memory_limit": _MEMORY,
+            "threads": os.cpu_count() or 1,
+            "temp_directory": spill,
+            "python_enable_replacements": "false",  # a table's name is never a variable of ours
+        }
+    )
+    with contextlib.closing(connection):
+        connection.execute("SET enable_progress_bar = false").fetchall()
+        yield connection
+
+
+def lock(connection: duckdb.DuckDBPyConnection) -> None:
+    """From here on the connection reaches no file, and nobody can change that."""
+    connection.execute("SET enable_external_access = false").fetchall()
+    connection.execute("SET lock_configuration = true").fetchall()
+
+
+def provide_utf8(inner: duckdb.DuckDBPyConnection, encoding: str) -> None:
+    """Defines `runbook_utf8`, which turns cells of a UTF-16 database into cells of UTF-8."""
+    codec = CODECS[encoding]
+
+    def narrow(cells: Any) -> Any:
+        return pa.array([_narrowed(cell, codec) for cell in cells.to_pylist()], pa.binary())
+
+    inner.create_function("runbook_utf8", narrow, ["BLOB"], "BLOB", type=PythonUDFType.ARROW)
+
+
+def _narrowed(cell: bytes | None, codec: str) -> bytes | None:
+    if cell is None:
+        return None
+    try:
+        return cell.decode(codec).encode()
+    except UnicodeDecodeError:
+        return b"t\xff"  # no text: its bytes are shown from the cell itself
