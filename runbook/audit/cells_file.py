@@ -95,12 +95,12 @@ def read_classes(file: Path, columns: Sequence[str], encoding: str) -> dict[str,
         known = json.loads(metadata[b"runbook.classes"])
         if sorted(known) == sorted(columns):
             return {name: tuple(map(str, classes)) for name, classes in known.items()}
-    found: dict[str, set[str]] = {name: set() for name in columns}
+    gathered: dict[str, set[str]] = {name: set() for name in columns}
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(columns=list(columns)) if columns else ():
             for name in columns:
-                found[name] |= _classes_of(batch.column(name), encoding)
-    return {name: tuple(sorted(classes)) for name, classes in found.items()}
+                gathered[name] |= _classes_of(batch.column(name), encoding)
+    return {name: tuple(sorted(classes)) for name, classes in gathered.items()}
 
 
 def _classes_of(cells: Any, encoding: str) -> set[str]:

@@ -1,6 +1,7 @@
 """What a cell calls: `from runbook import notebook as nb`; stages, tables, steps of the window."""
 
 from runbook.notebook import tables, window, window_tables
+from runbook.notebook.explore_chart import bars
 from runbook.notebook.explore_run import explore, sql
 from runbook.notebook.stages import (
     assess,
@@ -18,6 +19,7 @@ from runbook.notebook.stages import (
 
 __all__ = [
     "assess",
+    "bars",
     "begin",
     "explore",
     "go_on",

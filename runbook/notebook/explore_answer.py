@@ -84,9 +84,7 @@ def _explained(
     if missing and isinstance(error, duckdb.CatalogException | duckdb.BinderException):
         return _unknown_table(query, missing[1], _relations(connection))
     if isinstance(error, duckdb.PermissionException):
-        return BadInput(
-            "A query reaches the snapshots alone, no file and no network; leave that out."
-        )
+        return BadInput("A query reaches the snapshots alone, no other file; leave that out.")
     first = re.sub(r"\s+", " ", text.split("\n\nLINE")[0].strip()).rstrip(".")
     return BadInput(f"The query cannot be answered ({first[:400]}); correct it.")
 

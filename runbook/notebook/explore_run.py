@@ -23,14 +23,13 @@ from typing import Any
 
 import duckdb
 
-from runbook.audit.duckdb_session import open_duckdb
 from runbook.audit.snapshot import Capture, read_capture
 from runbook.errors import NotAllowedNow
 from runbook.notebook import explore_magic
 from runbook.notebook.explore_answer import QUESTIONS, ask, frame
 from runbook.notebook.explore_columns import privacy_of
-from runbook.notebook.explore_served import Served, lock, open_outer, provide_utf8
-from runbook.notebook.explore_views import Snapshots, View, views
+from runbook.notebook.explore_served import serving
+from runbook.notebook.explore_views import Snapshots
 from runbook.notebook.parameters import as_truth
 from runbook.notebook.table import Table
 from runbook.run.folder import Run
@@ -148,48 +147,16 @@ def _connected(
         privacy=None if show_values else privacy_of(run.info.plan),
         secret=secrets.token_hex(16),
     )
-    with contextlib.ExitStack() as stack:
-        spill = stack.enter_context(_spill(run))
-        inner = stack.enter_context(open_duckdb(Path(spill)))
-        if before.encoding != "UTF-8":
-            provide_utf8(inner, before.encoding)
-        outer = stack.enter_context(open_outer(spill))
-        asking = stack.enter_context(contextlib.closing(outer.cursor()))
-        for schema in ("before", *(("after", "changes") if after else ())):
-            outer.execute(f"CREATE SCHEMA {schema}").fetchall()
-        for number, view in enumerate(views(snapshots)):
-            name = f"__snapshot_{number}"
-            _serve(inner, (outer, asking), view, name)
-            for connection in (outer, asking):
-                stack.callback(connection.unregister, name)
-        if after is not None:
-            _add_questions(run, outer, after)
-        lock(outer)
-        yield outer, asking
+    with (
+        _spill(run) as spill,
+        serving(snapshots, spill, lambda outer: _add_questions(run, outer, after)) as connections,
+    ):
+        yield connections
 
 
-def _serve(
-    inner: duckdb.DuckDBPyConnection,
-    outers: tuple[duckdb.DuckDBPyConnection, ...],
-    view: View,
-    name: str,
-) -> None:
-    """Makes what the inner DuckDB reads a table of the outer one, on each connection to it."""
-    served = Served.of(inner, view)
-    for connection in outers:  # each has names of its own for what it is handed
-        connection.register(name, served)
-    columns = ", ".join(
-        f"{quote_name(cell)} AS {quote_name(column)}"
-        for cell, column in zip(served.schema.names, view.columns, strict=True)
-    )
-    outers[0].execute(
-        f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS SELECT {columns} FROM temp.{name}"
-    ).fetchall()
-
-
-def _add_questions(run: Run, outer: duckdb.DuckDBPyConnection, after: Capture) -> None:
+def _add_questions(run: Run, outer: duckdb.DuckDBPyConnection, after: Capture | None) -> None:
     """The views for the usual questions, where the migration has made its tables."""
-    if not any(same_name(table.name, "organizations") for table in after.tables):
+    if after is None or not any(same_name(t.name, "organizations") for t in after.tables):
         return
     plan = run.info.plan
     values = {
@@ -236,12 +203,12 @@ def _compared(run: Run, before: Capture) -> dict[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _spill(run: Run) -> Iterator[str]:
+def _spill(run: Run) -> Iterator[Path]:
     """A folder for what does not fit into memory: beside the snapshots, or where that is read-only
     in the system's place for temporary files."""
     parent = run.before.parent if os.access(run.before.parent, os.W_OK) else None
     folder = tempfile.mkdtemp(prefix=".explore-", dir=parent)
     try:
-        yield folder
+        yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-from duckdb.functional import PythonUDFType
 
-from runbook.notebook.explore_views import View
+from runbook.audit.duckdb_session import open_duckdb
+from runbook.notebook.explore_views import Snapshots, View, views
 from runbook.sqlite.cells import CODECS
 from runbook.sqlite.quoting import quote_name
 
 _ROWS_AT_ONCE = 122_880  # a row group of DuckDB
 _MEMORY = "3GB"
+_ARROW: Any = "arrow"  # a function of whole columns
 _TYPES = {
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
@@ -71,7 +73,61 @@ class Served(ds.InMemoryDataset):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def open_outer(spill: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def serving(
+    snapshots: Snapshots,
+    spill: Path,
+    prepare: Callable[[duckdb.DuckDBPyConnection], object] = lambda outer: None,
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection]]:
+    """Two connections to the DuckDB for people, over another one that alone reads files.
+
+    `spill` is a folder for what does not fit into memory; `prepare` may add views of its own.
+    """
+    encoding = snapshots.before.encoding
+    with contextlib.ExitStack() as stack:
+        inner = stack.enter_context(open_duckdb(spill))
+        if encoding != "UTF-8":
+            _provide_utf8(inner, encoding)
+        outer = stack.enter_context(_open_outer(spill))
+        other = stack.enter_context(contextlib.closing(outer.cursor()))
+        for schema in ("before", *(("after", "changes") if snapshots.after else ())):
+            outer.execute(f"CREATE SCHEMA {schema}").fetchall()
+        for number, view in enumerate(views(snapshots)):
+            name = f"__snapshot_{number}"
+            _serve(inner, (outer, other), view, name)
+            for connection in (outer, other):
+                stack.callback(_unregister, connection, name)
+        prepare(outer)
+        _lock(outer)
+        yield outer, other
+
+
+def _unregister(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Takes a dataset back, where nobody has closed the connection already."""
+    with contextlib.suppress(duckdb.Error):
+        connection.unregister(name)
+
+
+def _serve(
+    inner: duckdb.DuckDBPyConnection,
+    outers: tuple[duckdb.DuckDBPyConnection, ...],
+    view: View,
+    name: str,
+) -> None:
+    """Makes what the inner DuckDB reads a table of the outer one, on each connection to it."""
+    served = Served.of(inner, view)
+    for connection in outers:  # each has names of its own for what it is handed
+        connection.register(name, served)
+    columns = ", ".join(
+        f"{quote_name(cell)} AS {quote_name(column)}"
+        for cell, column in zip(served.schema.names, view.columns, strict=True)
+    )
+    outers[0].execute(
+        f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS SELECT {columns} FROM temp.{name}"
+    ).fetchall()
+
+
+@contextlib.contextmanager
+def _open_outer(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB in memory that spills into `spill`; `lock` it once it is set up."""
     connection = duckdb.connect(
         config={
@@ -80,7 +136,7 @@ def open_outer(spill: str) -> Iterator[duckdb.DuckDBPyConnection]:
             "preserve_insertion_order": "false",
             "memory_limit": _MEMORY,
             "threads": os.cpu_count() or 1,
-            "temp_directory": spill,
+            "temp_directory": str(spill),
             "python_enable_replacements": "false",  # a table's name is never a variable of ours
         }
     )
@@ -89,20 +145,20 @@ def open_outer(spill: str) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def lock(connection: duckdb.DuckDBPyConnection) -> None:
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
     """From here on the connection reaches no file, and nobody can change that."""
     connection.execute("SET enable_external_access = false").fetchall()
     connection.execute("SET lock_configuration = true").fetchall()
 
 
-def provide_utf8(inner: duckdb.DuckDBPyConnection, encoding: str) -> None:
+def _provide_utf8(inner: duckdb.DuckDBPyConnection, encoding: str) -> None:
     """Defines `runbook_utf8`, which turns cells of a UTF-16 database into cells of UTF-8."""
     codec = CODECS[encoding]
 
     def narrow(cells: Any) -> Any:
         return pa.array([_narrowed(cell, codec) for cell in cells.to_pylist()], pa.binary())
 
-    inner.create_function("runbook_utf8", narrow, ["BLOB"], "BLOB", type=PythonUDFType.ARROW)
+    inner.create_function("runbook_utf8", narrow, ["BLOB"], "BLOB", type=_ARROW)
 
 
 def _narrowed(cell: bytes | None, codec: str) -> bytes | None:

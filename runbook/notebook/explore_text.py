@@ -30,7 +30,7 @@ def _as_csv(table: Any) -> str:
     lines = [",".join(map(_quoted, table.column_names))]
     columns = [column.to_pylist() for column in table.columns]
     lines += [",".join(map(_csv_value, row)) for row in zip(*columns, strict=True)]
-    return "".join(f"{line}\r\n" for line in lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _csv_value(value: object) -> str:
