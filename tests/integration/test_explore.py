@@ -26,8 +26,8 @@ from runbook.notebook.explore_answer import ask
 from runbook.notebook.explore_run import close_all
 from runbook.run.folder import Run
 from runbook.sample.make import make_sample
-from tests.integration.test_explore_property import exploring
 from tests.support.databases import execute
+from tests.support.exploring import exploring
 from tests.support.paths import ROOT
 from tests.support.prepared import Prepared
 from tests.support.runs import begin, to_the_end, until_snapshot

@@ -7,7 +7,7 @@ import sqlite3
 import struct
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,19 @@ from hypothesis import strategies as st
 
 from runbook.audit.snapshot import Capture, capture
 from runbook.notebook.explore_answer import ask
-from runbook.notebook.explore_columns import Privacy, privacy_of
-from runbook.notebook.explore_served import serving
-from runbook.notebook.explore_views import Snapshots
+from runbook.notebook.explore_columns import privacy_of
 from runbook.plan.plan import Plan
-from runbook.sqlite.fields import read_field, render_value
+from runbook.sqlite.fields import read_field
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
-from tests.integration.test_audit_property import Case, build, cases, change
+from tests.support.exploring import exploring
+from tests.support.random_tables import Case, build, cases, change
 
 ODD = st.lists(
     st.sampled_from([b"\xff", b"a\xff", b"\x00\xd8a\x00", b"\xd8\x00\x00a", b"abc", b""]),
     max_size=2,
 )
 Exact = tuple[str, object]
-
-
-@contextlib.contextmanager
-def exploring(
-    before: Capture, after: Capture | None, privacy: Privacy | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    snapshots = Snapshots(before, after, {}, privacy, "secret")
-    with serving(snapshots, before.folder) as (_, connection):
-        yield connection
 
 
 def by_sqlite(path: Path, table: Table) -> Counter[tuple[Exact, ...]]:
@@ -166,7 +156,7 @@ def check_masked(captured: Capture, table: Table, path: Path) -> None:
     for column, count in hidden.items():
         values = answered.column(shown[column]).to_pylist()
         bullets = [v.decode() if isinstance(v, bytes) else v for v in values if not_number(v)]
-        assert sum(str(v).startswith("•••") for v in bullets) >= count, render_value
+        assert sum(str(v).startswith("•••") for v in bullets) >= count
 
 
 def not_number(value: object) -> bool:
