@@ -23,10 +23,17 @@ from runbook.sqlite.cells import CODECS
 INVALID = "invalid text"
 """The class of text whose bytes are none in the database's encoding."""
 
+OTHER = "other text"
+"""Beside `text`: some text has neither the form of a key nor of a time (in UTF-16: any text)."""
+
 LARGE = "large integer"
 """Beside `integer`: some integer has more than fifteen digits, so a double might not hold it."""
 
 _MOST_DIGITS = 15
+_DIGITS = b"0123456789"
+_KEY_BYTES = _DIGITS + b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:+/-"
+_TIME_BYTES = _DIGITS + b"TZ:. +/-"
+_LONGEST_KEY, _LONGEST_TIME = 80, 40
 _CLASSES = {"n": "null", "i": "integer", "r": "real", "t": "text", "b": "blob"}
 
 _CELLS = (
@@ -81,7 +88,7 @@ class CellsWriter:
     def write_batch(self, batch: Any) -> None:
         """Writes an Arrow batch of the schema."""
         for number, known in enumerate(self._classes):
-            known |= _classes_of(batch.column(self._first + number), self._encoding)
+            known |= _classes_of(batch.column(self._first + number), self._encoding, known)
         self._writer.write_batch(batch)
 
 
@@ -99,12 +106,15 @@ def read_classes(file: Path, columns: Sequence[str], encoding: str) -> dict[str,
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(columns=list(columns)) if columns else ():
             for name in columns:
-                gathered[name] |= _classes_of(batch.column(name), encoding)
+                gathered[name] |= _classes_of(batch.column(name), encoding, gathered[name])
     return {name: tuple(sorted(classes)) for name, classes in gathered.items()}
 
 
-def _classes_of(cells: Any, encoding: str) -> set[str]:
-    """The classes of an array of cells, read from its buffers: no cell becomes an object."""
+def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
+    """The classes of an array of cells, read from its buffers: no cell becomes an object.
+
+    What is `known` of the column already need not be asked again.
+    """
     if not len(cells):
         return set()
     wide = pa.types.is_large_binary(cells.type)
@@ -123,7 +133,29 @@ def _classes_of(cells: Any, encoding: str) -> set[str]:
             classes.add(LARGE)
     if "text" in classes and not _is_valid(data[offsets[0] : offsets[-1]], offsets, encoding):
         classes.add(INVALID)
+    if "text" in classes and OTHER not in known:
+        texts = tags == ord("t")
+        if encoding != "UTF-8" or not _are_plain(data[: offsets[-1]], offsets)[texts].all():
+            classes.add(OTHER)
     return classes
+
+
+def _are_plain(data: Any, offsets: Any) -> Any:
+    """For each cell of UTF-8: whether it is a tag and a text of the form of a key or a time."""
+
+    def counted(among: bytes) -> Any:
+        member = np.zeros(256, np.int32)
+        member[list(among)] = 1
+        # A cell has at least its tag, so no piece is empty.
+        return np.add.reduceat(member[data], offsets[:-1])
+
+    lengths = np.diff(offsets)
+    # The tag `t` is among the bytes of a key, and not among those of a time.
+    is_key = (counted(_KEY_BYTES) == lengths) & (lengths <= 1 + _LONGEST_KEY)
+    is_key &= counted(_DIGITS) > 0
+    first = data[np.minimum(offsets[:-1] + 1, len(data) - 1)]
+    is_time = (counted(_TIME_BYTES) == lengths - 1) & (lengths <= 1 + _LONGEST_TIME)
+    return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
 
 
 def _is_valid(data: Any, offsets: Any, encoding: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runbook.audit.cells_file import LARGE
+from runbook.audit.cells_file import LARGE, OTHER
 from runbook.plan.plan import Plan
 from runbook.report.masking import KEYS, Mask, mask_of
 from runbook.sqlite.quoting import fold_name
@@ -59,7 +59,7 @@ def view_column(
 ) -> ViewColumn:
     """A column of these storage classes, in a table whose rows are named by `key`."""
     known = set(classes)
-    kinds = known - {"null"}
+    kinds = known - {"null", OTHER}
     type_, mixed = _type(kinds)
     folded = name.casefold()
     in_key = folded in {column.casefold() for column in key}
@@ -69,6 +69,8 @@ def view_column(
         personal = folded in mask.personal
         by_rule = not personal and (folded in mask.plain or (in_key and mask.keys))
     masked = privacy is not None and (personal or bool(kinds - {"integer", "real", LARGE}))
+    if by_rule and OTHER not in known and not kinds - {"integer", "real", LARGE, "text"}:
+        masked = False  # every text in it is one that the rule shows
     if masked and (personal or (type_ == "BLOB" and not by_rule)):
         type_ = "VARCHAR"  # a masked value is a text
     return ViewColumn(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -37,6 +38,8 @@ from runbook.run.records import SnapshotRecord, VerifyRecord
 from runbook.script.footprint import is_new_table, outside_columns
 from runbook.sqlite.quoting import quote_name, quote_value, same_name
 from runbook.templates import sql_file
+
+_SPILL = ".explore-"
 
 
 def explore(run: Run, *, show_values: bool = False) -> duckdb.DuckDBPyConnection:
@@ -205,10 +208,32 @@ def _compared(run: Run, before: Capture) -> dict[str, tuple[str, ...]]:
 @contextlib.contextmanager
 def _spill(run: Run) -> Iterator[Path]:
     """A folder for what does not fit into memory: beside the snapshots, or where that is read-only
-    in the system's place for temporary files."""
+    in the system's place for temporary files. Those that a kill left are removed."""
     parent = run.before.parent if os.access(run.before.parent, os.W_OK) else None
-    folder = tempfile.mkdtemp(prefix=".explore-", dir=parent)
+    for leftover in (parent or Path(tempfile.gettempdir())).glob(f"{_SPILL}*"):
+        with _locked(leftover) as free:
+            if free:
+                shutil.rmtree(leftover, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_SPILL, dir=parent))
     try:
-        yield Path(folder)
+        with _locked(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Holds a lock on a folder that ends with this process; False where another one holds it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)

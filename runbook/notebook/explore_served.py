@@ -25,6 +25,9 @@ from runbook.sqlite.quoting import quote_name
 
 _ROWS_AT_ONCE = 122_880  # a row group of DuckDB
 _MEMORY = "3GB"
+_ROW = "__row"
+"""The first column, which people do not see: who only counts rows asks for it, for nothing."""
+
 _ARROW: Any = "arrow"  # a function of whole columns
 _TYPES = {
     "BIGINT": pa.int64(),
@@ -43,7 +46,8 @@ class Served(ds.InMemoryDataset):  # type: ignore[misc]
     @classmethod
     def of(cls, inner: duckdb.DuckDBPyConnection, view: View) -> Served:
         """The dataset of a view; nothing of it is read or even planned yet."""
-        fields = [pa.field(name, _TYPES[type_]) for name, type_ in view.fields]
+        fields = [pa.field(_ROW, pa.int64())]
+        fields += [pa.field(name, _TYPES[type_]) for name, type_ in view.fields]
         served = cls(pa.Table.from_batches([], schema=pa.schema(fields)))
         served.inner, served.view = inner, view
         return served
@@ -52,7 +56,7 @@ class Served(ds.InMemoryDataset):  # type: ignore[misc]
         """What DuckDB calls for each scan: the columns it wants, and a condition on the rows."""
         wanted = list(self.schema.names if columns is None else columns)
         needed = [*wanted, *self._needed_by(filter, wanted)]
-        names = ", ".join(map(quote_name, needed))
+        names = ", ".join(f"0::BIGINT AS {_ROW}" if n == _ROW else quote_name(n) for n in needed)
         # Each scan has a cursor of its own: a query may scan a view twice at the same time.
         relation = self.inner.cursor().sql(f"SELECT {names} FROM ({self.view.sql})")
         reader = relation.to_arrow_reader(_ROWS_AT_ONCE)
@@ -119,7 +123,7 @@ def _serve(
         connection.register(name, served)
     columns = ", ".join(
         f"{quote_name(cell)} AS {quote_name(column)}"
-        for cell, column in zip(served.schema.names, view.columns, strict=True)
+        for cell, column in zip(served.schema.names[1:], view.columns, strict=True)
     )
     outers[0].execute(
         f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS SELECT {columns} FROM temp.{name}"

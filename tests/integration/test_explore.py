@@ -279,6 +279,19 @@ def test_a_result_left_open_disturbs_no_answer(run: Run) -> None:
     assert answered(run, "SELECT count(*) FROM before.projects") == [(100,)], "opened anew"
 
 
+def test_what_a_kill_left_is_swept_and_what_is_in_use_is_not(run: Run) -> None:
+    close_all()
+    leftover = run.before.parent / ".explore-killed"
+    leftover.mkdir()
+    explore(run)
+    assert not leftover.exists()
+    (mine,) = run.before.parent.glob(".explore-*")
+    explore(run, show_values=True)
+    assert mine.exists()
+    close_all()
+    assert not list(run.before.parent.glob(".explore-*"))
+
+
 def test_in_a_terminal(run: Run) -> None:
     def called(*arguments: str) -> tuple[int, str]:
         ended = CliRunner().invoke(main, ["sql", "--run-dir", str(run.folder), *arguments])
@@ -380,7 +393,7 @@ def test_files_say_how_their_cells_are_encoded(tmp_path: Path) -> None:
     assert b"n is NULL" in metadata[b"runbook.cells"]
     assert metadata[b"runbook.encoding"] == b"UTF-8"
     assert json.loads(metadata[b"runbook.classes"]) == {
-        "a": ["integer", "invalid text", "text"],
+        "a": ["integer", "invalid text", "other text", "text"],
         "b": ["null"],
     }
     # A file of an earlier release has no metadata, and is read instead.
