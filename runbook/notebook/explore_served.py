@@ -9,6 +9,8 @@ columns that a query needs, already masked.
 from __future__ import annotations
 
 import contextlib
+import inspect
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +27,8 @@ from runbook.sqlite.quoting import quote_name
 
 _ROWS_AT_ONCE = 122_880  # a row group of DuckDB
 _MEMORY = "3GB"
+_SPECIAL: Any = "special"  # which is called with NULL, too
+_numbers = itertools.count()
 _ROW = "__row"
 """The first column, which people do not see: who only counts rows asks for it, for nothing."""
 
@@ -55,25 +59,56 @@ class Served(ds.InMemoryDataset):  # type: ignore[misc]
     def scanner(self, columns: list[str] | None = None, filter: Any = None, **_: Any) -> Any:
         """What DuckDB calls for each scan: the columns it wants, and a condition on the rows."""
         wanted = list(self.schema.names if columns is None else columns)
-        needed = [*wanted, *self._needed_by(filter, wanted)]
-        names = ", ".join(f"0::BIGINT AS {_ROW}" if n == _ROW else quote_name(n) for n in needed)
-        # Each scan has a cursor of its own: a query may scan a view twice at the same time.
-        relation = self.inner.cursor().sql(f"SELECT {names} FROM ({self.view.sql})")
-        reader = relation.to_arrow_reader(_ROWS_AT_ONCE)
-        return ds.Scanner.from_batches(reader, columns=wanted, filter=filter)
+        if filter is None:
+            return ds.Scanner.from_batches(self._read(wanted))
+        asked = self._columns_of(filter)
+        if not asked or set(wanted) <= {*asked, _ROW}:  # no other column need be decoded
+            wanted_too = [name for name in asked if name not in wanted]
+            reader = self._read([*wanted, *wanted_too])
+            return ds.Scanner.from_batches(reader, columns=wanted, filter=filter)
+        where = f" WHERE {self._keeping(filter, asked)}"
+        return ds.Scanner.from_batches(self._read(wanted, where))
 
-    def _needed_by(self, condition: Any, wanted: list[str]) -> list[str]:
-        """Further columns that the condition is about: without one of them it has no meaning."""
-        if condition is None:
-            return []
-        further = []
-        for name in set(self.schema.names) - set(wanted):
+    def _read(self, names: list[str], where: str = "") -> Any:
+        cells = ", ".join(f"0::BIGINT AS {_ROW}" if n == _ROW else quote_name(n) for n in names)
+        # Each scan has a cursor of its own: a query may scan a view twice at the same time.
+        relation = self.inner.cursor().sql(f"SELECT {cells} FROM ({self.view.sql}){where}")
+        return relation.to_arrow_reader(_ROWS_AT_ONCE)
+
+    def _keeping(self, condition: Any, names: tuple[str, ...]) -> str:
+        """A call that keeps the rows of an Arrow condition, before other columns are decoded."""
+        types = dict(self.view.fields)
+
+        def keep(*cells: Any) -> Any:
+            table = pa.table(dict(zip(names, cells, strict=True)))
+            kept = ds.dataset(table).scanner(columns={"kept": condition}).to_table()["kept"]
+            return kept.fill_null(False).combine_chunks()
+
+        # DuckDB counts the parameters in the signature.
+        place = inspect.Parameter.POSITIONAL_ONLY
+        signature = inspect.Signature([inspect.Parameter(name, place) for name in names])
+        keep.__signature__ = signature  # type: ignore[attr-defined]
+        function = f"runbook_keep_{next(_numbers)}"
+        self.inner.create_function(
+            function,
+            keep,
+            [types[name] for name in names],
+            "BOOLEAN",
+            type=_ARROW,
+            null_handling=_SPECIAL,
+        )
+        return f"{function}({', '.join(map(quote_name, names))})"
+
+    def _columns_of(self, condition: Any) -> tuple[str, ...]:
+        """The columns without which the condition has no meaning."""
+        names = []
+        for name, _ in self.view.fields:
             rest = pa.schema([field for field in self.schema if field.name != name])
             try:
                 pa.Table.from_batches([], schema=rest).filter(condition)
             except pa.ArrowInvalid:
-                further.append(name)
-        return further
+                names.append(name)
+        return tuple(names)
 
 
 @contextlib.contextmanager
