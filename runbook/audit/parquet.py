@@ -29,8 +29,8 @@ from typing import Any
 
 import adbc_driver_sqlite.dbapi as adbc
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from runbook.audit.cells_file import CellsWriter
 from runbook.errors import TargetError
 from runbook.files import rename_durably, sha256
 from runbook.progress import Progress, no_progress
@@ -113,18 +113,6 @@ def cells_schema(names: tuple[str, ...], *, with_rowid: bool) -> pa.Schema:
 def file_word(table: str) -> str:
     """What can stand of a table's name in the name of a file."""
     return re.sub(r"[^a-z0-9]+", "-", table.lower()).strip("-")[:40] or "table"
-
-
-def exact_writer(to: Any, schema: pa.Schema) -> pq.ParquetWriter:
-    """Writes Parquet without dictionary and statistics: cells seldom repeat or are filtered by."""
-    return pq.ParquetWriter(
-        to,
-        schema,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        write_statistics=False,
-    )
 
 
 def write_snapshot(
@@ -226,10 +214,14 @@ class _Readers:
 
 
 def _scalar(connection: Any, sql: str) -> int:
+    return int(_first(connection, sql) or 0)
+
+
+def _first(connection: Any, sql: str) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         row = cursor.fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
+        return row[0] if row else None
 
 
 def _write_table(
@@ -241,10 +233,14 @@ def _write_table(
         expected = _count(connection, table)
         batch_rows = _batch_rows(connection, table)
         bounds = _bounds(connection, table, batch_rows, expected)
+        encoding = str(_first(connection, "PRAGMA encoding"))
     rows = 0
     part = folder / f".{file.name}.part"
     try:
-        with part.open("wb") as sink, exact_writer(sink, schema) as writer:
+        with (
+            part.open("wb") as sink,
+            CellsWriter(sink, schema, table.column_names, encoding) as writer,
+        ):
             for batch in _batches(readers, table, bounds, batch_rows):
                 if batch.num_rows:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from runbook.audit.assignments import Assignments
-from runbook.audit.parquet import cells_schema, exact_writer, file_word
+from runbook.audit.cells_file import CellsWriter
+from runbook.audit.parquet import cells_schema, file_word
 from runbook.errors import Refused
 from runbook.files import rename_durably, sync_folder
 from runbook.script.migration import NEW_TABLES
@@ -91,7 +92,7 @@ def _export(connection: sqlite3.Connection, export: _Export, folder: Path) -> It
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     try:
         with (
-            exact_writer(parts[0], exact) as writer,
+            CellsWriter(parts[0], exact, names, encoding) as writer,
             pyarrow.csv.CSVWriter(parts[1], readable) as lines,
         ):
             for arrays in _batches(connection, export):

@@ -2,6 +2,8 @@
 
 from runbook.notebook import pictures, tables, window, window_tables
 from runbook.notebook.entry import begin, choose, resume
+from runbook.notebook.explore_chart import bars
+from runbook.notebook.explore_run import explore, sql
 from runbook.notebook.stages import (
     assess,
     go_on,
@@ -17,8 +19,10 @@ from runbook.notebook.stages import (
 
 __all__ = [
     "assess",
+    "bars",
     "begin",
     "choose",
+    "explore",
     "go_on",
     "migrate",
     "monitor",
@@ -29,6 +33,7 @@ __all__ = [
     "resume",
     "rollback",
     "snapshot",
+    "sql",
     "tables",
     "verify",
     "window",

@@ -43,14 +43,19 @@ _WORDS = frozenset(
         *("applied_at", "migration", "run", "checksum"),
     }
 )
-_KEYS = frozenset({"id", "organization_id", "owner_id", "user_id", "invited_by"})
+KEYS = frozenset({"id", "organization_id", "owner_id", "user_id", "invited_by"})
+"""Columns of the migration that hold keys."""
 
 # A shown column shows what belongs there; anything else in it may be anybody's words. A key has no
 # blanks, quotes or addresses, and some digit; beside keys there are times and roles.
-_KEY = re.compile(r"(?=.*[0-9]|.{1,3}\Z)[A-Za-z0-9_.:+/-]{1,80}")
-_TIME_OR_WORD = re.compile(
-    r"[0-9][0-9TZ:. +/-]{0,39}( UTC)?|owner|admin|member|guest|viewer|personal|team"
-)
+KEY_FORM = "[A-Za-z0-9_.:+/-]{1,80}"
+"""The characters of a key, as a regular expression; one of more than three has a digit, too."""
+
+WORD_FORM = "[0-9][0-9TZ:. +/-]{0,39}( UTC)?|owner|admin|member|guest|viewer|personal|team"
+"""A time, or a word of the migration, as a regular expression."""
+
+_KEY = re.compile(rf"(?=.*[0-9]|.{{1,3}}\Z){KEY_FORM}")
+_TIME_OR_WORD = re.compile(WORD_FORM)
 
 
 def mask_emails(value: T) -> T:
@@ -134,14 +139,14 @@ class Mask:
 def mask_of(plan: Plan | None) -> Mask:
     """The mask for a plan; without one, for the specification's columns."""
     if plan is None:
-        return Mask(_WORDS | _KEYS, frozenset())
+        return Mask(_WORDS | KEYS, frozenset())
     users = plan.users
     personal = frozenset({users.email.casefold()} if users.email else ())
     times = {r.updated_at.casefold() for r in plan.resources if r.updated_at}
     if users.key.casefold() in personal:  # owners are e-mails, and organizations named after them
         return Mask((_WORDS | times) - personal, personal, keys=False)
     keys = {users.key.casefold(), *(r.owner.casefold() for r in plan.resources)}
-    return Mask((_WORDS | _KEYS | times | keys) - personal, personal)
+    return Mask((_WORDS | KEYS | times | keys) - personal, personal)
 
 
 def mask_finding(finding: Finding, plan: Plan | None) -> Finding:

@@ -191,10 +191,11 @@ def approval_problem(run: Run, *, confirmed_by: str = "") -> str:
         if judged.void
     ]
     asked = counted(now.required, "approval")
+    some = f"only {now.counted:,}" if now.counted else "none"
     command = f"{command_line(run, 'approve')} --by NAME"
     return (
         f"the plan asks for {asked} by other people than {run.info.operator or 'the operator'} and "
-        f"{f'only {now.counted:,} of them' if now.counted else 'none'} counts"
+        f"{some} counts"
         f"{f' ({listed(void)})' if void else ''}; another person approves with `{command}`"
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import capture, digests, read_capture
 from runbook.audit.witness_pandas import recompute
 from runbook.migration import migrate as migration
+from runbook.notebook import explore_run as exploring
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, SnapshotRecord
 from runbook.script.footprint import Baseline
@@ -28,6 +30,7 @@ from runbook.stages.confirm import confirm
 from runbook.stages.open_run import open_run
 from runbook.targets.open_target import open_target
 from runbook.templates import split_statements
+from tests.benchmarks.questions import QUESTIONS
 from tests.benchmarks.usage import Usage, used
 
 Parts = dict[str, dict[str, float]]
@@ -168,6 +171,20 @@ def digest(folder: Path) -> tuple[Usage, Parts]:
     return usage, {}
 
 
+def explore(folder: Path) -> tuple[Usage, Parts]:
+    """Ten questions to the snapshots, each as a part; the whole includes opening them."""
+    run = Run.open(folder / "run")
+    parts: Parts = {}
+    with used() as usage:
+        exploring.explore(run)
+        for name, query in QUESTIONS.items():
+            began = time.perf_counter()
+            exploring.sql(run, query)
+            parts[f"ask: {name}"] = {"wall": round(time.perf_counter() - began, 3)}
+        exploring.close_all()
+    return usage, parts
+
+
 WORK: dict[str, Callable[[Path], tuple[Usage, Parts]]] = {
     "baseline": baseline,
     "backup": backup,
@@ -181,6 +198,7 @@ WORK: dict[str, Callable[[Path], tuple[Usage, Parts]]] = {
     "pandas": witness_pandas,
     "parquet": parquet,
     "digests": digest,
+    "explore": explore,
 }
 
 STAGES = ("preflight", "snapshot", "migrate", "verify", "report")
@@ -196,6 +214,7 @@ NEEDS = {
     "pandas": "verify",
     "parquet": "snapshot",
     "digests": "verify",
+    "explore": "verify",
 }
 """What must have been done in the same folder before."""
 

@@ -1,0 +1,171 @@
+"""A Parquet file of cells, which says of itself how they are encoded and which classes occur.
+
+Both stand in the file's key-value metadata, which any reader of Parquet shows. They depend on the
+rows alone, so two captures of the same rows remain the same to the byte. Whoever gives a column of
+cells a type (integers, say) needs to know that no other storage class occurs in it, and knows it
+from here without reading a row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runbook.sqlite.cells import CODECS
+
+INVALID = "invalid text"
+"""The class of text whose bytes are none in the database's encoding."""
+
+OTHER = "other text"
+"""Beside `text`: some text has neither the form of a key nor of a time (in UTF-16: any text)."""
+
+LARGE = "large integer"
+"""Beside `integer`: some integer has more than fifteen digits, so a double might not hold it."""
+
+_MOST_DIGITS = 15
+_DIGITS = b"0123456789"
+_KEY_BYTES = _DIGITS + b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:+/-"
+_TIME_BYTES = _DIGITS + b"TZ:. +/-"
+_LONGEST_KEY, _LONGEST_TIME = 80, 40
+_CLASSES = {"n": "null", "i": "integer", "r": "real", "t": "text", "b": "blob"}
+
+_CELLS = (
+    "Every value is a cell: one tag and a body, in the text encoding under runbook.encoding. "
+    "n is NULL (nothing follows), i an INTEGER in decimal digits, r a REAL in digits that read "
+    "back as the same double (or Inf, -Inf, -0.0), t a TEXT and its own bytes, b a BLOB in "
+    "hexadecimal digits. A cell is never null in Parquet's sense: compare it with the cell n."
+)
+
+
+class CellsWriter:
+    """Writes Parquet without dictionary and statistics: cells seldom repeat or are filtered by.
+
+    Args:
+        to: path or file object.
+        schema: of the columns of cells, with or without the rowid in front.
+        columns: names of the columns of cells, the last ones of the schema.
+        encoding: the database's, as PRAGMA encoding names it.
+    """
+
+    def __init__(self, to: Any, schema: Any, columns: Sequence[str], encoding: str) -> None:
+        self._encoding = encoding
+        self._columns = tuple(columns)
+        self._first = len(schema) - len(columns)
+        self._classes: list[set[str]] = [set() for _ in columns]
+        self._writer = pq.ParquetWriter(
+            to,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,
+            write_statistics=False,
+        )
+
+    def __enter__(self) -> CellsWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                classes = {n: sorted(c) for n, c in zip(self._columns, self._classes, strict=True)}
+                self._writer.add_key_value_metadata(
+                    {
+                        "runbook.cells": _CELLS,
+                        "runbook.encoding": self._encoding,
+                        "runbook.classes": json.dumps(classes),
+                    }
+                )
+        finally:
+            self._writer.close()
+
+    def write_batch(self, batch: Any) -> None:
+        """Writes an Arrow batch of the schema."""
+        for number, known in enumerate(self._classes):
+            known |= _classes_of(batch.column(self._first + number), self._encoding, known)
+        self._writer.write_batch(batch)
+
+
+def read_classes(file: Path, columns: Sequence[str], encoding: str) -> dict[str, tuple[str, ...]]:
+    """Column to the storage classes in it, from the file's metadata.
+
+    A file of an earlier release, which has none, is read through once.
+    """
+    metadata: Mapping[bytes, bytes] = pq.read_metadata(file).metadata or {}
+    with contextlib.suppress(KeyError, ValueError, AttributeError):
+        known = json.loads(metadata[b"runbook.classes"])
+        if sorted(known) == sorted(columns):
+            return {name: tuple(map(str, classes)) for name, classes in known.items()}
+    gathered: dict[str, set[str]] = {name: set() for name in columns}
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(columns=list(columns)) if columns else ():
+            for name in columns:
+                gathered[name] |= _classes_of(batch.column(name), encoding, gathered[name])
+    return {name: tuple(sorted(classes)) for name, classes in gathered.items()}
+
+
+def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
+    """The classes of an array of cells, read from its buffers: no cell becomes an object.
+
+    What is `known` of the column already need not be asked again.
+    """
+    if not len(cells):
+        return set()
+    wide = pa.types.is_large_binary(cells.type)
+    _, offsets_buffer, data_buffer = cells.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64 if wide else np.int32)
+    offsets = offsets[cells.offset : cells.offset + len(cells) + 1]
+    data = np.frombuffer(data_buffer, np.uint8)
+    # In UTF-16be the tag is the second byte of the first character.
+    tags = data[offsets[:-1] + (encoding == "UTF-16be")]
+    counts = np.bincount(tags, minlength=256)
+    classes = {_CLASSES.get(chr(tag), "unknown") for tag in np.flatnonzero(counts)}
+    if "integer" in classes:
+        width = 1 if encoding == "UTF-8" else 2
+        lengths = np.diff(offsets)[tags == ord("i")]
+        if lengths.max() > (1 + _MOST_DIGITS) * width:
+            classes.add(LARGE)
+    if "text" in classes and not _is_valid(data[offsets[0] : offsets[-1]], offsets, encoding):
+        classes.add(INVALID)
+    if "text" in classes and OTHER not in known:
+        texts = tags == ord("t")
+        if encoding != "UTF-8" or not _are_plain(data[: offsets[-1]], offsets)[texts].all():
+            classes.add(OTHER)
+    return classes
+
+
+def _are_plain(data: Any, offsets: Any) -> Any:
+    """For each cell of UTF-8: whether it is a tag and a text of the form of a key or a time."""
+
+    def counted(among: bytes) -> Any:
+        member = np.zeros(256, np.int32)
+        member[list(among)] = 1
+        # A cell has at least its tag, so no piece is empty.
+        return np.add.reduceat(member[data], offsets[:-1])
+
+    lengths = np.diff(offsets)
+    # The tag `t` is among the bytes of a key, and not among those of a time.
+    is_key = (counted(_KEY_BYTES) == lengths) & (lengths <= 1 + _LONGEST_KEY)
+    is_key &= counted(_DIGITS) > 0
+    first = data[np.minimum(offsets[:-1] + 1, len(data) - 1)]
+    is_time = (counted(_TIME_BYTES) == lengths - 1) & (lengths <= 1 + _LONGEST_TIME)
+    return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
+
+
+def _is_valid(data: Any, offsets: Any, encoding: str) -> bool:
+    """Whether all text is valid, all cells taken as one: each begins with a whole character."""
+    if encoding == "UTF-8" and data.max() < 0x80:
+        return True
+    if encoding != "UTF-8" and (np.diff(offsets) % 2).any():
+        return False  # half a character at the end
+    try:
+        data.tobytes().decode(CODECS[encoding])
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,274 @@
+"""The views of a run's snapshots, as SQL for the DuckDB that may read their Parquet files.
+
+Nothing is materialized: a table of `before` or `after` is decoded while it is read, and `changes`
+joins the two files of a table. Where the digests of the audit say that all columns outside the
+footprint are as they were, rows that name themselves by such columns neither came nor went, and
+only the footprint's own columns are compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runbook.audit.cells_file import read_classes
+from runbook.audit.duckdb_session import read_parquet
+from runbook.audit.parquet import SnapshotTable
+from runbook.audit.snapshot import Capture
+from runbook.notebook.explore_columns import Privacy, ViewColumn, unique_names, view_column
+from runbook.report.masking import KEY_FORM, WORD_FORM
+from runbook.sqlite.quoting import quote_value
+from runbook.templates import sql_file
+
+_TABLE = sql_file("explore/table")
+_CHANGES = sql_file("explore/changes")
+_ROWS = sql_file("explore/changes_of_rows")
+_FIXED = ("change", "column_name", "old", "old_class", "new", "new_class")
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: where people find it, and the query behind it, which is only rendered when asked.
+
+    `columns` are the columns' names for people, `fields` their names in the query and their types.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[str, ...]
+    fields: tuple[tuple[str, str], ...]
+    render: Callable[[], str]
+
+    @functools.cached_property
+    def sql(self) -> str:
+        """The query."""
+        return self.render()
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """What there is to explore, and how: `compared` has, for a table, its columns that may differ.
+
+    A table that is not in it is compared whole. `secret` numbers masked keys.
+    """
+
+    before: Capture
+    after: Capture | None
+    compared: Mapping[str, tuple[str, ...]]
+    privacy: Privacy | None
+    secret: str
+
+
+def views(snapshots: Snapshots) -> Iterator[View]:
+    """Every view of `before`, `after` and `changes`, table by table."""
+    sides = {"before": snapshots.before} | ({"after": snapshots.after} if snapshots.after else {})
+    names = {schema: [t.name for t in captured.tables] for schema, captured in sides.items()}
+    for table in sorted({name for each in names.values() for name in each}):
+        there = {s: _Side.of(c, c.table(table)) for s, c in sides.items() if table in names[s]}
+        pair = _Pair(snapshots, table, there)
+        for schema in there:
+            yield pair.table_view(schema, dict(_names(names[schema]))[table])
+        if snapshots.after is not None:
+            every = [*names["after"], *(n for n in names["before"] if n not in names["after"])]
+            yield pair.changes_view(dict(_names(every))[table])
+
+
+def _names(tables: list[str]) -> Iterator[tuple[str, str]]:
+    return zip(tables, unique_names(tables), strict=True)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A table's file, as the template's `source` takes it, and the classes of its columns."""
+
+    table: SnapshotTable
+    file: str
+    classes: Mapping[str, tuple[str, ...]]
+    common: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, captured: Capture, table: SnapshotTable) -> _Side:
+        path = captured.path(table)
+        classes = read_classes(path, table.columns, captured.encoding)
+        return cls(table, read_parquet(path), classes)
+
+    @property
+    def rowid(self) -> bool:
+        return self.table.rowid
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"c{i}" for i in range(len(self.table.columns)))
+
+    @property
+    def aliases(self) -> str:
+        return ", ".join([*["r"][: self.rowid], *self.names])
+
+    def cell(self, column: str) -> str:
+        """The name of a column of cells; empty where the table has no such column."""
+        columns = self.table.columns
+        return f"c{columns.index(column)}" if column in columns else ""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A table as it is on both sides, or on the one that has it."""
+
+    snapshots: Snapshots
+    name: str
+    sides: Mapping[str, _Side]
+
+    @property
+    def encoding(self) -> str:
+        return self.snapshots.before.encoding
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "encoding": self.encoding,
+            "utf8": "" if self.encoding == "UTF-8" else "u",
+            "secret": quote_value(self.snapshots.secret),
+            "key_form": quote_value(KEY_FORM),
+            "word_form": quote_value(WORD_FORM),
+        }
+
+    def _column(self, name: str, raw: str) -> ViewColumn:
+        """The column, of one type on both sides, so that they can be compared."""
+        classes = {c for side in self.sides.values() for c in side.classes.get(name, ())}
+        key = next(iter(self.sides.values())).table.key
+        column = view_column(name, raw, classes, key, self.snapshots.privacy)
+        return column if self.encoding == "UTF-8" else dataclasses.replace(column, cell=f"u{raw}")
+
+    def table_view(self, schema: str, name: str) -> View:
+        """The table of one snapshot."""
+        side = self.sides[schema]
+        columns = [self._column(name, side.cell(name)) for name in side.table.columns]
+        return View(
+            schema,
+            name,
+            tuple(_outer_names(columns)) or ("rowid",),
+            tuple(_fields(columns)) or (("v0", "BIGINT"),),
+            lambda: _TABLE.render(**self._values(), columns=columns, side=side),
+        )
+
+    def changes_view(self, name: str) -> View:
+        """The table's changed cells, and the rows that came or went."""
+        # A side that has no such table is the other one without its rows.
+        other = next(iter(self.sides.values()))
+        nothing = dataclasses.replace(other, file=f"(SELECT * FROM {other.file} LIMIT 0)")
+        old, new = (self.sides.get(s, nothing) for s in ("before", "after"))
+        keys = self._keys(old, new)
+        if keys is None:
+            common = [n for n in old.table.columns if n in new.table.columns]
+            old, new = (
+                dataclasses.replace(s, common=tuple(map(s.cell, common))) for s in (old, new)
+            )
+            return View(
+                "changes",
+                name,
+                _FIXED,
+                tuple((field, "VARCHAR") for field in _FIXED),
+                lambda: _ROWS.render(**self._values(), old=old, new=new),
+            )
+        fixed = [(field, "VARCHAR") for field in _FIXED]
+        return View(
+            "changes",
+            name,
+            tuple(unique_names(["change", *_outer_names(keys), *_FIXED[1:]])),
+            (fixed[0], *_fields(keys), *fixed[1:]),
+            lambda: self._paired(old, new, keys),
+        )
+
+    def _keys(self, old: _Side, new: _Side) -> list[ViewColumn] | None:
+        """What names a row: its declared key if no NULL is in it, or its rowid; None if nothing."""
+        key = old.table.key
+        if key and key == new.table.key:
+            columns = [self._column(name, f"key{i}") for i, name in enumerate(key)]
+            if not any(column.nullable for column in columns):
+                return columns
+        if old.rowid and new.rowid:
+            rowid = view_column("rowid", "key0", ("integer",), (), None)
+            return [dataclasses.replace(rowid, is_rowid=True)]
+        return None
+
+    def _paired(self, old: _Side, new: _Side, keys: list[ViewColumn]) -> str:
+        names = [*new.table.columns, *(n for n in old.table.columns if n not in new.table.columns)]
+        named = {key.name for key in keys if not key.is_rowid}
+        only = self.snapshots.compared.get(self.name)
+        same_rows = only is not None and bool(named) and not named & set(only)
+        cells = [(old.cell(n), new.cell(n)) for n in (k.name for k in keys)]
+        if not named:
+            cells = [("r", "r")]
+        compared = [
+            self._compared(number, name, old, new)
+            for number, name in enumerate(
+                n for n in names if n not in named and (not same_rows or n in (only or ()))
+            )
+        ]
+        return _CHANGES.render(
+            **self._values(),
+            old=old,
+            new=new,
+            keys=[
+                {
+                    **dataclasses.asdict(key),
+                    "either": _either("u" if key.cell != key.raw else "", a, b),
+                    "either_raw": _either("", a, b),
+                }
+                for key, (a, b) in zip(keys, cells, strict=True)
+            ],
+            compared=compared,
+            same_rows=same_rows,
+            present={"old": cells[0][0], "new": cells[0][1]},
+            paired=" AND ".join(f"a.{a} = b.{b}" for a, b in cells),
+        )
+
+    def _compared(self, number: int, name: str, old: _Side, new: _Side) -> dict[str, Any]:
+        was, now = old.cell(name), new.cell(name)
+        null = "'n'::BLOB" if self.encoding == "UTF-8" else f"unhex('{_NULL[self.encoding]}')"
+        differs = (
+            f"a.{was} <> b.{now}"
+            if was and now
+            else f"{'b' if now else 'a'}.{now or was} <> {null}"
+        )
+        return {
+            **dataclasses.asdict(self._column(name, "")),
+            "number": number,
+            "literal": quote_value(name),
+            "old": was,
+            "new": now,
+            "differs": differs,
+        }
+
+
+_NULL = {"UTF-16le": "6E00", "UTF-16be": "006E"}
+
+
+def _either(prefix: str, old: str, new: str) -> str:
+    return f"coalesce(b.{prefix}{new}, a.{prefix}{old})"
+
+
+def _fields(columns: list[ViewColumn]) -> Iterator[tuple[str, str]]:
+    for i, column in enumerate(columns):
+        yield f"v{i}", column.type
+        if column.mixed:
+            yield f"k{i}", "VARCHAR"
+
+
+def _outer_names(columns: list[ViewColumn]) -> list[str]:
+    """The columns' names, with one more for the storage class beside each mixed column."""
+    plain = iter(unique_names(column.name for column in columns))
+    names: list[str] = []
+    classes: list[int] = []
+    for column in columns:
+        names.append(next(plain))
+        if column.mixed:
+            classes.append(len(names))
+            names.append(f"{names[-1]}_class")
+    taken = [name for i, name in enumerate(names) if i not in classes]
+    for i in classes:
+        names[i] = unique_names([*taken, names[i]])[-1]
+        taken.append(names[i])
+    return names
