@@ -77,7 +77,10 @@ def test_a_stranger_is_refused(run_dir: Path, tmp_path: Path, signers: Path) -> 
     sealed = seal(run_dir, sign_with=make_key(tmp_path / "stranger"))
     result = check(sealed.path, allowed_signers=signers)
     assert not result.ok
-    assert [(p.path, p.what) for p in result.problems] == [("run-1.zip.sig", "refused")]
+    assert [(p.path, p.what) for p in result.problems] == [
+        ("run-1.zip.sig", "refused"),
+        ("statement.json.sig", "refused"),
+    ]
 
 
 @needs_ssh
