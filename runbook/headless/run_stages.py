@@ -62,6 +62,9 @@ class Options:
         echo: prints a line.
         show_values: personal data is shown in the report.
         on_failure: `stop` prints what state everything is in; `rollback` leads out unattended.
+        leave_out: stages that are not run; `report` among them: none is written unless one fails.
+        how: how the change was confirmed, where `yes` stands for a question asked elsewhere.
+        wait: seconds to wait for another call that works in the run folder.
     """
 
     until: str = "report"
@@ -70,6 +73,9 @@ class Options:
     echo: Echo = print
     show_values: bool = False
     on_failure: OnFailure = "stop"
+    leave_out: tuple[str, ...] = ()
+    how: str = "--yes"
+    wait: float = 0.0
 
 
 def run_stages(run: Run, options: Options, execute: Execute | None = None) -> None:
@@ -101,7 +107,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         session.run_or_lead_out(stages)
         if until == "report":
             session.perform("report")
-        else:
+        elif "report" not in options.leave_out:
             session.report_at_once()
             if may_be_shut(run):
                 options.echo(block(run, f"the run was to end after {until}"))
@@ -149,7 +155,7 @@ def _lasting(run: Run, options: Options) -> Options:
 @contextlib.contextmanager
 def _session(run: Run, options: Options, execute: Execute | None) -> Iterator[_Session]:
     """What is needed to execute notebooks of `run`, which no other call works in meanwhile."""
-    with run.locked("run"):
+    with run.locked("run", wait=options.wait):
         if execute is not None:
             yield _Session(run, options, execute)
             return
@@ -183,7 +189,7 @@ class _Session:
     def _run(self, stages: Sequence[str], todo: Sequence[str]) -> None:
         agreed: dict[str, object] = {}
         for stage in stages:
-            if stage == "report":
+            if stage == "report" or stage in self.options.leave_out:
                 continue
             if stage not in todo:
                 self.options.echo(stage_line(self.run, stage, "done already: "))
@@ -255,7 +261,7 @@ class _Session:
     def _confirmed(self) -> dict[str, object]:
         """The parameters that carry the confirmation into the notebook."""
         name, yes = self.run.info.identity.name, self.options.yes
-        how = "--yes" if yes else "terminal"
+        how = self.options.how if yes else "terminal"
         confirm(self.run, typed=name if yes else "", how=how, ask=self.options.ask)
         return {"confirm": name, "how": how}
 
