@@ -39,14 +39,33 @@ def archive(run_dir: Path, out: Path | None, without_bulky: bool, sign_with: Pat
     help="File of allowed signers, as for ssh-keygen -Y.",
 )
 @click.option("--identity", help="Identity that must have signed.")
+@click.option("--root", default="", help="For a fleet folder: the root of its seal, as printed.")
 @click.pass_context
 def check(
-    ctx: click.Context, archive: Path, allowed_signers: Path | None, identity: str | None
+    ctx: click.Context,
+    archive: Path,
+    allowed_signers: Path | None,
+    identity: str | None,
+    root: str,
 ) -> None:
-    """Checks an archive, sealed or unpacked, and lists what was altered."""
+    """Checks an archive, sealed or unpacked, or a fleet folder, and lists what was altered."""
+    if (archive / "fleet.db").is_file():
+        ctx.exit(_check_fleet(archive, root))
     from runbook.archive.seal import as_text
     from runbook.archive.seal import check as check_archive
 
     result = check_archive(archive, allowed_signers=allowed_signers, identity=identity)
     print_text(as_text(result))
     ctx.exit(0 if result.ok else 1)
+
+
+def _check_fleet(folder: Path, root: str) -> int:
+    """Prints whose records were altered; the exit code."""
+    from runbook.fleet.seal import check_fleet
+
+    result = check_fleet(folder, root)
+    for problem in result.problems:
+        print_text(problem)
+    what = "as they were sealed" if result.ok else "not as they were sealed"
+    print_text(f"{folder}: {counted(result.runs, 'run')}, {what}; root {result.root}")
+    return 0 if result.ok else 1

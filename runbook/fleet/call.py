@@ -15,16 +15,15 @@ from runbook.fleet.coordinate import UNTIL, Choices, Coordinator, Ended, describ
 from runbook.fleet.databases import Entry
 from runbook.fleet.failed_notebooks import keep_failed_notebooks
 from runbook.fleet.plan_digest import check_plan, digest_of_plan
-from runbook.fleet.pool import Pool
-from runbook.fleet.records import FAILURES, Order, Outcome, Work
-from runbook.fleet.report import write_fleet_report
+from runbook.fleet.pool import Here, Pool
+from runbook.fleet.records import FAILURES, Order, Work
+from runbook.fleet.report import Written, write_fleet_report
 from runbook.fleet.stop import Stop, stopped_by_ctrl_c
 from runbook.fleet.store import DATABASE, Fleet, Member, new_about
-from runbook.fleet.work import perform
 from runbook.plan.read import read_plan
 from runbook.stages.open_run import account
 from runbook.terminal import Echo, echo_or
-from runbook.wording import counted
+from runbook.wording import counted, listed
 
 OpenPool = Callable[[Echo], contextlib.AbstractContextManager[Pool]]
 """Opens what carries orders out, for the time of the context."""
@@ -109,12 +108,7 @@ def _new_fleet(folder: Path | None, wanted: Wanted) -> Fleet:
     )
 
 
-def run_fleet(
-    wanted: Wanted,
-    choices: Choices,
-    open_pool: OpenPool,
-    canary: Callable[[Order], Outcome] = lambda order: perform(order, None),
-) -> Path:
+def run_fleet(wanted: Wanted, choices: Choices, open_pool: OpenPool) -> Path:
     """Brings every database of a fleet as far as it should go; the fleet's folder.
 
     Raises:
@@ -130,8 +124,8 @@ def run_fleet(
     with contextlib.closing(open_fleet(wanted)) as fleet, _call(fleet, choices) as call:
         choices.echo(f"Fleet {fleet.folder}")
         fleet.add(wanted.entries)
-        with open_pool(choices.echo) as pool:
-            coordinator = Coordinator(fleet, call.choices, call.order, call.stop, canary)
+        coordinator = Coordinator(fleet, call.choices, call.order, call.stop)
+        with _pool_if_needed(coordinator.has_work(), open_pool, choices.echo) as pool:
             call.conclude(lambda: coordinator.run(pool))
         return fleet.folder
 
@@ -166,11 +160,16 @@ def roll_back_fleet(
         ]
         choices.echo(f"Fleet {folder}: {counted(len(chosen), 'database')} to take back")
         call = dataclasses.replace(call, discard_organizations=discard_organizations)
-        with open_pool(choices.echo) as pool:
-            coordinator = Coordinator(
-                fleet, call.choices, call.order, call.stop, lambda order: perform(order, None)
-            )
+        with _pool_if_needed(bool(chosen), open_pool, choices.echo) as pool:
+            coordinator = Coordinator(fleet, call.choices, call.order, call.stop)
             call.conclude(lambda: coordinator.roll_back(pool, chosen))
+
+
+def _pool_if_needed(
+    needed: bool, open_pool: OpenPool, echo: Echo
+) -> contextlib.AbstractContextManager[Pool]:
+    """Workers where there is something for them to do: they take seconds to start."""
+    return open_pool(echo) if needed else contextlib.nullcontext(Here())
 
 
 @dataclass(frozen=True)
@@ -215,18 +214,19 @@ class _Call:
             with contextlib.suppress(RunFolderError):
                 self._write(Ended("the call was cut off"))
             raise
-        keep_failed_notebooks(self.fleet, self.order, self.choices.echo)
-        self._write(ended)
-        self._judge(ended)
+        if self.choices.notebooks:
+            keep_failed_notebooks(self.fleet, self.choices.echo)
+        self._judge(ended, self._write(ended))
 
-    def _write(self, ended: Ended) -> None:
+    def _write(self, ended: Ended) -> Written:
         for line in describe(self.fleet, ended):
             self.choices.echo(line)
         sealed = write_fleet_report(self.fleet)
         self.choices.echo(f"  report {sealed.page}")
         self.choices.echo(f"  seal   {sealed.root} over {counted(sealed.leaves, 'run')}")
+        return sealed
 
-    def _judge(self, ended: Ended) -> None:
+    def _judge(self, ended: Ended, written: Written) -> None:
         counts = self.fleet.counts()
         if counts.get("unknown"):
             raise OutcomeUnknown(
@@ -242,6 +242,12 @@ class _Call:
             raise Refused(
                 f"{counted(failures, 'database')} of {sum(counts.values()):,} failed, and the "
                 f"report in {self.fleet.folder} gives each reason."
+            )
+        if written.altered:
+            raise Refused(
+                f"{counted(len(written.altered), 'record was', 'records were')} altered after the "
+                f"run had ended (of {listed(written.altered, 3)}); put the original back, or call "
+                "`runbook fleet report`, which seals them as they are."
             )
 
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runbook.errors import NotConfirmed, RunbookError
+from runbook.fleet.direct import execute_directly
 from runbook.fleet.pool import Arrival, Pool, PoolLost
 from runbook.fleet.progress import Meter
 from runbook.fleet.records import FAILURES, Order, Outcome, State, Work
 from runbook.fleet.shares import ALL, NONE, Share, fewer_of
 from runbook.fleet.stop import Stop
 from runbook.fleet.store import Fleet, Member
-from runbook.fleet.work import observe
+from runbook.fleet.work import observe, perform
 from runbook.stages.confirm import Ask
 from runbook.terminal import Echo
 from runbook.wording import counted, listed
@@ -45,6 +46,7 @@ class Choices:
         most_failures: how many databases may fail before no more are begun.
         until: the last stage.
         rehearse_all: every database is rehearsed, not only the canaries.
+        notebooks: canaries are migrated as notebooks, and databases that failed get theirs.
         yes: change the databases without asking.
         ask: asks the person at the terminal; None where there is none.
         echo: prints a line.
@@ -55,6 +57,7 @@ class Choices:
     most_failures: Share = NONE
     until: str = "report"
     rehearse_all: bool = False
+    notebooks: bool = True
     yes: bool = False
     ask: Ask | None = None
     echo: Echo = print
@@ -76,16 +79,18 @@ class Coordinator:
         choices: Choices,
         orders: Callable[[Member, Work], Order],
         stop: Stop,
-        canary: Callable[[Order], Outcome],
     ) -> None:
-        """Args: the fleet, how to run it, what makes an order, who may stop it, and a canary."""
+        """A coordinator of `fleet`; `orders` makes an order, `stop` is asked between two."""
         self._fleet = fleet
         self._choices = choices
         self._order = orders
         self._stop = stop
-        self._canary = canary
         self._failed: set[int] = set()
         self._losses: Counter[int] = Counter()
+
+    def has_work(self) -> bool:
+        """Whether there is a database that has not come to its end."""
+        return any(m.state in _GOES_ON for m in self._fleet.members())
 
     def run(self, pool: Pool) -> Ended:
         """Brings every database as far as it should go.
@@ -167,7 +172,7 @@ class Coordinator:
             self._choices.echo(f"  canary {member.name}")
             order = dataclasses.replace(self._order(member, "run"), leave_out=())
             self._fleet.begin([member.number], 0)
-            outcome = self._canary(order)
+            outcome = perform(order, None if self._choices.notebooks else execute_directly)
             self._fleet.settle([outcome])
             if outcome.state in FAILURES:
                 self._failed.add(member.number)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 from runbook.errors import RunbookError
 from runbook.files import sha256
-from runbook.fleet.records import FAILURES, Order, Outcome, Work
+from runbook.fleet.records import FAILURES, Outcome
 from runbook.fleet.store import Fleet, Member
 from runbook.headless.papermill import notebooks
 from runbook.run.folder import Run, file_stem
@@ -21,7 +20,7 @@ MOST = 20
 """How many databases get them; of more, the reports of their runs must do."""
 
 
-def keep_failed_notebooks(fleet: Fleet, order: Callable[[Member, Work], Order], echo: Echo) -> None:
+def keep_failed_notebooks(fleet: Fleet, echo: Echo) -> None:
     """Executes what only reads, of each database that failed: preflight where that said no; report.
 
     Nothing is tried again by this: a stage that changes something is never among them.

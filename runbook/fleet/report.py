@@ -28,12 +28,16 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the page, and the root of the seal over so many runs."""
+    """What was written: the page, and the root of the seal over so many runs.
+
+    `altered` are the databases whose record is not as it was when their run ended.
+    """
 
     page: Path
     root: str
     leaves: int
     verdict: str
+    altered: tuple[str, ...]
 
 
 def write_fleet_report(fleet: Fleet, *, anew: bool = False) -> Written:
@@ -66,7 +70,7 @@ def write_fleet_report(fleet: Fleet, *, anew: bool = False) -> Written:
             f"The report cannot be written to {fleet.folder} ({error.strerror}); make room, and "
             "call `runbook fleet report` again."
         ) from error
-    return Written(page, seal.root, len(sealed), view.verdict)
+    return Written(page, seal.root, len(sealed), view.verdict, view.altered)
 
 
 def _altered(fleet: Fleet, members: list[Member]) -> list[Member]:
@@ -129,7 +133,7 @@ def read_fleet_view(
         sums = dict(zip(names, middle.fetchone(), strict=True))
     return FleetView(
         about=fleet.about,
-        verdict=_verdict(members),
+        verdict="fail" if altered else _verdict(members),
         counts=fleet.counts(),
         sums=sums,
         members=tuple(members),
