@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -17,11 +17,13 @@ import psutil
 import pytest
 
 from runbook.errors import BadInput
-from runbook.fleet.cluster import DaskPool, Place, check_installed, open_cluster
+from runbook.fleet.cluster import DaskPool, Place, open_cluster
 from runbook.fleet.pool import Pool, PoolLost
 from runbook.terminal import Echo
+from tests.support.databases import execute
 from tests.support.faults.harness import environment
 from tests.support.fleets import (
+    BLOCKED,
     ledger,
     make_tenants,
     members,
@@ -116,15 +118,18 @@ def test_a_scheduler_without_workers_and_one_that_goes_away(
     monkeypatch.setattr("runbook.fleet.cluster.WORKER_SECONDS", 0.5)
     with scheduler(tmp_path) as (process, address):
         place = Place(scheduler=address)
-        with pytest.raises(BadInput, match="no worker that can do the work"):
-            with open_cluster(place, print):
-                pass
+        with pytest.raises(BadInput, match="no worker that can do"), open_cluster(place, print):
+            pass
         monkeypatch.setattr(DaskPool, "await_workers", lambda self, place: None)
         with open_cluster(place, print) as pool:
             process.kill()
             with pytest.raises(PoolLost, match="The scheduler is gone"):
-                for _ in range(100):
-                    pool.arrivals(0.1)
+                ask_until_it_is_gone(pool)
+
+
+def ask_until_it_is_gone(pool: Pool) -> None:
+    for _ in range(100):
+        pool.arrivals(0.1)
 
 
 @contextlib.contextmanager
@@ -146,8 +151,6 @@ def scheduler(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
             assert process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)
-        import json
-
         yield process, json.loads(file.read_text())["address"]
     finally:
         process.kill()
@@ -176,6 +179,37 @@ def test_a_worker_without_the_runbook_or_with_another_gets_nothing() -> None:
     pool.await_workers(Place(scheduler="tcp://s"))
     assert pool.room() == 3
     assert ["0.0.1" in lines[0], "does not have this runbook" in lines[1]] == [True, True]
+
+
+# -- the command --------------------------------------------------------------------------------
+
+
+def test_the_command_with_notebooks_for_the_canary_and_for_the_failed(tmp_path: Path) -> None:
+    paths = make_tenants(tmp_path / "tenants", 3)
+    execute(paths[2], BLOCKED)
+    command = [sys.executable, "-m", "runbook", "fleet", "run", "--databases", "tenants/*.db"]
+    options = ["--fleet-dir", "f", "--max-failures", "34%", "--yes", "--workers", "1"]
+    ended = subprocess.run(
+        [*command, *options], capture_output=True, text=True, cwd=tmp_path, env=environment()
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "1 database of 3 failed" in ended.stderr
+    assert states(tmp_path / "f") == ["after", "after", "before"]
+    executed = {
+        m.number: sorted(p.stem for p in (tmp_path / "f" / m.run / "notebooks").glob("*.ipynb"))
+        for m in members(tmp_path / "f")
+    }
+    every = ["01_preflight", "02_rehearse", "03_snapshot", "04_migrate", "05_verify", "06_report"]
+    assert executed == {1: every, 2: [], 3: ["01_preflight", "06_report"]}
+    checked = subprocess.run(
+        [sys.executable, "-m", "runbook", "check", "f"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stdout.split("root ")[1].strip() in ended.stdout
 
 
 # -- without the extra ------------------------------------------------------------------------
@@ -214,8 +248,3 @@ def test_nothing_else_imports_dask() -> None:
             if any(name.split(".")[0] in ("dask", "distributed") for name in names):
                 importing.add(str(path.relative_to(ROOT)))
     assert importing == {"runbook/fleet/cluster.py"}
-
-
-def test_dask_is_there_for_these_tests() -> None:
-    check_installed()
-    assert os.environ.get("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES") is None

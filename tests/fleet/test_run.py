@@ -13,7 +13,6 @@ import pytest
 
 from runbook.errors import BadInput, NotAllowedNow, NotConfirmed, Refused, RunFolderError
 from runbook.files import read_sealed
-from runbook.fleet.coordinate import Coordinator
 from runbook.fleet.records import Order, Outcome
 from runbook.fleet.shares import Share, read_waves
 from runbook.fleet.store import Fleet
@@ -455,31 +454,6 @@ def test_a_stranger_in_only_is_bad_input(migrated: Path) -> None:
         take_back(migrated / "fleet", frozenset(["/nowhere/x.db"]))
 
 
-def test_notebooks_for_the_canary_and_for_the_failed(tmp_path: Path) -> None:
-    paths = make_tenants(tmp_path / "tenants", 3)
-    spoil(paths[2])
-    with pytest.raises(Refused, match="1 database of 3 failed"):
-        migrate_fleet(
-            tmp_path / "tenants", tmp_path / "fleet", most_failures=Share(1), notebooks=True
-        )
-    executed = {
-        m.number: sorted(p.stem for p in (tmp_path / "fleet" / m.run / "notebooks").glob("*.ipynb"))
-        for m in members(tmp_path / "fleet")
-    }
-    assert executed == {
-        1: [
-            "01_preflight",
-            "02_rehearse",
-            "03_snapshot",
-            "04_migrate",
-            "05_verify",
-            "06_report",
-        ],
-        2: [],
-        3: ["01_preflight", "06_report"],
-    }
-
-
 def test_a_database_that_is_gone_on_the_second_call_is_named(tmp_path: Path) -> None:
     paths = make_tenants(tmp_path / "tenants", 2)
     migrate_fleet(tmp_path / "tenants", tmp_path / "fleet", until="preflight")
@@ -488,10 +462,3 @@ def test_a_database_that_is_gone_on_the_second_call_is_named(tmp_path: Path) -> 
         migrate_fleet(tmp_path / "tenants", tmp_path / "fleet", most_failures=Share(1))
     assert states(tmp_path / "fleet") == ["after", "before"]
     assert "t02.db" in members(tmp_path / "fleet")[1].error
-
-
-def test_work_is_only_begun_where_there_is_some(migrated: Path) -> None:
-    fleet = Fleet.open(migrated / "fleet")
-    coordinator = Coordinator(fleet, None, None, None)  # type: ignore[arg-type]
-    assert not coordinator.has_work()
-    fleet.close()
