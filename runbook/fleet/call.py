@@ -16,7 +16,7 @@ from runbook.fleet.databases import Entry
 from runbook.fleet.failed_notebooks import keep_failed_notebooks
 from runbook.fleet.plan_digest import check_plan, digest_of_plan
 from runbook.fleet.pool import Here, Pool
-from runbook.fleet.records import FAILURES, Order, Work
+from runbook.fleet.records import Order, Work
 from runbook.fleet.report import Written, write_fleet_report
 from runbook.fleet.stop import Stop, stopped_by_ctrl_c
 from runbook.fleet.store import DATABASE, Fleet, Member, new_about
@@ -233,14 +233,13 @@ class _Call:
                 f"Of {counted(counts['unknown'], 'database')} it is not known whether the "
                 f"migration happened; the report in {self.fleet.folder} names them."
             )
-        failures = sum(counts.get(state, 0) for state in FAILURES)
         if ended.stopped:
             raise Refused(
                 f"The fleet stopped, because {ended.stopped}; call the same command again to go on."
             )
-        if failures:
+        if ended.failures:
             raise Refused(
-                f"{counted(failures, 'database')} of {sum(counts.values()):,} failed, and the "
+                f"{counted(ended.failures, 'database')} of {sum(counts.values()):,} failed, and the "
                 f"report in {self.fleet.folder} gives each reason."
             )
         if written.altered:

@@ -65,9 +65,14 @@ class Choices:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: why it begins no more databases, "" where there were no more."""
+    """How a call ended.
+
+    `stopped` says why it begins no more databases, "" where there were no more; `failures` is the
+    number of databases that did not come where this call should have brought them.
+    """
 
     stopped: str = ""
+    failures: int = 0
 
 
 class Coordinator:
@@ -103,23 +108,26 @@ class Coordinator:
         self._failed = {m.number for m in members if m.state == "before" and not m.attempts}
         self._preflight(pool, members)
         if self._stop.reason or self._choices.until == "preflight":
-            return Ended(self._stop.reason)
+            return self._ended(self._stop.reason)
         self._check_failures()
         if self._stop.reason:
-            return Ended(f"{self._stop.reason}, so nothing was changed")
+            return self._ended(f"{self._stop.reason}, so nothing was changed")
         if self._choices.until == "report":
             self._confirm([m for m in self._todo() if m.state != "after"])
         self._canaries()
         if self._choices.until != "rehearse" or self._choices.rehearse_all:
             self._waves(pool)
-        return Ended(self._stop.reason)
+        return self._ended(self._stop.reason)
 
     def roll_back(self, pool: Pool, chosen: Sequence[Member]) -> Ended:
         """Takes the migration of the chosen databases back."""
         self._confirm(chosen)
         orders = [self._order(member, "rollback") for member in chosen]
         self._spread(pool, orders, "rollback", None)
-        return Ended(self._stop.reason)
+        return self._ended(self._stop.reason)
+
+    def _ended(self, reason: str) -> Ended:
+        return Ended(reason, len(self._failed))
 
     # -- the parts ---------------------------------------------------------------------------
 

@@ -440,8 +440,8 @@ def test_one_that_cannot_be_taken_back_stays_and_is_named(tmp_path: Path) -> Non
     migrate_fleet(tmp_path / "tenants", tmp_path / "fleet")
     execute(
         paths[0],
-        "INSERT INTO organizations SELECT 'new', name, 'new-' || slug, owner_id, created_at "
-        "FROM organizations LIMIT 1",
+        "INSERT INTO organizations (id, name, slug, owner_id) "
+        "SELECT 'new', name, 'new-' || slug, owner_id FROM organizations LIMIT 1",
     )
     with pytest.raises(Refused):
         take_back(tmp_path / "fleet", most_failures=Share(1))
