@@ -239,8 +239,8 @@ class _Call:
             )
         if ended.failures:
             raise Refused(
-                f"{counted(ended.failures, 'database')} of {sum(counts.values()):,} failed, and the "
-                f"report in {self.fleet.folder} gives each reason."
+                f"{counted(ended.failures, 'database')} of {sum(counts.values()):,} failed, and "
+                f"the report in {self.fleet.folder} gives each reason."
             )
         if written.altered:
             raise Refused(

@@ -95,29 +95,8 @@ def read_fleet_view(
     fleet: Fleet, members: list[Member], altered: list[Member], root: str
 ) -> FleetView:
     """All that the report shows; an altered record is named, and not read."""
-    unread = {member.number for member in altered}
-    files = {
-        m.number: str(fleet.folder / m.run / "audit.json")
-        for m in members
-        if m.digest and m.number not in unread
-    }
-    rows = {
-        "number": [m.number for m in members],
-        "name": [m.name.encode("utf-8", "backslashreplace").decode() for m in members],
-        "run": [m.run for m in members],
-        "seconds": [m.seconds for m in members],
-        "cpu": [m.cpu for m in members],
-        "rows": [m.rows for m in members],
-        "bytes": [m.bytes for m in members],
-        "file": [files.get(m.number, "") for m in members],
-    }
     with open_duckdb(fleet.folder) as duckdb:
-        duckdb.execute("SET memory_limit = '400MB'")
-        duckdb.register("members", pa.table(rows))
-        if files:
-            _run(duckdb, "records", files=list(files.values()))
-        else:
-            duckdb.execute(_NO_RECORDS)
+        _load(duckdb, fleet, members, unread={member.number for member in altered})
         shown = {"shown": NAMES_SHOWN}
         hazards = tuple(
             Kind(f"{level}: {title}", code, count, tuple(names))
@@ -146,6 +125,31 @@ def read_fleet_view(
         altered=tuple(m.name for m in altered),
         root=root,
     )
+
+
+def _load(duckdb: Any, fleet: Fleet, members: list[Member], unread: set[int]) -> None:
+    """Makes the tables `members` and `records`; the second has one row for each record read."""
+    files = {
+        m.number: str(fleet.folder / m.run / "audit.json")
+        for m in members
+        if m.digest and m.number not in unread
+    }
+    rows = {
+        "number": [m.number for m in members],
+        "name": [m.name.encode("utf-8", "backslashreplace").decode() for m in members],
+        "run": [m.run for m in members],
+        "seconds": [m.seconds for m in members],
+        "cpu": [m.cpu for m in members],
+        "rows": [m.rows for m in members],
+        "bytes": [m.bytes for m in members],
+        "file": [files.get(m.number, "") for m in members],
+    }
+    duckdb.execute("SET memory_limit = '400MB'")
+    duckdb.register("members", pa.table(rows))
+    if files:
+        _run(duckdb, "records", files=list(files.values()))
+    else:
+        duckdb.execute(_NO_RECORDS)
 
 
 _NO_RECORDS = """
