@@ -9,8 +9,8 @@ from runbook.fleet.records import Outcome
 from runbook.terminal import Echo
 from runbook.wording import counted, duration
 
-EVERY = 5.0
-"""Seconds between two lines."""
+EVERY = 10.0
+"""Seconds between two lines; where nothing has come back, nothing is printed."""
 
 
 class Meter:
@@ -30,7 +30,7 @@ class Meter:
         self._done += len(outcomes)
         self._rows += sum(outcome.rows for outcome in outcomes)
         self._failures = failures
-        if time.monotonic() - self._printed >= EVERY:
+        if outcomes and time.monotonic() - self._printed >= EVERY:
             self._printed = time.monotonic()
             self._echo(self.line())
 
