@@ -90,6 +90,7 @@ class Coordinator:
         self._choices = choices
         self._order = orders
         self._stop = stop
+        self._total = sum(fleet.counts().values())
         self._failed: set[int] = set()
         self._losses: Counter[int] = Counter()
 
@@ -138,8 +139,7 @@ class Coordinator:
                 self._order(member, "run"), until="preflight", leave_out=("rehearse", "report")
             )
             for member in members
-            if member.state in _GOES_ON and member.state not in ("ready", "failed")
-            if member.number not in self._failed
+            if _is_untried(member) and member.number not in self._failed
         ]
         self._spread(pool, wanted, "preflight", None, whatever=True)
 
@@ -201,7 +201,7 @@ class Coordinator:
             through |= {order.number for order in wave}
 
     def _check_failures(self) -> None:
-        allowed = fewer_of(self._choices.most_failures, sum(self._fleet.counts().values()))
+        allowed = fewer_of(self._choices.most_failures, self._total)
         if len(self._failed) > allowed and not self._stop.reason:
             self._stop.because(
                 f"{counted(len(self._failed), 'database')} failed, and --max-failures allows "
@@ -289,6 +289,13 @@ class Coordinator:
         """Notes what the ledgers say of the orders that nobody will report on."""
         outcomes = [observe(order) for order in orders]
         self._fleet.settle([o for o in outcomes if o.state in ("after", "taken back")])
+
+
+def _is_untried(member: Member) -> bool:
+    """Whether nothing more than preflight was begun; all others the migration itself looks at."""
+    return member.state in ("untouched", "before") or (
+        member.state == "running" and member.wave < 0
+    )
 
 
 def _is_failure(order: Order, outcome: Outcome) -> bool:

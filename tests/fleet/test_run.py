@@ -11,7 +11,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from runbook.errors import BadInput, NotAllowedNow, NotConfirmed, Refused, RunFolderError
+from runbook.errors import (
+    BadInput,
+    NotAllowedNow,
+    NotConfirmed,
+    OutcomeUnknown,
+    Refused,
+    RunFolderError,
+)
 from runbook.files import read_sealed
 from runbook.fleet.records import Order, Outcome
 from runbook.fleet.shares import Share, read_waves
@@ -279,6 +286,33 @@ def test_a_second_call_goes_on_where_the_first_was_cut_off(after: bool, tmp_path
     migrate_fleet(tmp_path / "tenants", tmp_path / "fleet")
     assert states(tmp_path / "fleet") == ["after"] * 3
     assert [len(ledger(path)) for path in paths] == [1, 1, 1]
+
+
+def test_one_that_is_unknown_has_an_exit_code_of_its_own_and_is_asked_again(
+    tmp_path: Path,
+) -> None:
+    paths = make_tenants(tmp_path / "tenants", 2)
+    asked: list[str] = []
+
+    def unanswered(order: Order) -> Outcome:
+        if order.number == 1 and order.until == "report":
+            return Outcome(1, "unknown", "migrate", "no answer came")
+        return work(order)
+
+    fleet = tmp_path / "fleet"
+    with pytest.raises(OutcomeUnknown, match="Of 1 database it is not known"):
+        migrate_fleet(
+            tmp_path / "tenants", fleet, pool_of(unanswered), canaries=0, most_failures=Share(1)
+        )
+    assert states(fleet) == ["unknown", "after"]
+
+    def watched(order: Order) -> Outcome:
+        asked.append(order.until)
+        return work(order)
+
+    migrate_fleet(tmp_path / "tenants", fleet, pool_of(watched), canaries=0)
+    assert asked == ["report"]  # its ledger is asked by the migration, not by preflight
+    assert [len(ledger(path)) for path in paths] == [1, 1]
 
 
 def test_a_worker_of_another_version_does_nothing(tmp_path: Path) -> None:
