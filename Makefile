@@ -83,7 +83,7 @@ check: .venv/ready
 	.venv/bin/lint-imports
 
 # JupyterLab on the notebooks, with a sample database where their parameters look for one.
-lab: .venv/ready sample/sample.db
+lab: .venv/ready sample/sample.db sample/tenants
 	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_preflight.ipynb $(ARGS)
 
 # The faults of tests/faults in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
@@ -125,6 +125,9 @@ pins:
 
 sample/sample.db: | .venv/ready
 	$(RUNBOOK) sample $@
+
+sample/tenants: | .venv/ready
+	for n in 1 2 3 4; do $(RUNBOOK) sample $@/t$$n.db --users 20 --projects 50 --seed $$n; done
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.audit.duckdb_session import open_duckdb
+from runbook.audit.duckdb_session import one_duckdb, open_duckdb
 from runbook.audit.findings import outside_findings
 from runbook.audit.gate import Expectation, Proof, prove
 from runbook.audit.invariants import InvariantAnswer, ask_duckdb, ask_sqlite
@@ -168,7 +168,7 @@ def _testimony(
 ) -> _Testimony:
     """Asks the witnesses; SQLite has one thread to itself while the others use what is left."""
     plan, shape, at = expected.plan, expected.baseline.shape, expected.ledger.applied_at
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, one_duckdb(after.folder):
         asking = pool.submit(ask_sqlite_witness, database, expected, before.backup)
         duckdb = ask_duckdb_witness(plan, shape, before.capture, after, progress)
         progress("Witness pandas")

@@ -55,9 +55,12 @@ def archive(
     help="Certificates (PEM) of time-stamping authorities; a stamp by one of them is required.",
 )
 @click.option("--sha256", default="", help="The SHA-256 that the archive must have.")
+@click.option("--root", default="", help="For a fleet folder: the root of its seal, as printed.")
 @click.pass_context
-def check(ctx: click.Context, /, archive: Path, **wanted: Any) -> None:
-    """Checks an archive, sealed or unpacked, and lists what was altered."""
+def check(ctx: click.Context, /, archive: Path, root: str, **wanted: Any) -> None:
+    """Checks an archive, sealed or unpacked, or a fleet folder, and lists what was altered."""
+    if (archive / "fleet.db").is_file():
+        ctx.exit(_check_fleet(archive, root))
     from runbook.archive.seal import as_text
     from runbook.archive.seal import check as check_archive
     from runbook.headless.progress_bar import working
@@ -66,3 +69,15 @@ def check(ctx: click.Context, /, archive: Path, **wanted: Any) -> None:
         result = check_archive(archive, **wanted)
     print_text(as_text(result))
     ctx.exit(0 if result.ok else 1)
+
+
+def _check_fleet(folder: Path, root: str) -> int:
+    """Prints whose records were altered; the exit code."""
+    from runbook.fleet.seal import check_fleet
+
+    result = check_fleet(folder, root)
+    for problem in result.problems:
+        print_text(problem)
+    what = "as they were sealed" if result.ok else "not as they were sealed"
+    print_text(f"{folder}: {counted(result.runs, 'run')}, {what}; root {result.root}")
+    return 0 if result.ok else 1

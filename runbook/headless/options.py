@@ -27,6 +27,9 @@ class Options:
         echo: prints a line.
         show_values: personal data is shown in the report.
         on_failure: `stop` prints what state everything is in; `rollback` leads out unattended.
+        leave_out: stages that are not run; `report` among them: none is written unless one fails.
+        how: how the change was confirmed, where `yes` stands for a question asked elsewhere.
+        wait: seconds to wait for another call that works in the run folder.
     """
 
     until: str = "report"
@@ -35,6 +38,9 @@ class Options:
     echo: Echo = print
     show_values: bool = False
     on_failure: OnFailure = "stop"
+    leave_out: tuple[str, ...] = ()
+    how: str = "--yes"
+    wait: float = 0.0
 
 
 @dataclass(frozen=True)

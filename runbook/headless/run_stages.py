@@ -81,7 +81,7 @@ def run_stages(run: Run, options: Options, execute: Execute | None = None) -> No
         session.run_or_lead_out(stages)
         if until == "report":
             session.perform("report")
-        else:
+        elif "report" not in options.leave_out:
             session.report_at_once()
             if may_be_shut(run):
                 options.echo(block(run, f"the run was to end after {until}"))
@@ -140,7 +140,7 @@ def _lasting(run: Run, options: Options) -> Options:
 @contextlib.contextmanager
 def _session(run: Run, options: Options, execute: Execute | None) -> Iterator[_Session]:
     """What is needed to execute notebooks of `run`, which no other call works in meanwhile."""
-    with run.locked("run"):
+    with run.locked("run", wait=options.wait):
         if execute is not None:
             yield _Session(run, options, execute)
             return
@@ -177,7 +177,7 @@ class _Session:
     def _run(self, stages: Sequence[str], todo: Sequence[str]) -> None:
         agreed: dict[str, object] = {}
         for stage in stages:
-            if stage == "report":
+            if stage == "report" or stage in self.options.leave_out:
                 continue
             if stage not in todo:
                 self.options.echo(stage_line(self.run, stage, "done already: "))
@@ -262,7 +262,7 @@ class _Session:
     def _confirmed(self) -> dict[str, object]:
         """The parameters that carry the confirmation into the notebook."""
         name, yes = self.run.info.identity.name, self.options.yes
-        how = "--yes" if yes else "terminal"
+        how = self.options.how if yes else "terminal"
         confirm(self.run, typed=name if yes else "", how=how, ask=self.options.ask)
         return {"confirm": name, "how": how}
 

@@ -44,7 +44,7 @@ def _check_statement(connection: duckdb.DuckDBPyConnection, query: str) -> None:
         raise BadInput(
             "The query is empty; write a SELECT."
             if not statements
-            else f"These are {len(statements)} statements; ask one query at a time."
+            else f"These are {counted(len(statements), 'statement')}; ask one query at a time."
         )
     kind = statements[0].type
     begins = query.lstrip().upper()

@@ -195,7 +195,7 @@ def approval_problem(run: Run, *, confirmed_by: str = "") -> str:
     command = f"{command_line(run, 'approve')} --by NAME"
     return (
         f"the plan asks for {asked} by other people than {run.info.operator or 'the operator'} and "
-        f"{some} counts"
+        f"has {some}"
         f"{f' ({listed(void)})' if void else ''}; another person approves with `{command}`"
     )
 

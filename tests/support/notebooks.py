@@ -31,10 +31,13 @@ CONFIRMED = 'confirm: str = "sample.db"'
 
 
 def stage_folder(folder: Path) -> Path:
-    """`folder` laid out like the project: the notebooks as they come, and the sample beside them."""
+    """`folder` laid out like the project: the notebooks as they come, the samples beside them."""
     copied = folder / "notebooks"
     shutil.copytree(NOTEBOOKS, copied, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     make_sample(folder / "sample" / "sample.db")
+    for number in range(1, 5):
+        tenant = folder / "sample" / "tenants" / f"t{number}.db"
+        make_sample(tenant, users=20, projects=50, seed=number)
     return copied
 
 

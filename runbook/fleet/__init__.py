@@ -1,0 +1,1 @@
+"""Many databases on Dask: one plan, canaries, waves, one verdict."""
