@@ -14,6 +14,7 @@ import pyarrow.types as types
 
 from runbook.errors import BadInput, NotAllowedNow
 from runbook.notebook.table import Table
+from runbook.wording import counted
 
 QUESTIONS = ("who_owns_what", "members", "rows_of_users", "largest_organizations")
 """Views for the usual questions; they need no schema in front."""
