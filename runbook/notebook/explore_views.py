@@ -41,6 +41,8 @@ class View:
     columns: tuple[str, ...]
     fields: tuple[tuple[str, str], ...]
     render: Callable[[], str]
+    render_kept: Callable[[str, tuple[str, ...]], str] | None = None
+    """The query with only the rows for which a function of these fields is true."""
 
     @functools.cached_property
     def sql(self) -> str:
@@ -150,7 +152,10 @@ class _Pair:
             name,
             tuple(_outer_names(columns)) or ("rowid",),
             tuple(_fields(columns)) or (("v0", "BIGINT"),),
-            lambda: _TABLE.render(**self._values(), columns=columns, side=side),
+            lambda: _TABLE.render(**self._values(), columns=columns, side=side, keep=""),
+            lambda keep, kept: _TABLE.render(
+                **self._values(), columns=columns, side=side, keep=keep, kept=kept
+            ),
         )
 
     def changes_view(self, name: str) -> View:

@@ -11,3 +11,11 @@ SELECT
     r AS v0
 {%- endfor %}
 FROM {{ cells.source(side) }}
+{%- if keep %}
+WHERE {{ keep }}(
+{%- set comma = joiner(", ") %}
+{%- for column in columns %}
+    {%- if "v" ~ loop.index0 in kept %}{{ comma() }}{{ cells.value(column, column.cell, column.raw) }}{% endif %}
+    {%- if "k" ~ loop.index0 in kept %}{{ comma() }}{{ cells.storage_class(column.cell) }}{% endif %}
+{%- endfor %})
+{%- endif %}
