@@ -102,9 +102,10 @@ proof: .venv/ready
 bench: .venv/ready
 	.venv/bin/python -m tests.benchmarks $(ARGS)
 
-# Executes the notebooks on a fresh sample and keeps their outputs.
+# Executes the notebooks on a fresh sample and keeps their outputs; the pictures in docs/images too.
 notebooks: .venv/ready
 	.venv/bin/python -m tests.support.notebooks
+	.venv/bin/python -m tests.support.pictures
 
 # Headless Chromium for the tests in tests/browser; without it they are skipped and say so.
 browser:
