@@ -133,8 +133,26 @@ def predicted_changes(run: Run) -> list[str]:
         if footprint:
             who = listed(counted_by(footprint))
             rehearsed = f" (rehearsed on a copy, where {who} counted)" if who else ""
-            return block(f"What will change in {run.info.identity.name}{rehearsed}:", footprint)
+            place = run.info.identity.place or run.info.identity.name
+            return [*block(f"What will change in {place}{rehearsed}:", footprint), *_ahead(run)]
     return []
+
+
+def _ahead(run: Run) -> list[str]:
+    """For how long nobody can write, and what was found that is no obstacle."""
+    lines = []
+    if run.finished("rehearse"):
+        seconds = run.result("rehearse", RehearseRecord).locked_seconds
+        lines.append(f"  Nobody can write for about {duration(seconds)}, as it was rehearsed.")
+    hazards = run.result("preflight", PreflightRecord).hazards
+    warnings, notes = (sum(h.level == level for h in hazards) for level in ("warn", "note"))
+    lines.append(
+        f"  Preflight has {counted(warnings, 'warning')}, which are accepted with the name, and "
+        f"{counted(notes, 'note')}."
+        if warnings
+        else f"  Preflight has no warnings, and {counted(notes, 'note')}."
+    )
+    return lines
 
 
 def counted_changes(run: Run) -> list[str]:

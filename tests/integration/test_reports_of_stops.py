@@ -9,6 +9,8 @@ import pytest
 from runbook.errors import Blocked
 from runbook.headless.run_stages import Options, run_stages
 from runbook.run.folder import Run
+from runbook.run.records import RehearseRecord
+from runbook.wording import duration
 from tests.support.databases import execute
 from tests.support.runs import begin
 from tests.support.windows import Direct
@@ -49,7 +51,7 @@ def test_ended_where_it_was_to_end(until: str, sample: Path, tmp_path: Path) -> 
     run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
     run_stages(run, Options(until=until, echo=lines.append), Direct())
     assert "Not migrated yet" in check_report(run, lines)
-    assert ("  What will change in sample.db:" in lines) == (until == "snapshot")
+    assert (f"  What will change in {sample}:" in lines) == (until == "snapshot")
 
 
 @pytest.mark.parametrize("stage", ["preflight", "rehearse", "verify"])
@@ -80,9 +82,14 @@ def test_what_will_change_is_printed_before_the_name_is_typed_and_what_did_after
 
     run_stages(run, Options(ask=ask, echo=lines.append), Direct())
     (before,) = printed
-    assert "  What will change in sample.db:" in before
+    tried = run.result("rehearse", RehearseRecord)
+    assert f"  What will change in {sample}:" in before
     assert [line for line in before if line in PLAN] == list(PLAN)
-    assert before[-1] == "    Everything else stays identical, or nothing is committed."
+    assert before[-3:] == [
+        "    Everything else stays identical, or nothing is committed.",
+        f"    Nobody can write for about {duration(tried.locked_seconds)}, as it was rehearsed.",
+        "    Preflight has no warnings, and 3 notes.",
+    ]
     after = lines[len(before) :]
     at = after.index("  What changed in sample.db, as counted by gate, SQLite, DuckDB and pandas:")
     assert [line for line in after[at:] if line in PLAN] == list(PLAN)

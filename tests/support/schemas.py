@@ -185,6 +185,13 @@ class ProvenanceJson:
 
 
 @dataclasses.dataclass(frozen=True)
+class StageJson(StageStatus):
+    """How far one stage came, and by which way and by whom it was executed."""
+
+    executed: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class AuditJson:
     """The report for machines."""
 
@@ -202,7 +209,7 @@ class AuditJson:
     checklist: tuple[ChecklistLine, ...]
     steps: tuple[StepResult, ...]
     rehearsed_steps: tuple[StepResult, ...]
-    timeline: tuple[StageStatus, ...]
+    timeline: tuple[StageJson, ...]
     tables: tuple[TableComparison, ...]
     digests: DigestsJson
     header: HeadersJson
