@@ -115,6 +115,7 @@ class FindingJson:
     change: str
     rows: int
     message: str
+    drift: bool
     samples: tuple[RenderedSample, ...]
     samples_left_out: int
 
