@@ -195,13 +195,16 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
     notebook = followed(shown(page, "06_report"), "08_rollback")
     for number, cell in enumerate(notebook.codes(), start=1):
         if "nb.rollback(" in cell.locator(".cm-content").inner_text():
-            notebook.answer(cell, "sample.db")
+            notebook.answer(cell, "the new code lost drafts")
+            notebook.reply(cell, "Type its name", "sample.db")
             expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{number}]:", timeout=60_000)
         else:
             notebook.run(cell, number)
         expect(notebook.errors(cell), notebook.text(cell)).to_have_count(0)
     notebook.picture(SCREENS / "08_rollback.png")
-    assert record(project, "08_rollback")["result"]["done"]
+    back = record(project, "08_rollback")["result"]
+    assert back["done"]
+    assert back["confirmation"]["reason"] == "the new code lost drafts"
     notebook = shown(page, "04_migrate")
     notebook.run_all(after=2 * count - 2)
     expect(notebook.codes()[1]).to_contain_text("The migration was taken back at")
@@ -209,6 +212,12 @@ def test_cell_by_cell_to_pass_and_back(project: Path, lab: Lab, page: Page) -> N
         assert connection.execute("SELECT count(*) FROM projects").fetchone() == (1000,)
         names = connection.execute("SELECT name FROM sqlite_schema").fetchall()
     assert ("organizations",) not in names
+
+    notebook = opened(page, lab, "09_explore")  # of the latest run, from its snapshots alone
+    notebook.run_all()
+    assert notebook.panel.locator(".jp-OutputArea-output img").count() == 1
+    assert "org-usr_" in notebook.text(notebook.codes()[3])
+    notebook.picture(SCREENS / "09_explore.png")
 
 
 def test_errors_are_a_sentence_with_the_traceback_folded_away(
@@ -253,7 +262,7 @@ def test_the_monitoring_grows_and_survives_an_interrupt_and_a_new_kernel(
     set_parameters(project, "watch", run_dir="../runs/watched", watch_for="1h", every="1s")
     notebook = opened(page, lab, "watch")
     parameters, watching, *_ = notebook.codes()
-    rows = watching.locator("tbody tr")
+    rows = watching.locator("table").last.locator("tbody tr")  # the first names the run
     notebook.run(parameters, 1)
     notebook.press(watching)
     expect(rows.nth(2)).to_be_visible(timeout=60_000)

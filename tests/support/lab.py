@@ -177,6 +177,14 @@ class Notebook:
         field.fill(text)
         field.press("Enter")
 
+    def reply(self, cell: Locator, prompt: str, text: str) -> None:
+        """Types `text` for the answer to the next question of a cell that runs already."""
+        asked = cell.locator(".jp-Stdin", has_text=prompt)
+        field = asked.locator("input.jp-Stdin-input")
+        expect(field).to_be_visible(timeout=60_000)
+        field.fill(text)
+        field.press("Enter")
+
     def set(self, cell: Locator, source: str) -> None:
         """Types `source` over what stands in the cell."""
         cell.locator(".cm-content").click()
