@@ -27,6 +27,7 @@ LOOKED_AT = (
     "problems observed since",
     "hazards that were accepted",
     "predictions that were off",
+    "stages that were not executed as notebooks",
     "lines of the checklist that are open",
 )
 """What is looked for; where there is none of it, the report says that, too."""
@@ -39,6 +40,7 @@ def unexpected(contents: Contents, lines: Sequence[ChecklistLine]) -> tuple[Unex
         *_observed(contents),
         *_accepted(contents),
         *_predictions(contents),
+        *_notebooks(contents),
         *_open_lines(contents, lines),
     )
 
@@ -155,6 +157,17 @@ def _tables_off(contents: Contents) -> Iterable[Unexpected]:
     if not off:
         return ()
     return (Unexpected("Prediction", f"Other than rehearsed came out: {listed(off)}."),)
+
+
+def _notebooks(contents: Contents) -> Iterator[Unexpected]:
+    """Stages whose tables and pictures stand in no notebook; the report has none to show."""
+    finished = [s for s in contents.stages.values() if s.status == "finished"]
+    finished = [stage for stage in finished if stage.name != "report"]
+    plain = [stage.title.lower() for stage in finished if not stage.way]
+    if plain and len(plain) == len(finished):
+        yield Unexpected("Notebooks", "No stage was executed as a notebook.")
+    elif plain:
+        yield Unexpected("Notebooks", f"Not executed as notebooks: {listed(plain, 8)}.")
 
 
 def _observed(contents: Contents) -> Iterator[Unexpected]:

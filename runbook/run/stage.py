@@ -116,7 +116,10 @@ class Stage:
         try:
             write_sealed(self.path, to_json(record))
         except OSError as problem:
-            ended = "succeeded, but its record" if status == "finished" else "stops: its record"
+            ended = "stops: its record"
+            if status == "finished":
+                committed = " and committed" if self.name in ("migrate", "rollback") else ""
+                ended = f"succeeded{committed}, but its record"
             raise RunFolderError(
                 f"The stage {self.name} {ended} cannot be written to {self.path.parent} "
                 f"({problem.strerror}); make room or make the folder writable, and run it again."

@@ -139,7 +139,7 @@ def test_migrate_without_room_for_its_record(moment: str, tmp_path: Path) -> Non
         code, said = hurt(folder, f"fill@{moment}", "migrate")
         assert code == 2
         assert "No space left on device" in said
-        assert ("succeeded, but its record" in said) == (moment == "finished")
+        assert ("succeeded and committed, but its record" in said) == (moment == "finished")
         assert bool(ledger(database)) == (moment == "finished")
         if moment != "finished":
             assert state(database) == before

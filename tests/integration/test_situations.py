@@ -24,7 +24,7 @@ ANSWERS: dict[str, dict[str, str]] = {
         "agreed": r"Agreed Ada Lovelace typed the name in a terminal, \d+ \w+ 2\d\d\d",
         "evidence": r"Invariants : proven .* Footprint : proven .* Witnesses agree : proven",
         "reversible": r"Reversible, rehearsed once",
-        "unexpected": r"Unexpected Checklist The lines 2 .* neither done by the runbook nor ticked",
+        "unexpected": r"Unexpected Notebooks No stage was executed as a notebook\. Checklist The lines 2",
         "watched": r"Watched Not yet monitored",
     },
     "blocked": {
