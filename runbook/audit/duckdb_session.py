@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ _MEMORY = "3GB"
 _THREADS = 4
 
 
+_numbers = itertools.count(1)
+
 _shared: ContextVar[duckdb.DuckDBPyConnection | None] = ContextVar("shared", default=None)
 
 
@@ -25,7 +28,7 @@ _shared: ContextVar[duckdb.DuckDBPyConnection | None] = ContextVar("shared", def
 def one_duckdb(folder: Path) -> Iterator[None]:
     """Within, what this thread opens is one engine, whose making takes 50 ms of the processor.
 
-    Each still has a connection, and temporary tables, of its own.
+    Each still has a connection, and a database with schemas and views, of its own.
     """
     with open_duckdb(folder) as connection:
         token = _shared.set(connection)
@@ -40,7 +43,7 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an in-memory DuckDB that spills into `folder`; it never fetches an extension."""
     shared = _shared.get()
     if shared is not None:
-        with contextlib.closing(shared.cursor()) as cursor:
+        with contextlib.closing(shared.cursor()) as cursor, _own_database(cursor):
             yield cursor
         return
     spill = tempfile.mkdtemp(prefix=".duckdb-", dir=folder)
@@ -60,6 +63,20 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _own_database(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Within, names of the connection mean a database that nobody else sees."""
+    name = f"session_{next(_numbers)}"
+    cursor.execute(f"ATTACH ':memory:' AS {name}")
+    cursor.execute(f"USE {name}")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(duckdb.Error):  # of a connection that an error has ended
+            cursor.execute("USE memory")
+            cursor.execute(f"DETACH {name}")
 
 
 def read_parquet(file: Path) -> str:
