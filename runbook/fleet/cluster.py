@@ -139,7 +139,9 @@ def _local_cluster(place: Place) -> Iterator[Any]:
         threads_per_worker=1,
         processes=True,
         host=place.listen,
-        dashboard_address=place.dashboard or None,
+        # Without an address Dask takes port 8787 even where there is no dashboard.
+        dashboard_address=place.dashboard or f"{place.listen}:0",
+        scheduler_kwargs={"dashboard": bool(place.dashboard)},
         worker_dashboard_address=None,
         memory_limit=0,
         silence_logs=logging.CRITICAL,
