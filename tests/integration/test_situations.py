@@ -110,7 +110,7 @@ def test_every_command_names_the_whole_path(situations: dict[str, Path]) -> None
     commands = 0
     for page in situations.values():
         text = page.read_text(encoding="utf-8")
-        for folder in re.findall(r"--run-dir (\S+?)(?:<|\s)", text):
+        for folder in re.findall(r"--run-dir ([^\s(<][^\s<]*)", text):
             commands += 1
             assert Path(folder) == page.parent.resolve()
     assert commands > 5

@@ -102,6 +102,11 @@ class RunFolder:
                 "plan": to_json(self.plan),
                 "operator": change("Ada Lovelace"),
                 "ticket": change("OPS-1742"),
+                "origin": {
+                    "account": change("ada"),
+                    "host": change("db-1"),
+                    "time zone": change("UTC (UTC+00:00)"),
+                },
                 "versions": {
                     "runbook": "0.1.0",
                     "python": "3.11.2",
@@ -150,6 +155,9 @@ class RunFolder:
             "started_at": began,
             "finished_at": self.stamp() if status in ("finished", "failed") else "",
             "seconds": seconds,
+            "operator": self.change("Ada Lovelace"),
+            "ticket": self.change("OPS-1742"),
+            "way": "",
             "result": None if result is None else to_json(self._changed(result)),
             "error": error
             and {"type": error[0], "message": self.change(error[1]), "exit_code": error[2]},
