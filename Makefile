@@ -19,7 +19,7 @@ test test-d1 test-pythons test-sqlite: export PYTEST_DEBUG_TEMPROOT = $(TEMPORAR
 PYTHONS ?= 3.11 3.12 3.13
 
 # The short form of the tests: all units, and whole runs there and back.
-SHORT = -q -n auto --dist loadgroup -m "not slow and not d1_long" tests/unit \
+SHORT = -q -n auto --dist loadgroup -m "not slow and not d1_long and not long" tests/unit \
   tests/integration/test_rollback_stage.py tests/integration/test_gate.py \
   tests/integration/test_archive_of_a_run.py
 
@@ -35,9 +35,9 @@ else
 	$(RUNBOOK) run --database "$(DB)" $(if $(PLAN),--plan "$(PLAN)") $(ARGS)
 endif
 
-# All tests but the long ones of D1; browser and D1's engine included where they can be had.
+# All tests but the long ones; browser and D1's engine included where they can be had.
 test: .venv/ready browser d1
-	.venv/bin/python -m pytest -n auto --dist loadgroup --durations 10 -m "not d1_long" $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadgroup --durations 10 -m "not d1_long and not long" $(ARGS)
 
 # All tests of D1, on the real engine, for many minutes; RUNBOOK_FAULTS=full for every kill. Once with
 # the pinned wrangler, and once with the newest.
@@ -86,11 +86,11 @@ check: .venv/ready
 lab: .venv/ready sample/sample.db sample/tenants
 	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_preflight.ipynb $(ARGS)
 
-# The faults of tests/faults in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
+# The faults of tests/faults and tests/fleet in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
 faults: .venv/ready
-	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults tests/integration/test_ten_times.py \
+	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults tests/fleet tests/integration/test_ten_times.py \
 	  tests/integration/test_begin.py $(ARGS)
-	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow" tests/unit \
+	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow and not long" tests/unit \
 	  tests/integration/test_*property.py tests/integration/test_shortcuts.py \
 	  tests/integration/test_queries.py $(ARGS)
 

@@ -262,7 +262,7 @@ def test_the_monitoring_grows_and_survives_an_interrupt_and_a_new_kernel(
     set_parameters(project, "watch", run_dir="../runs/watched", watch_for="1h", every="1s")
     notebook = opened(page, lab, "watch")
     parameters, watching, *_ = notebook.codes()
-    rows = watching.locator("table").last.locator("tbody tr")  # the first names the run
+    rows = watching.locator("table").nth(1).locator("tbody tr")  # the first names the run
     notebook.run(parameters, 1)
     notebook.press(watching)
     expect(rows.nth(2)).to_be_visible(timeout=60_000)

@@ -27,7 +27,7 @@ from tests.support.faults.harness import (
 )
 from tests.support.runs import begin, until_snapshot
 
-ROUNDS = 60 if FULL else 5
+ROUNDS = 60 if FULL else 3
 """Each kills the migration once and the rollback once."""
 
 

@@ -34,7 +34,7 @@ from tests.support.faults.harness import (
     wait_until_gone,
 )
 
-KILLS = 30 if FULL else 4
+KILLS = 30 if FULL else 2
 """In each journal mode, one or more of them of `runbook rollback`; each victim has its turn."""
 
 STAGES = ("preflight", "rehearse", "snapshot", "migrate", "migrate", "verify", "report")

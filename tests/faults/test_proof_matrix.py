@@ -21,7 +21,7 @@ from tests.support.mutants.prepared import hurried, prepare
 from tests.support.proof import PAGE, complaints
 
 FULL = os.environ.get("RUNBOOK_FAULTS") == "full"
-MUTANTS = 5300 if FULL else 150
+MUTANTS = 5300 if FULL else 60
 NAMES = [base.name for base in BASES]
 
 

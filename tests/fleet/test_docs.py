@@ -54,7 +54,7 @@ def test_the_walk_on_one_machine(tmp_path: Path) -> None:
     assert "4 runs, as they were sealed" in ended.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_walk_on_several(tmp_path: Path) -> None:
     samples = walk("one machine")[:1]
     ended = type_it([*samples, *walk("several machines")], tmp_path)

@@ -52,7 +52,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not alive
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_anywhere_every_database_ends_wholly_after(tmp_path: Path) -> None:
     luck = random.Random(SEED)
     paths = make_tenants(tmp_path / "tenants", DATABASES)

@@ -331,6 +331,7 @@ def test_a_worker_of_another_version_does_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_lets_the_database_at_work_end(tmp_path: Path) -> None:
     import signal
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     paths = make_tenants(tmp_path / "tenants", 3)
 
     def press(order: Order) -> Outcome:

@@ -38,7 +38,7 @@ def recorded(folder: Path) -> tuple[Outcome, str]:
     return outcome, json.dumps(kept, indent=1)
 
 
-@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow), 100_000])
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.long), 100_000])
 def test_the_coordinator_alone(count: int, tmp_path: Path) -> None:
     if count > 10_000 and not FULL:
         pytest.skip("RUNBOOK_FAULTS=full simulates a hundred thousand")

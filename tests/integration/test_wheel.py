@@ -135,4 +135,6 @@ def test_an_editable_install_works_from_the_parent_of_the_clone(
     call = [builder, "-c", "from runbook.cli import main; main()"]
     command(*call, "sample", tmp_path / "s.db", cwd=sources.parent)
     command(*call, "notebooks", tmp_path / "copies", cwd=sources.parent)
-    assert len(list((tmp_path / "copies").glob("*.ipynb"))) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    assert len(list((tmp_path / "copies").glob("*.ipynb"))) == len(
+        list((ROOT / "notebooks").glob("*.ipynb"))
+    )
