@@ -56,6 +56,10 @@ def run(
     from runbook.stages.open_run import open_run
 
     check_until(until)  # before a folder is made
+    folder = about["run_dir"]
+    if folder and about["database"] and not about["plan"] and not Path(folder, "run.json").exists():
+        text = f"{folder} holds no run yet: a new one begins there, by the specification's schema."
+        click.echo(text, err=True)
     options = Options(until, yes, asker(), click.echo, show_values, on_failure)
     run_stages(open_run(**about), options)
 

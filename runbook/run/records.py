@@ -120,6 +120,8 @@ class VerifyRecord:
     """Rows in an organization (as text, banded for many) to number of organizations."""
     header: Header | None = None
     """What the header of the file says; None in a record that does not say."""
+    bytes_after: int = 0
+    """Size of the migrated database, its WAL included; 0 in a record that does not say."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import check_capture
 from runbook.audit.verify import Before
@@ -13,6 +15,7 @@ from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
 from runbook.script.footprint import Baseline
 from runbook.stages.backup import baseline, checked_backup
 from runbook.targets.open_target import target_of
+from runbook.targets.protocol import Target
 
 
 def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -> VerifyRecord:
@@ -42,6 +45,18 @@ def is_due_again(run: Run) -> bool:
         return False
 
 
+def _size(target: Target) -> int:
+    """Bytes of the database with what is still in its WAL; 0 where it is no file."""
+    if target.file is None:
+        return 0
+    with target.reading() as connection:
+        pages, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
+    return pages * size
+
+
 def _verify(run: Run, progress: Progress) -> VerifyRecord:
     plan = run.info.plan
     target = target_of(run)
@@ -63,6 +78,7 @@ def _verify(run: Run, progress: Progress) -> VerifyRecord:
     before = Before(backup, captured, taken.digests)
     with target.committed() as database:
         record = ask_witnesses(database, expected, before, run.after, progress=progress)
+    record = dataclasses.replace(record, bytes_after=_size(target))
     if record.verdict != "pass":
         run.log("verify", "failed", error="the verdict is fail")
     return record

@@ -7,7 +7,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from runbook.cli import main
 from runbook.errors import Blocked, NotAllowedNow, NotProven, RunFolderError
 from runbook.run.attempts import attempts, keep_attempt
 from runbook.run.folder import Run
@@ -82,6 +84,8 @@ def test_what_is_repeated_as_a_matter_of_course_leaves_no_attempts(run: Run) -> 
     for _ in range(3):
         report.report(run)
     assert not (run.folder / "stages" / "attempts").exists()
+    record = verify.verify(run)
+    assert record.bytes_after == Path(run.info.database).stat().st_size > run.info.identity.bytes
     assert "Unexpected Nothing" not in page_of(run.folder).text  # the checklist is open
 
 
@@ -113,6 +117,18 @@ def test_a_stage_does_not_begin_where_its_history_cannot_be_kept(run: Run) -> No
     (run.folder / "stages" / "attempts").write_text("in the way")
     with pytest.raises(RunFolderError, match="its earlier record cannot be kept"):
         preflight.preflight(run)
+
+
+def test_a_folder_without_a_run_and_no_plan_are_said(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mistyped the folder of a run begins another one, by another plan perhaps."""
+    monkeypatch.setattr("runbook.headless.run_stages.run_stages", lambda *_: None)
+    options = ["run", "--database", run.info.database, "--until", "preflight"]
+    called = CliRunner().invoke(main, [*options, "--run-dir", str(tmp_path / "mistyped")])
+    assert "mistyped holds no run yet: a new one begins there" in called.stderr
+    called = CliRunner().invoke(main, [*options, "--run-dir", str(run.folder)])
+    assert "holds no run yet" not in called.stderr
 
 
 def test_a_new_run_on_a_migrated_database_is_told_whose_it_is(
