@@ -266,7 +266,8 @@ def lock_sentence(contents: Contents) -> str:
     """How long the write lock was held, and when the migration was committed."""
     if contents.migrate is None or not contents.migrate.committed:
         return "never kept" if contents.migrate else "never taken"
-    return duration(contents.migrate.locked_seconds)
+    held = contents.migrate.locked_seconds  # 0 where the process died before it could say so
+    return duration(held) if held else "not known"
 
 
 def decided_at(contents: Contents) -> str:

@@ -84,8 +84,16 @@ def _migrate(
             baseline=baseline(run, backup),
         )
     except BaseException as error:
-        return _settled(run, stage, target, error)
+        return _settled(run, stage, target, _agreed_by(confirmation, error))
     return dataclasses.replace(record, confirmation=confirmation)
+
+
+def _agreed_by(confirmation: Confirmation, error: BaseException) -> BaseException:
+    """The error, its record with who agreed to what was then refused."""
+    if isinstance(error, RunbookError) and isinstance(error.record, MigrateRecord):
+        record = dataclasses.replace(error.record, confirmation=confirmation)
+        return type(error)(str(error), record=record)
+    return error
 
 
 def _rehearsed_seconds(run: Run) -> dict[str, float]:

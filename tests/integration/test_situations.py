@@ -37,7 +37,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     },
     "refused": {
         "changed": r"Nothing in [\d,]+ rows was changed",
-        "agreed": r"Agreed .* on record",
+        "agreed": r"Agreed Ada Lovelace typed the name in a terminal",
         "evidence": r"Footprint : failed",
         "reversible": r"There is nothing to take back",
         "unexpected": r"Findings \d+ problems, the worst first, from \d+ findings",
