@@ -51,17 +51,19 @@ def run(
     **about: Any,
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
+    from runbook.headless.echo import lasting
     from runbook.headless.options import Options, check_until
     from runbook.headless.run_stages import run_stages
     from runbook.stages.open_run import open_run
 
     check_until(until)  # before a folder is made
     folder = about["run_dir"]
-    if folder and about["database"] and not about["plan"] and not Path(folder, "run.json").exists():
-        text = f"{folder} holds no run yet: a new one begins there, by the specification's schema."
-        click.echo(text, err=True)
-    options = Options(until, yes, asker(), click.echo, show_values, on_failure)
-    run_stages(open_run(**about), options)
+    is_new = folder and about["database"] and not Path(folder, "run.json").exists()
+    opened = open_run(**about)
+    if is_new and not about["plan"]:
+        text = f"{folder} held no run: a new one begins there, by the specification's schema."
+        lasting(opened, click.echo)(text)
+    run_stages(opened, Options(until, yes, asker(), click.echo, show_values, on_failure))
 
 
 @main.command()

@@ -126,9 +126,9 @@ def test_a_folder_without_a_run_and_no_plan_are_said(
     monkeypatch.setattr("runbook.headless.run_stages.run_stages", lambda *_: None)
     options = ["run", "--database", run.info.database, "--until", "preflight"]
     called = CliRunner().invoke(main, [*options, "--run-dir", str(tmp_path / "mistyped")])
-    assert "mistyped holds no run yet: a new one begins there" in called.stderr
+    assert "mistyped held no run: a new one begins there" in called.stdout
     called = CliRunner().invoke(main, [*options, "--run-dir", str(run.folder)])
-    assert "holds no run yet" not in called.stderr
+    assert "held no run" not in called.stdout
 
 
 def test_a_new_run_on_a_migrated_database_is_told_whose_it_is(

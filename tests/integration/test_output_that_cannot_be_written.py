@@ -54,7 +54,8 @@ def test_work_goes_on_and_its_lines_are_in_the_log(output: int, tmp_path: Path) 
     run = Run.open(tmp_path / "run")
     assert run.finished("preflight")
     lines = logged(run)
-    assert lines[0].startswith("Run run: ")
+    assert lines[0].startswith("run held no run: ")
+    assert lines[1].startswith("Run run: ")
     assert any("preflight  nothing blocks" in line for line in lines)
 
 
