@@ -11,6 +11,9 @@ import click
 
 from runbook.cli.group import main
 from runbook.cli.output import print_text
+from runbook.errors import BadInput
+
+VIEWS = ("json", "sarif", "github")
 
 
 @main.command()
@@ -22,9 +25,9 @@ from runbook.cli.output import print_text
 )
 @click.option("--run-dir", default="", help="Enter the count in this run's checklist.")
 @click.option("--exclude", multiple=True, help="Leave out, as in a .gitignore; may be repeated.")
-@click.option("--json", "view", flag_value="json", help="Print everything as JSON.")
-@click.option("--sarif", "view", flag_value="sarif", help="Print SARIF 2.1.0.")
-@click.option("--github", "view", flag_value="github", help="Print annotations for GitHub.")
+@click.option("--json", "json", is_flag=True, help="Print everything as JSON.")
+@click.option("--sarif", "sarif", is_flag=True, help="Print SARIF 2.1.0.")
+@click.option("--github", "github", is_flag=True, help="Print annotations for GitHub.")
 @click.option(
     "--fail-on",
     type=click.Choice(["certain", "likely"]),
@@ -41,6 +44,10 @@ def scan(
     """Finds queries in an application's source that still go by the owner."""
     from runbook.window.source_scan import ScanOptions, scan_source
 
+    views = [view for view in VIEWS if options.pop(view)]
+    if len(views) > 1:
+        raise BadInput(f"{' and '.join(f'--{v}' for v in views)} were given: choose one of them.")
+    options["view"] = views[0] if views else None
     text, result = scan_source(paths, ScanOptions(**options), progress=_scan_progress())
     print_text(text, nl=False)
     fails = fail_on and (result.count("certain") or (fail_on == "likely" and result.findings))

@@ -1,15 +1,20 @@
 """The replacing queries run on a real, migrated database and do what the old ones did."""
 
+import re
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from runbook.scan import ResourceNames
+from runbook.scan import ResourceNames, scan
 from runbook.scan.literal import Text
 from runbook.scan.queries import judge
 from runbook.scan.rewrite import replacement
 from runbook.scan.statements import statements
 
+HERE = Path(__file__).parent
+SOURCES = sorted([*(HERE / "cases").iterdir(), *(HERE / "fixtures").glob("*/before.*")])
 USERS = ("ann", "bob", "cy'd")
 
 
@@ -157,3 +162,65 @@ def test_quoted_names_stay_quoted():
     resource = ResourceNames("my projects", "Owner Key")
     new = rewritten('SELECT * FROM "my projects" m, [t x] WHERE m."owner key" = ?', resource)
     assert new.sql.startswith('SELECT * FROM "my projects" AS m, "t x" WHERE m.organization_id IN')
+
+
+def executed(db, sql, values):
+    """What a statement returns and leaves behind; afterwards it is undone."""
+    db.execute("BEGIN")
+    returned = db.execute(sql, values).fetchall()
+    kept = contents(db)
+    db.execute("ROLLBACK")
+    return returned, kept
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "db.all(sql`SELECT name FROM projects WHERE owner_id = ${u} AND id <> 't1' LIMIT 2`);",
+        "db.run(sql`UPDATE projects SET name = ${name} WHERE owner_id = ${u} RETURNING id`);",
+        "db.run(sql`DELETE FROM projects WHERE owner_id = ${u} AND name = 'n1'`);",
+        "db.run(sql`INSERT INTO projects (id, name, owner_id) VALUES ('new', ${name}, ${u})`);",
+        "db.prepare('SELECT name FROM projects WHERE owner_id = :u ORDER BY id').all({ u });",
+        "db.prepare('UPDATE projects SET name = :name WHERE owner_id = :u').run({ name, u });",
+        "db.prepare('DELETE FROM projects WHERE owner_id = :u').run({ u });",
+        "db.prepare('INSERT INTO projects (id, owner_id) VALUES (\\'new\\', :u)').run({ u });",
+    ],
+)
+def test_sql_in_templates_and_strings_does_the_same(database, tmp_path, source):
+    path = tmp_path / "queries.ts"
+    path.write_text(source)
+    (finding,) = scan(path).findings
+    old, new = (re.sub(r"\$\{(\w+)\}", r":\1", t) for t in (finding.query, finding.replacement))
+    before, after = (executed(database, text, {"u": "ann", "name": "n9"}) for text in (old, new))
+    if old.startswith("INSERT"):
+        (row,) = set(after[1]) - set(contents(database))
+        assert (row[2], row[3]) == ("ann", "org-ann")
+    else:
+        assert after == before
+        assert old.startswith("SELECT") or after[1] != contents(database)
+
+
+REPLACED = [
+    (path, f) for path in SOURCES for f in scan(path).findings if f.replacement and not f.edits
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "finding"), REPLACED, ids=[f"{p.parent.name}-{p.stem}-{f.line}" for p, f in REPLACED]
+)
+def test_every_replacement_in_the_fixtures_is_sql_where_the_old_text_was(path, finding):
+    """The tables of the fixtures are not there; SQLite reads the whole text before it says so."""
+
+    def complaint(text):
+        text = re.sub(r"\$\{[^}]*\}|#\{[^}]*\}|\{[^}]*\}|%\(\w+\)s|%[sd]|\$\w+", "?", text)
+        with closing(sqlite3.connect(":memory:")) as db:
+            try:
+                db.execute(f"EXPLAIN {text}")
+            except sqlite3.Error as error:
+                return str(error)
+        return ""
+
+    if "syntax error" in complaint(finding.query):
+        assert "${" in finding.query, "a fragment that the program puts in"
+    else:
+        assert "syntax error" not in complaint(finding.replacement)

@@ -193,6 +193,12 @@ def test_the_command_prints_what_programs_read(application):
     assert invoke(".", "--baseline", "known.json", "--fail-on", "likely").exit_code == 0
 
 
+def test_two_formats_at_once_are_refused(application):
+    asked = invoke(".", "--json", "--sarif")
+    assert asked.exit_code == 2
+    assert "--json and --sarif were given: choose one of them." in asked.output
+
+
 def test_a_baseline_that_cannot_be_read_or_written_is_one_sentence(application):
     for arguments, sentence in (
         (["--baseline", "none.json"],
