@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runbook.sqlite.sql_text import Token, tokens
+
 _LATER = "-- and after the run, with the application's own connection:"
 
 
@@ -16,3 +18,43 @@ def with_way_back(script: Iterable[str], back: Iterable[str]) -> str:
 def comment(text: str) -> str:
     """The text as a comment at the end of a line, which no newline in a name can leave."""
     return " -- " + " ".join(text.split())
+
+
+_REFUSED_BY_D1 = {
+    "TEMP": "temporary tables",
+    "WRITABLE_SCHEMA": "PRAGMA writable_schema",
+    "ATTACH": "ATTACH",
+}
+"""Words of our remedies that D1's authorizer refuses (tried on workerd)."""
+
+
+def for_d1(script: str) -> str:
+    """The script as D1 takes it, whose `execute --file` is a transaction and refuses another.
+
+    What D1 refuses altogether is said above the script, with what to do instead.
+    """
+    read = tokens(script)
+    kept, place = "", 0
+    for number, token in enumerate(read):
+        first = number == 0 or read[number - 1].word == ";"
+        if first and (end := _end_of_bracket(read[number:])):
+            kept += script[place : token.start]
+            place = end + (script[end : end + 1] == "\n")
+    script = kept + script[place:]
+    words = {token.word for token in read}
+    refused = [text for word, text in _REFUSED_BY_D1.items() if word in words]
+    if not refused:
+        return script
+    return (
+        f"-- D1 refuses {' and '.join(refused)}: run this on a copy (`wrangler d1 export`), and"
+        f" import what it changed.\n{script}"
+    )
+
+
+def _end_of_bracket(read: tuple[Token, ...]) -> int:
+    """Where `BEGIN;`, `BEGIN IMMEDIATE;` or `COMMIT;` ends, if the tokens begin with one; or 0."""
+    words = [token.word for token in read[:3]]
+    for bracket in (["BEGIN", ";"], ["BEGIN", "IMMEDIATE", ";"], ["COMMIT", ";"]):
+        if words[: len(bracket)] == bracket:
+            return read[len(bracket) - 1].end
+    return 0

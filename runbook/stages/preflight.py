@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 
 from runbook.errors import Blocked, TargetError
 from runbook.hazards.d1 import probe_d1
 from runbook.hazards.inspect import Advice, inspect_database
 from runbook.hazards.inspect_file import inspect_file
+from runbook.hazards.remedy import for_d1
 from runbook.hazards.sighting import as_hazards, worst_first
 from runbook.plan.plan import Plan
 from runbook.plan.resolve import resolve
@@ -80,7 +82,10 @@ def _inspect(run: Run, target: Target, progress: Progress) -> tuple[tuple[Hazard
         hazards, advice = inspect_database(replica, plan, progress=progress)
         blocked = any(hazard.level == "block" for hazard in hazards)
         conditions = target.conditions(plan, None if blocked else replica)
-        own = as_hazards(probe_d1(conditions, replica, plan), plan) if conditions else ()
+        if conditions is None:
+            return hazards, advice
+        hazards = tuple(dataclasses.replace(h, remedy=for_d1(h.remedy)) for h in hazards)
+        own = as_hazards(probe_d1(conditions, replica, plan), plan)
     return worst_first((*hazards, *own)), advice
 
 

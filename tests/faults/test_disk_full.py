@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import resource
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +13,7 @@ import pytest
 from runbook.run.folder import Run
 from tests.support.faults.harness import call, environment, ledger, make_database, state
 from tests.support.runs import begin, until_snapshot
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """A small file system of its own, where the system allows that."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here (that takes root)")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+from tests.support.small_disk import small_disk
 
 
 def hurt(folder: Path, accident: str, *stages: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""A time-stamping authority on loopback, which openssl makes."""
+"""Authorities that openssl makes: one that stamps times on loopback, one for encrypted connections."""
 
 from __future__ import annotations
 
@@ -53,16 +53,7 @@ def running_authority(folder: Path) -> Iterator[Authority]:
     config = folder / "openssl.cnf"
     config.write_text(_CONFIG.format(folder=folder))
     (folder / "serial").write_text("01\n")
-    for name, subject in (("ca", "Test authority"), ("tsa", "Test clock")):
-        curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        _openssl("genpkey", *curve, "-out", folder / f"{name}.key")
-        new = ["req", "-new", "-config", config, "-subj", f"/CN={subject}"]
-        _openssl(*new, "-key", folder / f"{name}.key", "-out", folder / f"{name}.csr")
-        own = ["-signkey", folder / "ca.key"]
-        by_ca = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-set_serial", "2"]
-        extensions = ["-extfile", config, "-extensions", "ca" if name == "ca" else "stamping"]
-        sign = ["x509", "-req", "-days", "3", *extensions, "-in", folder / f"{name}.csr"]
-        _openssl(*sign, *(own if name == "ca" else by_ca), "-out", folder / f"{name}.pem")
+    _sign(folder, config, "tsa", "Test clock", "stamping")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -85,6 +76,43 @@ def running_authority(folder: Path) -> Iterator[Authority]:
         finally:
             server.shutdown()
             thread.join()
+
+
+_MEMBERS = """
+[ req ]
+distinguished_name = name
+[ name ]
+[ ca ]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign
+[ member ]
+basicConstraints = CA:false
+extendedKeyUsage = serverAuth, clientAuth
+subjectAltName = IP:127.0.0.1, DNS:localhost
+"""
+
+
+def certificates(folder: Path) -> Path:
+    """Keys for encrypted connections on loopback: `ca.pem`, `member.pem`, `member.key`."""
+    folder.mkdir()
+    config = folder / "openssl.cnf"
+    config.write_text(_MEMBERS)
+    _sign(folder, config, "member", "Test member", "member")
+    return folder
+
+
+def _sign(folder: Path, config: Path, name: str, subject: str, section: str) -> None:
+    """An authority `ca`, and one certificate that it vouches for."""
+    for stem, who in (("ca", "Test authority"), (name, subject)):
+        curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        _openssl("genpkey", *curve, "-out", folder / f"{stem}.key")
+        new = ["req", "-new", "-config", config, "-subj", f"/CN={who}"]
+        _openssl(*new, "-key", folder / f"{stem}.key", "-out", folder / f"{stem}.csr")
+        by_ca = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-set_serial", "2"]
+        own = ["-signkey", folder / "ca.key"] if stem == "ca" else by_ca
+        extensions = ["-extfile", config, "-extensions", "ca" if stem == "ca" else section]
+        sign = ["x509", "-req", "-days", "3", *extensions, "-in", folder / f"{stem}.csr"]
+        _openssl(*sign, *own, "-out", folder / f"{stem}.pem")
 
 
 def _openssl(*words: object) -> None:
