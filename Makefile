@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEMPORARY ?= $(shell awk '/^MemAvailable/ && $$2 > 8000000 { enough = 1 } END { exit !enough }' \
   /proc/meminfo 2>/dev/null && [ "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt 6000000 ] && \
   [ -w /dev/shm ] && echo /dev/shm)
-test test-d1 test-pythons test-sqlite: export PYTEST_DEBUG_TEMPROOT = $(TEMPORARY)
+test test-d1 test-pythons test-sqlite faults: export PYTEST_DEBUG_TEMPROOT = $(TEMPORARY)
 
 # The Pythons that pyproject.toml admits, tested as far as the machine has them beside .venv's own.
 PYTHONS ?= 3.11 3.12 3.13
@@ -35,9 +35,12 @@ else
 	$(RUNBOOK) run --database "$(DB)" $(if $(PLAN),--plan "$(PLAN)") $(ARGS)
 endif
 
+# Tests start processes, and wait for them: three for two processors are fastest.
+WORKERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+
 # All tests but the long ones; browser and D1's engine included where they can be had.
 test: .venv/ready browser d1
-	.venv/bin/python -m pytest -n auto --dist loadgroup --durations 10 -m "not d1_long and not long" $(ARGS)
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --durations 10 -m "not d1_long and not long" $(ARGS)
 
 # All tests of D1, on the real engine, for many minutes; RUNBOOK_FAULTS=full for every kill. Once with
 # the pinned wrangler, and once with the newest.
@@ -86,11 +89,13 @@ check: .venv/ready
 lab: .venv/ready sample/sample.db sample/tenants
 	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_preflight.ipynb $(ARGS)
 
-# The faults of tests/faults and tests/fleet in full: hundreds of kills; and what Hypothesis finds with fresh seeds.
-faults: .venv/ready
-	RUNBOOK_FAULTS=full .venv/bin/python -m pytest tests/faults tests/fleet tests/integration/test_ten_times.py \
-	  tests/integration/test_begin.py $(ARGS)
-	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -m "not slow and not long" tests/unit \
+# What `make test` leaves out: the faults of tests/faults and tests/fleet in full, with hundreds of
+# kills; the long tests of all else; and what Hypothesis finds with fresh seeds.
+FULL = RUNBOOK_FAULTS=full .venv/bin/python -m pytest -n auto --dist loadgroup
+faults: .venv/ready browser
+	$(FULL) tests/faults tests/fleet tests/integration/test_ten_times.py tests/integration/test_begin.py $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadgroup -m long tests/unit tests/integration tests/browser $(ARGS)
+	RUNBOOK_EXPLORE=1 .venv/bin/python -m pytest -n auto --dist loadgroup -m "not slow and not long" tests/unit \
 	  tests/integration/test_*property.py tests/integration/test_shortcuts.py \
 	  tests/integration/test_queries.py $(ARGS)
 

@@ -7,7 +7,6 @@ then belongs into the test as an example.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +15,13 @@ import pytest
 from hypothesis import settings
 
 from runbook.sample.make import make_sample
+from tests.support.luck import EXPLORE
 from tests.support.outputs import PROBLEMS, outputs_watched
 from tests.support.paths import PUBLIC
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
-settings.load_profile("explore" if os.environ.get("RUNBOOK_EXPLORE") else "ci")
+settings.load_profile("explore" if EXPLORE else "ci")
 
 
 @pytest.fixture(autouse=True, scope="session")

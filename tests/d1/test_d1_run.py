@@ -190,6 +190,7 @@ def test_hazards_of_d1(shop: Path, tmp_path: Path) -> None:
     assert ("d1_virtual_tables", "project_search") in found
 
 
+@pytest.mark.slow
 def test_more_resources_than_a_compound_has_terms(shop: Path, tmp_path: Path) -> None:
     """D1 takes five terms in a UNION; the number of resources has no such limit."""
     plan = '[[resources]]\ntable = "projects"\nowner = "owner_id"\nupdated_at = "updated_at"\n'

@@ -39,7 +39,14 @@ def whole_records(folder: Path) -> None:
             json.loads((folder / name).read_text())
 
 
-@pytest.mark.parametrize("moment", ["started", "capture", "finished"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("started", marks=pytest.mark.long),
+        "capture",
+        pytest.param("finished", marks=pytest.mark.long),
+    ],
+)
 def test_snapshot(moment: str, tmp_path: Path) -> None:
     database = make_database(tmp_path / "app.db", "delete", users=40, projects=100)
     before = database.read_bytes()
@@ -114,7 +121,9 @@ def test_the_database_cannot_grow(tmp_path: Path) -> None:
         assert ledger(database) == []
 
 
-@pytest.mark.parametrize("moment", ["started", "proven", "finished"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("started", marks=pytest.mark.long), "proven", "finished"]
+)
 def test_migrate_without_room_for_its_record(moment: str, tmp_path: Path) -> None:
     database = make_database(tmp_path / "app.db", "wal", users=40, projects=100)
     before = state(database)

@@ -11,6 +11,7 @@ from runbook.errors import NotAllowedNow
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord
 from runbook.stages import snapshot
+from tests.support.brief import brief
 from tests.support.databases import execute
 from tests.support.faults.harness import (
     Reference,
@@ -43,7 +44,9 @@ def prepared(tmp_path: Path) -> tuple[Path, Path, Reference]:
 MOMENTS = ("started", "after started", "proven", "after proven", "finished", "after finished")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", brief(MOMENTS, lambda moment: moment in ("after proven", "finished"))
+)
 def test_killed_at(moment: str, prepared: tuple[Path, Path, Reference], tmp_path: Path) -> None:
     database, folder, reference = prepared
     for stage in ("migrate", "rollback"):
@@ -75,7 +78,9 @@ def test_killed_twice_after_the_commit(prepared: tuple[Path, Path, Reference]) -
     assert json.loads((folder / "audit.json").read_text())["verdict"] == "pass"
 
 
-@pytest.mark.parametrize("moment", ["Assign resources", "after proven"])
+@pytest.mark.parametrize(
+    "moment", brief(["Assign resources", "after proven"], lambda moment: moment == "after proven")
+)
 def test_interrupted_in_the_transaction(
     moment: str, prepared: tuple[Path, Path, Reference]
 ) -> None:

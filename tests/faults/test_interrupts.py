@@ -60,7 +60,11 @@ def at_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [(b"\x03", "Interrupted"), (b"\x04", "there was no terminal")]
+    ("key", "said"),
+    [
+        (b"\x03", "Interrupted"),
+        pytest.param(b"\x04", "there was no terminal", marks=pytest.mark.long),
+    ],
 )
 def test_at_the_prompt(key: bytes, said: str, prepared: tuple[Path, Path]) -> None:
     database, folder = prepared
@@ -131,6 +135,7 @@ def test_while_the_migration_waits_for_the_lock(prepared: tuple[Path, Path]) -> 
     assert len(ledger(database)) == 1
 
 
+@pytest.mark.long
 def test_the_kernel_of_a_killed_driver_is_waited_for(prepared: tuple[Path, Path]) -> None:
     database, folder = prepared
     with another(database, "hold", 4):

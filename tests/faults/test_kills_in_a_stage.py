@@ -81,7 +81,7 @@ class Stage:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("journal", ["wal", "delete"])
+@pytest.mark.parametrize("journal", ["wal", pytest.param("delete", marks=pytest.mark.long)])
 def test_a_killed_stage_is_wholly_before_or_wholly_after(journal: str, tmp_path: Path) -> None:
     database = make_database(tmp_path / "app.db", journal, users=400, projects=6_000)
     folder = tmp_path / "run"

@@ -78,7 +78,7 @@ def hurt(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("journal", ["wal", "delete"])
+@pytest.mark.parametrize("journal", ["delete", pytest.param("wal", marks=pytest.mark.long)])
 def test_a_killed_run_is_wholly_before_or_wholly_after(journal: str, tmp_path: Path) -> None:
     chance = random.Random(f"{SEED} {journal}")
     database = make_database(tmp_path / "app.db", journal)

@@ -51,6 +51,11 @@ LIES = {
     "a cell fails": ("1 / 0", "(ZeroDivisionError: division by zero)"),
 }
 
+ENDS = [
+    LIES["the kernel dies"][0],
+    pytest.param(LIES["sys.exit(0)"][0], marks=pytest.mark.long),
+]
+
 
 @pytest.mark.parametrize(("source", "cause"), LIES.values(), ids=LIES.keys())
 def test_no_success_without_a_record(source: str, cause: str, run: Run, tmp_path: Path) -> None:
@@ -60,7 +65,7 @@ def test_no_success_without_a_record(source: str, cause: str, run: Run, tmp_path
     assert run.record("preflight") is None
 
 
-@pytest.mark.parametrize("source", [LIES["the kernel dies"][0], LIES["sys.exit(0)"][0]])
+@pytest.mark.parametrize("source", ENDS)
 def test_an_earlier_record_is_no_success(source: str, run: Run, tmp_path: Path) -> None:
     """A report stands there already; the new one was never written."""
     to_the_end(run)
@@ -82,7 +87,7 @@ def test_the_executed_notebook_is_whole(run: Run) -> None:
     assert [p.name for p in kept.parent.iterdir() if p.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("source", [LIES["the kernel dies"][0], LIES["sys.exit(0)"][0]])
+@pytest.mark.parametrize("source", ENDS)
 def test_a_finished_stage_is_no_success_of_the_steps_after_it(
     source: str, run: Run, tmp_path: Path
 ) -> None:

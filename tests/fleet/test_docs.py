@@ -47,6 +47,7 @@ def type_it(commands: list[str], folder: Path) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_walk_on_one_machine(tmp_path: Path) -> None:
     ended = type_it(walk("one machine"), tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -21,6 +21,7 @@ from runbook.sqlite.compare_table import compare_table
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
+from tests.support.luck import examples
 from tests.support.random_tables import Case, build, cases, change
 
 Cell = tuple[str, bytes]
@@ -91,7 +92,7 @@ def summary(seen: TableDifference) -> Expected:
     return Expected(seen.added, seen.removed, seen.changed, seen.rows_changed)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_both_witnesses_report_exactly_the_planted_differences(case: Case) -> None:
     with tempfile.TemporaryDirectory() as name:

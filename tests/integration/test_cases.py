@@ -116,6 +116,7 @@ def test_a_case(name: str, tmp_path: Path) -> None:
     judged(database, plan, case.hazard, plan_text(case, updated_at=False), tmp_path)
 
 
+@pytest.mark.long  # most stand among CASES too
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared cases are not beside the project")
 @pytest.mark.parametrize("name", OF_THIS_TEST)
 def test_a_shared_case(name: str, tmp_path: Path) -> None:

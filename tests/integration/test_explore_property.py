@@ -25,6 +25,7 @@ from runbook.sqlite.fields import read_field
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
 from tests.support.exploring import exploring
+from tests.support.luck import examples
 from tests.support.random_tables import Case, build, cases, change
 
 ODD = st.lists(
@@ -110,7 +111,7 @@ def add_odd_texts(path: Path, case: Case, texts: list[bytes]) -> None:
                 connection.execute(f"INSERT INTO t VALUES ({marks})", [text] * len(case.columns))
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), ODD)
 def test_answers_equal_those_of_sqlite(case: Case, odd: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -22,6 +22,7 @@ from runbook.plan.shape import read_backup_shape
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import read_objects, read_tables
 from runbook.targets.sqlite import SqliteTarget
+from tests.support.luck import examples
 
 VALUES = st.one_of(
     st.none(),
@@ -303,7 +304,7 @@ def everything(path: Path) -> dict[str, object]:
 
 @settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
     suppress_health_check=list(HealthCheck),
 )

@@ -19,6 +19,7 @@ TIMES, PROJECTS = (10, 300_000) if FULL else (3, 120_000)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_time(tmp_path: Path) -> None:
     made = make_sample(tmp_path / "sample.db", users=100_000, projects=PROJECTS)
     expected = made.users - made.users_without_projects

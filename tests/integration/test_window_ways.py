@@ -20,6 +20,7 @@ from runbook.report.masking import mask_emails
 from runbook.stages import verify
 from runbook.window.store import read_step
 from runbook.window.ways import block
+from tests.support.brief import brief
 from tests.support.databases import connected, execute
 from tests.support.typist import (
     OPERATOR,
@@ -34,6 +35,8 @@ from tests.support.typist import (
 from tests.support.windows import Site, content, running_site, states
 
 __all__ = ["in_this_process"]
+
+pytestmark = pytest.mark.xdist_group("window ways")  # what is prepared takes as long as the tests
 
 Do = Callable[[Operator], object]
 Act = Callable[[Operator], Answer]
@@ -377,7 +380,18 @@ SITUATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
+OFTEN = (
+    "killed while deploying, the page lost, a row by old code",
+    "the deploy script inserts a row",
+    "opening fails",
+    "the verdict is fail",
+    "the old code is not put back, and the same command again",
+    "somebody opens it after a stop",
+)
+"""What `make test` takes of them; `make faults` takes all."""
+
+
+@pytest.mark.parametrize("name", brief(SITUATIONS, OFTEN.__contains__))
 def test_every_printed_command_keeps_its_promise(
     name: str, prepared: Prepared, tmp_path: Path
 ) -> None:

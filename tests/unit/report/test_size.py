@@ -125,6 +125,7 @@ def test_the_bound_is_what_keeps_it_small(huge_run: Path, monkeypatch: pytest.Mo
     assert len(html_module.html(read_view(huge_run))) > MOST_BYTES
 
 
+@pytest.mark.long
 def test_the_widest_characters(tmp_path: Path) -> None:
     """Four bytes to a character, in every place."""
     assert write_report(huge(tmp_path / "run", "\U0001f600" * 500)).bytes < MOST_BYTES

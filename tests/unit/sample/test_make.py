@@ -450,6 +450,7 @@ def test_the_schema_files_are_whole_statements() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_large_sample_takes_little_memory(tmp_path: Path) -> None:
     """Rows are made in batches, so memory does not grow with them."""
     code = (
