@@ -206,7 +206,7 @@ class Sequence:
     def _new_user(self, connection: sqlite3.Connection) -> str:
         self.number += 1
         name = f"user {self.number}"
-        connection.execute("INSERT INTO users VALUES (?, NULL, ?)", (name, name))
+        connection.execute("INSERT INTO users (id, name) VALUES (?, ?)", (name, name))
         self.oracle.users[name] = {"email": None, "name": name}
         return f"new user {name}"
 
