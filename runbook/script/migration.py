@@ -17,6 +17,8 @@ from runbook.templates import SqlFile, environment, sql_files
 LEDGER = "runbook_ledger"
 GUARD = "runbook_guard"
 NEW_TABLES = ("organizations", "organization_memberships")
+SUBSUMED = ("resources_of_another_owner",)
+"""Invariants whose guards the gate subsumes: it computes the same of every row, and counts them."""
 RANGE = ":range_of_u"
 """Stands in a `Chunked` statement for the condition on the rows `u` of one chunk."""
 
@@ -55,6 +57,8 @@ class Script:
     chunks: tuple[Chunked, ...] = ()
     alone: bool = True
     """Whether it runs by itself, without a backup attached as `before`."""
+    left_to_gate: frozenset[str] = frozenset()
+    """Guards that need not run where the gate, before the commit, asks every row the same."""
 
     @property
     def text(self) -> str:
@@ -95,8 +99,22 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
 
     body = [s for step in list(steps(""))[1:] for s in step.statements]
     checksum = hashlib.sha256("\n".join(body).encode()).hexdigest()
-    chunks = tuple(_chunks(plan, values))
-    return Script(plan.migration.name, run, checksum, tuple(steps(checksum)), chunks)
+    return Script(
+        plan.migration.name,
+        run,
+        checksum,
+        tuple(steps(checksum)),
+        tuple(_chunks(plan, values)),
+        left_to_gate=_left_to_gate(values),
+    )
+
+
+def _left_to_gate(values: dict[str, object]) -> frozenset[str]:
+    """The statements of the guards in `SUBSUMED`."""
+    *_, verify = sql_files("migrate")
+    guards = [guard for guard in _guards(values) if guard["name"] in SUBSUMED]
+    some, none = (set(verify.statements(**{**values, "guards": g})) for g in (guards, []))
+    return frozenset(some - none)
 
 
 def _chunks(plan: Plan, values: dict[str, object]) -> Iterator[Chunked]:
@@ -209,6 +227,14 @@ def _rows_before(table: str) -> str:
     return (
         f"(SELECT rows FROM {GUARD} WHERE name = 'rows before' AND subject = {quote_value(table)})"
     )
+
+
+def left_to_gate(plan: Plan, shape: Shape) -> Iterator[tuple[SqlFile, str, str]]:
+    """Each guard in `SUBSUMED`: its invariant, the table that it is asked of, and its query."""
+    for file in _guarded():
+        if file.name in SUBSUMED:
+            for subject, query in guard_query(file, plan, shape):
+                yield file, subject, query
 
 
 def guard_query(file: SqlFile, plan: Plan, shape: Shape) -> Iterator[tuple[str, str]]:

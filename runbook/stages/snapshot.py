@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runbook.audit.snapshot import capture, digests
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import sha256
+from runbook.files import sha256_if_equal
 from runbook.progress import Progress, no_progress
 from runbook.run.approvals import bind_snapshot
 from runbook.run.folder import Run
@@ -94,9 +94,9 @@ def _restore(run: Run, began: float) -> Backup:
     try:
         with contextlib.closing(open_immutable(path)) as connection:
             copy_database(connection, scratch)
-        digest = sha256(path)
+        digest = sha256_if_equal(path, scratch)
         tables, method = _check_restored(scratch)
-        if sha256(scratch) != digest:
+        if digest is None:
             raise RunFolderError(
                 f"The backup {path} does not restore to an identical copy; check the disk, and "
                 "take the snapshot again."
