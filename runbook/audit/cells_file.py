@@ -36,6 +36,15 @@ _DIGITS = b"0123456789"
 _KEY_BYTES = _DIGITS + b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:+/-"
 _TIME_BYTES = _DIGITS + b"TZ:. +/-"
 _LONGEST_KEY, _LONGEST_TIME = 80, 40
+_NO_KEY, _NO_TIME, _DIGIT = 1, 2, 4
+_MARKS = bytes(
+    (byte not in _KEY_BYTES) * _NO_KEY
+    | (byte not in _TIME_BYTES) * _NO_TIME
+    | (byte in _DIGITS) * _DIGIT
+    for byte in range(256)
+)
+"""What each byte of a text says of it."""
+
 _CLASSES = {"n": "null", "i": "integer", "r": "real", "t": "text", "b": "blob"}
 
 _CELLS = (
@@ -207,19 +216,13 @@ def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
 
 def _are_plain(data: Any, offsets: Any) -> Any:
     """For each cell of UTF-8: whether it is a tag and a text of the form of a key or a time."""
-
-    def counted(among: bytes) -> Any:
-        member = np.zeros(256, np.int32)
-        member[list(among)] = 1
-        # A cell has at least its tag, so no piece is empty.
-        return np.add.reduceat(member[data], offsets[:-1])
-
+    marks = np.frombuffer(bytearray(data.tobytes().translate(_MARKS)), np.uint8)
+    marks[offsets[:-1]] = 0  # the tag
+    found = np.bitwise_or.reduceat(marks, offsets[:-1])  # a cell has a tag, so no piece is empty
     lengths = np.diff(offsets)
-    # The tag `t` is among the bytes of a key, and not among those of a time.
-    is_key = (counted(_KEY_BYTES) == lengths) & (lengths <= 1 + _LONGEST_KEY)
-    is_key &= counted(_DIGITS) > 0
+    is_key = (found & (_NO_KEY | _DIGIT) == _DIGIT) & (lengths <= 1 + _LONGEST_KEY)
     first = data[np.minimum(offsets[:-1] + 1, len(data) - 1)]
-    is_time = (counted(_TIME_BYTES) == lengths - 1) & (lengths <= 1 + _LONGEST_TIME)
+    is_time = (found & _NO_TIME == 0) & (lengths <= 1 + _LONGEST_TIME)
     return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
 
 
