@@ -67,6 +67,18 @@ class SnapshotTable:
         """Name of the file's first column if it holds the rowid."""
         return rowid_column(self.columns) if self.rowid else None
 
+    def same_as(self, other: SnapshotTable) -> bool:
+        """Whether the other's file is this one to the byte, and so holds the same rows."""
+        of_file = (self.sha256, self.bytes, self.rows, self.columns, self.rowid, self.key)
+        return of_file == (
+            other.sha256,
+            other.bytes,
+            other.rows,
+            other.columns,
+            other.rowid,
+            other.key,
+        )
+
 
 @dataclass(frozen=True)
 class Snapshot:

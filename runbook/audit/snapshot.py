@@ -167,7 +167,7 @@ def find_unchanged(
         was, digest = old.get(table.name), digested.get(table.name)
         if was is None or digest is None:
             continue
-        if (table.sha256, table.columns) == (was.sha256, was.columns):
+        if table.same_as(was):
             tables[table.name] = digest
             continue
         same = same_columns(before.path(was), after.path(table))

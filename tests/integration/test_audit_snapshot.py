@@ -323,3 +323,22 @@ def test_duckdb_reads_exactly_the_file_named_and_leaves_nothing(tmp_path: Path) 
         assert connection.execute(sql).fetchone() == (1, False)
         assert len(list(tmp_path.glob(".duckdb-*"))) == 1
     assert list(tmp_path.glob(".duckdb-*")) == []
+
+
+def test_rows_that_do_not_lie_side_by_side_are_joined(tmp_path: Path) -> None:
+    """As many rows as before, of which some moved: by their rowids, as a full join finds them."""
+    create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)"
+    before = capture(make(tmp_path / "before.db", create, many("t", 5000)), tmp_path / "before")
+    changes = {
+        "UPDATE t SET v = 'x' WHERE id = 4999": (0, 0, (("v", 1),)),
+        "UPDATE t SET id = 9000 WHERE id = 1": (1, 1, ()),
+        "UPDATE t SET id = -id WHERE id = 5000": (1, 1, ()),
+        "UPDATE t SET id = id - 10000": (5000, 5000, ()),
+    }
+    for number, (sql, expected) in enumerate(changes.items()):
+        name = f"after{number}"
+        after = capture(
+            make(tmp_path / f"{name}.db", create, many("t", 5000), sql), tmp_path / name
+        )
+        (found,) = diff_snapshots(before, after)
+        assert (found.added, found.removed, found.changed) == expected
