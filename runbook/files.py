@@ -247,17 +247,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_if_equal(one: Path, other: Path) -> str | None:
-    """SHA-256 of two files that are the same to the byte; None where they are not."""
-    digest = hashlib.sha256()
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files are the same to the byte."""
     with one.open("rb") as first, other.open("rb") as second:
-        while True:
-            here, there = first.read(_READ_BYTES), second.read(_READ_BYTES)
-            if here != there:
-                return None
+        while (here := first.read(_READ_BYTES)) == second.read(_READ_BYTES):
             if not here:
-                return digest.hexdigest()
-            digest.update(here)
+                return True
+    return False
 
 
 def ignore_in_git(folder: Path) -> None:

@@ -36,9 +36,9 @@ def summed(samples: Mapping[str, Sequence[Sample]]) -> Figures:
         # After a rehearsal the snapshot may have less to do.
         later = [s if s != "snapshot" else "rehearse: snapshot" for s in STAGES]
         _whole(figures, WITH, ("rehearse", *later))
-    stages = [figures[name]["peak_mb"] for name in (*STAGES, "rehearse") if name in figures]
-    if stages:
-        figures[LARGEST] = {"peak_mb": max(stages)}
+    peaks = [figures.get(name, {}).get("peak_mb") for name in (*STAGES, "rehearse")]
+    if known := [peak for peak in peaks if peak is not None]:
+        figures[LARGEST] = {"peak_mb": max(known)}
     base = figures.get("baseline")
     for figure in figures.values() if base else ():
         assert base is not None
