@@ -218,11 +218,11 @@ def _are_plain(data: Any, offsets: Any) -> Any:
     """For each cell of UTF-8: whether it is a tag and a text of the form of a key or a time."""
     marks = np.frombuffer(bytearray(data.tobytes().translate(_MARKS)), np.uint8)
     marks[offsets[:-1]] = 0  # the tag
-    found = np.bitwise_or.reduceat(marks, offsets[:-1])  # a cell has a tag, so no piece is empty
+    united = np.bitwise_or.reduceat(marks, offsets[:-1])  # a cell has a tag, so no piece is empty
     lengths = np.diff(offsets)
-    is_key = (found & (_NO_KEY | _DIGIT) == _DIGIT) & (lengths <= 1 + _LONGEST_KEY)
+    is_key = (united & (_NO_KEY | _DIGIT) == _DIGIT) & (lengths <= 1 + _LONGEST_KEY)
     first = data[np.minimum(offsets[:-1] + 1, len(data) - 1)]
-    is_time = (found & _NO_TIME == 0) & (lengths <= 1 + _LONGEST_TIME)
+    is_time = (united & _NO_TIME == 0) & (lengths <= 1 + _LONGEST_TIME)
     return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
 
 

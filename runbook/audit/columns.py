@@ -29,7 +29,9 @@ Positions = npt.NDArray[np.signedinteger[Any]]
 Truths = npt.NDArray[np.bool_]
 
 _WINDOW_BYTES = 64 << 20  # of cells that are in memory at once, for each of two tables
-_WINDOW_ROWS = 1 << 20
+WINDOW_ROWS = 1 << 20
+"""Rows of narrow columns that are in memory at once."""
+
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
 
 
@@ -75,7 +77,7 @@ class ColumnFile:
     def window_rows(self, columns: Sequence[str]) -> int:
         """How many rows of these columns may be in memory at once."""
         if not self.table.rows:
-            return _WINDOW_ROWS
+            return WINDOW_ROWS
         metadata = pq.read_metadata(self.path)
         wanted, size = set(columns), 0
         for group in range(metadata.num_row_groups):
@@ -83,7 +85,7 @@ class ColumnFile:
                 chunk = metadata.row_group(group).column(number)
                 if chunk.path_in_schema in wanted:
                     size += chunk.total_uncompressed_size
-        return max(1024, min(_WINDOW_ROWS, _WINDOW_BYTES * self.table.rows // max(1, size)))
+        return max(1024, min(WINDOW_ROWS, _WINDOW_BYTES * self.table.rows // max(1, size)))
 
     def windows(self, columns: Sequence[str], rows: int | None = None) -> Iterator[Any]:
         """Tables of `rows` rows each but for the last, in the file's order."""

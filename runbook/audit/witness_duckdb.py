@@ -54,19 +54,12 @@ def diff_snapshots(
         for name in sorted(old.keys() | new.keys()):
             progress("Witness DuckDB", done, total, "rows")
             done += new[name].rows if name in new else 0
-            if name not in old:
-                n = new[name].rows
-                differences.append(TableDifference(name, 0, n, n, 0, (), 0, (), "rows"))
-                continue
-            if name not in new:
-                n = old[name].rows
-                differences.append(TableDifference(name, n, 0, 0, n, (), 0, (), "rows"))
+            if name not in old or name not in new:
+                differences.append(_on_one_side(old.get(name), new.get(name)))
                 continue
             compared = _common(old[name], new[name], (columns or {}).get(name))
             if old[name].same_as(new[name]):
-                n = new[name].rows
-                how: How = "rowid" if new[name].rowid else "key" if new[name].key else "rows"
-                differences.append(TableDifference(name, n, n, 0, 0, (), 0, (), how))
+                differences.append(_same(new[name]))
             else:
                 files = before.path(old[name]), after.path(new[name])
                 sides = _Sides(
@@ -81,6 +74,20 @@ def diff_snapshots(
                 )
                 differences.append(sides.compare())
     return tuple(differences)
+
+
+def _on_one_side(old: SnapshotTable | None, new: SnapshotTable | None) -> TableDifference:
+    """A table that came or went, with all its rows."""
+    table = old or new
+    assert table is not None
+    before, after = old.rows if old else 0, new.rows if new else 0
+    return TableDifference(table.name, before, after, after, before, (), 0, (), "rows")
+
+
+def _same(table: SnapshotTable) -> TableDifference:
+    """A table of which no row differs."""
+    how: How = "rowid" if table.rowid else "key" if table.key else "rows"
+    return TableDifference(table.name, table.rows, table.rows, 0, 0, (), 0, (), how)
 
 
 def _common(
