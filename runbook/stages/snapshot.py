@@ -50,6 +50,7 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
     target.backup(path, progress)
     if run.before.exists():
         shutil.rmtree(run.before)
+    progress("Checksum of the backup")
     digest = sha256(path)
     # Nobody writes the backup, so that it can be restored and captured at the same time.
     with ThreadPoolExecutor(2) as pool:
