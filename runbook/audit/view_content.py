@@ -28,7 +28,7 @@ from runbook.wording import counted
 SECONDS = 120.0
 """How long one view may take on both sides; what is not finished by then is named."""
 
-PATIENCE = 0.5
+PATIENCE = 0.1
 """Seconds for which rows are compared before it is asked whether there is need for it."""
 
 _NEW_COLUMN = "organization_id"
