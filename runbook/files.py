@@ -17,6 +17,7 @@ from runbook.errors import RunFolderError
 
 _SEAL = "sha256"
 _BLANK = "0" * 64
+_READ_BYTES = 1 << 20
 
 MOST_LEVELS = 64
 """Levels of lists and objects in JSON that is read; the records have about ten."""
@@ -244,6 +245,15 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files are the same to the byte."""
+    with one.open("rb") as first, other.open("rb") as second:
+        while (here := first.read(_READ_BYTES)) == second.read(_READ_BYTES):
+            if not here:
+                return True
+    return False
 
 
 def ignore_in_git(folder: Path) -> None:

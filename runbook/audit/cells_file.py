@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -30,10 +31,20 @@ LARGE = "large integer"
 """Beside `integer`: some integer has more than fifteen digits, so a double might not hold it."""
 
 _MOST_DIGITS = 15
+_READ_BYTES = 1 << 20
 _DIGITS = b"0123456789"
 _KEY_BYTES = _DIGITS + b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:+/-"
 _TIME_BYTES = _DIGITS + b"TZ:. +/-"
 _LONGEST_KEY, _LONGEST_TIME = 80, 40
+_NO_KEY, _NO_TIME, _DIGIT = 1, 2, 4
+_MARKS = bytes(
+    (byte not in _KEY_BYTES) * _NO_KEY
+    | (byte not in _TIME_BYTES) * _NO_TIME
+    | (byte in _DIGITS) * _DIGIT
+    for byte in range(256)
+)
+"""What each byte of a text says of it."""
+
 _CLASSES = {"n": "null", "i": "integer", "r": "real", "t": "text", "b": "blob"}
 
 _CELLS = (
@@ -110,6 +121,69 @@ def read_classes(file: Path, columns: Sequence[str], encoding: str) -> dict[str,
     return {name: tuple(sorted(classes)) for name, classes in gathered.items()}
 
 
+def same_columns(one: Path, other: Path) -> set[str]:
+    """The columns that two files hold in the same bytes, hence the same cells in the same order.
+
+    Bytes may differ where cells do not: of such a column nothing is known.
+    """
+    with one.open("rb") as first, other.open("rb") as second:
+        files = (first, second)
+        metadata = [pq.read_metadata(file) for file in files]
+        columns = [
+            {data.schema.column(number).name: number for number in range(data.num_columns)}
+            for data in metadata
+        ]
+        return {
+            name
+            for name in columns[0].keys() & columns[1].keys()
+            if _same_chunks(
+                [_chunks(data, names[name]) for data, names in zip(metadata, columns, strict=True)],
+                files,
+            )
+        }
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Where a stretch of a column stands in its file, and how it is to be read."""
+
+    start: int
+    bytes: int
+    values: int
+    form: tuple[str, ...]
+
+
+def _chunks(metadata: Any, column: int) -> list[_Chunk]:
+    chunks = []
+    for group in range(metadata.num_row_groups):
+        chunk = metadata.row_group(group).column(column)
+        start = chunk.data_page_offset
+        if chunk.has_dictionary_page:
+            start = min(start, chunk.dictionary_page_offset)
+        form = (chunk.physical_type, chunk.compression, *chunk.encodings)
+        chunks.append(_Chunk(start, chunk.total_compressed_size, chunk.num_values, form))
+    return chunks
+
+
+def _same_chunks(sides: Sequence[Sequence[_Chunk]], files: Sequence[BinaryIO]) -> bool:
+    one, other = ([(c.bytes, c.values, c.form) for c in chunks] for chunks in sides)
+    return one == other and all(
+        _same_bytes([(file, chunk.start) for file, chunk in zip(files, pair, strict=True)], size)
+        for pair, (size, _, _) in zip(zip(*sides, strict=True), one, strict=True)
+    )
+
+
+def _same_bytes(places: Sequence[tuple[BinaryIO, int]], size: int) -> bool:
+    for file, start in places:
+        file.seek(start)
+    while size:
+        first, second = (file.read(min(size, _READ_BYTES)) for file, _ in places)
+        if first != second or not first:
+            return False
+        size -= len(first)
+    return True
+
+
 def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
     """The classes of an array of cells, read from its buffers: no cell becomes an object.
 
@@ -142,19 +216,13 @@ def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
 
 def _are_plain(data: Any, offsets: Any) -> Any:
     """For each cell of UTF-8: whether it is a tag and a text of the form of a key or a time."""
-
-    def counted(among: bytes) -> Any:
-        member = np.zeros(256, np.int32)
-        member[list(among)] = 1
-        # A cell has at least its tag, so no piece is empty.
-        return np.add.reduceat(member[data], offsets[:-1])
-
+    marks = np.frombuffer(bytearray(data.tobytes().translate(_MARKS)), np.uint8)
+    marks[offsets[:-1]] = 0  # the tag
+    united = np.bitwise_or.reduceat(marks, offsets[:-1])  # a cell has a tag, so no piece is empty
     lengths = np.diff(offsets)
-    # The tag `t` is among the bytes of a key, and not among those of a time.
-    is_key = (counted(_KEY_BYTES) == lengths) & (lengths <= 1 + _LONGEST_KEY)
-    is_key &= counted(_DIGITS) > 0
+    is_key = (united & (_NO_KEY | _DIGIT) == _DIGIT) & (lengths <= 1 + _LONGEST_KEY)
     first = data[np.minimum(offsets[:-1] + 1, len(data) - 1)]
-    is_time = (counted(_TIME_BYTES) == lengths - 1) & (lengths <= 1 + _LONGEST_TIME)
+    is_time = (united & _NO_TIME == 0) & (lengths <= 1 + _LONGEST_TIME)
     return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from runbook.audit.arrow_buffers import buffers
 from runbook.audit.parquet import SnapshotTable
 from runbook.audit.snapshot import Capture
 from runbook.errors import TargetError
@@ -28,7 +29,9 @@ Positions = npt.NDArray[np.signedinteger[Any]]
 Truths = npt.NDArray[np.bool_]
 
 _WINDOW_BYTES = 64 << 20  # of cells that are in memory at once, for each of two tables
-_WINDOW_ROWS = 1 << 20
+WINDOW_ROWS = 1 << 20
+"""Rows of narrow columns that are in memory at once."""
+
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
 
 
@@ -74,7 +77,7 @@ class ColumnFile:
     def window_rows(self, columns: Sequence[str]) -> int:
         """How many rows of these columns may be in memory at once."""
         if not self.table.rows:
-            return _WINDOW_ROWS
+            return WINDOW_ROWS
         metadata = pq.read_metadata(self.path)
         wanted, size = set(columns), 0
         for group in range(metadata.num_row_groups):
@@ -82,7 +85,7 @@ class ColumnFile:
                 chunk = metadata.row_group(group).column(number)
                 if chunk.path_in_schema in wanted:
                     size += chunk.total_uncompressed_size
-        return max(1024, min(_WINDOW_ROWS, _WINDOW_BYTES * self.table.rows // max(1, size)))
+        return max(1024, min(WINDOW_ROWS, _WINDOW_BYTES * self.table.rows // max(1, size)))
 
     def windows(self, columns: Sequence[str], rows: int | None = None) -> Iterator[Any]:
         """Tables of `rows` rows each but for the last, in the file's order."""
@@ -172,7 +175,7 @@ class Alphabet:
 
     def body(self, cells: Any) -> Any:
         """What follows the tag."""
-        offsets, data = _buffers(cells)
+        offsets, data = buffers(cells)
         # A null takes no bytes and has no tag.
         starts = np.minimum(offsets[:-1] + self._width, offsets[1:])
         return _cut(data, starts, offsets[1:], cells)
@@ -183,7 +186,7 @@ class Alphabet:
 
     def hexadecimal(self, bodies: Any) -> Any:
         """The bytes in lower-case hexadecimal digits."""
-        offsets, data = _buffers(bodies)
+        offsets, data = buffers(bodies)
         return self._characters(offsets * 2, _HEX[data].view(np.uint8), bodies)
 
     def lower(self, digits: Any) -> Any:
@@ -193,7 +196,7 @@ class Alphabet:
     def whole(self, digits: Any) -> Any:
         """Decimal digits as 64-bit integers."""
         if self._width == 2:
-            offsets, data = _buffers(digits)
+            offsets, data = buffers(digits)
             narrow = data.view(self._unit).astype(np.uint8)
             digits = _array(offsets // 2, narrow, digits)
         return digits.cast(pa.large_string()).cast(pa.int64())
@@ -201,12 +204,12 @@ class Alphabet:
     def ascii(self, characters: Any) -> Any:
         """An array of ASCII strings in the database's encoding."""
         column = characters.cast(pa.large_string()).cast(pa.large_binary())
-        offsets, data = _buffers(column)
+        offsets, data = buffers(column)
         return self._characters(offsets, data, column)
 
     def before_at(self, cells: Any) -> tuple[Truths, Any]:
         """Which text cells have something before an @, and for each cell what that is."""
-        offsets, data = _buffers(cells)
+        offsets, data = buffers(cells)
         starts, ends = offsets[:-1] // self._width + 1, offsets[1:] // self._width
         ats = np.flatnonzero(data.view(self._unit) == ord("@"))
         after = np.searchsorted(ats, starts)
@@ -219,16 +222,6 @@ class Alphabet:
         if self._width == 2:
             offsets, data = offsets * 2, data.astype(self._unit).view(np.uint8)
         return _array(offsets, data, like)
-
-
-def _buffers(array: Any) -> tuple[Positions, Any]:
-    """Offsets from 0 and bytes of a large_binary array."""
-    _, offsets, data = array.buffers()
-    if offsets is None or not len(array):
-        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
-    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    octets = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return ends - ends[0], octets[ends[0] : ends[-1]]
 
 
 def _cut(data: Any, starts: Positions, stops: Positions, like: Any) -> Any:

@@ -17,6 +17,7 @@ from runbook.sqlite.quoting import quote_value
 
 _MEMORY = "3GB"
 _THREADS = 4
+_SMALL = 8 << 20  # bytes of Parquet
 
 
 _numbers = itertools.count(1)
@@ -54,7 +55,7 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 "autoload_known_extensions": "false",
                 "preserve_insertion_order": "false",  # every query that needs one orders its rows
                 "memory_limit": _MEMORY,
-                "threads": min(_THREADS, os.cpu_count() or 1),
+                "threads": 1 if _is_small(folder) else min(_THREADS, os.cpu_count() or 1),
                 "temp_directory": spill,
             }
         )
@@ -63,6 +64,11 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def _is_small(folder: Path) -> bool:
+    """Whether waking other threads would cost more than they could do."""
+    return sum(file.stat().st_size for file in folder.glob("*.parquet")) < _SMALL
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ from runbook.sqlite.cells import CODECS, encode
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.templates import SqlFile, sql_files
 
+_FEW_ROWS = 50_000
+
 
 @dataclass(frozen=True)
 class InvariantAnswer:
@@ -115,8 +117,10 @@ def ask_duckdb(plan: Plan, shape: Shape, before: Capture, after: Capture) -> Map
                 table = captured.table(name)
                 view = f"{quote_name(schema)}.{quote_name(name)}"
                 columns = _columns(table, owners.get(name), shape, captured.encoding)
+                # Few rows are read once, not for each invariant.
+                kind = "TABLE" if table.rows < _FEW_ROWS else "VIEW"
                 connection.execute(
-                    f"CREATE VIEW {view} AS SELECT {', '.join(columns)}"
+                    f"CREATE {kind} {view} AS SELECT {', '.join(columns)}"
                     f" FROM {read_parquet(captured.path(table))}"
                 )
         return {

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runbook.audit.columns import ColumnFile, Positions, combined
+from runbook.audit.columns import WINDOW_ROWS, ColumnFile, Positions, combined
 
 NULL, UNKNOWN = -2, -1
 
@@ -55,7 +55,9 @@ class Codes:
         start = 0
         pending: list[Future[None]] = []
         with ThreadPoolExecutor(_THREADS) as pool:
-            for window in file.windows([name]):
+            # Arrow makes a table of all values anew for each look-up: few large ones are quicker.
+            rows = file.window_rows([name])
+            for window in file.windows([name], rows if rows < WINDOW_ROWS else 4 * rows):
                 pending.append(pool.submit(fill, start, window))
                 start += window.num_rows
                 if len(pending) > _THREADS:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
-
-from runbook.audit.digest import digest_table
-from runbook.audit.duckdb_session import open_duckdb
+from runbook.audit.cells_file import same_columns
+from runbook.audit.digest import Digester, Known, Replacement
 from runbook.audit.parquet import Snapshot, SnapshotTable, write_snapshot
 from runbook.audit.real_cell import encode_value
 from runbook.errors import RunFolderError, TargetError
@@ -106,6 +104,14 @@ def check_capture(folder: Path) -> Capture:
     return captured
 
 
+@dataclass(frozen=True)
+class Unchanged:
+    """Digests that need not be computed again, by table: of whole tables, and of columns."""
+
+    tables: Mapping[str, TableDigest] = field(default_factory=dict)
+    columns: Mapping[str, Known] = field(default_factory=dict)
+
+
 # Many parameters because who watches is no part of what is asked.
 def digests(
     captured: Capture,
@@ -113,80 +119,88 @@ def digests(
     shape: Shape,
     applied_at: str | None = None,
     *,
-    known: Mapping[str, TableDigest] | None = None,
+    unchanged: Unchanged | None = None,
     progress: Progress = no_progress,
 ) -> tuple[TableDigest, ...]:
     """The digests of every table of a capture.
 
     `applied_at` is the run's timestamp, replaced by a placeholder in the digest `timeless`.
-    `known` has digests that need not be computed again (see `unchanged_digests`). `progress` is
-    shown the rows of all tables that are digested.
+    `unchanged` has what need not be computed again (see `find_unchanged`). `progress` is shown the
+    rows of all tables that are digested.
     """
     done, total = 0, sum(table.rows for table in captured.tables)
-    known = known or {}
-    with open_duckdb(captured.folder) as connection:
-        digested = []
-        for table in captured.tables:
-            cells = (
-                _timestamps(table.name, plan, shape, applied_at, captured.encoding)
-                if applied_at
-                else {}
-            )
-            progress("Digests", done, total, "rows")
-            done += table.rows
-            outside = outside_columns(plan, shape, table.name, table.columns)
-            digested.append(
-                known.get(table.name)
-                or _digest(connection, captured.path(table), table, outside, cells)
-            )
-        return tuple(digested)
+    unchanged = unchanged or Unchanged()
+    digested = []
+    for table in captured.tables:
+        cells = (
+            _timestamps(table.name, plan, shape, applied_at, captured.encoding)
+            if applied_at
+            else {}
+        )
+        progress("Digests", done, total, "rows")
+        done += table.rows
+        outside = outside_columns(plan, shape, table.name, table.columns)
+        known = unchanged.columns.get(table.name)
+        digested.append(
+            unchanged.tables.get(table.name)
+            or _digest(Digester(captured.path(table), table.key, known), table, outside, cells)
+        )
+    return tuple(digested)
 
 
-def unchanged_digests(
+def find_unchanged(
     before: Capture, digests_before: Iterable[TableDigest], after: Capture
-) -> dict[str, TableDigest]:
-    """Digests of before, by table, that are those of now: the file is the same to the byte.
+) -> Unchanged:
+    """Digests of before that are those of now, because the files say the same to the byte.
 
     A file with the same SHA-256 holds the same rows, so it has the same digests. Only tables
-    without the run's timestamp are among them, since that is in no file from before.
+    without the run's timestamp are among them, since that is in no file from before. Where a file
+    differs, columns whose bytes in it are the same hold the same cells in the same order; so their
+    digests are the same as well, if the columns that put the rows in order are among them.
     """
+    if before.encoding != after.encoding:
+        return Unchanged()
     old = {table.name: table for table in before.tables}
-    same = {
-        table.name
-        for table in after.tables
-        if table.name in old
-        and (table.sha256, table.columns) == (old[table.name].sha256, old[table.name].columns)
-        and before.encoding == after.encoding
-    }
-    return {d.table: d for d in digests_before if d.table in same}
+    digested = {digest.table: digest for digest in digests_before}
+    tables, columns = {}, {}
+    for table in after.tables:
+        was, digest = old.get(table.name), digested.get(table.name)
+        if was is None or digest is None:
+            continue
+        if table.same_as(was):
+            tables[table.name] = digest
+            continue
+        same = same_columns(before.path(was), after.path(table))
+        if digest.columns and same.issuperset(digest.ordered_by):
+            known = {name: d for name, d in digest.columns.items() if name in same}
+            columns[table.name] = Known(known, digest.ordered_by)
+    return Unchanged(tables, columns)
 
 
 def _digest(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
+    digester: Digester,
     table: SnapshotTable,
     outside: tuple[str, ...],
-    replace: Mapping[str, tuple[bytes, bytes]],
+    replace: Mapping[str, Replacement],
 ) -> TableDigest:
-    def digest(columns: tuple[str, ...], **replaced: Mapping[str, tuple[bytes, bytes]]) -> str:
-        return digest_table(path, columns, connection=connection, **replaced)
-
-    everything = digest(table.columns)
+    everything = digester.digest(table.columns)
     return TableDigest(
         table=table.name,
         rows=table.rows,
-        all_columns=everything,
-        outside=everything if outside == table.columns else digest(outside),
-        timeless=digest(table.columns, replace=replace) if replace else everything,
+        all_columns=everything.table,
+        outside=digester.digest(outside).table,
+        timeless=digester.digest(table.columns, replace).table,
+        columns=everything.columns,
+        ordered_by=everything.ordered_by,
     )
 
 
 def _timestamps(
     table: str, plan: Plan, shape: Shape, applied_at: str, encoding: str
-) -> Mapping[str, tuple[bytes, bytes]]:
+) -> Mapping[str, Replacement]:
     """The columns of a table that hold the run's timestamp, with its cell and the placeholder."""
 
-    def cell(format_name: str) -> tuple[bytes, bytes]:
+    def cell(format_name: str) -> Replacement:
         return encode_value(timestamps.write(format_name, applied_at), encoding), PLACEHOLDER
 
     folded = table.casefold()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from runbook.audit.duckdb_session import one_duckdb, open_duckdb
 from runbook.audit.findings import outside_findings
 from runbook.audit.gate import Expectation, Proof, prove
 from runbook.audit.invariants import InvariantAnswer, ask_duckdb, ask_sqlite
+from runbook.audit.references import broken_references
 from runbook.audit.sequence_witnesses import duckdb_sequences, pandas_sequences
-from runbook.audit.snapshot import Capture, capture, digests, unchanged_digests
+from runbook.audit.snapshot import Capture, capture, digests, find_unchanged
 from runbook.audit.structure import structure_findings
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.audit.witness_pandas import PandasWitness, recompute
@@ -30,7 +30,6 @@ from runbook.sqlite.cells import encode
 from runbook.sqlite.connect import open_with_backup
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.header import Header, read_header
-from runbook.sqlite.quoting import quote_value
 from runbook.templates import sql_file
 from runbook.wording import counted
 
@@ -173,24 +172,26 @@ def _testimony(
         duckdb = ask_duckdb_witness(plan, shape, before.capture, after, progress)
         progress("Witness pandas")
         pandas = recompute(plan, shape, before.capture, after, at)
-        known = unchanged_digests(before.capture, before.digests, after)
-        digested = digests(after, plan, shape, at, known=known, progress=progress)
+        unchanged = find_unchanged(before.capture, before.digests, after)
+        digested = digests(after, plan, shape, at, unchanged=unchanged, progress=progress)
         progress("Witness SQLite")
         return _Testimony(asking.result(), duckdb, pandas, digested)
 
 
 def ask_sqlite_witness(database: Path, expected: Expectation, backup: Path) -> SqliteWitness:
-    """SQLite over the committed file; its foreign keys are checked meanwhile."""
+    """SQLite over the committed file, and its own check of foreign keys."""
     plan, shape = expected.plan, expected.baseline.shape
-    with ThreadPoolExecutor(1) as pool:
-        checked = pool.submit(_broken_references, database, backup)
-        with open_with_backup(database, backup) as connection:
-            proof = prove(connection, expected, "sqlite")
-            invariants = ask_sqlite(connection, plan, shape)
-            query = sql_file("audit/organization_sizes").render(**template_values(plan, shape))
-            sizes = dict(connection.execute(query).fetchall())
-            header = read_header(connection)
-        proof = dataclasses.replace(proof, findings=proof.findings + checked.result())
+    with open_with_backup(database, backup) as connection:
+        proof = prove(connection, expected, "sqlite")
+        invariants = ask_sqlite(connection, plan, shape)
+        # Rows that triggers wrote are in no comparison.
+        proven = not proof.findings and plan.triggers.policy != "fire"
+        proven = proven and not any(answer.violations for answer in invariants.values())
+        broken = broken_references(connection, plan, shape, proven=proven)
+        query = sql_file("audit/organization_sizes").render(**template_values(plan, shape))
+        sizes = dict(connection.execute(query).fetchall())
+        header = read_header(connection)
+    proof = dataclasses.replace(proof, findings=proof.findings + broken)
     return SqliteWitness(proof, invariants, sizes, header)
 
 
@@ -215,39 +216,6 @@ def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan, shape: Shape) -> Iterato
     for difference in duckdb.differences:
         if difference.table.casefold() not in (*NEW_TABLES, LEDGER):
             yield from outside_findings(difference, plan, shape, "duckdb")
-
-
-def _broken_references(database: Path, backup: Path) -> tuple[Finding, ...]:
-    """SQLite's own check of every foreign key; what was broken before is not counted."""
-    with open_with_backup(database, backup) as connection:
-        try:
-            now = _references_to_nothing(connection, "main")
-        except sqlite3.OperationalError as error:
-            if "foreign key mismatch" not in str(error):
-                raise
-            message = f"the foreign keys cannot be checked ({error}), and could be before"
-            return (Finding("sqlite", "", "", "broken reference", 1, message),)
-        was = _references_to_nothing(connection, "before") if now else {}
-    return tuple(
-        Finding(
-            "sqlite",
-            table,
-            "",
-            "broken reference",
-            more,
-            f'"{table}" has {counted(more, "row")} whose reference to "{parent}" is broken; see '
-            "PRAGMA foreign_key_check",
-        )
-        for (table, parent), rows in now.items()
-        if (more := rows - was.get((table, parent), 0)) > 0
-    )
-
-
-def _references_to_nothing(
-    connection: sqlite3.Connection, schema: str
-) -> dict[tuple[str, str], int]:
-    query = sql_file("audit/broken_references").render(schema=quote_value(schema))
-    return {(table, parent): rows for table, parent, rows in connection.execute(query)}
 
 
 def _duckdb_counts(

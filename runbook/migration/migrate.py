@@ -32,11 +32,11 @@ from runbook.script.footprint import (
     read_baseline,
     with_counts,
 )
-from runbook.script.migration import LEDGER, Script, Step, guard_query, render
+from runbook.script.migration import LEDGER, Script, Step, guard_query, left_to_gate, render
 from runbook.sqlite.header import read_file_header, read_header
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import read_ledger
-from runbook.templates import sql_files
+from runbook.templates import SqlFile, sql_files
 from runbook.wording import counted
 
 _CHECK_FAILED = re.compile(r"CHECK constraint failed: (\w+)")
@@ -154,9 +154,22 @@ class _Migration:
             proof="after commit" if committed else "before commit",
         )
         if record.findings:
+            if not committed:
+                self._name_what_was_left(connection)
             raise refuse(record.findings, record, committed=committed)
         self.on_proven(record)
         return record
+
+    def _name_what_was_left(self, connection: sqlite3.Connection) -> None:
+        """Raises NotProven for an invariant whose guard was left to the gate, in its own words."""
+        baseline = self.expected.baseline
+        for invariant, subject, query in left_to_gate(self.expected.plan, baseline.shape):
+            finding = None
+            with contextlib.suppress(sqlite3.Error):  # what it asks may not be there
+                finding = _violation(connection, invariant, subject, query)
+            if finding is not None:
+                record = _empty_record(baseline.footprint)
+                raise refuse([finding], dataclasses.replace(record, findings=(finding,)))
 
     def explain(
         self, connection: sqlite3.Connection, step: Step, error: sqlite3.Error
@@ -204,7 +217,7 @@ def _instant(row: LedgerRow) -> datetime:
 
 
 def _held() -> tuple[InvariantResult, ...]:
-    """The guarded invariants, all of which held: a violated one would have stopped the script."""
+    """The guarded invariants, all of which held: their guards or the gate would have stopped it."""
     return tuple(
         InvariantResult(f.name, f.title, f.why, {"gate": 0})
         for f in sql_files("invariants")
@@ -222,13 +235,22 @@ def _violated(
         if invariant.name != name:
             continue
         for subject, query in guard_query(invariant, plan, shape):
-            (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
-            if rows:
-                samples = sample_rows(connection, query)
-                of = f' in "{subject}"' if subject else ""
-                message = (
-                    f'the invariant "{invariant.title}" is violated by {counted(rows, "row")}{of}; '
-                    "correct what is named, and run again"
-                )
-                return Finding("gate", subject, "", f"invariant {name}", rows, message, samples)
+            if finding := _violation(connection, invariant, subject, query):
+                return finding
     return None
+
+
+def _violation(
+    connection: sqlite3.Connection, invariant: SqlFile, subject: str, query: str
+) -> Finding | None:
+    """The rows that violate an invariant, with examples."""
+    (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
+    if not rows:
+        return None
+    of = f' in "{subject}"' if subject else ""
+    message = (
+        f'the invariant "{invariant.title}" is violated by {counted(rows, "row")}{of}; '
+        "correct what is named, and run again"
+    )
+    samples = sample_rows(connection, query)
+    return Finding("gate", subject, "", f"invariant {invariant.name}", rows, message, samples)

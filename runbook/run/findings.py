@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from runbook.plan.plan import Level
@@ -165,7 +165,8 @@ class TableDigest:
 
     `all_columns` covers every column, `outside` those outside the footprint, and `timeless` every
     column with the run's own timestamp replaced by a placeholder, so that a rehearsal's can be
-    compared with the real one's.
+    compared with the real one's. `columns` has the digest of each column, of which `all_columns` is
+    made, and `ordered_by` the columns that put the rows in order.
     """
 
     table: str
@@ -173,3 +174,5 @@ class TableDigest:
     all_columns: str
     outside: str
     timeless: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ordered_by: tuple[str, ...] = ()

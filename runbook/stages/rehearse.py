@@ -11,6 +11,7 @@ from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import capture, digests
 from runbook.audit.verify import Before, verify
 from runbook.errors import NotProven
+from runbook.files import create_private, sha256
 from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
@@ -19,6 +20,8 @@ from runbook.run.findings import Finding
 from runbook.run.folder import Run
 from runbook.run.records import RehearseRecord
 from runbook.script.footprint import Baseline, read_baseline
+from runbook.stages.rehearsed_capture import Captured
+from runbook.stages.rehearsed_capture import keep as keep_capture
 from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.workflows import Workflows, try_workflows
@@ -60,9 +63,11 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     began = time.perf_counter()
     plan, name = run.info.plan, run.info.run
     copy, backup = folder / "copy.db", folder / "backup.db"
-    target_of(run).backup(copy, progress)
+    # As the snapshot will make its own, which is the same to the byte if nobody writes meanwhile.
+    target_of(run).backup(backup, progress)
+    create_private(copy)
+    shutil.copyfile(backup, copy)
     target = SqliteTarget(copy)
-    target.backup(backup, progress)
     before = capture(backup, folder / "before", immutable=True, progress=progress)
     progress("Prediction")
     baseline = read_baseline(backup, plan)
@@ -71,10 +76,11 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     done = migrate(job, baseline=baseline)
     assert done.ledger is not None
     bytes_after = copy.stat().st_size
+    digested = digests(before, plan, baseline.shape, progress=progress)
     verified = verify(
         copy,
         Expectation(plan, Baseline(baseline.shape, done.footprint), done.ledger),
-        Before(backup, before, digests(before, plan, baseline.shape, progress=progress)),
+        Before(backup, before, digested),
         folder / "after",
         progress=progress,
     )
@@ -87,6 +93,8 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     left, kept_writes = differences_but_written(copy, backup, plan)
     if left:
         raise _failed("after the way back,", left)
+    if not run.finished("snapshot"):
+        keep_capture(run, before.folder, Captured(sha256(backup), digested, baseline))
     return RehearseRecord(
         steps=done.steps,
         footprint=verified.footprint,

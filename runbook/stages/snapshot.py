@@ -8,9 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runbook.audit.snapshot import capture, digests
+from runbook.audit.snapshot import Capture, capture, digests
 from runbook.errors import NotAllowedNow, RunFolderError
-from runbook.files import sha256
+from runbook.files import same_content, sha256
 from runbook.progress import Progress, no_progress
 from runbook.run.approvals import bind_snapshot
 from runbook.run.folder import Run
@@ -20,6 +20,7 @@ from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.header import read_file_header
 from runbook.sqlite.soundness import Method, check_soundness, method_for
+from runbook.stages.rehearsed_capture import Captured, take
 from runbook.targets.open_target import target_of
 
 
@@ -41,7 +42,6 @@ def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False)
 
 
 def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
-    plan = run.info.plan
     target = target_of(run)
     path = run.backup
     began = time.perf_counter()
@@ -50,25 +50,37 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
     target.backup(path, progress)
     if run.before.exists():
         shutil.rmtree(run.before)
+    progress("Checksum of the backup")
+    digest = sha256(path)
     # Nobody writes the backup, so that it can be restored and captured at the same time.
     with ThreadPoolExecutor(2) as pool:
-        restoring = pool.submit(_restore, run, began)
-        reading = pool.submit(read_baseline, path, plan)
-        captured = capture(path, run.before, immutable=True, progress=progress)
-        baseline = reading.result()
-        digested = digests(captured, plan, baseline.shape, progress=progress)
+        restoring = pool.submit(_restore, run, digest, began)
+        known = take(run, digest) or _captured(run, digest, pool, progress)
         progress("Restoring the backup to try it")
         backup = restoring.result()
+    captured, what = known
     return SnapshotRecord(
         backup=backup,
         tables=len(captured.tables),
         rows=sum(t.rows for t in captured.tables),
-        digests=digested,
+        digests=what.digests,
         target_state="",
-        shape=baseline.shape,
-        footprint=baseline.footprint,
+        shape=what.baseline.shape,
+        footprint=what.baseline.footprint,
         header=read_file_header(path),
     )
+
+
+def _captured(
+    run: Run, digest: str, pool: ThreadPoolExecutor, progress: Progress
+) -> tuple[Capture, Captured]:
+    """The capture of the backup, made now, and what it says."""
+    path, plan = run.backup, run.info.plan
+    reading = pool.submit(read_baseline, path, plan)
+    captured = capture(path, run.before, immutable=True, progress=progress)
+    baseline = reading.result()
+    digested = digests(captured, plan, baseline.shape, progress=progress)
+    return captured, Captured(digest, digested, baseline)
 
 
 def _check_not_migrated(run: Run) -> None:
@@ -85,18 +97,18 @@ def _check_not_migrated(run: Run) -> None:
     )
 
 
-def _restore(run: Run, began: float) -> Backup:
+def _restore(run: Run, digest: str, began: float) -> Backup:
     """Restores the backup into a scratch file, which must equal it to the byte.
 
-    `began` is when the backup was begun, by the clock of `time.perf_counter`.
+    `digest` is the backup's SHA-256; `began` is when it was begun, by the clock of
+    `time.perf_counter`.
     """
     path, scratch = run.backup, run.backup.with_name("restored.tmp")
     try:
         with contextlib.closing(open_immutable(path)) as connection:
             copy_database(connection, scratch)
-        digest = sha256(path)
         tables, method = _check_restored(scratch)
-        if sha256(scratch) != digest:
+        if not same_content(path, scratch):
             raise RunFolderError(
                 f"The backup {path} does not restore to an identical copy; check the disk, and "
                 "take the snapshot again."

@@ -4,5 +4,10 @@
 -- when: before commit
 SELECT {{ resource.row }}, r.organization_id AS organization_id
 FROM {{ resource.table }} AS r
-LEFT JOIN organizations AS o ON o.id = r.organization_id
-WHERE r.organization_id IS NOT NULL AND o.id IS NULL
+WHERE r.organization_id IN (
+    -- Each organization is looked up once, in the order of the index, not once for each row.
+    SELECT assigned.organization_id
+    FROM (SELECT DISTINCT organization_id FROM {{ resource.table }}) AS assigned
+    WHERE assigned.organization_id IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM organizations AS o WHERE o.id = assigned.organization_id)
+)

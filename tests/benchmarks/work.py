@@ -1,7 +1,8 @@
 """What is measured: each is a function of a folder, and prepares itself before it measures.
 
 The folder holds `sample.db`, which nobody changes, and what earlier ones left: `preflight`,
-`snapshot`, `migrate`, `verify` and `report` are stages of one run in `run/`, in this order.
+`snapshot`, `migrate`, `verify`, `report` and `rollback` are stages of one run in `run/`, in this
+order; `rehearse` has a run of its own.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from runbook.audit import verify as verification
 from runbook.audit.gate import Expectation
@@ -24,12 +28,15 @@ from runbook.migration import migrate as migration
 from runbook.notebook import explore_run as exploring
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, SnapshotRecord
+from runbook.sample.make import make_sample
 from runbook.script.footprint import Baseline
-from runbook.stages import migrate, preflight, report, snapshot, verify
+from runbook.stages import migrate, preflight, rehearse, report, rollback, snapshot, verify
 from runbook.stages.confirm import confirm
 from runbook.stages.open_run import open_run
 from runbook.targets.open_target import open_target
+from runbook.targets.sqlite import SqliteTarget
 from runbook.templates import split_statements
+from tests.benchmarks.peers import PEERS
 from tests.benchmarks.questions import QUESTIONS
 from tests.benchmarks.usage import Usage, used
 
@@ -72,34 +79,58 @@ def run_preflight(folder: Path) -> tuple[Usage, Parts]:
     return usage, {}
 
 
+def run_rehearse(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 02 of a run of its own, and stage 03 after it."""
+    place = folder / "rehearsed"
+    shutil.rmtree(place, ignore_errors=True)
+    path = _fresh(folder, "rehearsed.db")
+    run = open_run(str(path), run_dir=str(place), operator="benchmark")
+    preflight.preflight(run)
+    with used() as usage:
+        rehearse.rehearse(run)
+    with used() as later:
+        snapshot.snapshot(run)
+    path.unlink()
+    shutil.rmtree(place)
+    return usage, {"snapshot": asdict(later)}
+
+
 def run_snapshot(folder: Path) -> tuple[Usage, Parts]:
     """Stage 03: backup, restored once, and Parquet with digests."""
     run = Run.open(folder / "run")
     with used() as usage:
         snapshot.snapshot(run)
-    return usage, {}
+    return usage, {"files": _disk(run.folder)}
 
 
 def run_migrate(folder: Path) -> tuple[Usage, Parts]:
     """Stage 04, with its steps, the gate, and how long the write lock was held."""
     run = Run.open(folder / "run")
-    gate: list[Usage] = []
-    prove = migration.prove
+    inside: dict[str, Usage] = {}
 
-    def watched(*given: Any, **named: Any) -> Any:
-        with used() as usage:
-            proof = prove(*given, **named)
-        gate.append(usage)
-        return proof
+    def watched(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def measured(*values: Any, **named: Any) -> Any:
+            with used() as usage:
+                result = work(*values, **named)
+            inside[name] = usage
+            return result
 
-    migration.prove = watched
+        return measured
+
     agreed = confirm(run, typed=run.info.identity.name)
-    with used() as usage:
+    with (
+        mock.patch.object(SqliteTarget, "_run", watched("steps", SqliteTarget._run)),
+        mock.patch.object(migration, "prove", watched("gate", migration.prove)),
+        mock.patch.object(SqliteTarget, "apply", watched("lock held", SqliteTarget.apply)),
+        used() as usage,
+    ):
         record = migrate.migrate(run, agreed)
     parts: Parts = {f"step {step.name}": {"wall": step.seconds} for step in record.steps}
-    parts["lock held"] = {"wall": record.locked_seconds}
-    parts["gate"] = asdict(gate[0])
-    usage.peak_mb = max(usage.peak_mb, gate[0].peak_mb)  # watching the gate reset the peak
+    parts |= {name: asdict(part) for name, part in inside.items()}
+    parts["lock held"]["wall"] = record.locked_seconds
+    parts["database"] = _disk(Path(run.info.database))
+    # Whatever is watched inside resets the peak.
+    usage.peak_mb = max(usage.peak_mb, *(part.peak_mb for part in inside.values()))
     return usage, parts
 
 
@@ -110,7 +141,7 @@ def run_verify(folder: Path) -> tuple[Usage, Parts]:
         record = verify.verify(run)
     if record.verdict != "pass":
         raise AssertionError(f"the migration of the sample did not pass: {record.findings[:3]}")
-    return usage, {}
+    return usage, {"files": _disk(run.after)}
 
 
 def run_report(folder: Path) -> tuple[Usage, Parts]:
@@ -118,6 +149,29 @@ def run_report(folder: Path) -> tuple[Usage, Parts]:
     run = Run.open(folder / "run")
     with used() as usage:
         report.report(run)
+    return usage, {}
+
+
+def run_rollback(folder: Path) -> tuple[Usage, Parts]:
+    """Stage 08, after which nothing can be asked of the migrated database any more."""
+    run = Run.open(folder / "run")
+    agreed = confirm(run, typed=run.info.identity.name)
+    with used() as usage:
+        rollback.rollback(run, agreed)
+    return usage, {}
+
+
+def small_run(folder: Path) -> tuple[Usage, Parts]:
+    """`runbook run` on 200 users, with all its notebooks, as a command."""
+    place = folder / "small"
+    shutil.rmtree(place, ignore_errors=True)
+    make_sample(place / "app.db")
+    command = [sys.executable, "-m", "runbook", "run", "--yes", "--database", str(place / "app.db")]
+    with used() as usage:
+        subprocess.run(
+            [*command, "--run-dir", str(place / "run")], check=True, stdout=subprocess.DEVNULL
+        )
+    shutil.rmtree(place)
     return usage, {}
 
 
@@ -189,6 +243,7 @@ WORK: dict[str, Callable[[Path], tuple[Usage, Parts]]] = {
     "baseline": baseline,
     "backup": backup,
     "preflight": run_preflight,
+    "rehearse": run_rehearse,
     "snapshot": run_snapshot,
     "migrate": run_migrate,
     "verify": run_verify,
@@ -199,6 +254,9 @@ WORK: dict[str, Callable[[Path], tuple[Usage, Parts]]] = {
     "parquet": parquet,
     "digests": digest,
     "explore": explore,
+    **PEERS,
+    "rollback": run_rollback,
+    "small run": small_run,
 }
 
 STAGES = ("preflight", "snapshot", "migrate", "verify", "report")
@@ -215,6 +273,8 @@ NEEDS = {
     "parquet": "snapshot",
     "digests": "verify",
     "explore": "verify",
+    **dict.fromkeys(PEERS, "verify"),
+    "rollback": "migrate",
 }
 """What must have been done in the same folder before."""
 
@@ -231,6 +291,12 @@ def _fresh(folder: Path, name: str) -> Path:
     finally:
         os.close(handle)
     return path
+
+
+def _disk(path: Path) -> dict[str, float]:
+    """Megabytes of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return {"disk_mb": round(sum(p.stat().st_size for p in files) / 1e6, 1)}
 
 
 def _migrated(folder: Path) -> tuple[Run, Any, MigrateRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -13,14 +14,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from runbook.audit import parquet
-from runbook.audit.digest import digest_table
+from runbook.audit import digest, parquet
+from runbook.audit.digest import Digester, digest_table
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import rowid_column, write_snapshot
-from runbook.audit.snapshot import Capture
+from runbook.audit.snapshot import Capture, capture, digests, find_unchanged
 from runbook.audit.witness_duckdb import diff_snapshots
 from runbook.errors import BadInput, TargetError
-from runbook.sqlite.cells import decode
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
+from runbook.sqlite.cells import decode, encode
+from tests.support.plain_digest import plain_digest
 
 ODD = ["", "a.b", 'q"q', "__ROWID__", "select", "Ünï", "e\u0301", "c0", "*", "a\nb"]
 
@@ -74,9 +78,10 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     (table,) = write_snapshot(database, tmp_path / "out").tables
     content = pq.read_table(tmp_path / "out" / table.file)
     assert (content.num_rows, content.column_names) == (0, ["__rowid__", "a", "b"])
-    assert (
-        digest_table(tmp_path / "out" / table.file, ["a"]) == hashlib.sha256(b"1;1:a").hexdigest()
-    )
+    nothing = hashlib.sha256(b"").digest()
+    column = hashlib.sha256(nothing + nothing).digest()
+    expected = hashlib.sha256(b"1;0;1:a" + column).hexdigest()
+    assert digest_table(tmp_path / "out" / table.file, ["a"]) == expected
 
 
 @pytest.mark.parametrize("tail", ["", "WITHOUT ROWID"])
@@ -210,10 +215,83 @@ def test_digest_ignores_row_order_and_rowids_but_nothing_else(tmp_path: Path) ->
 
 def test_digest_is_what_its_definition_says(tmp_path: Path) -> None:
     file = table_file(tmp_path / "x", "INSERT INTO t VALUES ('é', NULL), (1.5, x'00')")
-    rows = [b"3,1;" + "té".encode() + b"n", b"4,3;" + b"r1.5" + b"b00"]
-    hashes = sorted(hashlib.sha256(row).digest() for row in rows)
-    expected = hashlib.sha256(b"2;1:a1:b" + b"".join(hashes)).hexdigest()
-    assert digest_table(file, ["a", "b"]) == expected
+
+    def column(lengths: bytes, cells: bytes) -> bytes:
+        parts = (hashlib.sha256(part).digest() for part in (lengths, cells))
+        return hashlib.sha256(b"".join(parts)).digest()
+
+    a = column(b"\3\0\0\0\4\0\0\0", "tér1.5".encode())
+    b = column(b"\1\0\0\0\3\0\0\0", b"nb00")
+    expected = hashlib.sha256(b"2;2;1:a" + a + b"1:b" + b).hexdigest()
+    assert digest_table(file, ["a", "b"]) == expected == plain_digest(file, ["a", "b"])
+
+
+KEYS = {
+    "text": "id TEXT PRIMARY KEY",
+    "integer": "id INTEGER PRIMARY KEY",
+    "two columns": "id, c, PRIMARY KEY (c, id)",
+    "none": "id",
+    "long": "id PRIMARY KEY",
+}
+
+
+@pytest.mark.parametrize("many_reads", [False, True])
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+@pytest.mark.parametrize("key", KEYS)
+def test_digest_is_the_same_from_another_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, encoding: str, many_reads: bool
+) -> None:
+    """Keys that tie, NULL keys, long cells, and columns that are read in several stretches."""
+    if many_reads:
+        monkeypatch.setattr(digest, "_SMALL", -1)
+        monkeypatch.setattr(digest, "_ROWS_AT_ONCE", 64)
+    rng = random.Random(f"{key} {encoding}")
+    head, tail = KEYS[key].split(", PRIMARY")[0], KEYS[key].partition(", PRIMARY")[2]
+    columns = f"{head}{'' if ', c' in head else ', c'}, d, e{tail and ', PRIMARY' + tail}"
+    database = make(
+        tmp_path / "a.db", f"PRAGMA encoding = '{encoding}'", f"CREATE TABLE t ({columns})"
+    )
+    texts = ["", "a", "ab", "b" * 63, "b" * 64, "c" * 99, "c" * 98 + "d", None, 7, 1.5, b"\0"]
+    with closing(sqlite3.connect(database)) as connection:
+        for number in range(200):
+            id_: object = number if key == "integer" else rng.choice(texts)
+            if key in ("text", "long"):
+                id_ = None if number % 5 == 0 else f"{'x' * (number % 90)}{rng.random()}"
+            c = rng.random() if key == "two columns" else rng.choice(texts)
+            row = (id_, c, rng.choice(texts), rng.choice(texts))
+            connection.execute("INSERT INTO t VALUES (?, ?, ?, ?)", row)
+        connection.commit()
+    (table,) = write_snapshot(database, tmp_path / "out").tables
+    file = tmp_path / "out" / table.file
+    cells = {"d": (encode("ab", encoding), b"<time>"), "e": (encode(7, encoding), b"<time>")}
+    digester = Digester(file, table.key)
+    for wanted in (table.columns, table.columns[1:], ("e", "d"), table.columns[::-1]):
+        for replaced in ({}, {n: c for n, c in cells.items() if n in wanted}):
+            expected = plain_digest(file, wanted, table.key, replaced)
+            assert digester.digest(wanted, replaced).table == expected
+
+
+def test_columns_that_did_not_change_need_no_second_digest(tmp_path: Path) -> None:
+    """What is known of before is used, and only where it is the same, in the same order."""
+    create = "CREATE TABLE t (id TEXT PRIMARY KEY, a, b)"
+    rows = "INSERT INTO t VALUES ('y', 1, 'one'), ('x', 2, 'two'), ('z', 3, 'three')"
+    before = capture(make(tmp_path / "before.db", create, rows), tmp_path / "before")
+    was = digests(before, Plan(), Shape())
+    changes = {
+        "a cell": ("UPDATE t SET a = 9 WHERE id = 'z'", {"id", "b"}),
+        "two rows": ("UPDATE t SET id = CASE id WHEN 'x' THEN 'y' ELSE 'x' END || id", None),
+        "another column": ("ALTER TABLE t ADD COLUMN c DEFAULT 0", {"id", "a", "b"}),
+        "a row more": ("INSERT INTO t VALUES ('w', 1, 'one')", None),
+    }
+    for number, (sql, known) in enumerate(changes.values()):
+        database = make(tmp_path / f"{number}.db", create, rows, sql)
+        after = capture(database, tmp_path / str(number))
+        unchanged = find_unchanged(before, was, after)
+        assert not unchanged.tables
+        assert set(unchanged.columns["t"].columns if unchanged.columns else ()) == (known or set())
+        assert digests(after, Plan(), Shape(), unchanged=unchanged) == digests(
+            after, Plan(), Shape()
+        )
 
 
 def test_digest_replaces_one_exact_cell(tmp_path: Path) -> None:
@@ -245,3 +323,22 @@ def test_duckdb_reads_exactly_the_file_named_and_leaves_nothing(tmp_path: Path) 
         assert connection.execute(sql).fetchone() == (1, False)
         assert len(list(tmp_path.glob(".duckdb-*"))) == 1
     assert list(tmp_path.glob(".duckdb-*")) == []
+
+
+def test_rows_that_do_not_lie_side_by_side_are_joined(tmp_path: Path) -> None:
+    """As many rows as before, of which some moved: by their rowids, as a full join finds them."""
+    create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)"
+    before = capture(make(tmp_path / "before.db", create, many("t", 5000)), tmp_path / "before")
+    changes = {
+        "UPDATE t SET v = 'x' WHERE id = 4999": (0, 0, (("v", 1),)),
+        "UPDATE t SET id = 9000 WHERE id = 1": (1, 1, ()),
+        "UPDATE t SET id = -id WHERE id = 5000": (1, 1, ()),
+        "UPDATE t SET id = id - 10000": (5000, 5000, ()),
+    }
+    for number, (sql, expected) in enumerate(changes.items()):
+        name = f"after{number}"
+        after = capture(
+            make(tmp_path / f"{name}.db", create, many("t", 5000), sql), tmp_path / name
+        )
+        (found,) = diff_snapshots(before, after)
+        assert (found.added, found.removed, found.changed) == expected

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.figures import missed, summed
+from tests.benchmarks.figures import keep, read, summed
+from tests.benchmarks.page import BEGIN, END, PAGE, draw, replaced, written
+from tests.benchmarks.random_keys import make_random_sample
+from tests.benchmarks.targets import TARGETS, WITH, WITHOUT, lines, table
 from tests.benchmarks.work import STAGES, WORK
 from tests.support.notebooks import environment
 from tests.support.paths import ROOT
+
+ELSEWHERE = {"small run", "datacompy", "sqldiff"}
+"""What costs seconds whatever the size, or a tool that may not be there."""
 
 
 def called(*arguments: str) -> str:
@@ -28,13 +36,32 @@ def called(*arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_every_benchmark(tmp_path: Path) -> None:
-    size = ("--users", "100", "--projects", "500", "--repeat", "1")
-    printed = called("tests.benchmarks", *size, "--build", str(tmp_path))
-    figures = json.loads((tmp_path / "benchmarks.json").read_text())["figures"]
-    assert {*WORK, *STAGES, "audited run", "migrate: gate", "migrate: lock held"} <= set(figures)
-    assert all(name in printed for name in figures)
-    assert figures["audited run"]["wall"] > figures["migrate"]["wall"] > 0
+def test_every_benchmark_and_the_page(tmp_path: Path) -> None:
+    size = ("--users", "100", "--repeat", "1", "--build", str(tmp_path))
+    printed = called("tests.benchmarks", *(WORK.keys() - ELSEWHERE), "sqldiff", *size)
+    (measurement,) = read(tmp_path / "benchmarks.json").values()
+    assert (measurement["projects"], measurement["keys"]) == (500, "random")
+    figures = measurement["figures"]
+    assert {*(WORK.keys() - ELSEWHERE), *STAGES, WITHOUT, WITH, "migrate: gate"} <= set(figures)
+    assert "sqldiff" in {*figures, *measurement["skipped"]}
+    assert all(name in printed for name in (*figures, *(target.what for target in TARGETS)))
+    assert figures[WITHOUT]["wall"] > figures["migrate"]["wall"] > 0
+    assert figures["snapshot: files"]["disk_mb"] > 0
+    page = tmp_path / "page.md"
+    page.write_text(f"by hand\n{BEGIN}\nold\n{END}\nby hand, too\n")
+    called(
+        "tests.benchmarks.page",
+        "--figures",
+        str(tmp_path / "benchmarks.json"),
+        "--page",
+        str(page),
+    )
+    text = page.read_text()
+    assert text.startswith("by hand\n")
+    assert text.endswith("by hand, too\n")
+    assert "old" not in text
+    assert "| whole run with rehearsal |" in text
+    assert (tmp_path / "images" / "performance.svg").stat().st_size > 1000
 
 
 @pytest.mark.slow
@@ -49,15 +76,55 @@ def test_a_target_that_is_missed_is_told() -> None:
         "preflight": [
             {"wall": 1.0, "cpu": 1.0},
             {"wall": 9.0, "cpu": 9.0},
-            {"wall": 1.5, "cpu": 1},
+            {"wall": 0.5, "cpu": 1},
         ],
-        "migrate: gate": [{"wall": 2.6, "cpu": 2.0, "more_mb": 65.0}],
-        "duckdb": [{"wall": 5.0, "cpu": 9.0}],
+        "migrate: gate": [{"wall": 0.9, "cpu": 0.8, "more_mb": 65.0}],
     }
     figures = summed(samples)
-    assert figures["preflight"]["wall"] == 1.5, "the median"
-    assert figures["migrate: gate"]["ratio"] == 0.26
-    assert list(missed(figures)) == [
-        "migrate: gate: ratio 0.26, aimed at 0.25",
-        "migrate: gate took 65 MB more, aimed at 64",
-    ]
+    assert figures["preflight"]["wall"] == 1.0, "the median"
+    missed = {line.target.what: line.missed for line in lines(figures)}
+    assert [what for what, is_missed in missed.items() if is_missed] == ["preflight"]
+    assert ("the gate", "0.09", "0.10", "0.10", "met") in table(figures)
+    assert ("verify", "", "", "0.36", "") in table(figures)
+
+
+def test_sizes_are_kept_beside_each_other(tmp_path: Path) -> None:
+    def measurement(users: int, seconds: float) -> dict[str, object]:
+        figures = {WITHOUT: {"wall": seconds, "cpu": seconds}, "baseline": {"cpu": 1.0}}
+        return {
+            **{"users": users, "projects": users * 5, "keys": "random", "repeat": 1},
+            **{"bytes": 10**9, "on": "2026-11-27", "python": "3", "sqlite": "3", "cores": 2},
+            **{"load": 0.1, "skipped": {"sqldiff": "it is not installed"}, "figures": figures},
+        }
+
+    path = tmp_path / "benchmarks.json"
+    keep(path, "small", measurement(10, 2.0))
+    large = keep(path, "large", measurement(100, 23.0))
+    (line,) = (line for line in lines(large["figures"]) if line.target.unit == "times")
+    assert (line.clock, line.missed) == (11.5, True)
+    measurements = read(path)
+    assert list(measurements) == ["small", "large"]
+    text = written(measurements)
+    assert "100 users and 500 projects" in text
+    assert "sqldiff was left out: it is not installed." in text
+    draw(measurements, tmp_path / "one.svg")
+    draw(json.loads(json.dumps(measurements)), tmp_path / "other.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "other.svg").read_bytes()
+    with pytest.raises(ValueError, match="no part between"):
+        replaced("nothing of the kind", text)
+
+
+def test_the_published_page_has_its_form() -> None:
+    text = PAGE.read_text()
+    assert replaced(text, "") != text
+    assert all(f"| {target.what} |" in text for target in TARGETS)
+    assert (PAGE.parent / "images" / "performance.svg").is_file()
+
+
+def test_random_keys_are_in_no_order(tmp_path: Path) -> None:
+    make_random_sample(tmp_path / "a.db", 50, 200)
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        keys = [key for (key,) in connection.execute("SELECT id FROM projects ORDER BY rowid")]
+        assert keys != sorted(keys)
+        assert len(set(keys)) == 200
+        assert not connection.execute("PRAGMA foreign_key_check").fetchall()

@@ -9,7 +9,15 @@ import pytest
 
 from runbook.run.folder import Run
 from runbook.sample.make import make_sample
-from runbook.stages import migrate, preflight, rehearse, rollback, snapshot, verify
+from runbook.stages import (
+    migrate,
+    preflight,
+    rehearse,
+    rehearsed_capture,
+    rollback,
+    snapshot,
+    verify,
+)
 from tests.support.runs import agreed, begin
 
 STAGES: dict[str, tuple[Callable[..., object], set[str]]] = {
@@ -28,7 +36,10 @@ STAGES: dict[str, tuple[Callable[..., object], set[str]]] = {
     ),
     "snapshot": (
         snapshot.snapshot,
-        {"Backup", "Snapshot of users", "Digests", "Restoring the backup to try it"},
+        {
+            *("Backup", "Checksum of the backup", "Snapshot of users", "Digests"),
+            "Restoring the backup to try it",
+        },
     ),
     "migrate": (
         migrate.migrate,
@@ -62,6 +73,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any,
     recorded: dict[str, list[tuple[Any, ...]]] = {}
     for name, (stage, _) in STAGES.items():
         recorded[name] = []
+        if name == "snapshot":
+            rehearsed_capture.forget(run)  # so that it reads everything itself
         arguments = (agreed(run),) if name in ("migrate", "rollback") else ()
         stage(run, *arguments, progress=lambda *call, to=recorded[name]: to.append(call))
     return recorded

@@ -13,9 +13,16 @@ from pathlib import Path
 import pytest
 
 from runbook.audit.compare_database import differences
+from runbook.audit.snapshot import read_capture
 from runbook.errors import NotProven, RunbookError
 from runbook.run.folder import Run
-from runbook.run.records import MigrateRecord, PreflightRecord, RehearseRecord, VerifyRecord
+from runbook.run.records import (
+    MigrateRecord,
+    PreflightRecord,
+    RehearseRecord,
+    SnapshotRecord,
+    VerifyRecord,
+)
 from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rehearse, snapshot, verify
 from tests.support.databases import connected
@@ -90,6 +97,64 @@ def test_a_database_that_was_written_to_is_not_what_was_predicted(
     verify.verify(run)
     with pytest.raises(AssertionError):
         assert_predicted(run)
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_the_snapshot_of_the_very_same_database_is_the_rehearsals(
+    journal: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connected(sample) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+    alone = begin(sample, tmp_path / "alone")
+    until_snapshot(alone)
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    rehearse.rehearse(run)
+    assert (run.folder / "snapshots" / "rehearsed").is_dir()
+    monkeypatch.setattr("runbook.stages.snapshot.capture", None)
+    monkeypatch.setattr("runbook.stages.snapshot.digests", None)
+    taken = snapshot.snapshot(run)
+    expected = alone.result("snapshot", SnapshotRecord)
+    assert (taken.digests, taken.footprint, taken.shape, taken.rows) == (
+        expected.digests,
+        expected.footprint,
+        expected.shape,
+        expected.rows,
+    )
+    assert taken.backup.sha256 == expected.backup.sha256
+    assert read_capture(run.before).snapshot == read_capture(alone.before).snapshot
+    assert sorted(p.name for p in run.before.iterdir()) == sorted(
+        p.name for p in alone.before.iterdir()
+    )
+    assert not (run.folder / "snapshots" / "rehearsed").exists()
+    migrate.migrate(run, agreed(run))
+    assert verify.verify(run).verdict == "pass"
+
+
+@pytest.mark.parametrize("what", ["a row", "a row that is put back", "a file", "the description"])
+def test_the_rehearsals_capture_is_of_no_other_state(
+    what: str, sample: Path, tmp_path: Path
+) -> None:
+    """Whoever wrote since, or altered what was kept: the snapshot is of the database as it is."""
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    rehearse.rehearse(run)
+    kept = run.folder / "snapshots" / "rehearsed"
+    with connected(sample) as connection:
+        if "row" in what:
+            connection.execute("UPDATE users SET email = 'x@example.org' WHERE rowid = 3")
+        if "back" in what:
+            connection.execute("UPDATE users SET email = 'y@example.org' WHERE rowid = 3")
+    if what == "a file":
+        next(kept.glob("*-users.parquet")).write_bytes(b"PAR1")
+    if what == "the description":
+        (kept / "rehearsed.json").write_text("{}")
+    taken = snapshot.snapshot(run)
+    alone = until_snapshot(begin(sample, tmp_path / "alone")).result("snapshot", SnapshotRecord)
+    assert taken.digests == alone.digests
+    assert not kept.exists()
+    migrate.migrate(run, agreed(run))
+    assert verify.verify(run).verdict == "pass"
 
 
 def photograph(database: Path) -> dict[str, Before]:

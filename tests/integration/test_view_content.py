@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from runbook.audit import view_content
 from runbook.audit.view_content import ViewsCompared, compare_views
+from runbook.audit.view_program import same_program
 from runbook.errors import NotProven
 from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
@@ -229,3 +231,58 @@ def test_the_gate_refuses_a_view_that_means_something_else(tmp_path: Path, join:
     with pytest.raises(NotProven, match='the view "contents" returned 2 rows before and returns 1'):
         migrate(job)
     assert dump(path) == before
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_large_view_that_means_something_else_is_named(
+    database: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also where it would be left unread if SQLite read it by the same steps."""
+    monkeypatch.setattr(view_content, "PATIENCE", -1)
+    monkeypatch.setattr(view_content, "_ROWS_AT_ONCE", 1)
+    with migrated(database, {**SAME, name: CHANGED[name]}) as connection:
+        found = compare(connection)
+    assert [f.table for f in found.findings] == ([] if name == "union" else [name])
+
+
+STEPS = {
+    "using": True,
+    "two stars": True,
+    "others": True,
+    "generated": True,
+    "of a view": True,
+    "natural": False,
+    "count": False,
+    "string": False,
+    "outer": False,
+    "first": False,
+    "aggregate": True,
+}
+"""Views, and whether SQLite reads them by the same steps as before."""
+
+MEANT = {
+    # A name in double quotes is a text until there is such a column.
+    "string": 'SELECT page, "organization_id" AS o FROM pages',
+    # The name is the outer table's until the inner one has such a column.
+    "outer": "SELECT x, (SELECT max(organization_id) FROM pages) AS o"
+    " FROM (SELECT x, 7 AS organization_id FROM other)",
+    # The new index is smaller than the table, and in another order.
+    "first": "SELECT page_id FROM pages LIMIT 1",
+    "aggregate": "SELECT writer, group_concat(page) AS pages FROM pages GROUP BY writer",
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_same_steps_are_the_same_meaning(
+    database: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    views = {**SAME, **CHANGED, **MEANT}
+    index = "CREATE INDEX by_organization ON pages(organization_id)"
+    chosen = {n: views[n] for n in dict.fromkeys(("star", name))}
+    with migrated(database, chosen, index) as connection:
+        columns = connection.execute(f'SELECT * FROM before."{name}"').description
+        assert same_program(connection, name, tuple(c[0] for c in columns)) is STEPS[name]
+        thorough = compare(connection)
+        monkeypatch.setattr(view_content, "PATIENCE", -1)
+        monkeypatch.setattr(view_content, "_ROWS_AT_ONCE", 1)
+        assert compare(connection) == thorough

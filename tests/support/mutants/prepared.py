@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -16,7 +15,6 @@ from unittest import mock
 
 import duckdb
 
-from runbook.audit.digest import digest_table
 from runbook.audit.invariants import ask_duckdb
 from runbook.audit.snapshot import Capture, capture, digests
 from runbook.audit.witness_duckdb import _Sides
@@ -106,11 +104,6 @@ def _files(plan: Plan, shape: Shape, before: Capture, after: Capture, *rest: obj
     return before.folder, after.encoding, repr([t for t in after.tables if t.name in ours]), rest
 
 
-def _table(path: Path, columns: Any, *, replace: Any = None, connection: object = None) -> object:
-    content = hashlib.sha256(path.read_bytes()).digest()
-    return content, tuple(columns), repr(replace)
-
-
 def _shaped(plan: Plan, shape: Shape) -> object:
     return repr(plan), repr(shape)
 
@@ -161,7 +154,6 @@ def hurried() -> Iterator[None]:
         mock.patch("runbook.migration.migrate.render", _remembered(render, _scripted)),
         mock.patch.object(SqlFile, "render", lambda file, **values: fill(file, **values)),
         mock.patch.object(_Sides, "compare", lambda sides: compare(sides)),
-        mock.patch("runbook.audit.snapshot.digest_table", _remembered(digest_table, _table)),
     ):
         yield
 
