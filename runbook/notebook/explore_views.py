@@ -26,6 +26,7 @@ from runbook.templates import sql_file
 _TABLE = sql_file("explore/table")
 _CHANGES = sql_file("explore/changes")
 _ROWS = sql_file("explore/changes_of_rows")
+NUMBER = "n"
 _FIXED = ("change", "column_name", "old", "old_class", "new", "new_class")
 
 
@@ -41,8 +42,8 @@ class View:
     columns: tuple[str, ...]
     fields: tuple[tuple[str, str], ...]
     render: Callable[[], str]
-    render_kept: Callable[[str, tuple[str, ...]], str] | None = None
-    """The query with only the rows for which a function of these fields is true."""
+    numbered: bool = False
+    """Whether the query has a field NUMBER too, which names a row of the file."""
 
     @functools.cached_property
     def sql(self) -> str:
@@ -152,10 +153,8 @@ class _Pair:
             name,
             tuple(_outer_names(columns)) or ("rowid",),
             tuple(_fields(columns)) or (("v0", "BIGINT"),),
-            lambda: _TABLE.render(**self._values(), columns=columns, side=side, keep=""),
-            lambda keep, kept: _TABLE.render(
-                **self._values(), columns=columns, side=side, keep=keep, kept=kept
-            ),
+            lambda: _TABLE.render(**self._values(), columns=columns, side=side, number=NUMBER),
+            numbered=True,
         )
 
     def changes_view(self, name: str) -> View:

@@ -99,8 +99,8 @@
 {%- endmacro %}
 
 {#- The columns of a file by position, since some names (the empty one) are none in DuckDB. #}
-{%- macro source(side) -%}
-  (SELECT {% if side.rowid %}r{% if side.names %}, {% endif %}{% endif %}
+{%- macro source(side, number="") -%}
+  (SELECT {% if number %}file_row_number AS {{ number }}{% if side.rowid or side.names %}, {% endif %}{% endif %}{% if side.rowid %}r{% if side.names %}, {% endif %}{% endif %}
     {%- for name in side.names -%}
       {{ name }}{% if encoding != "UTF-8" %}, runbook_utf8({{ name }}) AS u{{ name }}{% endif %}{% if not loop.last %}, {% endif %}
     {%- endfor %}
