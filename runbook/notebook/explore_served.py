@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from runbook.audit.duckdb_session import open_duckdb
+from runbook.notebook.explore_questions import questions
 from runbook.notebook.explore_views import NUMBER, Snapshots, View, views
 from runbook.sqlite.cells import CODECS
 from runbook.sqlite.quoting import quote_name
@@ -124,7 +125,7 @@ def serving(
         other = stack.enter_context(contextlib.closing(outer.cursor()))
         for schema in ("before", *(("after", "changes") if snapshots.after else ())):
             outer.execute(f"CREATE SCHEMA {schema}").fetchall()
-        for number, view in enumerate(views(snapshots)):
+        for number, view in enumerate((*views(snapshots), *questions(snapshots))):
             name = f"__snapshot_{number}"
             _serve(inner, (outer, other), view, name)
             for connection in (outer, other):
@@ -154,8 +155,10 @@ def _serve(
         f"{quote_name(cell)} AS {quote_name(column)}"
         for cell, column in zip(served.schema.names[1:], view.columns, strict=True)
     )
+    order = f" ORDER BY {view.order}" if view.order else ""
     outers[0].execute(
-        f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS SELECT {columns} FROM temp.{name}"
+        f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS"
+        f" SELECT {columns} FROM temp.{name}{order}"
     ).fetchall()
 
 

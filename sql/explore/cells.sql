@@ -106,3 +106,22 @@
     {%- endfor %}
    FROM {{ side.file }} AS t({{ side.aliases }}))
 {%- endmacro %}
+
+{%- macro utf8_of(raw) -%} {% if encoding == "UTF-8" %}{{ raw }}{% else %}runbook_utf8({{ raw }}){% endif %} {%- endmacro %}
+
+{#- How many rows have each cell, counted before anything is decoded; NULL is no cell to count. #}
+{%- macro counts(side, cell) -%}
+  SELECT {{ cell }} AS cell, count(*) AS n FROM {{ source(side) }} WHERE {{ cell }} <> {{ null }} GROUP BY 1
+{%- endmacro %}
+
+{#- What a cell says, where SQLite would compare columns of different types: 5, 5.0 and '5' are one. #}
+{%- macro identity(cell, raw) -%}
+  CASE {{ tag(cell) }}
+    WHEN 'n'::BLOB THEN NULL
+    WHEN 'b'::BLOB THEN 'b' || {{ body(cell) }}
+    WHEN 'i'::BLOB THEN 't' || {{ body(cell) }}
+    WHEN 'r'::BLOB THEN 't' || CASE WHEN abs({{ number(cell) }}) < 1e15 AND {{ number(cell) }} = trunc({{ number(cell) }})
+      THEN CAST(CAST({{ number(cell) }} AS BIGINT) AS VARCHAR) ELSE CAST({{ number(cell) }} AS VARCHAR) END
+    ELSE coalesce('t' || TRY({{ body(cell) }}), 'x' || {{ raw_digits(raw) }})
+  END
+{%- endmacro %}
