@@ -90,7 +90,7 @@ class _Asked:
             "owner": owner,
             "type": _column(organizations, "type").raw,
             "personal": cell_literal("personal", organizations.encoding),
-            "member_of": _column(memberships, "organization_id").raw,
+            "member_of": _column(memberships, "organization_id"),
             "user": user,
             "key": key,
             "owner_is_key": _alike(owner, key),
@@ -109,7 +109,7 @@ class _Asked:
             "after": pair.sides["after"],
             "owner": owner,
             "owner_is_user": _alike(owner, user),
-            "organization": _column(pair, "organization_id").raw,
+            "organization": _column(pair, "organization_id"),
         }
 
 

@@ -36,6 +36,7 @@ _TYPES = {
     "DOUBLE": pa.float64(),
     "VARCHAR": pa.string(),
     "BLOB": pa.binary(),
+    "WORD": pa.dictionary(pa.uint8(), pa.string()),
 }
 
 

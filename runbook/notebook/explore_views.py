@@ -203,13 +203,16 @@ class Pair:
                 tuple((field, "VARCHAR") for field in _FIXED),
                 lambda: _ROWS.render(**self.values(), old=old, new=new),
             )
-        fixed = [(field, "VARCHAR") for field in _FIXED]
+        compared = self._names_compared(old, new, keys)
+        # A word of few comes as its number: ten million changed cells have few different ones.
+        words = {"change": "WORD"} | ({"column_name": "WORD"} if _are_few(compared) else {})
+        fixed = [(field, words.get(field, "VARCHAR")) for field in _FIXED]
         return View(
             "changes",
             name,
             tuple(unique_names(["change", *_outer_names(keys), *_FIXED[1:]])),
             (fixed[0], *_fields(keys), *fixed[1:]),
-            lambda: self._paired(old, new, keys),
+            lambda: self._paired(old, new, keys, compared),
         )
 
     def _keys(self, old: Side, new: Side) -> list[ViewColumn] | None:
@@ -224,20 +227,25 @@ class Pair:
             return [dataclasses.replace(rowid, is_rowid=True)]
         return None
 
-    def _paired(self, old: Side, new: Side, keys: list[ViewColumn]) -> str:
+    def _has_same_rows(self, keys: list[ViewColumn]) -> bool:
+        """Whether rows are proven to have neither come nor gone, so that few columns may differ."""
+        only = self.snapshots.compared.get(self.name)
+        named = {key.name for key in keys if not key.is_rowid}
+        return only is not None and bool(named) and not named & set(only)
+
+    def _names_compared(self, old: Side, new: Side, keys: list[ViewColumn]) -> list[str]:
+        """The columns in which a row may differ."""
         names = [*new.table.columns, *(n for n in old.table.columns if n not in new.table.columns)]
         named = {key.name for key in keys if not key.is_rowid}
-        only = self.snapshots.compared.get(self.name)
-        same_rows = only is not None and bool(named) and not named & set(only)
-        cells = [(old.cell(n), new.cell(n)) for n in (k.name for k in keys)]
-        if not named:
-            cells = [("r", "r")]
-        compared = [
-            self._compared(number, name, old, new)
-            for number, name in enumerate(
-                n for n in names if n not in named and (not same_rows or n in (only or ()))
-            )
+        only = self.snapshots.compared.get(self.name, ()) if self._has_same_rows(keys) else names
+        return [name for name in names if name not in named and name in only]
+
+    def _paired(self, old: Side, new: Side, keys: list[ViewColumn], names: list[str]) -> str:
+        cells = [
+            ("r" if k.is_rowid else old.cell(k.name), "r" if k.is_rowid else new.cell(k.name))
+            for k in keys
         ]
+        compared = [self._compared(number, name, old, new) for number, name in enumerate(names)]
         return _CHANGES.render(
             **self.values(),
             old=old,
@@ -251,7 +259,8 @@ class Pair:
                 for key, (a, b) in zip(keys, cells, strict=True)
             ],
             compared=compared,
-            same_rows=same_rows,
+            few_names=_are_few(names),
+            same_rows=self._has_same_rows(keys),
             present={"old": cells[0][0], "new": cells[0][1]},
             paired=" AND ".join(f"a.{a} = b.{b}" for a, b in cells),
         )
@@ -277,6 +286,11 @@ class Pair:
 def cell_literal(value: str | None, encoding: str) -> str:
     """The cell of a value as a literal of DuckDB."""
     return f"unhex('{encode(value, encoding).hex()}')"
+
+
+def _are_few(names: list[str]) -> bool:
+    """Whether DuckDB and Arrow number these words by a byte."""
+    return 0 < len(names) < 200
 
 
 def _either(prefix: str, old: str, new: str) -> str:

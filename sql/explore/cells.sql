@@ -110,8 +110,9 @@
 {%- macro utf8_of(raw) -%} {% if encoding == "UTF-8" %}{{ raw }}{% else %}runbook_utf8({{ raw }}){% endif %} {%- endmacro %}
 
 {#- How many rows have each cell, counted before anything is decoded; NULL is no cell to count. #}
-{%- macro counts(side, cell) -%}
-  SELECT {{ cell }} AS cell, count(*) AS n FROM {{ source(side) }} WHERE {{ cell }} <> {{ null }} GROUP BY 1
+{%- macro counts(side, column) -%}
+  SELECT {{ column.raw }} AS cell, count(*) AS n FROM {{ source(side) }}
+  {%- if column.nullable %} WHERE {{ column.raw }} <> {{ null }}{% endif %} GROUP BY 1
 {%- endmacro %}
 
 {#- What a cell says, where SQLite would compare columns of different types: 5, 5.0 and '5' are one. #}

@@ -15,13 +15,13 @@ SELECT
     {{ resource.literal }} AS v1,
     coalesce(b.n, 0) AS v2,
     coalesce(a.n, 0) AS v3
-FROM ({{ by_user(cells.counts(resource.before, resource.owner.raw), resource.owner_is_user) }}) AS b
+FROM ({{ by_user(cells.counts(resource.before, resource.owner), resource.owner_is_user) }}) AS b
 FULL JOIN (
     {%- set counted %}
     SELECT m.{{ user.raw }} AS cell, CAST(sum(r.n) AS BIGINT) AS n
     FROM ({{ cells.counts(resource.after, resource.organization) }}) AS r
     JOIN {{ cells.source(organizations) }} AS o ON o.{{ id.raw }} = r.cell AND o.{{ type }} = {{ personal }}
-    JOIN {{ cells.source(memberships) }} AS m ON m.{{ member_of }} = o.{{ id.raw }}
+    JOIN {{ cells.source(memberships) }} AS m ON m.{{ member_of.raw }} = o.{{ id.raw }}
     WHERE m.{{ user.raw }} <> {{ null }}
     GROUP BY 1
     {%- endset %}
