@@ -27,7 +27,7 @@ import duckdb
 from runbook.audit.snapshot import Capture, read_capture
 from runbook.errors import NotAllowedNow
 from runbook.notebook import explore_magic
-from runbook.notebook.explore_answer import QUESTIONS, ask, frame
+from runbook.notebook.explore_answer import ask, frame
 from runbook.notebook.explore_columns import privacy_of
 from runbook.notebook.explore_served import serving
 from runbook.notebook.explore_views import Snapshots
@@ -36,7 +36,7 @@ from runbook.notebook.table import Table
 from runbook.run.folder import Run
 from runbook.run.records import SnapshotRecord, VerifyRecord
 from runbook.script.footprint import is_new_table, outside_columns
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import quote_name, same_name
 from runbook.templates import sql_file
 
 _SPILL = ".explore-"
@@ -149,37 +149,27 @@ def _connected(
         compared=_compared(run, before) if after is not None else {},
         privacy=None if show_values else privacy_of(run.info.plan),
         secret=secrets.token_hex(16),
+        plan=run.info.plan,
     )
     with (
         _spill(run) as spill,
-        serving(snapshots, spill, lambda outer: _add_questions(run, outer, after)) as connections,
+        serving(snapshots, spill, lambda outer: _add_members(run, outer, after)) as connections,
     ):
         yield connections
 
 
-def _add_questions(run: Run, outer: duckdb.DuckDBPyConnection, after: Capture | None) -> None:
-    """The views for the usual questions, where the migration has made its tables."""
+def _add_members(run: Run, outer: duckdb.DuckDBPyConnection, after: Capture | None) -> None:
+    """The view of members, where the migration has made its tables."""
     if after is None or not any(same_name(t.name, "organizations") for t in after.tables):
         return
-    plan = run.info.plan
-    values = {
-        "users": {
-            "table": quote_name(plan.users.table),
-            "key": quote_name(plan.users.key),
-            "email": quote_name(plan.users.email) if plan.users.email else None,
-        },
-        "resources": [
-            {
-                "table": quote_name(resource.table),
-                "owner": quote_name(resource.owner),
-                "literal": quote_value(resource.table),
-            }
-            for resource in plan.resources
-        ],
+    users = run.info.plan.users
+    names = {
+        "table": quote_name(users.table),
+        "key": quote_name(users.key),
+        "email": quote_name(users.email) if users.email else None,
     }
-    for name in QUESTIONS:
-        query = sql_file(f"explore/{name}").render(**values)
-        outer.execute(f"CREATE VIEW {name} AS {query}").fetchall()
+    query = sql_file("explore/members").render(users=names)
+    outer.execute(f"CREATE VIEW members AS {query}").fetchall()
 
 
 def _compared(run: Run, before: Capture) -> dict[str, tuple[str, ...]]:

@@ -9,10 +9,8 @@ columns that a query needs, already masked.
 from __future__ import annotations
 
 import contextlib
-import inspect
-import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from runbook.audit.duckdb_session import open_duckdb
-from runbook.notebook.explore_views import Snapshots, View, views
+from runbook.notebook.explore_questions import questions
+from runbook.notebook.explore_views import NUMBER, Snapshots, View, views
 from runbook.sqlite.cells import CODECS
 from runbook.sqlite.quoting import quote_name
 
 _ROWS_AT_ONCE = 122_880  # a row group of DuckDB
 _MEMORY = "3GB"
-_SPECIAL: Any = "special"  # which is called with NULL, too
-_numbers = itertools.count()
+_FEW = 8  # one row in as many
 _ROW = "__row"
 """The first column, which people do not see: who only counts rows asks for it, for nothing."""
 
@@ -38,6 +36,7 @@ _TYPES = {
     "DOUBLE": pa.float64(),
     "VARCHAR": pa.string(),
     "BLOB": pa.binary(),
+    "WORD": pa.dictionary(pa.uint8(), pa.string()),
 }
 
 
@@ -62,44 +61,39 @@ class Served(ds.InMemoryDataset):  # type: ignore[misc]
         if filter is None:
             return ds.Scanner.from_batches(self._read(wanted))
         asked = self._columns_of(filter)
-        render = self.view.render_kept
-        # Where the condition is about all columns that are decoded, Arrow itself is quicker.
-        if render is None or not asked or set(wanted) <= {*asked, _ROW}:
-            wanted_too = [name for name in asked if name not in wanted]
-            reader = self._read([*wanted, *wanted_too])
-            return ds.Scanner.from_batches(reader, columns=wanted, filter=filter)
-        query = render(self._keeping(filter, asked), asked)
-        return ds.Scanner.from_batches(self._read(wanted, query))
+        # Where the condition is about all columns that are decoded, once through is enough.
+        if self.view.numbered and asked and not set(wanted) <= {*asked, _ROW}:
+            numbers = self._numbers_where(filter, asked)
+            if numbers is not None:
+                return ds.Scanner.from_batches(self._read(wanted, numbers))
+        wanted_too = [name for name in asked if name not in wanted]
+        reader = self._read([*wanted, *wanted_too])
+        return ds.Scanner.from_batches(reader, columns=wanted, filter=filter)
 
-    def _read(self, names: list[str], query: str = "") -> Any:
+    def _read(self, names: Sequence[str], numbers: Any = None) -> Any:
+        """A reader of these columns, of all rows or of those with these numbers."""
         cells = ", ".join(f"0::BIGINT AS {_ROW}" if n == _ROW else quote_name(n) for n in names)
         # Each scan has a cursor of its own: a query may scan a view twice at the same time.
-        relation = self.inner.cursor().sql(f"SELECT {cells} FROM ({query or self.view.sql})")
-        return relation.to_arrow_reader(_ROWS_AT_ONCE)
+        cursor = self.inner.cursor()
+        query = f"SELECT {cells} FROM ({self.view.sql})"
+        if numbers is not None:
+            cursor.register("kept", numbers)
+            query += f" WHERE {NUMBER} IN (SELECT {NUMBER} FROM temp.kept)"
+        return cursor.sql(query).to_arrow_reader(_ROWS_AT_ONCE)
 
-    def _keeping(self, condition: Any, names: tuple[str, ...]) -> str:
-        """A function that keeps the rows of an Arrow condition before other columns are decoded."""
-        types = dict(self.view.fields)
+    def _numbers_where(self, condition: Any, asked: Sequence[str]) -> Any:
+        """Numbers of the rows that satisfy the condition; None where they are not few.
 
-        def keep(*cells: Any) -> Any:
-            table = pa.table(dict(zip(names, cells, strict=True)))
-            kept = ds.dataset(table).scanner(columns={"kept": condition}).to_table()["kept"]
-            return kept.fill_null(False).combine_chunks()
-
-        # DuckDB counts the parameters in the signature.
-        place = inspect.Parameter.POSITIONAL_ONLY
-        signature = inspect.Signature([inspect.Parameter(name, place) for name in names])
-        keep.__signature__ = signature  # type: ignore[attr-defined]
-        function = f"runbook_keep_{next(_numbers)}"
-        self.inner.create_function(
-            function,
-            keep,
-            [types[name] for name in names],
-            "BOOLEAN",
-            type=_ARROW,
-            null_handling=_SPECIAL,
-        )
-        return function
+        For few rows it saves decoding all other columns, and masking takes longest.
+        """
+        kept, all_rows = [], 0
+        with self._read([*asked, NUMBER]) as reader:
+            for batch in reader:
+                all_rows += batch.num_rows
+                kept.append(pa.Table.from_batches([batch]).filter(condition).select([NUMBER]))
+                if sum(table.num_rows for table in kept) > all_rows // _FEW:
+                    return None
+        return pa.concat_tables(kept) if kept else None
 
     def _columns_of(self, condition: Any) -> tuple[str, ...]:
         """The columns without which the condition has no meaning."""
@@ -132,7 +126,7 @@ def serving(
         other = stack.enter_context(contextlib.closing(outer.cursor()))
         for schema in ("before", *(("after", "changes") if snapshots.after else ())):
             outer.execute(f"CREATE SCHEMA {schema}").fetchall()
-        for number, view in enumerate(views(snapshots)):
+        for number, view in enumerate((*views(snapshots), *questions(snapshots))):
             name = f"__snapshot_{number}"
             _serve(inner, (outer, other), view, name)
             for connection in (outer, other):
@@ -162,8 +156,10 @@ def _serve(
         f"{quote_name(cell)} AS {quote_name(column)}"
         for cell, column in zip(served.schema.names[1:], view.columns, strict=True)
     )
+    order = f" ORDER BY {view.order}" if view.order else ""
     outers[0].execute(
-        f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS SELECT {columns} FROM temp.{name}"
+        f"CREATE VIEW {view.schema}.{quote_name(view.name)} AS"
+        f" SELECT {columns} FROM temp.{name}{order}"
     ).fetchall()
 
 

@@ -19,13 +19,16 @@ from runbook.audit.duckdb_session import read_parquet
 from runbook.audit.parquet import SnapshotTable
 from runbook.audit.snapshot import Capture
 from runbook.notebook.explore_columns import Privacy, ViewColumn, unique_names, view_column
+from runbook.plan.plan import Plan
 from runbook.report.masking import KEY_FORM, WORD_FORM
+from runbook.sqlite.cells import encode
 from runbook.sqlite.quoting import quote_value
 from runbook.templates import sql_file
 
 _TABLE = sql_file("explore/table")
 _CHANGES = sql_file("explore/changes")
 _ROWS = sql_file("explore/changes_of_rows")
+NUMBER = "n"
 _FIXED = ("change", "column_name", "old", "old_class", "new", "new_class")
 
 
@@ -41,8 +44,10 @@ class View:
     columns: tuple[str, ...]
     fields: tuple[tuple[str, str], ...]
     render: Callable[[], str]
-    render_kept: Callable[[str, tuple[str, ...]], str] | None = None
-    """The query with only the rows for which a function of these fields is true."""
+    numbered: bool = False
+    """Whether the query has a field NUMBER too, which names a row of the file."""
+    order: str = ""
+    """By which of `columns` the rows come."""
 
     @functools.cached_property
     def sql(self) -> str:
@@ -54,7 +59,8 @@ class View:
 class Snapshots:
     """What there is to explore, and how: `compared` has, for a table, its columns that may differ.
 
-    A table that is not in it is compared whole. `secret` numbers masked keys.
+    A table that is not in it is compared whole. `secret` numbers masked keys. The usual questions
+    are about the tables of `plan`.
     """
 
     before: Capture
@@ -62,20 +68,25 @@ class Snapshots:
     compared: Mapping[str, tuple[str, ...]]
     privacy: Privacy | None
     secret: str
+    plan: Plan | None = None
 
 
 def views(snapshots: Snapshots) -> Iterator[View]:
     """Every view of `before`, `after` and `changes`, table by table."""
-    sides = {"before": snapshots.before} | ({"after": snapshots.after} if snapshots.after else {})
+    sides = captures(snapshots)
     names = {schema: [t.name for t in captured.tables] for schema, captured in sides.items()}
     for table in sorted({name for each in names.values() for name in each}):
-        there = {s: _Side.of(c, c.table(table)) for s, c in sides.items() if table in names[s]}
-        pair = _Pair(snapshots, table, there)
-        for schema in there:
+        pair = Pair.of(snapshots, table)
+        for schema in pair.sides:
             yield pair.table_view(schema, dict(_names(names[schema]))[table])
         if snapshots.after is not None:
             every = [*names["after"], *(n for n in names["before"] if n not in names["after"])]
             yield pair.changes_view(dict(_names(every))[table])
+
+
+def captures(snapshots: Snapshots) -> dict[str, Capture]:
+    """The captures that there are, by schema."""
+    return {"before": snapshots.before} | ({"after": snapshots.after} if snapshots.after else {})
 
 
 def _names(tables: list[str]) -> Iterator[tuple[str, str]]:
@@ -83,7 +94,7 @@ def _names(tables: list[str]) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """A table's file, as the template's `source` takes it, and the classes of its columns."""
 
     table: SnapshotTable
@@ -92,21 +103,25 @@ class _Side:
     common: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, captured: Capture, table: SnapshotTable) -> _Side:
+    def of(cls, captured: Capture, table: SnapshotTable) -> Side:
+        """The table's file of a capture."""
         path = captured.path(table)
         classes = read_classes(path, table.columns, captured.encoding)
         return cls(table, read_parquet(path), classes)
 
     @property
     def rowid(self) -> bool:
+        """Whether its first column is the rowid."""
         return self.table.rowid
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names for its columns of cells, in their order."""
         return tuple(f"c{i}" for i in range(len(self.table.columns)))
 
     @property
     def aliases(self) -> str:
+        """Names for all columns of the file."""
         return ", ".join([*["r"][: self.rowid], *self.names])
 
     def cell(self, column: str) -> str:
@@ -116,27 +131,40 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Pair:
     """A table as it is on both sides, or on the one that has it."""
 
     snapshots: Snapshots
     name: str
-    sides: Mapping[str, _Side]
+    sides: Mapping[str, Side]
+
+    @classmethod
+    def of(cls, snapshots: Snapshots, table: str) -> Pair:
+        """The table of exactly this name, wherever there is one."""
+        there = {}
+        for schema, captured in captures(snapshots).items():
+            for each in captured.tables:
+                if each.name == table:
+                    there[schema] = Side.of(captured, each)
+        return cls(snapshots, table, there)
 
     @property
     def encoding(self) -> str:
+        """The encoding of the databases' text."""
         return self.snapshots.before.encoding
 
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
+        """What every template takes."""
         return {
             "encoding": self.encoding,
+            "null": cell_literal(None, self.encoding),
             "utf8": "" if self.encoding == "UTF-8" else "u",
             "secret": quote_value(self.snapshots.secret),
             "key_form": quote_value(KEY_FORM),
             "word_form": quote_value(WORD_FORM),
         }
 
-    def _column(self, name: str, raw: str) -> ViewColumn:
+    def column(self, name: str, raw: str) -> ViewColumn:
         """The column, of one type on both sides, so that they can be compared."""
         classes = {c for side in self.sides.values() for c in side.classes.get(name, ())}
         key = next(iter(self.sides.values())).table.key
@@ -146,16 +174,14 @@ class _Pair:
     def table_view(self, schema: str, name: str) -> View:
         """The table of one snapshot."""
         side = self.sides[schema]
-        columns = [self._column(name, side.cell(name)) for name in side.table.columns]
+        columns = [self.column(name, side.cell(name)) for name in side.table.columns]
         return View(
             schema,
             name,
             tuple(_outer_names(columns)) or ("rowid",),
             tuple(_fields(columns)) or (("v0", "BIGINT"),),
-            lambda: _TABLE.render(**self._values(), columns=columns, side=side, keep=""),
-            lambda keep, kept: _TABLE.render(
-                **self._values(), columns=columns, side=side, keep=keep, kept=kept
-            ),
+            lambda: _TABLE.render(**self.values(), columns=columns, side=side, number=NUMBER),
+            numbered=True,
         )
 
     def changes_view(self, name: str) -> View:
@@ -175,22 +201,25 @@ class _Pair:
                 name,
                 _FIXED,
                 tuple((field, "VARCHAR") for field in _FIXED),
-                lambda: _ROWS.render(**self._values(), old=old, new=new),
+                lambda: _ROWS.render(**self.values(), old=old, new=new),
             )
-        fixed = [(field, "VARCHAR") for field in _FIXED]
+        compared = self._names_compared(old, new, keys)
+        # A word of few comes as its number: ten million changed cells have few different ones.
+        words = {"change": "WORD"} | ({"column_name": "WORD"} if _are_few(compared) else {})
+        fixed = [(field, words.get(field, "VARCHAR")) for field in _FIXED]
         return View(
             "changes",
             name,
             tuple(unique_names(["change", *_outer_names(keys), *_FIXED[1:]])),
             (fixed[0], *_fields(keys), *fixed[1:]),
-            lambda: self._paired(old, new, keys),
+            lambda: self._paired(old, new, keys, compared),
         )
 
-    def _keys(self, old: _Side, new: _Side) -> list[ViewColumn] | None:
+    def _keys(self, old: Side, new: Side) -> list[ViewColumn] | None:
         """What names a row: its declared key if no NULL is in it, or its rowid; None if nothing."""
         key = old.table.key
         if key and key == new.table.key:
-            columns = [self._column(name, f"key{i}") for i, name in enumerate(key)]
+            columns = [self.column(name, f"key{i}") for i, name in enumerate(key)]
             if not any(column.nullable for column in columns):
                 return columns
         if old.rowid and new.rowid:
@@ -198,22 +227,27 @@ class _Pair:
             return [dataclasses.replace(rowid, is_rowid=True)]
         return None
 
-    def _paired(self, old: _Side, new: _Side, keys: list[ViewColumn]) -> str:
+    def _has_same_rows(self, keys: list[ViewColumn]) -> bool:
+        """Whether rows are proven to have neither come nor gone, so that few columns may differ."""
+        only = self.snapshots.compared.get(self.name)
+        named = {key.name for key in keys if not key.is_rowid}
+        return only is not None and bool(named) and not named & set(only)
+
+    def _names_compared(self, old: Side, new: Side, keys: list[ViewColumn]) -> list[str]:
+        """The columns in which a row may differ."""
         names = [*new.table.columns, *(n for n in old.table.columns if n not in new.table.columns)]
         named = {key.name for key in keys if not key.is_rowid}
-        only = self.snapshots.compared.get(self.name)
-        same_rows = only is not None and bool(named) and not named & set(only)
-        cells = [(old.cell(n), new.cell(n)) for n in (k.name for k in keys)]
-        if not named:
-            cells = [("r", "r")]
-        compared = [
-            self._compared(number, name, old, new)
-            for number, name in enumerate(
-                n for n in names if n not in named and (not same_rows or n in (only or ()))
-            )
+        only = self.snapshots.compared.get(self.name, ()) if self._has_same_rows(keys) else names
+        return [name for name in names if name not in named and name in only]
+
+    def _paired(self, old: Side, new: Side, keys: list[ViewColumn], names: list[str]) -> str:
+        cells = [
+            ("r" if k.is_rowid else old.cell(k.name), "r" if k.is_rowid else new.cell(k.name))
+            for k in keys
         ]
+        compared = [self._compared(number, name, old, new) for number, name in enumerate(names)]
         return _CHANGES.render(
-            **self._values(),
+            **self.values(),
             old=old,
             new=new,
             keys=[
@@ -225,21 +259,22 @@ class _Pair:
                 for key, (a, b) in zip(keys, cells, strict=True)
             ],
             compared=compared,
-            same_rows=same_rows,
+            few_names=_are_few(names),
+            same_rows=self._has_same_rows(keys),
             present={"old": cells[0][0], "new": cells[0][1]},
             paired=" AND ".join(f"a.{a} = b.{b}" for a, b in cells),
         )
 
-    def _compared(self, number: int, name: str, old: _Side, new: _Side) -> dict[str, Any]:
+    def _compared(self, number: int, name: str, old: Side, new: Side) -> dict[str, Any]:
         was, now = old.cell(name), new.cell(name)
-        null = "'n'::BLOB" if self.encoding == "UTF-8" else f"unhex('{_NULL[self.encoding]}')"
+        null = cell_literal(None, self.encoding)
         differs = (
             f"a.{was} <> b.{now}"
             if was and now
             else f"{'b' if now else 'a'}.{now or was} <> {null}"
         )
         return {
-            **dataclasses.asdict(self._column(name, "")),
+            **dataclasses.asdict(self.column(name, "")),
             "number": number,
             "literal": quote_value(name),
             "old": was,
@@ -248,7 +283,14 @@ class _Pair:
         }
 
 
-_NULL = {"UTF-16le": "6E00", "UTF-16be": "006E"}
+def cell_literal(value: str | None, encoding: str) -> str:
+    """The cell of a value as a literal of DuckDB."""
+    return f"unhex('{encode(value, encoding).hex()}')"
+
+
+def _are_few(names: list[str]) -> bool:
+    """Whether DuckDB and Arrow number these words by a byte."""
+    return 0 < len(names) < 200
 
 
 def _either(prefix: str, old: str, new: str) -> str:

@@ -23,6 +23,7 @@ from runbook.run.attempts import attempts
 from runbook.run.findings import Finding, InvariantResult, StepResult
 from runbook.run.folder import Run
 from runbook.run.identity import Identity
+from runbook.run.info import account_of
 from runbook.run.json_form import from_json
 from runbook.run.notebooks import altered_notebooks, kept_notebooks
 from runbook.run.records import (
@@ -118,6 +119,7 @@ class Contents:
     plan: Plan | None
     operator: str
     ticket: str
+    account: str
     origin: Mapping[str, str]
     versions: Mapping[str, str]
     sql: Mapping[str, str]
@@ -189,6 +191,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
     records = _Records(run_dir)
     identity = records.structure(Identity, info.get("identity", {}), "run.json")
     plan = records.structure(Plan, info["plan"], "run.json") if "plan" in info else None
+    account, origin = account_of(str(info.get("account", "")), _texts(info.get("origin")))
     contents = Contents(
         folder=visible(run_dir.resolve().name),
         path=visible(str(run_dir.resolve())),
@@ -199,7 +202,8 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         plan=plan and without_commands(plan),
         operator=str(info.get("operator", "")),
         ticket=str(info.get("ticket", "")),
-        origin=_texts(info.get("origin")),
+        account=account,
+        origin=origin,
         versions=_texts(info.get("versions")),
         sql=_texts(info.get("sql")),
         stages=records.stages,

@@ -38,7 +38,7 @@ from runbook.run.notices import notify
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
 from runbook.run.session import Session, Way
 from runbook.run.stage import Stage, StageRecord, now, rehearsal_problem, translate_error
-from runbook.run.versions import origin, sql_checksums, versions
+from runbook.run.versions import account, origin, sql_checksums, versions
 
 __all__ = ["STAGES", "Request", "Run", "RunInfo", "Stage", "StageRecord", "file_stem", "now"]
 
@@ -73,13 +73,15 @@ class Run:
                 for name in _FOLDERS:
                     (folder / name).mkdir(mode=0o700, exist_ok=True)
                 ignore_in_git(parent if shared else folder)
+                wanted = {f.name: getattr(request, f.name) for f in dataclasses.fields(request)}
+                wanted["account"] = request.account or account()
                 info = RunInfo(
                     run=f"{folder.resolve().name}-{secrets.token_hex(4)}",
                     created_at=now(),
                     versions=versions(request.identity),
                     sql=sql_checksums(),
                     origin=origin(),
-                    **{f.name: getattr(request, f.name) for f in dataclasses.fields(request)},
+                    **wanted,
                 )
                 write_sealed(folder / "run.json", to_json(info))
             sync_folder(parent)

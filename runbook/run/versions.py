@@ -36,11 +36,10 @@ def account() -> str:
 
 
 def origin() -> dict[str, str]:
-    """The account that works here, the host, and its time zone."""
+    """The host that works here, and its time zone."""
     now = datetime.now().astimezone()
     zone = f"{now:%z}"
     return {
-        "account": account(),
         "host": platform.node() or "unknown",
         "time zone": f"{now.tzname()} (UTC{zone[:3]}:{zone[3:]})",
     }

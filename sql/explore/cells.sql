@@ -99,10 +99,30 @@
 {%- endmacro %}
 
 {#- The columns of a file by position, since some names (the empty one) are none in DuckDB. #}
-{%- macro source(side) -%}
-  (SELECT {% if side.rowid %}r{% if side.names %}, {% endif %}{% endif %}
+{%- macro source(side, number="") -%}
+  (SELECT {% if number %}file_row_number AS {{ number }}{% if side.rowid or side.names %}, {% endif %}{% endif %}{% if side.rowid %}r{% if side.names %}, {% endif %}{% endif %}
     {%- for name in side.names -%}
       {{ name }}{% if encoding != "UTF-8" %}, runbook_utf8({{ name }}) AS u{{ name }}{% endif %}{% if not loop.last %}, {% endif %}
     {%- endfor %}
    FROM {{ side.file }} AS t({{ side.aliases }}))
+{%- endmacro %}
+
+{%- macro utf8_of(raw) -%} {% if encoding == "UTF-8" %}{{ raw }}{% else %}runbook_utf8({{ raw }}){% endif %} {%- endmacro %}
+
+{#- How many rows have each cell, counted before anything is decoded; NULL is no cell to count. #}
+{%- macro counts(side, column) -%}
+  SELECT {{ column.raw }} AS cell, count(*) AS n FROM {{ source(side) }}
+  {%- if column.nullable %} WHERE {{ column.raw }} <> {{ null }}{% endif %} GROUP BY 1
+{%- endmacro %}
+
+{#- What a cell says, where SQLite would compare columns of different types: 5, 5.0 and '5' are one. #}
+{%- macro identity(cell, raw) -%}
+  CASE {{ tag(cell) }}
+    WHEN 'n'::BLOB THEN NULL
+    WHEN 'b'::BLOB THEN 'b' || {{ body(cell) }}
+    WHEN 'i'::BLOB THEN 't' || {{ body(cell) }}
+    WHEN 'r'::BLOB THEN 't' || CASE WHEN abs({{ number(cell) }}) < 1e15 AND {{ number(cell) }} = trunc({{ number(cell) }})
+      THEN CAST(CAST({{ number(cell) }} AS BIGINT) AS VARCHAR) ELSE CAST({{ number(cell) }} AS VARCHAR) END
+    ELSE coalesce('t' || TRY({{ body(cell) }}), 'x' || {{ raw_digits(raw) }})
+  END
 {%- endmacro %}

@@ -21,14 +21,14 @@ WITH pairs AS (
 ),
 cells AS (SELECT *, unnest(differing) AS n FROM pairs)
 SELECT
-    CASE n WHEN -1 THEN 'came' WHEN -2 THEN 'went' ELSE 'changed' END AS change,
+    CASE n WHEN -1 THEN 'came' WHEN -2 THEN 'went' ELSE 'changed' END::ENUM('came', 'went', 'changed') AS change,
     {%- for key in keys %}
     {% if key.is_rowid %}{{ key.cell }}{% else %}{{ cells.value(key, key.cell, key.raw) }}{% endif %} AS v{{ loop.index0 }},
     {%- if key.mixed %}
     {{ cells.storage_class(key.cell) }} AS k{{ loop.index0 }},
     {%- endif %}
     {%- endfor %}
-    CASE n WHEN -3 THEN NULL{% for column in compared %} WHEN {{ loop.index0 }} THEN {{ column.literal }}{% endfor %} ELSE NULL END::VARCHAR AS column_name,
+    CASE n WHEN -3 THEN NULL{% for column in compared %} WHEN {{ loop.index0 }} THEN {{ column.literal }}{% endfor %} ELSE NULL END::{% if few_names %}ENUM({% for column in compared %}{{ column.literal }}{% if not loop.last %}, {% endif %}{% endfor %}){% else %}VARCHAR{% endif %} AS column_name,
     {%- for side, cell in (("old", "a"), ("new", "b")) %}
     CASE n WHEN -3 THEN NULL
     {%- for column in compared if column[side] %}

@@ -1,24 +1,22 @@
 -- title: The largest organizations
 -- why: Where a query will be slow first; the rows of all kinds together, the most first.
+{% import "explore/cells.sql" as cells with context -%}
 SELECT
-    o.id AS organization_id,
-    o.name AS organization,
-    o.owner_id AS owner,
-    coalesce(m.members, 0) AS members,
-    coalesce(r.number_of_rows, 0) AS number_of_rows
-FROM after.organizations AS o
+    {{ cells.value(id, "o." ~ id.cell, "o." ~ id.raw) }} AS v0,
+    {{ cells.value(name, "o." ~ name.cell, "o." ~ name.raw) }} AS v1,
+    {{ cells.value(owner, "o." ~ owner.cell, "o." ~ owner.raw) }} AS v2,
+    coalesce(m.n, 0) AS v3,
+    coalesce(r.n, 0) AS v4
+FROM {{ cells.source(organizations) }} AS o
+LEFT JOIN ({{ cells.counts(memberships, member_of) }}) AS m ON m.cell = o.{{ id.raw }}
 LEFT JOIN (
-    SELECT organization_id, count(*) AS members FROM after.organization_memberships GROUP BY 1
-) AS m ON m.organization_id = o.id
-LEFT JOIN (
-    SELECT organization_id, CAST(sum(n) AS BIGINT) AS number_of_rows
-    FROM (
-        {%- for resource in resources %}
-        SELECT organization_id, count(*) AS n FROM after.{{ resource.table }} GROUP BY 1
-        {%- if not loop.last %}
-        UNION ALL{% endif %}
-        {%- endfor %}
-    )
-    GROUP BY 1
-) AS r ON r.organization_id = o.id
-ORDER BY number_of_rows DESC, o.id
+    {%- if resources | length > 1 %}
+    SELECT cell, CAST(sum(n) AS BIGINT) AS n FROM ({% endif %}
+    {%- for resource in resources %}
+    {{ cells.counts(resource.after, resource.organization) }}
+    {%- if not loop.last %}
+    UNION ALL{% endif %}
+    {%- endfor %}
+    {%- if resources | length > 1 %}
+    ) GROUP BY 1{% endif %}
+) AS r ON r.cell = o.{{ id.raw }}

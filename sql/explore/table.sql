@@ -2,6 +2,7 @@
 -- why: Each column has the one type that holds its every cell exactly; a mixed one is text, with a column beside it that says each cell's storage class.
 {% import "explore/cells.sql" as cells with context -%}
 SELECT
+    {{ number }},
 {%- for column in columns %}
     {{ cells.value(column, column.cell, column.raw) }} AS v{{ loop.index0 }}
     {%- if column.mixed %},
@@ -10,12 +11,4 @@ SELECT
 {%- else %}
     r AS v0
 {%- endfor %}
-FROM {{ cells.source(side) }}
-{%- if keep %}
-WHERE {{ keep }}(
-{%- set comma = joiner(", ") %}
-{%- for column in columns %}
-    {%- if "v" ~ loop.index0 in kept %}{{ comma() }}{{ cells.value(column, column.cell, column.raw) }}{% endif %}
-    {%- if "k" ~ loop.index0 in kept %}{{ comma() }}{{ cells.storage_class(column.cell) }}{% endif %}
-{%- endfor %})
-{%- endif %}
+FROM {{ cells.source(side, number) }}

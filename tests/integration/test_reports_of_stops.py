@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from runbook.wording import duration
 from tests.support.databases import execute
 from tests.support.runs import begin
 from tests.support.windows import Direct
+
+PLAN = (
+    "    + table organizations (180 rows, 2 indexes)",
+    "    + index idx_organizations_owner on organizations",
+    "    ~ projects.organization_id (1,000 rows)",
+    "    + index idx_projects_org on projects",
+)
 
 
 class Interrupted(Direct):
@@ -44,14 +52,19 @@ def test_blocked(sample: Path, tmp_path: Path) -> None:
         run_stages(run, Options(yes=True, echo=lines.append), Direct())
     assert "1 hazard must be removed first" in check_report(run, lines)
     assert "missing" in (run.folder / "report.html").read_text()
+    at = lines.index("  block      Rows whose owner does not exist (projects.owner_id: 1)")
+    assert lines[at + 1].startswith("             They name a user who is not there")
+    assert re.match(r"             Remedy: .*SELECT \* FROM \"projects\"", lines[at + 2])
 
 
-@pytest.mark.parametrize("until", ["preflight", "snapshot"])
+@pytest.mark.parametrize("until", ["preflight", "rehearse", "snapshot"])
 def test_ended_where_it_was_to_end(until: str, sample: Path, tmp_path: Path) -> None:
     run, lines = begin(sample, tmp_path / "run"), []  # type: tuple[Run, list[str]]
-    run_stages(run, Options(until=until, echo=lines.append), Direct())
+    run_stages(run, Options(until=until, echo=lines.append), Direct(rehearse=until == "rehearse"))
     assert "Not migrated yet" in check_report(run, lines)
-    assert (f"  What will change in {sample}:" in lines) == (until == "snapshot")
+    headings = [line for line in lines if line.startswith(f"  What will change in {sample}")]
+    assert len(headings) == (until != "preflight")
+    assert [line for line in lines if line in PLAN] == list(PLAN if until != "preflight" else ())
 
 
 @pytest.mark.parametrize("stage", ["preflight", "rehearse", "verify"])
@@ -60,14 +73,6 @@ def test_interrupted(stage: str, sample: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_stages(run, Options(yes=True, echo=lines.append), Interrupted(stage))
     check_report(run, lines)
-
-
-PLAN = (
-    "    + table organizations (180 rows, 2 indexes)",
-    "    + index idx_organizations_owner on organizations",
-    "    ~ projects.organization_id (1,000 rows)",
-    "    + index idx_projects_org on projects",
-)
 
 
 def test_what_will_change_is_printed_before_the_name_is_typed_and_what_did_afterwards(
@@ -93,6 +98,9 @@ def test_what_will_change_is_printed_before_the_name_is_typed_and_what_did_after
     after = lines[len(before) :]
     at = after.index("  What changed in sample.db, as counted by gate, SQLite, DuckDB and pandas:")
     assert [line for line in after[at:] if line in PLAN] == list(PLAN)
+    assert after[-4] == "What comes next:"
+    for line, words in zip(after[-3:], ("monitor", "archive", "rollback"), strict=True):
+        assert line.endswith(f"runbook {words} --run-dir {run.folder}")
     lines.clear()
     run_stages(run, Options(ask=ask, echo=lines.append), Direct())  # done already, and said once
     assert not [line for line in lines if line in PLAN]

@@ -84,6 +84,8 @@ def test_the_eight_questions_are_answered(name: str, situations: dict[str, Path]
     for question, answer in ANSWERS[name].items():
         assert re.search(answer, text), f"{question}: {text[:3000]}"
     assert "By Ada Lovelace" in text
+    run = read_contents(situations[name].parent)
+    assert re.search(rf"Ada Lovelace; account {run.account} on \S+, time zone \S+ \(UTC", text)
     assert re.search(r"(Committed|Ended) \d+ \w+ 2\d\d\d, \d\d:\d\d:\d\d UTC", text)
 
 

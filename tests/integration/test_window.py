@@ -69,6 +69,20 @@ def test_the_whole_window(site: Site) -> None:
         assert title in page
 
 
+def test_a_full_disk_under_the_terminal_leaves_nobody_shut_out(site: Site) -> None:
+    window = Window.of(site, site.settings())
+
+    def full(line: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    run_stages(window.run, Options(yes=True, echo=full), Direct())
+    assert site.get() == (200, "welcome")
+    assert states(window.run) == ("migrated", "new", "off")
+    logged = (window.run.folder / "log.jsonl").read_text()
+    for words in ("maintenance on", "maintenance off", "No space left on device"):
+        assert words in logged
+
+
 def test_a_step_that_is_done_is_not_repeated(site: Site) -> None:
     settings = site.settings()
     counted = site.folder / "counted"

@@ -11,12 +11,16 @@ from runbook.audit.snapshot import Capture
 from runbook.notebook.explore_columns import Privacy
 from runbook.notebook.explore_served import serving
 from runbook.notebook.explore_views import Snapshots
+from runbook.plan.plan import Plan
 
 
 @contextlib.contextmanager
 def exploring(
-    before: Capture, after: Capture | None, privacy: Privacy | None = None
+    before: Capture,
+    after: Capture | None,
+    privacy: Privacy | None = None,
+    plan: Plan | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    snapshots = Snapshots(before, after, {}, privacy, "secret")
+    snapshots = Snapshots(before, after, {}, privacy, "secret", plan)
     with serving(snapshots, before.folder) as (_, connection):
         yield connection

@@ -103,7 +103,6 @@ class RunFolder:
                 "operator": change("Ada Lovelace"),
                 "ticket": change("OPS-1742"),
                 "origin": {
-                    "account": change("ada"),
                     "host": change("db-1"),
                     "time zone": change("UTC (UTC+00:00)"),
                 },
@@ -122,7 +121,7 @@ class RunFolder:
                 "named": change("/srv/app/app.db"),
                 "plan_file": "",
                 "adopter": "",
-                "account": "ada",
+                "account": change("ada"),
             },
         )
 
