@@ -110,7 +110,8 @@ class CodedTables:
         users = pd.Series(self.users)
         uncovered = (users < 0) | ~users.isin(members["user"])
         if owners is not None:
-            covered = np.zeros(int(users.max()) + 1 if len(users) else 0, bool)
+            # One place at least, which users without a key look into; none of them is covered.
+            covered = np.zeros(max(1, int(users.max()) + 1 if len(users) else 0), bool)
             for codes in owners:
                 covered[codes[(codes >= 0) & (codes < len(covered))]] = True
             uncovered &= (users >= 0) & covered[users.clip(lower=0)]
