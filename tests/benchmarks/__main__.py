@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runbook.sample.make import make_sample
 from tests.benchmarks.figures import Sample, missed, summed, table, write
+from tests.benchmarks.questions import slow
 from tests.benchmarks.work import NEEDS, WORK
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{cores} processors, on average {load:.1f} of them wanted in the last five minutes\n")
     print(table(figures))
     print(f"\n{options.build / 'benchmarks.json'}")
-    late = list(missed(figures))
+    late = [*missed(figures), *slow(figures)]
     for line in late:
         print(f"missed: {line}")
     return 1 if options.strict and late else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.figures import missed, summed
+from tests.benchmarks.questions import slow
 from tests.benchmarks.work import STAGES, WORK
 from tests.support.notebooks import environment
 from tests.support.paths import ROOT
@@ -61,3 +62,11 @@ def test_a_target_that_is_missed_is_told() -> None:
         "migrate: gate: ratio 0.26, aimed at 0.25",
         "migrate: gate took 65 MB more, aimed at 64",
     ]
+
+
+def test_a_question_that_is_answered_late_is_told() -> None:
+    figures = {
+        "explore: ask: largest organizations": {"wall": 3.25},
+        "explore: ask: rows of every kind": {"wall": 3.0},
+    }
+    assert list(slow(figures)) == ["explore: largest organizations: 3.25 s, aimed at 3"]
