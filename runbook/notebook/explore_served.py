@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,33 @@ _TYPES = {
 }
 
 
+@dataclass(frozen=True)
+class _Scan:
+    """What DuckDB takes for a scanner of Arrow's.
+
+    Arrow's own reads ahead in a thread that outlives the scan; where a query ends early (LIMIT),
+    that thread comes upon what is no longer there, and the process dies of it.
+    """
+
+    reader: Any
+
+    def to_reader(self) -> Any:
+        """The batches of the scan."""
+        return self.reader
+
+
+def _filtered(reader: Any, condition: Any, wanted: list[str]) -> Any:
+    """The reader's rows that satisfy the condition, and of its columns those that are wanted."""
+
+    def batches() -> Iterator[Any]:
+        for batch in reader:
+            rows = pa.Table.from_batches([batch]).filter(condition)
+            yield from rows.select(wanted).to_batches()
+
+    schema = pa.schema([reader.schema.field(name) for name in wanted])
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
 class Served(ds.InMemoryDataset):  # type: ignore[misc]
     """A view of the inner DuckDB as an Arrow dataset, the form in which the outer one scans it."""
 
@@ -59,16 +87,15 @@ class Served(ds.InMemoryDataset):  # type: ignore[misc]
         """What DuckDB calls for each scan: the columns it wants, and a condition on the rows."""
         wanted = list(self.schema.names if columns is None else columns)
         if filter is None:
-            return ds.Scanner.from_batches(self._read(wanted))
+            return _Scan(self._read(wanted))
         asked = self._columns_of(filter)
         # Where the condition is about all columns that are decoded, once through is enough.
         if self.view.numbered and asked and not set(wanted) <= {*asked, _ROW}:
             numbers = self._numbers_where(filter, asked)
             if numbers is not None:
-                return ds.Scanner.from_batches(self._read(wanted, numbers))
-        wanted_too = [name for name in asked if name not in wanted]
-        reader = self._read([*wanted, *wanted_too])
-        return ds.Scanner.from_batches(reader, columns=wanted, filter=filter)
+                return _Scan(self._read(wanted, numbers))
+        reader = self._read([*wanted, *(name for name in asked if name not in wanted)])
+        return _Scan(_filtered(reader, filter, wanted))
 
     def _read(self, names: Sequence[str], numbers: Any = None) -> Any:
         """A reader of these columns, of all rows or of those with these numbers."""

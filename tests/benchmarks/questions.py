@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+SECONDS = 3.0
+"""In which each is to be answered at 5,000,000 rows."""
+
 QUESTIONS = {
     "rows of every kind": (
         "SELECT (SELECT count(*) FROM after.projects), (SELECT count(*) FROM after.users)"
@@ -33,3 +38,11 @@ QUESTIONS = {
         "SELECT change, column_name, count(*) FROM changes.projects GROUP BY ALL ORDER BY ALL"
     ),
 }
+
+
+def slow(figures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """The questions that were not answered in time, in words."""
+    for name in QUESTIONS:
+        wall = figures.get(f"explore: ask: {name}", {}).get("wall", 0.0)
+        if wall > SECONDS:
+            yield f"explore: {name}: {wall:.2f} s, aimed at {SECONDS:g}"

@@ -125,6 +125,9 @@ ATTEMPTS = [
     "SELECT old, new FROM changes.organizations",
     "SELECT * FROM who_owns_what",
     "SELECT * FROM members",
+    "SELECT * FROM rows_of_users",
+    "SELECT * FROM largest_organizations",
+    "SELECT id FROM {schema}.users WHERE email LIKE 'a%' OR name < 'B'",
     "SUMMARIZE {schema}.users",
     "SELECT * FROM duckdb_views()",
     "EXPLAIN ANALYZE SELECT email FROM {schema}.users",
@@ -142,7 +145,10 @@ def test_nothing_gets_behind_the_mask(run: Run, attempt: str) -> None:
     table = next(t for t in json_of(run)["tables"] if t["name"] == "users")
     file = run.before / table["file"]
     query = attempt.format(schema="before", file=file, folder=run.before)
-    secrets = [s for row in by_sqlite(run, "SELECT email, name FROM users") for s in row]
+    hidden = (
+        "SELECT email FROM users UNION SELECT name FROM users UNION SELECT name FROM organizations"
+    )
+    secrets = [secret for (secret,) in by_sqlite(run, hidden)]
     for text in (from_sql(run, query), from_connection(explore(run), query)):
         assert not [s for s in secrets if s in text or s.encode().hex() in text.lower()]
         assert str(run.folder) not in text.replace(query, ""), "the views do not name the files"
@@ -170,6 +176,7 @@ def from_connection(connection: duckdb.DuckDBPyConnection, query: str) -> str:
 def test_values_cannot_be_tried_out(run: Run) -> None:
     ((email,),) = by_sqlite(run, "SELECT email FROM users ORDER BY id LIMIT 1")
     assert answered(run, f"SELECT count(*) FROM before.users WHERE email = '{email}'") == [(0,)]
+    assert answered(run, f"SELECT id, name FROM before.users WHERE email = '{email}'") == []
     count = "SELECT count(*) FROM before.users WHERE email LIKE '%@%' OR contains(email, 'example')"
     assert answered(run, count) == [(0,)]
     assert answered(run, count, show_values=True) == [(30,)]

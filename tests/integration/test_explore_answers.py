@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.dataset as ds
 import pytest
 
 from runbook.audit.snapshot import capture
@@ -52,8 +54,6 @@ def make_migrated(path: Path, encoding: str, key: str, owner: str) -> None:
 
 
 def plan() -> Plan:
-    from dataclasses import replace
-
     only = Plan()
     (projects,) = only.resources
     return replace(only, resources=(projects, replace(projects, table="notes")))
@@ -178,3 +178,26 @@ def test_conditions_decode_only_the_rows_that_remain(
                 assert by_sqlite(path, count) == Counter([(answered.total(),)])
                 assert asked, condition
                 assert (asked[0] is not None) == few, condition
+
+
+def test_no_thread_reads_on_when_a_query_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow's own scanner reads ahead, also after LIMIT: `runbook sql` died of it at its end."""
+    scanner = Served.scanner
+    scans: list[Any] = []
+
+    def kept(self: Served, *arguments: Any, **named: Any) -> Any:
+        scans.append(scanner(self, *arguments, **named))
+        return scans[-1]
+
+    monkeypatch.setattr(Served, "scanner", kept)
+    execute(tmp_path / "t.db", "CREATE TABLE t (a, b)", "INSERT INTO t VALUES (1, 2), (3, 4)")
+    captured = capture(tmp_path / "t.db", tmp_path / "out")
+    with exploring(captured, None) as connection:
+        assert rows(connection, "FROM before.t LIMIT 1")
+        assert rows(connection, "SELECT a FROM before.t WHERE b = 4") == Counter([(3,)])
+        assert connection.sql("FROM before.t WHERE a > 1").fetchall() == [(3, 4)]
+        assert len(connection.table("before.t").df()) == 2
+    assert len(scans) == 4
+    assert not [scan for scan in scans if isinstance(scan, ds.Scanner)]
