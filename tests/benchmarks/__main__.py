@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from runbook.sample.make import make_sample
-<<<<<<< HEAD
 from tests.benchmarks.figures import Sample, aligned, conditions, keep, summed, table
 from tests.benchmarks.measure import measure
+from tests.benchmarks.questions import slow
 from tests.benchmarks.random_keys import make_random_sample
 from tests.benchmarks.targets import lines
 from tests.benchmarks.targets import table as targets
-=======
-from tests.benchmarks.figures import Sample, missed, summed, table, write
-from tests.benchmarks.questions import slow
->>>>>>> explore
 from tests.benchmarks.work import NEEDS, WORK
 from tests.support.paths import ROOT
 
@@ -50,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         measurement = keep(options.build / "benchmarks.json", name, measurement)
         _print(measurement, options.build / "benchmarks.json")
-        missed |= any(line.missed for line in lines(measurement["figures"]))
+        late = list(slow(measurement["figures"]))
+        for line in late:
+            print(f"missed: {line}")
+        missed |= bool(late) or any(line.missed for line in lines(measurement["figures"]))
     return 1 if options.strict and missed else 0
 
 
@@ -82,21 +81,7 @@ def _measured(
             samples.setdefault(name, []).append(measured)
             for part, figures in parts.items():
                 samples.setdefault(f"{name}: {part}", []).append(figures)
-<<<<<<< HEAD
     return samples, skipped
-=======
-    figures = summed(samples)
-    write(options.build / "benchmarks.json", options.users, options.projects, figures, samples)
-    cores, load = os.cpu_count(), os.getloadavg()[1]
-    print(f"\n{options.users:,} users, {options.projects:,} projects; medians of {options.repeat};")
-    print(f"{cores} processors, on average {load:.1f} of them wanted in the last five minutes\n")
-    print(table(figures))
-    print(f"\n{options.build / 'benchmarks.json'}")
-    late = [*missed(figures), *slow(figures)]
-    for line in late:
-        print(f"missed: {line}")
-    return 1 if options.strict and late else 0
->>>>>>> explore
 
 
 def _print(measurement: dict[str, Any], kept: Path) -> None:
