@@ -2,7 +2,7 @@
 
 Definition, over the tagged cells of a snapshot (see `cells`):
 
-- entry of a cell: the cell; of one of more than 64 bytes, its SHA-256 (32 bytes);
+- entry of a cell: the cell; of one of more than 128 bytes, its SHA-256 (32 bytes);
 - order of rows: by the cells of the table's declared key if all of it is among the digested
   columns, then by those of the digested columns in their order; of two cells the shorter comes
   first, and of two of the same length the one whose entry is smaller, compared as bytes;
@@ -35,7 +35,7 @@ from runbook.audit.arrow_buffers import buffers
 from runbook.audit.row_order import Entries, Numbers, RowOrder, order_rows
 from runbook.errors import BadInput
 
-LONGEST = 64
+LONGEST = 128
 """Bytes of a cell that enters as it is."""
 
 _ROWS_AT_ONCE = 262_144
@@ -174,17 +174,21 @@ class _Source:
 
     def entries(self, part: _Part) -> Entries:
         """A whole column."""
-        return Entries.joined(list(self._batches(*part)))
+        return Entries.joined(self._batches(*part), self.rows, self._octets(part[0]))
+
+    def _octets(self, name: str) -> int:
+        """Bytes of a column in the file, which are more than those of its cells."""
+        number = self.names.index(name)
+        groups = (self._metadata.row_group(i) for i in range(self._metadata.num_row_groups))
+        return int(sum(group.column(number).total_uncompressed_size for group in groups))
 
     def _batches(self, name: str, replaced: Replacement | None) -> Iterator[Entries]:
         read = self._table.column(self.names.index(name)).chunks if self._table else None
         return (_entries(c, replaced) for c in (read or self._read(name)) if len(c))
 
     def _read(self, name: str) -> Iterator[Any]:
-        groups = [self._metadata.row_group(i) for i in range(self._metadata.num_row_groups)]
-        number = self.names.index(name)
-        size = sum(group.column(number).total_uncompressed_size for group in groups)
-        rows = max(64, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE * self.rows // max(1, size)))
+        size = max(1, self._octets(name))
+        rows = max(64, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE * self.rows // size))
         with pq.ParquetFile(self._path) as file:  # its own, because several threads read at once
             for batch in file.iter_batches(batch_size=rows, columns=[name], use_threads=False):
                 yield batch.column(batch.schema.get_field_index(name))
@@ -199,6 +203,8 @@ def _entries(cells: Any, replaced: Replacement | None) -> Entries:
     offsets, octets = buffers(cells)
     lengths = np.diff(offsets).astype("<u4")
     if len(lengths) and int(lengths.max()) > LONGEST:
-        short = (c if len(c) <= LONGEST else hashlib.sha256(c).digest() for c in cells.to_pylist())
-        offsets, octets = buffers(pa.array(short, pa.large_binary()))
+        long = pa.array(lengths > LONGEST)
+        hashed = (hashlib.sha256(cell).digest() for cell in cells.filter(long).to_pylist())
+        shortened = pa.array(hashed, pa.large_binary())
+        offsets, octets = buffers(pc.replace_with_mask(cells, long, shortened))
     return Entries(lengths, offsets, octets)

@@ -7,7 +7,7 @@ column whose cells are nearly all different is asked for a few of its bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -33,17 +33,22 @@ class Entries:
     octets: Numbers
 
     @classmethod
-    def joined(cls, parts: Sequence[Entries]) -> Entries:
-        """Several stretches of a column as one."""
-        if len(parts) == 1:
-            return parts[0]
-        starts = np.cumsum([0, *(len(part.octets) for part in parts)])
-        offsets = [part.offsets[:-1] + at for part, at in zip(parts, starts, strict=False)]
-        return cls(
-            np.concatenate([np.zeros(0, "<u4"), *(part.lengths for part in parts)]),
-            np.concatenate([*offsets, starts[-1:]]),
-            np.concatenate([np.zeros(0, np.uint8), *(part.octets for part in parts)]),
-        )
+    def joined(cls, parts: Iterable[Entries], rows: int, room: int) -> Entries:
+        """Stretches of a column of so many rows as one; their octets need about so much room.
+
+        Each stretch is let go once it is copied, so that no column is in memory twice.
+        """
+        lengths, offsets = np.empty(rows, "<u4"), np.zeros(rows + 1, np.int64)
+        octets = np.empty(room, np.uint8)
+        row = at = 0
+        for part in parts:
+            end, last = row + len(part.lengths), at + len(part.octets)
+            if last > len(octets):
+                octets = np.concatenate([octets[:at], np.empty(last, np.uint8)])
+            lengths[row:end], octets[at:last] = part.lengths, part.octets
+            offsets[row + 1 : end + 1] = part.offsets[1:] + at
+            row, at = end, last
+        return cls(lengths, offsets, octets[:at])
 
     def in_order(self, positions: Numbers, rows: int) -> Iterator[Entries]:
         """Its rows at these positions, so many at a time."""
@@ -58,12 +63,25 @@ class Entries:
                 np.frombuffer(octets, np.uint8) if octets is not None else self.octets[:0],
             )
 
-    def word(self, number: int, at: Numbers) -> Numbers:
+    def shared(self, at: Numbers) -> int:
+        """How many bytes at the beginning are the same in all entries at these positions."""
+        starts = self.offsets[at]
+        shortest = int((self.offsets[at + 1] - starts).min())
+        number = 0
+        while number < shortest:
+            octets = self.octets[starts + number]
+            if (octets != octets[0]).any():
+                break
+            number += 1
+        return number
+
+    def word(self, first: int, at: Numbers) -> Numbers:
         """Eight bytes of the entries at these positions as integers; zeros follow an entry's end.
 
-        The first byte weighs most, so the integers are in the order of the bytes.
+        `first` is the number of the first byte, which weighs most, so the integers are in the order
+        of the bytes.
         """
-        starts = self.offsets[at] + number * _WORD
+        starts = self.offsets[at] + first
         ends = self.offsets[at + 1]
         last = max(0, len(self.octets) - 1)
         words = np.zeros(len(at), np.uint64)
@@ -106,21 +124,21 @@ class _Ordering:
     """Rows as far as they are in order; those in `tied` places are alike in all that was asked."""
 
     def __init__(self, rows: int) -> None:
-        self.positions: Numbers = np.arange(rows, dtype=np.int64)
-        self.tied: Numbers = np.arange(rows if rows > 1 else 0)
-        self.groups: Numbers = np.zeros(len(self.tied), np.int64)
+        kind = np.int32 if rows < 2**31 else np.int64
+        self.positions: Numbers = np.arange(rows, dtype=kind)
+        self.tied: Numbers = np.arange(rows if rows > 1 else 0, dtype=kind)
+        self.groups: Numbers = np.zeros(len(self.tied), kind)
 
     def refine(self, column: Entries) -> None:
         """Puts rows that were alike in the order of one more column."""
         self._by(column.lengths[self._rows])
-        number = 0
+        first = column.shared(self._rows) if len(self.tied) else 0
         while len(self.tied):
             rows = self._rows
-            left = int((column.offsets[rows + 1] - column.offsets[rows]).max())
-            if number * _WORD >= left:
+            if first >= int((column.offsets[rows + 1] - column.offsets[rows]).max()):
                 break
-            self._by(column.word(number, rows))
-            number += 1
+            self._by(column.word(first, rows))
+            first += _WORD
 
     @property
     def _rows(self) -> Numbers:
@@ -132,7 +150,7 @@ class _Ordering:
             return
         rows = self._rows
         if self.groups[0] == self.groups[-1]:  # all are alike so far: groups are in order
-            order = np.argsort(values, kind="stable")
+            order = np.argsort(values)
         else:
             order = np.lexsort((values, self.groups))
         self.positions[self.tied] = rows[order]
@@ -140,5 +158,5 @@ class _Ordering:
         new = (values[1:] != values[:-1]) | (self.groups[1:] != self.groups[:-1])
         begins = np.concatenate(([True], new))
         alone = begins & np.concatenate((new, [True]))
-        self.groups = np.cumsum(begins)[~alone]
+        self.groups = np.cumsum(begins, dtype=self.groups.dtype)[~alone]
         self.tied = self.tied[~alone]

@@ -165,15 +165,16 @@ def _unanswered(
 def _testimony(
     database: Path, expected: Expectation, before: Before, after: Capture, progress: Progress
 ) -> _Testimony:
-    """Asks the witnesses; SQLite has one thread to itself while the others use what is left."""
+    """Asks the witnesses at once, so that all processors are busy until the last is done."""
     plan, shape, at = expected.plan, expected.baseline.shape, expected.ledger.applied_at
-    with ThreadPoolExecutor(1) as pool, one_duckdb(after.folder):
+    with ThreadPoolExecutor(2) as pool, one_duckdb(after.folder):
         asking = pool.submit(ask_sqlite_witness, database, expected, before.backup)
+        recomputing = pool.submit(recompute, plan, shape, before.capture, after, at)
         duckdb = ask_duckdb_witness(plan, shape, before.capture, after, progress)
-        progress("Witness pandas")
-        pandas = recompute(plan, shape, before.capture, after, at)
         unchanged = find_unchanged(before.capture, before.digests, after)
         digested = digests(after, plan, shape, at, unchanged=unchanged, progress=progress)
+        progress("Witness pandas")
+        pandas = recomputing.result()
         progress("Witness SQLite")
         return _Testimony(asking.result(), duckdb, pandas, digested)
 

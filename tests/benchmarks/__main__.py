@@ -10,7 +10,7 @@ from typing import Any
 
 from runbook.sample.make import make_sample
 from tests.benchmarks.figures import Sample, aligned, conditions, keep, summed, table
-from tests.benchmarks.measure import measure
+from tests.benchmarks.measure import Failed, measure
 from tests.benchmarks.questions import slow
 from tests.benchmarks.random_keys import make_random_sample
 from tests.benchmarks.targets import lines
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.build / "benchmarks" / name
         _make_sample(folder / "sample.db", users, projects, options.keys)
         chosen = _with_needs(options.names or WORK)
-        samples, skipped = _measured(folder, chosen, options.repeat)
+        samples, skipped, failed = _measured(folder, chosen, options.repeat)
         measurement = {
             "users": users,
             "projects": projects,
@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in late:
             print(f"missed: {line}")
         missed |= bool(late) or any(line.missed for line in lines(measurement["figures"]))
+        if failed:
+            return 1
     return 1 if options.strict and missed else 0
 
 
@@ -66,14 +68,21 @@ def _make_sample(path: Path, users: int, projects: int, keys: str) -> None:
 
 def _measured(
     folder: Path, chosen: Sequence[str], repeat: int
-) -> tuple[dict[str, list[Sample]], dict[str, str]]:
-    """All figures of all turns, and why something was left out."""
+) -> tuple[dict[str, list[Sample]], dict[str, str], bool]:
+    """All figures of all turns, why something was left out, and whether something failed.
+
+    What was measured before a failure is kept: it may have taken an hour.
+    """
     samples: dict[str, list[Sample]] = {}
     skipped: dict[str, str] = {}
     for turn in range(repeat):
         for name in chosen:
             print(f"  {turn + 1}/{repeat} {name}", file=sys.stderr, flush=True)
-            measured = measure(name, folder)
+            try:
+                measured = measure(name, folder)
+            except Failed as failure:
+                skipped[name] = str(failure)
+                return samples, skipped, True
             if "skipped" in measured:
                 skipped[name] = measured["skipped"]
                 continue
@@ -81,7 +90,7 @@ def _measured(
             samples.setdefault(name, []).append(measured)
             for part, figures in parts.items():
                 samples.setdefault(f"{name}: {part}", []).append(figures)
-    return samples, skipped
+    return samples, skipped, False
 
 
 def _print(measurement: dict[str, Any], kept: Path) -> None:

@@ -15,11 +15,15 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.benchmarks.work"])
 
 
+class Failed(Exception):
+    """A piece of work that did not come to its end, and so has no figures."""
+
+
 def measure(name: str, folder: Path) -> dict[str, Any]:
     """The figures of one piece of work, with those of its `parts`; or why it was `skipped`.
 
     Raises:
-        SystemExit: it failed.
+        Failed: it did not come to its end.
     """
     here, there = _FORKS.Pipe(duplex=False)
     process = _FORKS.Process(target=_work, args=(name, folder, there))
@@ -31,7 +35,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         figures = {}
     process.join()
     if process.exitcode or not figures:
-        raise SystemExit(f"The benchmark {name} failed with exit code {process.exitcode}.")
+        raise Failed(f"it failed with exit code {process.exitcode}")
     return figures
 
 

@@ -251,12 +251,12 @@ def test_digest_is_the_same_from_another_hand(
     database = make(
         tmp_path / "a.db", f"PRAGMA encoding = '{encoding}'", f"CREATE TABLE t ({columns})"
     )
-    texts = ["", "a", "ab", "b" * 63, "b" * 64, "c" * 99, "c" * 98 + "d", None, 7, 1.5, b"\0"]
+    texts = ["", "a", "ab", "b" * 127, "b" * 128, "c" * 199, "c" * 198 + "d", None, 7, 1.5, b"\0"]
     with closing(sqlite3.connect(database)) as connection:
         for number in range(200):
             id_: object = number if key == "integer" else rng.choice(texts)
             if key in ("text", "long"):
-                id_ = None if number % 5 == 0 else f"{'x' * (number % 90)}{rng.random()}"
+                id_ = None if number % 5 == 0 else f"{'x' * (number % 180)}{rng.random()}"
             c = rng.random() if key == "two columns" else rng.choice(texts)
             row = (id_, c, rng.choice(texts), rng.choice(texts))
             connection.execute("INSERT INTO t VALUES (?, ?, ?, ?)", row)

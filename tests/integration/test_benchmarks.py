@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import __main__ as bench
 from tests.benchmarks.figures import keep, read, summed
+from tests.benchmarks.measure import Failed
 from tests.benchmarks.page import BEGIN, END, PAGE, draw, replaced, written
 from tests.benchmarks.questions import slow
 from tests.benchmarks.random_keys import make_random_sample
@@ -137,3 +139,19 @@ def test_a_question_that_is_answered_late_is_told() -> None:
         "explore: ask: rows of every kind": {"wall": 3.0},
     }
     assert list(slow(figures)) == ["explore: largest organizations: 3.25 s, aimed at 3"]
+
+
+def test_what_was_measured_before_a_failure_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str, folder: Path) -> dict[str, object]:
+        if name == "preflight":
+            raise Failed("it failed with exit code 1")
+        return {"wall": 1.0, "cpu": 1.0, "parts": {}}
+
+    monkeypatch.setattr(bench, "measure", fail)
+    arguments = ["baseline", "preflight", "--users", "10", "--build", str(tmp_path)]
+    assert bench.main(arguments) == 1
+    (measurement,) = read(tmp_path / "benchmarks.json").values()
+    assert measurement["figures"]["baseline"]["ratio"] == 1.0
+    assert measurement["skipped"] == {"preflight": "it failed with exit code 1"}

@@ -14,7 +14,7 @@ def sha(content: bytes) -> bytes:
 
 
 def entry(cell: bytes) -> bytes:
-    return cell if len(cell) <= 64 else sha(cell)
+    return cell if len(cell) <= 128 else sha(cell)
 
 
 def plain_digest(
