@@ -1,8 +1,9 @@
 """What the migration will overwrite, compared with the backup before it is overwritten.
 
-After the last step nobody can tell any more what stood in `updated_at`, or in a table that the
-plan lets the application's triggers write. So these are compared inside the transaction, strictly,
-before the first step; everything else is compared by the gate after the last one.
+After the last step nobody can tell any more what stood in `updated_at`, in a table that the
+plan lets the application's triggers write, or in a trigger that was suspended and made anew from
+the backup. So these are compared inside the transaction, strictly, before the first step;
+everything else is compared by the gate after the last one.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from runbook.audit.findings import SEQUENCES, difference_findings
 from runbook.audit.samples import SAMPLES
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
-from runbook.run.findings import Finding, Sample, Witness
+from runbook.run.findings import Finding, Sample, Witness, schema_sample
 from runbook.script.footprint import outside_columns
+from runbook.sqlite.compare_objects import compare_objects
 from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
 from runbook.sqlite.header import Header, attached_header, read_header
 from runbook.sqlite.quoting import quote_name
 from runbook.sqlite.tables import Table, read_tables
+from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 
 RENUMBERED = "take a new snapshot and run again"
 
@@ -41,6 +44,7 @@ def find_overwritten(
         if name.casefold() in old and name.casefold() not in new:
             message = f'the table "{name}" is not there any more'
             findings.append(Finding("gate", name, "", "table removed", 1, message, drift=True))
+    findings += _remade(connection, plan)
     for name, columns in _overwritten(plan, shape, old).items():
         if name in old and name in new:
             if old[name].column_names != new[name].column_names:
@@ -53,6 +57,22 @@ def find_overwritten(
             if difference.how == "rows" and difference.identical:
                 findings.append(_renumbered(old[name], difference))
     return tuple(findings)
+
+
+def _remade(connection: sqlite3.Connection, plan: Plan) -> Iterator[Finding]:
+    """Triggers that are not as in the backup, from which suspended ones are made anew."""
+    if plan.triggers.policy != "suspend":
+        return  # none is dropped: the gate sees each as it was left
+    for each in compare_objects(connection):
+        if each.type == "trigger":
+            message = f'the trigger "{each.name}" was {each.change}'
+            sample = schema_sample(each.name, each.before, each.after)
+            change = f"trigger {each.change}"
+            yield Finding("gate", each.name, "", change, 1, message, (sample,), drift=True)
+    before, now = (read_trigger_order(connection, schema) for schema in ("before", "main"))
+    for table in changed_order(before, now):
+        message = f'the triggers of "{table}" fire in another order than in the backup'
+        yield Finding("gate", table, "", "trigger order", 1, message, drift=True)
 
 
 def _told_apart(connection: sqlite3.Connection, table: Table) -> bool:
