@@ -66,6 +66,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
     def short(value: object) -> str:
         return text.clip(str(value), limits.characters)
 
+    proven_and_wrong = view.outcome.verdict == "pass" and bool(view.outcome.wrong)
     tone = {"proven": "pass", "not proven": "fail", "blocked": "fail"}
     tone |= dict.fromkeys(("stopped", "refused", "unknown"), "fail")
     return (
@@ -75,7 +76,8 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             view=view,
             contents=view.contents,
             outcome=view.outcome,
-            tone=tone.get(view.outcome.code, "open"),
+            # Proven, and violated afterwards: neither good nor bad.
+            tone="open" if proven_and_wrong else tone.get(view.outcome.code, "open"),
             pictures=pictures,
             limits=limits,
             most_bars=MOST_BARS,

@@ -15,6 +15,7 @@ from runbook.report.contents import Contents, StageStatus
 from runbook.report.problems import problem_sentence, problems
 from runbook.report.proofs import Proof
 from runbook.run.records import RollbackRecord
+from runbook.window.series import describe
 from runbook.wording import and_more, counted, duration, listed, when
 
 Verdict = Literal["pass", "fail"]
@@ -158,13 +159,18 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
     if contents.snapshot is None:
         broken.append("The record of the snapshot is missing.")
     if verify.verdict == "pass" and not broken and stage.status == "finished":
-        watched = any(each.violated for each in contents.observations)
+        state += f" Nothing else changed{_until(contents)}."
+        violated = next((each for each in contents.observations if each.violated), None)
+        if violated is None:
+            return Outcome("proven", "Migrated, and proven.", state=state)
         return Outcome(
             "proven",
-            "Migrated, and proven; monitoring has found a violation since."
-            if watched
-            else "Migrated, and proven.",
-            state=f"{state} Nothing else changed{_until(contents)}.",
+            "Migrated, and proven; monitoring has found a violation since.",
+            state=state,
+            wrong=f"Monitoring, {when(violated.at)}: {describe(violated)}.",
+            next_step="Find what writes without the organization, and correct these rows; then go "
+            "on monitoring, or roll back.",
+            command=command("runbook monitor", contents),
         )
     return Outcome(
         "not proven",

@@ -71,6 +71,8 @@ ANSWERS: dict[str, dict[str, str]] = {
         "changed": r"120 projects of \d+ users moved",
         "agreed": r"Agreed Ada Lovelace typed",
         "evidence": r"proven; monitoring has found a violation since",
+        "wrong": r"What is wrong Monitoring, .*: projects: 1 row without organization\.",
+        "to do": r"correct these rows; then go on monitoring, or roll back\. runbook monitor --run-dir /",
         "reversible": r"Reversible, rehearsed once",
         "unexpected": r"Unexpected Monitoring 1 observation of 1 observation found a problem",
         "watched": r"Watched Monitored by 1 observation: 1 problem",
