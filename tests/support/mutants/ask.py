@@ -20,7 +20,7 @@ from runbook.migration.migrate import migrate
 from runbook.progress import Progress
 from runbook.run.findings import Finding, StepResult
 from runbook.script.footprint import Baseline
-from runbook.script.migration import Script
+from runbook.script.migration import GUARD, Script
 from runbook.sqlite.connect import open_readonly, open_with_backup
 from runbook.sqlite.header import read_file_header, read_header
 from runbook.targets.protocol import Applied, Prepare, R, Work
@@ -75,8 +75,12 @@ class Outcome:
 
     @property
     def false_alarm(self) -> bool:
-        """Whether something was found although nothing was changed."""
-        return self.is_a != "fault" and self.caught
+        """Whether something was found although nothing was changed.
+
+        What a guard notes for itself is no part of the result: spoiled, it may refuse what is right.
+        """
+        notes = self.mutant.statement is not None and GUARD in "".join(self.mutant.sql)
+        return self.is_a != "fault" and self.caught and not notes
 
 
 class _MutatedTarget(StandingTarget):
