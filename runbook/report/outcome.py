@@ -159,19 +159,7 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
     if contents.snapshot is None:
         broken.append("The record of the snapshot is missing.")
     if verify.verdict == "pass" and not broken and stage.status == "finished":
-        state += f" Nothing else changed{_until(contents)}."
-        violated = next((each for each in contents.observations if each.violated), None)
-        if violated is None:
-            return Outcome("proven", "Migrated, and proven.", state=state)
-        return Outcome(
-            "proven",
-            "Migrated, and proven; monitoring has found a violation since.",
-            state=state,
-            wrong=f"Monitoring, {when(violated.at)}: {describe(violated)}.",
-            next_step="Find what writes without the organization, and correct these rows; then go "
-            "on monitoring, or roll back.",
-            command=command("runbook monitor", contents),
-        )
+        return _proven(contents, f"{state} Nothing else changed{_until(contents)}.")
     return Outcome(
         "not proven",
         "Migrated, but the verification failed.",
@@ -180,6 +168,22 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         wrong=_first_problem(contents) or " ".join(broken) or stage.error or "The verdict is fail.",
         next_step="Keep the application closed, read the findings, then correct them or roll back.",
         command=back,
+    )
+
+
+def _proven(contents: Contents, state: str) -> Outcome:
+    """A pass; what monitoring found afterwards does not change it, and is said."""
+    violated = next((each for each in contents.observations if each.violated), None)
+    if violated is None:
+        return Outcome("proven", "Migrated, and proven.", state=state)
+    return Outcome(
+        "proven",
+        "Migrated, and proven; monitoring has found a violation since.",
+        state=state,
+        wrong=f"Monitoring, {when(violated.at)}: {describe(violated)}.",
+        next_step="Find what writes without the organization, and correct these rows; then go "
+        "on monitoring, or roll back.",
+        command=command("runbook monitor", contents),
     )
 
 
