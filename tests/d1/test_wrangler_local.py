@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import OutcomeUnknown, Refused, TargetError
+from runbook.hazards.remedy import for_d1
 from runbook.targets.d1.config import object_name
 from runbook.targets.d1.install import Tool
 from runbook.targets.d1.state_file import write_lock
@@ -48,6 +49,32 @@ def test_long_and_short_statements_keep_their_order(wrangler: Wrangler) -> None:
     assert [answer[0]["n"] for answer in rows] == [1, 2, 3]
     with pytest.raises(TargetError, match="100066 bytes is too long for D1"):
         wrangler.read([f"SELECT '{'x' * 100_055}'"])
+
+
+REMEDY = "BEGIN;\nUPDATE t SET a = 'right';\nCOMMIT;"
+"""The form of a remedy: a transaction."""
+
+
+def test_a_remedy_runs_without_its_transaction(wrangler: Wrangler) -> None:
+    wrangler.execute("CREATE TABLE t (a); INSERT INTO t VALUES ('wrong');", "filling t")
+    with pytest.raises((Refused, TargetError)):
+        wrangler.execute(REMEDY, "applying the remedy")
+    assert wrangler.read(["SELECT a FROM t"]) == [[{"a": "wrong"}]]
+    wrangler.execute(for_d1(REMEDY), "applying the remedy")
+    assert wrangler.read(["SELECT a FROM t"]) == [[{"a": "right"}]]
+
+
+def test_what_remedies_for_sqlite_do_is_not_in_d1(wrangler: Wrangler) -> None:
+    for words in ("CREATE TEMP TABLE k (a);", "PRAGMA writable_schema = ON;"):
+        with pytest.raises((Refused, TargetError)):
+            wrangler.execute(words, "trying it")
+    wrangler.execute(
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+        "CREATE TABLE c (p REFERENCES p ON DELETE CASCADE); INSERT INTO c VALUES (1);",
+        "filling both",
+    )
+    wrangler.execute("PRAGMA foreign_keys = OFF; DELETE FROM p;", "deleting")
+    assert wrangler.read(["SELECT * FROM c"]) == [[]], "the reference was followed all the same"
 
 
 def test_a_refused_statement_rolls_all_back(wrangler: Wrangler) -> None:

@@ -42,10 +42,14 @@ def test_a_script_without_its_transaction_does_the_same() -> None:
     assert results[0] == results[1] != ([], [])
 
 
-def test_what_d1_refuses_is_said_with_what_to_do() -> None:
+def test_what_d1_cannot_do_stays_a_script_for_sqlite() -> None:
     script = "BEGIN;\nCREATE TEMP TABLE k AS SELECT 1;\nPRAGMA writable_schema = ON;\nCOMMIT;"
     first, _, rest = for_d1(script).partition("\n")
-    assert "temporary tables and PRAGMA writable_schema" in first
-    assert "wrangler d1 export" in first
-    assert rest == "CREATE TEMP TABLE k AS SELECT 1;\nPRAGMA writable_schema = ON;\n"
+    assert "no temporary tables and no PRAGMA writable_schema. See what" in first
+    assert "wrangler d1 export NAME --output copy.sql" in first
+    assert rest == script, "with its transaction"
+    off = "PRAGMA foreign_keys = OFF;\nBEGIN;\nDELETE FROM a;\nCOMMIT;"
+    assert for_d1(off).endswith(f"\n{off}")
+    on = "PRAGMA foreign_keys = ON;\nBEGIN;\nSELECT 1;\nCOMMIT;"
+    assert for_d1(on) == "PRAGMA foreign_keys = ON;\nSELECT 1;\n"
     assert for_d1('UPDATE a SET b = "TEMP";') == 'UPDATE a SET b = "TEMP";'
