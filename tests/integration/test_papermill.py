@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.notebooks import NOTEBOOKS, environment
+from tests.support.notebooks import NOTEBOOKS, environment, stage_folder
 from tests.support.outputs import check_folder
 from tests.support.runs import begin, to_the_end
 
@@ -85,6 +85,30 @@ def test_bad_parameters_are_refused_in_one_sentence(sample: Path, tmp_path: Path
     assert ended.returncode == 1
     assert 'The parameter "restore" must be True or False' in ended.stderr
     assert not run.finished("rollback")
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_each_notebook_by_papermill_alone(tmp_path: Path) -> None:
+    """In their order, in the folder where they stand, with nothing of the runbook around them."""
+    folder = stage_folder(tmp_path)
+    done = []
+    for path in sorted(folder.glob("*.ipynb")):
+        given: tuple[str, ...] = ()
+        if path.stem in ("04_migrate", "08_rollback"):
+            given = ("-p", "confirm", "sample.db")
+        command = [sys.executable, "-m", "papermill", path.name, f"out_{path.name}", *given]
+        ended = subprocess.run(
+            command, cwd=folder, env=environment(), capture_output=True, text=True
+        )
+        assert ended.returncode == 0, f"{path.name}: {ended.stderr[-2000:]}"
+        done.append(path.stem[:2])
+    assert done == [f"{number:02}" for number in range(1, 11)]
+    (run,) = (tmp_path / "runs").glob("*-sample")
+    finished = {p.stem[3:]: json.loads(p.read_text()) for p in (run / "stages").glob("*.json")}
+    assert {record["status"] for record in finished.values()} == {"finished"}
+    assert {record["way"] for record in finished.values()} == {"Papermill"}
+    assert finished["rollback"]["result"]["done"]
 
 
 SECRET = "hunter2-correct-horse-battery"

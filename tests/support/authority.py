@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_CONFIG = """
+_AUTHORITY = """
 [ req ]
 distinguished_name = name
 [ name ]
 [ ca ]
 basicConstraints = critical, CA:true
 keyUsage = critical, keyCertSign
+"""
+
+_CONFIG = """
 [ stamping ]
 basicConstraints = CA:false
 keyUsage = critical, digitalSignature
@@ -51,7 +54,7 @@ def running_authority(folder: Path) -> Iterator[Authority]:
     """An authority that answers until the end, with keys of its own in `folder`."""
     folder.mkdir()
     config = folder / "openssl.cnf"
-    config.write_text(_CONFIG.format(folder=folder))
+    config.write_text(_AUTHORITY + _CONFIG.format(folder=folder))
     (folder / "serial").write_text("01\n")
     _sign(folder, config, "tsa", "Test clock", "stamping")
 
@@ -79,12 +82,6 @@ def running_authority(folder: Path) -> Iterator[Authority]:
 
 
 _MEMBERS = """
-[ req ]
-distinguished_name = name
-[ name ]
-[ ca ]
-basicConstraints = critical, CA:true
-keyUsage = critical, keyCertSign
 [ member ]
 basicConstraints = CA:false
 extendedKeyUsage = serverAuth, clientAuth
@@ -96,7 +93,7 @@ def certificates(folder: Path) -> Path:
     """Keys for encrypted connections on loopback: `ca.pem`, `member.pem`, `member.key`."""
     folder.mkdir()
     config = folder / "openssl.cnf"
-    config.write_text(_MEMBERS)
+    config.write_text(_AUTHORITY + _MEMBERS)
     _sign(folder, config, "member", "Test member", "member")
     return folder
 
