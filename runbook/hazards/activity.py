@@ -14,11 +14,15 @@ from runbook.wording import duration
 
 SECONDS_BETWEEN_READINGS = 0.2
 
+SECONDS_OF_A_WRITE = 2.0
+"""A lock that is held no longer than this is an ordinary write of a live application, which the
+migration would wait for."""
+
 _PROCESSES = Path("/proc")
 
 
 def probe_lock(path: Path) -> Iterator[Sighting]:
-    """Whether a write transaction could begin now.
+    """Whether a write transaction could begin now, or when a short write of another has ended.
 
     One is begun and given up again. Nothing is written by that, but the last writer to close a
     database in WAL mode copies the log into the file: the caller keeps a reading connection open
@@ -27,7 +31,10 @@ def probe_lock(path: Path) -> Iterator[Sighting]:
     """
     try:
         writer = sqlite3.connect(
-            file_uri(path, mode="rw"), uri=True, isolation_level=None, timeout=0
+            file_uri(path, mode="rw"),
+            uri=True,
+            isolation_level=None,
+            timeout=SECONDS_OF_A_WRITE,
         )
     except sqlite3.Error:
         return  # it cannot be opened for writing, which is a hazard of its own

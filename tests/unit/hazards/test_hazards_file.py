@@ -19,6 +19,7 @@ import pytest
 from runbook.errors import TargetError
 from runbook.hazards import file as file_probes
 from runbook.hazards import file_hazards, inspect_file
+from runbook.hazards.activity import probe_lock
 from runbook.plan.plan import Plan
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import CutOff, Locked, open_readonly
@@ -268,6 +269,23 @@ def test_a_lock_that_keeps_readers_out(database: Path, monkeypatch: pytest.Monke
         with pytest.raises(Locked, match="locked"):
             open_readonly(database, timeout=0.1)
         assert look(database)["write_lock_held"].level == "block"
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_short_write_is_waited_for(database: Path, mode: str) -> None:
+    """A live application is in the middle of a write now and then, which blocks nothing."""
+    run_sql(database, f"PRAGMA journal_mode = {mode}")
+    with closing(
+        sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    ) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(0.5, writer.execute, ["ROLLBACK"])
+        end.start()
+        try:
+            begun = [*probe_lock(database)]
+        finally:
+            end.join()
+    assert begun == []
 
 
 def test_somebody_writes(database: Path) -> None:
