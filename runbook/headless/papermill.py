@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,9 +41,6 @@ INTERRUPT_SECONDS = 30.0
 def kernels(log: Path) -> Iterator[Kernels]:
     """Kernels for the time of the context; what they print goes to the file `log`."""
     warm_up()  # while this process imports what a driver needs
-    # nbformat checks notebooks with jsonschema, which would build a grammar of IRIs (1.6 s) that no
-    # notebook needs; without that package it does without.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from runbook.headless.kernels import Kernels
 
     pool = Kernels(log)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,7 +115,8 @@ def _attempt(run: Run, stage: str) -> int:
 
 def _notebook(cells: list[Cell]) -> dict[str, Any]:
     """A notebook of these cells, as nbformat writes and checks it."""
-    nbformat = _nbformat()
+    import nbformat
+
     whole = nbformat.v4.new_notebook(
         cells=[nbformat.from_dict(cell) for cell in cells],
         metadata={
@@ -126,21 +126,6 @@ def _notebook(cells: list[Cell]) -> dict[str, Any]:
     )
     nbformat.validate(whole)
     return json.loads(nbformat.writes(whole))  # type: ignore[no-any-return]
-
-
-def _nbformat() -> Any:
-    """nbformat; without a package of JupyterLab's that costs more than a second to import."""
-    missing = "rfc3987_syntax" not in sys.modules
-    if missing:
-        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    try:
-        import nbformat
-
-        nbformat.validate(nbformat.v4.new_notebook())
-        return nbformat
-    finally:
-        if missing:
-            del sys.modules["rfc3987_syntax"]
 
 
 # -- cells -------------------------------------------------------------------------------------
