@@ -44,13 +44,14 @@ def find_assignments(
     now = rule("organization_of(owner, 'main.')", plan, shape, owner=f"k.{owner}")
     then = rule("organization_of(owner, 'before.')", plan, shape, owner=f"a.{owner}")
     assigned = "k.organization_id"
+    reached = f" AND {assigned} IS NOT NULL" if written.partial else ""
     source = (
         f"{written.source} AS k LEFT JOIN before.{table} AS a"
         f" ON {counterpart} AND k.{what} <> 'inserted'"
         f" WHERE +{assigned} IS NOT ({now}) COLLATE BINARY AND CASE k.{what}"
         f" WHEN 'inserted' THEN {assigned} IS NOT NULL"
         f" AND NOT {_own(connection, f'k.{owner}', assigned)}"
-        f" ELSE +{assigned} IS NOT ({then}) COLLATE BINARY END"
+        f" ELSE +{assigned} IS NOT ({then}) COLLATE BINARY END{reached}"
     )
     (rows,) = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
     names, sources = _names(written)

@@ -6,7 +6,8 @@ Rows of which nothing was written are many and are only counted; the others go i
 A row is untouched if every value outside the footprint equals the backup's, strictly, and it still
 carries the migration's own instant and the organization that the migration gave it. It is looked
 for under its rowid first, which is fast, and then under its declared key, because rowids move when
-a database is dumped and loaded, and in some cases by VACUUM.
+a database is dumped and loaded, and in some cases by VACUUM. A migration in parts that has not
+ended has not come to every row yet: what is as it was before is untouched then as well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from runbook.run.records import TableSince
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import rule, template_values
 from runbook.sqlite.inequality import any_differs
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Column, Table
 
 UNTOUCHED = "untouched"
@@ -54,6 +55,8 @@ class Written:
     what: str
     rows: int
     changes: TableSince
+    partial: bool = False
+    """Whether the migration has not ended, so that rows may have no organization yet."""
 
     @property
     def source(self) -> str:
@@ -88,12 +91,17 @@ class Written:
 
 
 def find_written(
-    connection: sqlite3.Connection, plan: Plan, shape: Shape, resource: Resource, old: Table
+    connection: sqlite3.Connection,
+    plan: Plan,
+    shape: Shape,
+    old: Table,
+    *,
+    partial: bool = False,
 ) -> Written:
-    """Finds what was written since to `resource`, whose table in the backup is `old`.
+    """Finds what was written since to the resource whose table in the backup is `old`.
 
     The migrated database is `main` and its backup is attached as `before`; the ledger still holds
-    the migration's row.
+    the migration's row. `partial` says that the migration came to some rows only.
 
     Raises:
         Refused: the rows cannot be told apart, because columns hide the rowid and there is no key.
@@ -103,20 +111,15 @@ def find_written(
             f'The rows of "{old.name}" cannot be told apart: columns named rowid, _rowid_ and oid '
             "hide the rowid; restore the backup instead."
         )
-    taken = {c.casefold() for c in (*old.column_names, "organization_id")}
-    row, origin, what = (_free(name, taken) for name in ("row", "origin", "what"))
-    number = next(i for i, r in enumerate(plan.resources) if r == resource)
-    columns = _columns_of_each(old, resource)
-    name = f"runbook_written_{number}"
-    tables = (name, *(f"{name}_{i}" for i in range(1, len(columns))))
-    written = Written(resource, old, tables, columns, row, origin, what, 0, TableSince(old.name, 0))
+    written = _nothing_written(plan, old, partial)
+    tables, row = written.tables, quote_name(written.row)
     _create(connection, written)
-    test, values = _what_sql(connection, plan, shape, resource, old)
+    test, values = _what_sql(connection, plan, shape, written)
     main, before = (f"{schema}.{quote_name(old.name)}" for schema in ("main", "before"))
     temp = written.source
     missing = f"a.{quote_name(old.rowid or old.key[0])} IS NULL"
     number_of = f"b.{quote_name(old.rowid)}" if old.rowid else "NULL"
-    values_now = _values_now(columns[0])
+    values_now = _values_now(written.columns[0])
     connection.execute(
         f"INSERT INTO {temp} SELECT * FROM (SELECT {number_of}, NULL,"
         f" CASE WHEN {missing} THEN 'inserted' ELSE {test} END AS found, {values_now}"
@@ -130,12 +133,27 @@ def find_written(
         connection.execute(f"CREATE INDEX temp.{index} ON {quote_name(tables[0])} ({keys})")
     elif old.key and not old.stable_rowid:
         _find_by_key(connection, written, main, before, test, values)
-    for name, some in zip(tables[1:], columns[1:], strict=True):
+    for name, some in zip(tables[1:], written.columns[1:], strict=True):
         connection.execute(
-            f"INSERT INTO temp.{quote_name(name)} SELECT k.{quote_name(row)}, {_values_now(some)}"
+            f"INSERT INTO temp.{quote_name(name)} SELECT k.{row}, {_values_now(some)}"
             f" FROM {temp} AS k CROSS JOIN {main} AS b ON {written.same_row('k', 'b')}"
         )
     return _counted(connection, written, main, before, values)
+
+
+def _nothing_written(plan: Plan, old: Table, partial: bool) -> Written:
+    """The names of the TEMP tables for one resource, and no rows yet."""
+    taken = {c.casefold() for c in (*old.column_names, "organization_id")}
+    row, origin, what = (_free(name, taken) for name in ("row", "origin", "what"))
+    number, resource = next(
+        (i, r) for i, r in enumerate(plan.resources) if same_name(r.table, old.name)
+    )
+    columns = _columns_of_each(old, resource)
+    name = f"runbook_written_{number}"
+    tables = (name, *(f"{name}_{i}" for i in range(1, len(columns))))
+    return Written(
+        resource, old, tables, columns, row, origin, what, 0, TableSince(old.name, 0), partial
+    )
 
 
 def _columns_of_each(old: Table, resource: Resource) -> tuple[tuple[str, ...], ...]:
@@ -196,14 +214,20 @@ def _find_by_key(
 
 
 def _what_sql(
-    connection: sqlite3.Connection, plan: Plan, shape: Shape, resource: Resource, old: Table
+    connection: sqlite3.Connection, plan: Plan, shape: Shape, written: Written
 ) -> tuple[str, dict[str, str | int]]:
     """What became of row `b` that was row `a`, as an SQL expression, and the values it binds."""
+    old, resource = written.old, written.resource
     outside = set(outside_columns(plan, shape, old.name, old.column_names))
     # What is generated from other columns says nothing that they do not say.
     others = [(c, c) for c in old.columns if c.name in outside and c.generated == "no"]
     tests = [f"WHEN {any_differs(others)} THEN 'edited'"]
     values: dict[str, str | int] = {}
+    if written.partial:
+        stamp = resource.updated_at
+        stamps = [(c, c) for c in old.columns if stamp and same_name(c.name, stamp)]
+        as_before = f"b.organization_id IS NULL AND NOT ({any_differs(stamps)})"
+        tests.append(f"WHEN {as_before} THEN '{UNTOUCHED}'")
     if resource.updated_at:
         tests.append(f"WHEN {_stamped(resource)} THEN 'stamped'")
         values["instant"] = instant(connection, plan, shape, resource)

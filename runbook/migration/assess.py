@@ -64,7 +64,9 @@ def find_all_written(connection: sqlite3.Connection, job: Job, shape: Shape) -> 
                 "that, or restore the backup."
             )
     return tuple(
-        find_written(connection, job.plan, shape, r, old[r.table.casefold()])
+        find_written(
+            connection, job.plan, shape, old[r.table.casefold()], partial=job.target.partial
+        )
         for r in job.plan.resources
     )
 

@@ -65,6 +65,14 @@ class Target(Protocol):
     """Whether a transaction stays open while the database is compared with its backup."""
 
     @property
+    def partial(self) -> bool:
+        """Whether what was last read is a migration in parts that has not come to every row.
+
+        It looks finished to whoever takes it back, but rows may have no organization yet.
+        """
+        ...
+
+    @property
     def file(self) -> Path | None:
         """The SQLite file that others may have open, too; None where it is reached otherwise."""
         ...

@@ -148,6 +148,11 @@ class SqliteTarget:
         """How a person puts the whole backup back."""
         return f"stop the application and copy {backup} to {self.path}"
 
+    @property
+    def partial(self) -> bool:
+        """Never: a file is migrated in one transaction."""
+        return False
+
     def unfinished(self, migration: str) -> LedgerRow | None:
         """None: a file is migrated in one transaction."""
         return None

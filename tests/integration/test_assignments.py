@@ -11,6 +11,7 @@ from runbook.errors import Refused
 from runbook.run.folder import Run
 from runbook.sqlite.cells import decode
 from runbook.stages import migrate, rollback
+from runbook.targets.sqlite import SqliteTarget
 from tests.support.databases import connected, execute
 from tests.support.odd_tables import KEYS, SHAPES, TABLE, make
 from tests.support.prepared import Prepared
@@ -130,3 +131,37 @@ def test_rows_of_a_new_user_in_a_new_personal_organization(prepared: Prepared) -
     with pytest.raises(Refused):
         rollback.rollback(run, agreed(run))
     assert [row["k"] for row in exported(run)] == ["10"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_that_a_stopped_migration_did_not_reach(
+    prepared: Prepared, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no organization yet, and nobody took them out of one; a team's row was put in."""
+    run = migrated(prepared, shape)
+    b = organization(run, "'b'")
+    execute(
+        file_of(run),
+        f"ATTACH '{run.backup}' AS backup",
+        f'UPDATE {TABLE} SET organization_id = NULL, "Changed At" ='
+        f' (SELECT "Changed At" FROM backup.{TABLE} AS old WHERE old.title = {TABLE}.title)'
+        " WHERE title <> '2'",
+    )
+    with connected(file_of(run)) as connection:
+        reached = connection.execute(
+            f"SELECT count(*) FROM {TABLE} WHERE organization_id IS NULL AND by IS NOT NULL"
+        ).fetchone()[0]
+    assert reached > 0
+    assert rollback.preview(run).assignments == reached  # of a migration that had ended
+    monkeypatch.setattr(SqliteTarget, "partial", True)
+    preview = rollback.preview(run)
+    assert (preview.assignments, preview.resources[0].edited) == (0, 0)
+
+    execute(file_of(run), f"UPDATE {TABLE} SET organization_id = {b} WHERE title = '1'")
+    execute(file_of(run), f"UPDATE {TABLE} SET title = 'edited' WHERE title = '3'")
+    preview = rollback.preview(run)
+    assert (preview.assignments, preview.resources[0].edited) == (1, 2)
+    with pytest.raises(Refused, match="assign"):
+        rollback.rollback(run, agreed(run))
+    record = rollback.rollback(run, agreed(run), discard_organizations=True)
+    assert (record.done, record.discarded) == (True, 1)

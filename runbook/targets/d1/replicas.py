@@ -27,7 +27,8 @@ class Replicas:
     """The replicas of the database that `wrangler` is for.
 
     `latest` is the last one that was made, `bookmark` the Time Travel bookmark of its state, and
-    `rest` what was run on it so that a migration that stopped looks finished.
+    `rest` what was run on it so that a migration that stopped looks finished. One in chunks, which
+    looks finished although some rows have no organization yet, is `partial`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Replicas:
         self._wrangler = wrangler
         self._located = located
         self.rest: tuple[str, ...] = ()
+        self.partial = False
         self._folder: Path | None = None
         self.latest: Path | None = None
         self.bookmark = ""
@@ -92,7 +94,8 @@ class Replicas:
         self.rest = ()
         with contextlib.closing(open_immutable(replica)) as source:
             query = f"SELECT 1 FROM sqlite_schema WHERE name = '{CHUNKS}'"
-            if source.execute(query).fetchone() is not None:
+            self.partial = source.execute(query).fetchone() is not None
+            if self.partial:
                 (name,) = source.execute(
                     f"SELECT migration FROM {LEDGER} WHERE migration LIKE '%' || ?", (UNFINISHED,)
                 ).fetchone()

@@ -201,13 +201,14 @@ class D1Target:
             "wrangler of the application": self._wrangler.own_version or "none",
         }
 
+    @property
+    def partial(self) -> bool:
+        """Whether what was last read is a migration in chunks that has not come to every row."""
+        return self._replicas.partial
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to an exact replica of the database as it is now, which is read-only.
-
-        A migration that stopped between two chunks looks finished in it, so that it can be taken
-        back like one that is.
-        """
+        """A read-only connection to an exact replica, where a stopped migration looks finished."""
         with contextlib.closing(open_immutable(self._replicas.fresh(finish=True))) as connection:
             yield connection
 
