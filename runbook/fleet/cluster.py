@@ -229,16 +229,22 @@ class DaskPool:
         self._asked = time.monotonic()
         present = frozenset(self._client.nthreads())
         fresh = present - self._fit - self._unfit.keys()
-        answers = (
-            self._client.run(_version, workers=sorted(fresh), on_error="return") if fresh else {}
-        )
+        try:
+            answers = (
+                self._client.run(_version, workers=sorted(fresh), on_error="return")
+                if fresh
+                else {}
+            )
+        except (OSError, TimeoutError) as error:
+            answers = dict.fromkeys(fresh, error)
+        # One that went away while it was asked is neither fit nor unfit.
+        silent = {a for a, answer in answers.items() if isinstance(answer, OSError | TimeoutError)}
         for address, answer in answers.items():
-            problem = _misfit(answer)
+            problem = _misfit(answer) if address not in silent else ""
             if problem:
                 self._unfit[address] = f"the worker {address} {problem}"
                 self._echo(f"  The worker {address} gets nothing to do: it {problem}.")
-        fit = {address for address in present if address not in self._unfit}
-        self._fit = frozenset(fit)
+        self._fit = present - self._unfit.keys() - silent
 
     def _refresh(self) -> None:
         if time.monotonic() - self._asked > _NEWS_SECONDS:

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from distributed.comm import CommClosedError
 
 from runbook.errors import BadInput
 from runbook.fleet.cluster import DaskPool, Place, open_cluster
@@ -179,6 +180,32 @@ def test_a_worker_without_the_runbook_or_with_another_gets_nothing() -> None:
     pool.await_workers(Place(scheduler="tcp://s"))
     assert pool.room() == 3
     assert ["0.0.1" in lines[0], "does not have this runbook" in lines[1]] == [True, True]
+
+
+@pytest.mark.parametrize("how", ["answered for", "raised"])
+def test_a_worker_that_dies_while_it_is_asked_is_asked_again(how: str) -> None:
+    """It is not one without the runbook, which would get nothing for ever and end the call."""
+    calls: list[list[str]] = []
+
+    class Client:
+        status = "running"
+
+        def nthreads(self) -> dict[str, int]:
+            return {"tcp://a": 1}
+
+        def run(self, function: Callable[[], object], workers: list[str], on_error: str) -> object:
+            calls.append(workers)
+            if len(calls) > 1:
+                return {"tcp://a": function()}
+            if how == "raised":
+                raise CommClosedError
+            return {"tcp://a": CommClosedError()}
+
+    lines: list[str] = []
+    pool = DaskPool(Client(), local=False, echo=lines.append)
+    pool.await_workers(Place(scheduler="tcp://s"))
+    assert calls == [["tcp://a"]] * 2
+    assert (pool.room(), lines) == (3, [])
 
 
 # -- the command --------------------------------------------------------------------------------

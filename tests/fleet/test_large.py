@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -22,6 +21,7 @@ import pytest
 from runbook.fleet.seal import check_fleet
 from runbook.sample.make import make_sample
 from tests.support.authority import certificates
+from tests.support.cluster import cluster
 from tests.support.databases import dump, execute
 from tests.support.faults.harness import FULL, SEED, environment
 from tests.support.fleets import BLOCKED, fingerprint, ledger, make_tenants, members, states
@@ -181,55 +181,19 @@ def disk_free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-# -- encrypted -----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def encrypted(folder: Path) -> Iterator[tuple[str, Path]]:
-    """A scheduler and two workers that talk TLS alone; its address, and the folder of the keys."""
-    keys = certificates(folder / "keys")
-    tls = [
-        *("--tls-ca-file", str(keys / "ca.pem")),
-        *("--tls-cert", str(keys / "member.pem")),
-        *("--tls-key", str(keys / "member.key")),
-    ]
-    file = folder / "scheduler.json"
-    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment()}
-    dask = [sys.executable, "-m"]
-    options = ["--protocol", "tls", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    scheduler = subprocess.Popen(
-        [*dask, "distributed.cli.dask_scheduler", *options, "--scheduler-file", str(file), *tls],
-        **common,  # type: ignore[arg-type]
-    )
-    processes = [scheduler]
-    try:
-        until = time.monotonic() + 60
-        while not file.exists():
-            assert scheduler.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        address = json.loads(file.read_text())["address"]
-        worker = [*dask, "distributed.cli.dask_worker", address, "--host", "127.0.0.1"]
-        options = ["--nthreads", "1", "--nworkers", "2", "--no-dashboard", *tls]
-        processes.append(subprocess.Popen([*worker, *options], **common))  # type: ignore[call-overload]
-        yield address, keys
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait(30)
-
-
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not on this machine")
 def test_a_fleet_over_tls(tmp_path: Path) -> None:
     make_tenants(tmp_path / "tenants", 3)
-    with encrypted(tmp_path) as (address, keys):
+    keys = certificates(tmp_path / "keys")
+    ca = ["--tls-ca-file", str(keys / "ca.pem")]
+    own = ["--tls-cert", str(keys / "member.pem"), "--tls-key", str(keys / "member.key")]
+    with cluster(tmp_path, *ca, *own, protocol="tls") as running:
+        address = running.address
         assert address.startswith("tls://")
         words = ["--databases", "tenants/*.db", "--fleet-dir", "f", "--scheduler", address]
-        tls = ["--tls-ca-file", str(keys / "ca.pem")]
-        own = ["--tls-cert", str(keys / "member.pem"), "--tls-key", str(keys / "member.key")]
         refused = called(tmp_path, "run", *words, "--yes")
         assert refused.returncode == 2
         assert "cannot be reached" in refused.stderr
-        ended = called(tmp_path, "run", *words, "--yes", *tls, *own)
+        ended = called(tmp_path, "run", *words, "--yes", *ca, *own)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     assert states(tmp_path / "f") == ["after"] * 3
