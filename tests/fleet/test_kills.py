@@ -92,8 +92,10 @@ def test_killed_anywhere_every_database_ends_wholly_after(tmp_path: Path, where:
                 killed["coordinator"] += 1
                 assert where != "own" or gone(workers), "a worker outlived its coordinator"
                 process = call(tmp_path, *options)
+            workers_now(process)
             process.wait()
             while set(states(tmp_path / "f")) != {"after"}:  # given up after three losses
+                workers_now(process)  # none is missing
                 process = call(tmp_path, *options)
                 assert process.wait() in (0, 1), (tmp_path / "errors").read_text()
                 assert set(states(tmp_path / "f")) <= {"after", "before", "failed", "running"}

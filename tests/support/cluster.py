@@ -8,62 +8,66 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from tests.support.faults.harness import environment
 
+WORKERS = 2
 
-@dataclass(frozen=True)
+
 class Cluster:
-    """Where the scheduler listens, and the process that keeps two workers alive."""
+    """A scheduler, and workers that are started again when they were killed, as a service is."""
 
-    address: str
-    keeper: subprocess.Popen[bytes]
+    def __init__(self, folder: Path, protocol: str, tls: tuple[str, ...]) -> None:
+        self._tls = tls
+        self._workers: list[subprocess.Popen[bytes]] = []
+        file = folder / "scheduler.json"
+        where = ["--protocol", protocol, "--port", "0", "--scheduler-file", str(file)]
+        self._scheduler = self._start("scheduler", *where)
+        until = time.monotonic() + 60
+        while not file.exists():
+            assert self._scheduler.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        self.address: str = json.loads(file.read_text())["address"]
+        self.workers()
 
     def workers(self) -> list[psutil.Process]:
-        """The workers as they are now; one that was killed is replaced by its keeper."""
-        try:
-            every = psutil.Process(self.keeper.pid).children(recursive=True)
-            return [p for p in every if "spawn_main" in " ".join(p.cmdline())]
-        except psutil.Error:
-            return []
+        """The workers, each of them alive."""
+        self._workers = [each for each in self._workers if each.poll() is None]
+        while len(self._workers) < WORKERS:
+            options = ["--no-nanny", "--nthreads", "1"]
+            self._workers.append(self._start("worker", self.address, *options))
+        return [psutil.Process(each.pid) for each in self._workers]
+
+    def close(self) -> None:
+        """Ends every process."""
+        for process in (*self._workers, self._scheduler):
+            process.terminate()
+        for process in (*self._workers, self._scheduler):
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start(self, part: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{part}", *options, *self._tls]
+        return subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--no-dashboard"],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, *tls: str, protocol: str = "tcp") -> Iterator[Cluster]:
     """A running cluster; `tls` are Dask's own options for it."""
-    file = folder / "scheduler.json"
-    with contextlib.ExitStack() as processes:
-
-        def start(part: str, *options: str) -> subprocess.Popen[bytes]:
-            command = [sys.executable, "-m", f"distributed.cli.dask_{part}", *options, *tls]
-            process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--no-dashboard"],
-                env=environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            processes.callback(_end, process)
-            return process
-
-        where = ["--protocol", protocol, "--port", "0", "--scheduler-file", str(file)]
-        scheduler = start("scheduler", *where)
-        until = time.monotonic() + 60
-        while not file.exists():
-            assert scheduler.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        address = json.loads(file.read_text())["address"]
-        yield Cluster(address, start("worker", address, "--nthreads", "1", "--nworkers", "2"))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    running = Cluster(folder, protocol, tls)
     try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        yield running
+    finally:
+        running.close()
