@@ -22,7 +22,7 @@ from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
 from runbook.sqlite.header import Header, attached_header, read_header
-from runbook.sqlite.quoting import fold_name, quote_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 
@@ -54,7 +54,9 @@ def find_overwritten(
             scope = Scope(columns, samples=SAMPLES)
             difference = compare_table(connection, old[name], new[name], scope)
             findings += difference_findings(difference, "gate")
-            if difference.how == "rows" and difference.identical:
+            # A table that triggers may write to is never gone back to row by row.
+            named = any(same_name(old[name].name, r.table) for r in plan.resources)
+            if named and difference.how == "rows" and difference.identical:
                 findings.append(_renumbered(old[name], difference))
     return tuple(findings)
 
@@ -91,6 +93,11 @@ def _renumbered(table: Table, difference: TableDifference) -> Finding:
         f'the rows of "{table.name}" lie under other rowids than in the backup, as after a VACUUM, '
         f"and no key tells them apart; {RENUMBERED}"
     )
+    if table.rowid is None:
+        message = (
+            f'columns named rowid, _rowid_ and oid hide the rowid of "{table.name}", and no key '
+            "tells its rows apart; rename one of these columns, or declare a key"
+        )
     return Finding("gate", table.name, "", "rows renumbered", difference.rows_after, message)
 
 

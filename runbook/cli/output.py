@@ -26,7 +26,8 @@ def print_text(text: str, *, nl: bool = True) -> None:
         BadInput: it cannot be written.
     """
     try:
-        click.echo(visible(text) if sys.stdout.isatty() else text, nl=nl)
+        # Else click would take what looks like a colour out of the data.
+        click.echo(visible(text) if sys.stdout.isatty() else text, nl=nl, color=True)
     except BrokenPipeError:  # the reader has read enough
         raise click.exceptions.Exit(1) from None
     except OSError as error:
