@@ -251,8 +251,9 @@ class _Comparison:
 
 
 _WHY = (
-    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do: name "
-    "its columns and run again, unless the application wrote after the snapshot"
+    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do, or its "
+    "new index the order in which rows are read, which LIMIT and group_concat() show: name its "
+    "columns, and the order, and run again, unless the application wrote after the snapshot"
 )
 _NOTHING = marshal.dumps([], 0)
 

@@ -35,6 +35,8 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
         if relation is None:
             raise BadInput("The query has no answer; begin it with SELECT.")
         return _with_whole_numbers(relation.to_arrow_table())
+    except UnicodeEncodeError as error:
+        raise BadInput("The query is not valid UTF-8 text; correct it.") from error
     except duckdb.Error as error:
         raise _explained(connection, query, error) from error
 
