@@ -30,6 +30,7 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
         NotAllowedNow: it asks for a snapshot that is not there yet.
     """
     try:
+        query.encode()
         _check_statement(connection, query)
         relation = connection.sql(query)
         if relation is None:
