@@ -13,7 +13,7 @@ from runbook.hazards.clone import Entry
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.sqlite.quoting import fold_name, quote_name, quote_value, same_name
-from runbook.sqlite.sql_text import Token, edited, tokens
+from runbook.sqlite.sql_text import Token, edited, references, tokens
 
 _COLUMN = "organization_id"
 
@@ -31,11 +31,22 @@ def probe_literals(survey: Survey) -> Iterator[Sighting]:
                     yield _sighting(entry, edited(entry.sql, edits))
 
 
+_NAMES_FOLLOW = frozenset(
+    ("DEFAULT", "CONSTRAINT", "INDEX", "TABLE", "EXISTS", "ON", "COLLATE", "REFERENCES", ".")
+)
+"""Behind these stands a name, or a DEFAULT."""
+
+
 def _literals(sql: str) -> Iterator[Token]:
     read = tokens(sql)
+    elsewhere = [(start, end) for _, start, end in references(sql)]  # columns of another table
     for place, token in enumerate(read):
-        is_text = token.text.startswith('"') and read[place - 1].word != "DEFAULT"
-        if is_text and fold_name(token.name) == _COLUMN:
+        if (
+            token.text.startswith('"')
+            and fold_name(token.name) == _COLUMN
+            and read[place - 1].word not in _NAMES_FOLLOW
+            and not any(start <= token.start < end for start, end in elsewhere)
+        ):
             yield token
 
 
