@@ -16,7 +16,7 @@ from runbook.plan.shape import read_shape
 from runbook.script.migration import render
 from runbook.sqlite.connect import open_readonly
 
-from .conftest import ROWS, SCHEMA, Plant, look, run_sql, shown
+from .conftest import SCHEMA, Plant, look, run_sql, shown
 
 TRIGGER = """
 CREATE TABLE audit_log (project TEXT);
@@ -267,15 +267,12 @@ def test_a_view_in_the_way_keeps_its_triggers(plant: Plant, tmp_path: Path) -> N
 
 
 def test_a_name_in_double_quotes_is_no_text(plant: Plant) -> None:
-    teams = 'CREATE TABLE teams ("organization_id" TEXT PRIMARY KEY);'
-    more = (
-        'title TEXT DEFAULT "organization_id" REFERENCES teams("organization_id"),'
-        " CONSTRAINT \"organization_id\" CHECK (title <> 'x'),"
-        ' FOREIGN KEY (title) REFERENCES teams ("organization_id"), updated_at TEXT'
-    )
-    head, _, tail = SCHEMA.partition("title TEXT")
-    schema = head + more.replace(", updated_at TEXT", "") + "\n)" + tail.partition(")")[2]
-    schema = teams + schema.replace("title TEXT", "updated_at TEXT, title TEXT", 1)
-    rows = ROWS.replace("INTO projects", "INTO projects(id, owner_id, title, updated_at)")
-    index = 'CREATE INDEX "organization_id" ON projects(title);'
-    assert "new_column_read" not in plant(index, schema=schema, rows=rows)
+    schema = """
+        CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT, name TEXT);
+        CREATE TABLE teams ("organization_id" TEXT PRIMARY KEY);
+        CREATE TABLE projects (id TEXT PRIMARY KEY, owner_id TEXT, updated_at TEXT,
+            title TEXT DEFAULT "organization_id" REFERENCES teams("organization_id"),
+            CONSTRAINT "organization_id" CHECK (title <> 'x'),
+            FOREIGN KEY (title) REFERENCES teams ("organization_id"));
+        CREATE INDEX "organization_id" ON projects(title);"""
+    assert "new_column_read" not in plant(schema=schema, rows="")
