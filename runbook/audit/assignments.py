@@ -14,7 +14,7 @@ from runbook.audit.later_writes import Written
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.migration import rule
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def find_assignments(
 def _own(connection: sqlite3.Connection, owner: str, organization: str) -> str:
     """The condition that the organization is the owner's personal one."""
     columns = connection.execute("SELECT name FROM pragma_table_info('organizations', 'main')")
-    if not {"id", "type", "owner_id"} <= {name.casefold() for (name,) in columns}:
+    if not {"id", "type", "owner_id"} <= {fold_name(name) for (name,) in columns}:
         return "FALSE"
     return (
         "EXISTS (SELECT 1 FROM main.organizations AS own WHERE own.type = 'personal'"

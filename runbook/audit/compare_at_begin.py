@@ -22,7 +22,7 @@ from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
 from runbook.sqlite.header import Header, attached_header, read_header
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 
@@ -37,11 +37,11 @@ def find_overwritten(
     `main` is the database, in its transaction before the first step; `before` is the backup.
     """
     findings = [*header_findings(attached_header(connection), read_header(connection), "gate")]
-    old = {t.name.casefold(): t for t in read_tables(connection, "before")}
-    new = {t.name.casefold(): t for t in read_tables(connection, "main")}
+    old = {fold_name(t.name): t for t in read_tables(connection, "before")}
+    new = {fold_name(t.name): t for t in read_tables(connection, "main")}
     for name in (plan.users.table, *(r.table for r in plan.resources)):
         # Not left to the script: it would write to the table of the backup.
-        if name.casefold() in old and name.casefold() not in new:
+        if fold_name(name) in old and fold_name(name) not in new:
             message = f'the table "{name}" is not there any more'
             findings.append(Finding("gate", name, "", "table removed", 1, message, drift=True))
     findings += _remade(connection, plan)
@@ -54,7 +54,9 @@ def find_overwritten(
             scope = Scope(columns, samples=SAMPLES)
             difference = compare_table(connection, old[name], new[name], scope)
             findings += difference_findings(difference, "gate")
-            if difference.how == "rows" and difference.identical:
+            # A table that triggers may write to is never gone back to row by row.
+            named = any(same_name(old[name].name, r.table) for r in plan.resources)
+            if named and difference.how == "rows" and difference.identical:
                 findings.append(_renumbered(old[name], difference))
     return tuple(findings)
 
@@ -91,6 +93,11 @@ def _renumbered(table: Table, difference: TableDifference) -> Finding:
         f'the rows of "{table.name}" lie under other rowids than in the backup, as after a VACUUM, '
         f"and no key tells them apart; {RENUMBERED}"
     )
+    if table.rowid is None:
+        message = (
+            f'columns named rowid, _rowid_ and oid hide the rowid of "{table.name}", and no key '
+            "tells its rows apart; rename one of these columns, or declare a key"
+        )
     return Finding("gate", table.name, "", "rows renumbered", difference.rows_after, message)
 
 
@@ -113,12 +120,12 @@ def _overwritten(
     """Tables, casefolded, with the columns that will be overwritten; None stands for all."""
     tables: dict[str, tuple[str, ...] | None] = {}
     for resource in plan.resources:
-        table = old.get(resource.table.casefold())
+        table = old.get(fold_name(resource.table))
         if table is not None and resource.updated_at:
             outside = outside_columns(plan, shape, table.name, table.column_names)
             inside = tuple(c for c in table.column_names if c not in outside)
-            tables[table.name.casefold()] = inside
+            tables[fold_name(table.name)] = inside
     if plan.triggers.policy == "fire" and plan.triggers.may_write:
         for name in (*plan.triggers.may_write, SEQUENCES):
-            tables[name.casefold()] = None
+            tables[fold_name(name)] = None
     return tables

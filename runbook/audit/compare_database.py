@@ -12,6 +12,7 @@ from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Sample, Witness, schema_sample
 from runbook.sqlite.compare_database import DatabaseDifference, compare_databases
 from runbook.sqlite.connect import open_with_backup
+from runbook.sqlite.quoting import fold_name
 from runbook.wording import counted
 
 
@@ -40,7 +41,7 @@ def differences_but_written(
     for table in difference.tables:
         if not may_be_written_by_triggers(plan, table.table):
             strict.append(table)
-        elif table.table.casefold() != SEQUENCES:
+        elif fold_name(table.table) != SEQUENCES:
             written[table.table] = table.added
             if table.removed or table.rows_changed:
                 strict.append(table)

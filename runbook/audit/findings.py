@@ -9,6 +9,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Sample, Witness
 from runbook.script.footprint import outside_columns
 from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.quoting import fold_name
 from runbook.wording import counted
 
 SEQUENCES = "sqlite_sequence"
@@ -23,7 +24,7 @@ def outside_findings(
     The counters of AUTOINCREMENT have a rule of their own where triggers fire.
     """
     table = difference.table
-    if may_be_written_by_triggers(plan, SEQUENCES) and table.casefold() == SEQUENCES:
+    if may_be_written_by_triggers(plan, SEQUENCES) and fold_name(table) == SEQUENCES:
         return
     outside = outside_columns(plan, shape, table, [column for column, _ in difference.changed])
     for finding in difference_findings(difference, witness, columns=outside):
@@ -68,5 +69,5 @@ def may_be_written_by_triggers(plan: Plan, table: str) -> bool:
     """
     if plan.triggers.policy != "fire" or not plan.triggers.may_write:
         return False
-    allowed = {t.casefold() for t in plan.triggers.may_write} | {SEQUENCES}
-    return table.casefold() in allowed
+    allowed = {fold_name(t) for t in plan.triggers.may_write} | {SEQUENCES}
+    return fold_name(table) in allowed

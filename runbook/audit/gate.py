@@ -42,7 +42,7 @@ from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.connect import readable_text
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.fields import words
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import Table, count_rows, read_objects
 from runbook.wording import and_more, counted
 
@@ -96,7 +96,7 @@ class _Compared:
     @property
     def faultless(self) -> dict[str, int]:
         """Number of rows of each resource of which the comparison showed that all are right."""
-        return {d.table.casefold(): d.rows_after for d in self.differences if d.faultless}
+        return {fold_name(d.table): d.rows_after for d in self.differences if d.faultless}
 
 
 def prove(
@@ -143,7 +143,7 @@ def _is_askable(connection: sqlite3.Connection, plan: Plan, findings: Iterable[F
     """Whether the rules for rows can be asked: every table is built as it must be."""
     return not any(f.change in ("table wrong", "table missing") for f in findings) and not any(
         old
-        and (_named(plan, old.name) or old.name.casefold() == LEDGER)
+        and (_named(plan, old.name) or fold_name(old.name) == LEDGER)
         and (new is None or lost_columns(old, new))
         for old, new in table_pairs(connection)
     )
@@ -178,7 +178,7 @@ def _assignments(
     counts: Counts = {}
     findings: list[Finding] = []
     for resource in plan.resources:
-        right = faultless.get(resource.table.casefold())
+        right = faultless.get(fold_name(resource.table))
         if right is None:
             findings += rules.resource(resource)
             right = rules.assigned(resource)
@@ -213,7 +213,7 @@ def _compare_tables(
     pairs.sort(key=lambda pair: not _named(plan, pair[0].name))
     for number, (old, new) in enumerate(pairs):
         progress(f"Comparing {old.name} with the backup", number, len(pairs), "tables")
-        if old.name.casefold() == LEDGER or lost_columns(old, new):
+        if fold_name(old.name) == LEDGER or lost_columns(old, new):
             continue
         if defer and plan.proof.untouched == "after" and not _named(plan, old.name):
             deferred.append(old.name)
@@ -236,9 +236,9 @@ def _objects(
 ) -> Iterator[Finding]:
     """Tables, indexes, triggers and views whose SQL is not what it must be."""
     new = new_objects(plan, shape)
-    resources = {r.table.casefold() for r in plan.resources}
+    resources = {fold_name(r.table) for r in plan.resources}
     for each in compare_objects(connection):
-        expected = new.get((each.type, each.name.casefold()))
+        expected = new.get((each.type, fold_name(each.name)))
         if each.change == "added" and expected is not None:
             if each.after != object_text(expected):
                 message = f'the {each.type} "{each.name}" is not as the migration creates it'
@@ -251,7 +251,7 @@ def _objects(
         sample = schema_sample(each.name, each.before, each.after)
         change = f"{each.type} {each.change}"
         yield Finding(witness, each.name, "", change, 1, message, (sample,), drift=True)
-    present = {(each.type, each.name.casefold()) for each in read_objects(connection)}
+    present = {(each.type, fold_name(each.name)) for each in read_objects(connection)}
     for kind, name in sorted(new.keys() - present):
         message = f'the {kind} "{name}" was not created'
         yield Finding(witness, name, "", f"{kind} missing", 1, message)
@@ -262,7 +262,7 @@ def _is_resource_with_column(difference: ObjectDifference, resources: set[str]) 
     return (
         difference.change == "changed"
         and difference.type == "table"
-        and difference.name.casefold() in resources
+        and fold_name(difference.name) in resources
         and column_added(difference.before or "", difference.after or "")
     )
 
@@ -306,16 +306,16 @@ def lost_columns(old: Table, new: Table) -> tuple[str, ...]:
 
 def _not_compared(compared: _Compared, plan: Plan, witness: Witness) -> Iterator[Finding]:
     """Tables of the plan that were not compared: a proof without them would prove nothing."""
-    present = {difference.table.casefold() for difference in compared.differences}
+    present = {fold_name(difference.table) for difference in compared.differences}
     for table in dict.fromkeys((plan.users.table, *(r.table for r in plan.resources))):
-        if table.casefold() not in present:
+        if fold_name(table) not in present:
             message = f'"{table}" was not compared, so nothing is proven'
             yield Finding(witness, table, "", "not compared", 0, message)
 
 
 def _named(plan: Plan, table: str) -> bool:
-    names = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
-    return table.casefold() in names
+    names = {fold_name(plan.users.table), *(fold_name(r.table) for r in plan.resources)}
+    return fold_name(table) in names
 
 
 def column_added(before: str, after: str) -> bool:

@@ -13,7 +13,7 @@ from runbook.plan.shape import words
 from runbook.script.footprint import new_indexes
 from runbook.script.migration import LEDGER, NEW_TABLES
 from runbook.sqlite.compare_objects import ObjectDifference, compare_objects
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import SchemaObject, read_objects
 
 _EXPECTED_COLUMNS = {
@@ -34,11 +34,11 @@ class ObjectsSince:
 def objects_since(connection: sqlite3.Connection, plan: Plan) -> ObjectsSince:
     """Compares the schema of `main`, migrated, with its backup in `before`."""
     kept, discarded, obstacles = [], list(_columns_since(connection)), []
-    resources = {r.table.casefold() for r in plan.resources}
-    tables = {o.name: o.tbl_name.casefold() for o in read_objects(connection)}
+    resources = {fold_name(r.table) for r in plan.resources}
+    tables = {o.name: fold_name(o.tbl_name) for o in read_objects(connection)}
     changed = set()
     for difference in compare_objects(connection, "before", "main"):
-        name = difference.name.casefold()
+        name = fold_name(difference.name)
         title = f'{difference.type} "{difference.name}"'
         on = tables.get(difference.name, "")
         if difference.type == "table" and name in resources:
@@ -62,7 +62,7 @@ def objects_since(connection: sqlite3.Connection, plan: Plan) -> ObjectsSince:
     obstacles += [
         f'the table "{r.table}" has no organization_id any more; restore the backup instead'
         for r in plan.resources
-        if r.table.casefold() not in changed
+        if fold_name(r.table) not in changed
     ]
     return ObjectsSince(tuple(kept), tuple(discarded), tuple(obstacles))
 
@@ -107,13 +107,13 @@ def _made_by_migration(
     connection: sqlite3.Connection, difference: ObjectDifference, on: str, plan: Plan
 ) -> bool:
     """Whether the migration made this object: a table, an index, or an index that came with it."""
-    name = difference.name.casefold()
+    name = fold_name(difference.name)
     if difference.type == "table":
         return name in (*NEW_TABLES, LEDGER)
     automatic = (difference.after or "").startswith("(automatic")
     if automatic and on in (*NEW_TABLES, LEDGER):
         return True
-    ours = {(i.casefold(), t.casefold()) for i, t in new_indexes(plan)}
+    ours = {(fold_name(i), fold_name(t)) for i, t in new_indexes(plan)}
     if difference.type != "index" or difference.change != "added" or (name, on) not in ours:
         return difference.change == "removed" and name in {i for i, _ in ours}
     columns = connection.execute(
@@ -145,15 +145,15 @@ def expected_objects(
 ) -> set[SchemaObject]:
     """The schema that a rollback must leave, given the one it found."""
     gone = {*NEW_TABLES, *((LEDGER,) if drop_ledger else ())}
-    indexes = {name.casefold() for name, _ in new_indexes(plan)}
-    resources = {r.table.casefold() for r in plan.resources}
+    indexes = {fold_name(name) for name, _ in new_indexes(plan)}
+    resources = {fold_name(r.table) for r in plan.resources}
     expected = set()
     for each in objects:
-        if each.tbl_name.casefold() in gone and each.type != "view":
+        if fold_name(each.tbl_name) in gone and each.type != "view":
             continue
-        if each.type == "index" and each.name.casefold() in indexes:
+        if each.type == "index" and fold_name(each.name) in indexes:
             continue
-        if each.type == "table" and each.name.casefold() in resources:
+        if each.type == "table" and fold_name(each.name) in resources:
             continue  # must equal the backup's text, which the caller compares
         expected.add(each)
     return expected

@@ -25,7 +25,7 @@ from runbook.run.records import TableSince
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import rule, template_values
 from runbook.sqlite.inequality import any_differs
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.tables import Column, Table
 
 UNTOUCHED = "untouched"
@@ -143,7 +143,7 @@ def find_written(
 
 def _nothing_written(plan: Plan, old: Table, partial: bool) -> Written:
     """The names of the TEMP tables for one resource, and no rows yet."""
-    taken = {c.casefold() for c in (*old.column_names, "organization_id")}
+    taken = {fold_name(c) for c in (*old.column_names, "organization_id")}
     row, origin, what = (_free(name, taken) for name in ("row", "origin", "what"))
     number, resource = next(
         (i, r) for i, r in enumerate(plan.resources) if same_name(r.table, old.name)
@@ -160,9 +160,9 @@ def _columns_of_each(old: Table, resource: Resource) -> tuple[tuple[str, ...], .
     """The columns of each TEMP table; what names a row and what is exported stands in the first."""
     names = [*old.column_names, "organization_id"]
     known = (*old.key, resource.owner, resource.updated_at, "organization_id")
-    first = {name.casefold() for name in known if name}
+    first = {fold_name(name) for name in known if name}
     if len(names) > _COLUMNS_AT_ONCE:
-        names.sort(key=lambda name: name.casefold() not in first)
+        names.sort(key=lambda name: fold_name(name) not in first)
     at = max(_COLUMNS_AT_ONCE, len(first))
     rest = range(at, len(names), _COLUMNS_AT_ONCE)
     return (tuple(names[:at]), *(tuple(names[i : i + _COLUMNS_AT_ONCE]) for i in rest))

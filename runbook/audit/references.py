@@ -16,7 +16,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding
 from runbook.script.footprint import is_new_table, outside_columns
-from runbook.sqlite.quoting import quote_value
+from runbook.sqlite.quoting import fold_name, quote_value
 from runbook.sqlite.tables import Table, read_tables, stored_tables
 from runbook.templates import sql_file
 from runbook.wording import counted
@@ -42,7 +42,7 @@ def broken_references(
     `proven` says that nothing outside the footprint differs and that every invariant holds.
     """
     tables = stored_tables(read_tables(connection))
-    keys = {t.name.casefold(): t.key for t in tables}
+    keys = {fold_name(t.name): t.key for t in tables}
     names = [t.name for t in tables if not proven or _may_break(connection, plan, shape, t, keys)]
     try:
         now = _leading_nowhere(connection, "main", names)
@@ -82,22 +82,22 @@ def _may_break(
     """
     if is_new_table(table.name):
         return True
-    assigned = any(r.table.casefold() == table.name.casefold() for r in plan.resources)
+    assigned = any(fold_name(r.table) == fold_name(table.name) for r in plan.resources)
     for reference in _references(connection, table.name):
         if assigned and _is_new_column(reference):
             continue
         inside = _inside(plan, shape, table.name, reference.columns)
         if inside or is_new_table(reference.parent):
             return True
-        to = reference.to or keys.get(reference.parent.casefold(), ())
+        to = reference.to or keys.get(fold_name(reference.parent), ())
         if _inside(plan, shape, reference.parent, to):
             return True
     return False
 
 
 def _is_new_column(reference: _Reference) -> bool:
-    columns, to = ([c.casefold() for c in names] for names in (reference.columns, reference.to))
-    into = (reference.parent.casefold(), columns, to)
+    columns, to = ([fold_name(c) for c in names] for names in (reference.columns, reference.to))
+    into = (fold_name(reference.parent), columns, to)
     return into == ("organizations", ["organization_id"], ["id"])
 
 

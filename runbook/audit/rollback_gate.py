@@ -21,7 +21,7 @@ from runbook.script.footprint import is_new_table
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import provide_functions
 from runbook.sqlite.inequality import any_differs, any_of
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import SchemaObject, Table, read_objects, read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
 from runbook.wording import counted
@@ -64,14 +64,14 @@ class WriteGuard:
         return sqlite3.SQLITE_DENY
 
     def _may(self, action: int, table: str, column: str) -> bool:
-        name = table.casefold()
+        name = fold_name(table)
         if name in _SQLITES_OWN:
             return True
         if action == sqlite3.SQLITE_DELETE:
             return is_new_table(name)
         return action == sqlite3.SQLITE_UPDATE and any(
             r.updated_at is not None
-            and (r.table.casefold(), r.updated_at.casefold()) == (name, column.casefold())
+            and (fold_name(r.table), fold_name(r.updated_at)) == (name, fold_name(column))
             for r in self.plan.resources
         )
 
@@ -98,11 +98,11 @@ def read_before(connection: sqlite3.Connection, plan: Plan, written: tuple[Writt
     )
     others = [row for row in ledger if row[0] != plan.migration.name]
     drop_ledger = not in_backup and not others
-    resources = {r.table.casefold() for r in plan.resources}
+    resources = {fold_name(r.table) for r in plan.resources}
     expected = expected_objects(read_objects(connection), plan, drop_ledger=drop_ledger) | {
         o
         for o in read_objects(connection, "before")
-        if o.type == "table" and o.name.casefold() in resources
+        if o.type == "table" and fold_name(o.name) in resources
     }
     return Before(
         ledger,
@@ -141,9 +141,9 @@ def prove_rollback(
     """Everything in `main` that is not as a rollback must leave it; empty: it is proven."""
     provide_functions(connection)
     findings = [*_objects(connection, plan, before), *_ledger(connection, plan, before)]
-    new = {t.name.casefold(): t for t in read_tables(connection)}
+    new = {fold_name(t.name): t for t in read_tables(connection)}
     for written in before.written:
-        now = new.get(written.old.name.casefold())
+        now = new.get(fold_name(written.old.name))
         if now is None or now.column_names != written.old.column_names:
             continue  # the schema's finding says it
         findings += _Resource(connection, written, now).findings()

@@ -13,7 +13,7 @@ from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER, NEW_TABLES, row_key, rule, template_values
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value
 from runbook.sqlite.tables import Table, read_objects
 from runbook.templates import SqlFile, sql_file
 from runbook.wording import counted
@@ -40,7 +40,7 @@ class RuleCheck:
         return {*NEW_TABLES, LEDGER} <= self._tables()
 
     def _tables(self) -> set[str]:
-        return {o.name.casefold() for o in read_objects(self.connection) if o.type == "table"}
+        return {fold_name(o.name) for o in read_objects(self.connection) if o.type == "table"}
 
     @property
     def _has_time(self) -> bool:
@@ -55,9 +55,9 @@ class RuleCheck:
         It has no organization, or a flag of `resources_by_rule` says that it is wrong. Empty for
         other tables.
         """
-        named = (r for r in self.plan.resources if r.table.casefold() == old.name.casefold())
+        named = (r for r in self.plan.resources if fold_name(r.table) == fold_name(old.name))
         resource = next(named, None)
-        columns = {c.casefold() for c in new.column_names}
+        columns = {fold_name(c) for c in new.column_names}
         if resource is None or "organization_id" not in columns or not self._has_time:
             return ()
         return ("b.organization_id IS NULL", *self._flags(resource, "b"))

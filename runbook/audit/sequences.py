@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from runbook.audit.findings import SEQUENCES
 from runbook.plan.plan import Plan
 from runbook.run.findings import Finding, Witness
+from runbook.sqlite.quoting import fold_name
 
 Rows = Iterable[tuple[object, object]]
 """Name and number of each counter, as they are stored."""
@@ -22,7 +23,7 @@ def moving(plan: Plan) -> frozenset[str]:
     """The tables, casefolded, whose counters may move."""
     if plan.triggers.policy != "fire":
         return frozenset()
-    return frozenset(table.casefold() for table in plan.triggers.may_write)
+    return frozenset(fold_name(table) for table in plan.triggers.may_write)
 
 
 def sequence_findings(
@@ -47,7 +48,7 @@ def sequence_findings(
         old, new = (sorted(_rows(side, name)) for side in (was, now))
         if old == new:
             continue
-        if name.casefold() in may:
+        if fold_name(name) in may:
             right = max((int(n) for kind, n in old if kind == "int"), default=0)
             right = max(right, largest(name) or 0)
             if new == [("int", str(right))]:
@@ -56,7 +57,7 @@ def sequence_findings(
         else:
             said = f"was {_shown(old)}"
         message = f'the counter of "{name}" in {SEQUENCES} is {_shown(new)} and {said}'
-        drift = name.casefold() not in may
+        drift = fold_name(name) not in may
         yield Finding(witness, SEQUENCES, "seq", "changed", 1, message, drift=drift)
 
 

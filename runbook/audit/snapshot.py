@@ -21,6 +21,7 @@ from runbook.run.json_form import from_json, to_json
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import encode
+from runbook.sqlite.quoting import fold_name
 
 PLACEHOLDER = b"<the run's timestamp>"
 """Starts with no cell's tag, so no value can be mistaken for it."""
@@ -203,7 +204,7 @@ def _timestamps(
     def cell(format_name: str) -> Replacement:
         return encode_value(timestamps.write(format_name, applied_at), encoding), PLACEHOLDER
 
-    folded = table.casefold()
+    folded = fold_name(table)
     if folded == "organizations":
         return dict.fromkeys(("created_at", "updated_at"), cell(timestamps.SPECIFIED))
     if folded == LEDGER:
@@ -212,6 +213,6 @@ def _timestamps(
         columns = ("accepted_at", "created_at", "updated_at")
         return dict.fromkeys(columns, cell(timestamps.SPECIFIED))
     for resource in plan.resources:
-        if resource.table.casefold() == folded and resource.updated_at:
+        if fold_name(resource.table) == folded and resource.updated_at:
             return {resource.updated_at: cell(shape.format_of(resource))}
     return {}

@@ -9,7 +9,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding
 from runbook.script.new_objects import new_columns
-from runbook.sqlite.quoting import same_name
+from runbook.sqlite.quoting import fold_name, same_name
 
 
 def structure_findings(
@@ -37,13 +37,13 @@ def _missing(plan: Plan, shape: Shape, before: Capture, after: Capture) -> Itera
         needed[name] = before.table(name).columns
     for resource in plan.resources:
         needed[resource.table] = (*needed[resource.table], "organization_id")
-    present = {t.name.casefold(): t.columns for t in after.tables}
+    present = {fold_name(t.name): t.columns for t in after.tables}
     for table, columns in needed.items():
-        if table.casefold() not in present:
+        if fold_name(table) not in present:
             message = f'the table "{table}" is not there any more'
             yield Finding("sqlite", table, "", "table missing", 1, message)
             continue
         for column in columns:
-            if not any(same_name(column, each) for each in present[table.casefold()]):
+            if not any(same_name(column, each) for each in present[fold_name(table)]):
                 message = f'the column "{column}" of "{table}" is not there any more'
                 yield Finding("sqlite", table, column, "column missing", 1, message)

@@ -30,6 +30,7 @@ from runbook.sqlite.cells import encode
 from runbook.sqlite.connect import open_with_backup
 from runbook.sqlite.difference import TableDifference
 from runbook.sqlite.header import Header, read_header
+from runbook.sqlite.quoting import fold_name
 from runbook.templates import sql_file
 from runbook.wording import counted
 
@@ -215,7 +216,7 @@ def ask_duckdb_witness(
 
 def _duckdb_findings(duckdb: DuckdbWitness, plan: Plan, shape: Shape) -> Iterator[Finding]:
     for difference in duckdb.differences:
-        if difference.table.casefold() not in (*NEW_TABLES, LEDGER):
+        if fold_name(difference.table) not in (*NEW_TABLES, LEDGER):
             yield from outside_findings(difference, plan, shape, "duckdb")
 
 
@@ -228,11 +229,11 @@ def _duckdb_counts(
         counts[difference.table, "added", ""] = difference.added
         for column, rows in difference.changed:
             counts[difference.table, "changed", column] = rows
-    tables = {t.name.casefold(): t for t in after.tables}
+    tables = {fold_name(t.name): t for t in after.tables}
     null = encode(None, after.encoding)
     with open_duckdb(after.folder) as connection:
         for resource in plan.resources:
-            table = tables.get(resource.table.casefold())
+            table = tables.get(fold_name(resource.table))
             if table is None or "organization_id" not in table.columns:
                 continue
             row = connection.execute(
@@ -327,17 +328,17 @@ def _not_asked(
         return Finding("sqlite", table, "", "not compared", 0, f"{message}, so nothing is proven")
 
     asked = (
-        ("sqlite", {table.casefold() for table, _, _ in testimony.sqlite.proof.counts}),
-        ("duckdb", {d.table.casefold() for d in testimony.duckdb.differences}),
-        ("pandas", {table.casefold() for table, _, _ in testimony.pandas.counts}),
+        ("sqlite", {fold_name(table) for table, _, _ in testimony.sqlite.proof.counts}),
+        ("duckdb", {fold_name(d.table) for d in testimony.duckdb.differences}),
+        ("pandas", {fold_name(table) for table, _, _ in testimony.pandas.counts}),
     )
     for resource in plan.resources:
         for witness, tables in asked:
-            if resource.table.casefold() not in tables:
+            if fold_name(resource.table) not in tables:
                 yield missing(resource.table, f'{witness} has not compared "{resource.table}"')
-    kept = {digest.table.casefold() for digest in before.digests}
+    kept = {fold_name(digest.table) for digest in before.digests}
     for table in (plan.users.table, *(r.table for r in plan.resources)):
-        if table.casefold() not in kept:
+        if fold_name(table) not in kept:
             yield missing(table, f'there is no digest of "{table}" from before the migration')
     answers = (testimony.sqlite.invariants, testimony.duckdb.invariants)
     if not all((*answers, testimony.pandas.invariants)):
@@ -349,11 +350,11 @@ def _altered(
 ) -> Iterator[Finding]:
     """Tables whose digest outside the footprint is not what it was."""
     now = {d.table: d for d in after}
-    written = {t.casefold() for t in plan.triggers.may_write} | {"sqlite_sequence"}
+    written = {fold_name(t) for t in plan.triggers.may_write} | {"sqlite_sequence"}
     for digest in before:
-        if digest.table.casefold() == LEDGER:
+        if fold_name(digest.table) == LEDGER:
             continue
-        if plan.triggers.policy == "fire" and digest.table.casefold() in written:
+        if plan.triggers.policy == "fire" and fold_name(digest.table) in written:
             continue
         current = now.get(digest.table)
         if current is None or current.outside != digest.outside:

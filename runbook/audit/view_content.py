@@ -21,7 +21,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import provide_functions, row_sql
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.wording import counted
 
@@ -156,7 +156,7 @@ class _Comparison:
             return "it reads the schema"
         written = {LEDGER, "organizations", "organization_memberships"}
         if self.plan.triggers.policy == "fire":
-            written |= {t.casefold() for t in (*self.plan.triggers.may_write, "sqlite_sequence")}
+            written |= {fold_name(t) for t in (*self.plan.triggers.may_write, "sqlite_sequence")}
         if view.reads_any(frozenset(written)):
             return "it reads tables that the migration writes"
         return ""
@@ -251,8 +251,9 @@ class _Comparison:
 
 
 _WHY = (
-    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do: name "
-    "its columns and run again, unless the application wrote after the snapshot"
+    "the new column organization_id changes what it means, as NATURAL JOIN, USING and * do, or its "
+    "new index the order in which rows are read, which LIMIT and group_concat() show: name its "
+    "columns, and the order, and run again, unless the application wrote after the snapshot"
 )
 _NOTHING = marshal.dumps([], 0)
 
@@ -263,7 +264,7 @@ def _compiled(connection: sqlite3.Connection, schema: str, name: str) -> View | 
 
     def note(action: int, one: str | None, two: str | None, *_: str | None) -> int:
         if action == sqlite3.SQLITE_READ and one:
-            reads.add((one.casefold(), (two or "").casefold()))
+            reads.add((fold_name(one), fold_name(two or "")))
         elif action == sqlite3.SQLITE_PRAGMA:
             reads.add((_SCHEMA_TABLES[0], ""))
         return sqlite3.SQLITE_OK
@@ -285,7 +286,7 @@ def _compiled(connection: sqlite3.Connection, schema: str, name: str) -> View | 
 def _footprint(plan: Plan, shape: Shape) -> frozenset[tuple[str, str]]:
     """(table, column), casefolded, of everything that the migration overwrites in rows."""
     return frozenset(
-        (resource.table.casefold(), column.casefold())
+        (fold_name(resource.table), fold_name(column))
         for resource in plan.resources
         if resource.updated_at
         for column in (resource.updated_at, *shape.derived.get(resource.table, ()))
@@ -305,11 +306,11 @@ def _old_values(connection: sqlite3.Connection, plan: Plan) -> Iterator[str]:
 
 def _put_back(connection: sqlite3.Connection, plan: Plan) -> str:
     """Puts the backup's times into `main`; why that could not be done, or an empty text."""
-    tables = {t.name.casefold(): t for t in read_tables(connection, "before")}
+    tables = {fold_name(t.name): t for t in read_tables(connection, "before")}
     for resource in plan.resources:
         if not resource.updated_at:
             continue
-        table = tables[resource.table.casefold()]
+        table = tables[fold_name(resource.table)]
         pairs = _pairs(connection, table)
         if not pairs:
             return f'the rows of "{table.name}" cannot be told apart'
@@ -355,7 +356,7 @@ def _pairs(connection: sqlite3.Connection, table: Table) -> str:
 
 def _is_new_column(name: str) -> bool:
     """Whether SELECT * shows the new column under this name; a second one is numbered."""
-    head, _, number = name.casefold().partition(":")
+    head, _, number = fold_name(name).partition(":")
     return head == _NEW_COLUMN and (not number or number.isdigit())
 
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 
 _OPENS = ("OpenRead", "ReopenIdx")
 _BEGINS = "Transaction"
@@ -61,4 +61,4 @@ def _named(
 def _places(connection: sqlite3.Connection, schema: str) -> dict[int, tuple[str, str]]:
     """Each table and index by the page that it begins on."""
     rows = connection.execute(f"SELECT rootpage, type, name FROM {schema}.sqlite_schema")
-    return {page: (kind, name.casefold()) for page, kind, name in rows if page}
+    return {page: (kind, fold_name(name)) for page, kind, name in rows if page}

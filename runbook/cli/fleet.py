@@ -11,7 +11,7 @@ import click
 
 from runbook.cli.d1_options import d1_options
 from runbook.cli.group import main
-from runbook.cli.output import asker, print_text
+from runbook.cli.output import asker, echo, print_text
 
 
 @main.group()
@@ -115,7 +115,7 @@ def run(
         rehearse_all=about["rehearse"] == "all",
         yes=about["yes"],
         ask=asker(),
-        echo=click.echo,
+        echo=echo,
     )
     run_fleet(wanted, choices, open_pool)
 
@@ -155,7 +155,7 @@ def rollback(
 
     roll_back_fleet(
         fleet_dir,
-        Choices(yes=yes, ask=asker(), echo=click.echo),
+        Choices(yes=yes, ask=asker(), echo=echo),
         _pool(about),
         only=None if only is None else read_names(only),
         discard_organizations=discard_organizations,

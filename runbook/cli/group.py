@@ -31,8 +31,26 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             complain("Interrupted; call the same command again to go on.")
             ctx.exit(1)
+        except (OSError, RuntimeError) as error:
+            if not (problem := _of_a_path(error)):
+                raise
+            complain(problem)
+            ctx.exit(2)
         finally:
             drop_what_cannot_be_printed()
+
+
+def _of_a_path(error: OSError | RuntimeError) -> str:
+    """What is wrong with a path that nothing can be done with; empty for any other error.
+
+    Python has an error of its own for symbolic links that lead in a circle.
+    """
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename} cannot be used ({error.strerror}); check the path and its rights."
+    if str(error).startswith("Symlink loop from "):
+        name = str(error).removeprefix("Symlink loop from ").strip("'")
+        return f"{name} leads in a circle of symbolic links; check the path."
+    return ""
 
 
 _EPILOG = """\b

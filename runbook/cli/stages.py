@@ -10,7 +10,7 @@ import click
 
 from runbook.cli.d1_options import d1_options
 from runbook.cli.group import main
-from runbook.cli.output import asker, print_text
+from runbook.cli.output import asker, echo, print_text
 from runbook.run.rules import STAGES
 
 
@@ -62,8 +62,8 @@ def run(
     opened = open_run(**about)
     if is_new and not about["plan"]:
         text = f"{folder} held no run: a new one begins there, by the specification's schema."
-        lasting(opened, click.echo)(text)
-    run_stages(opened, Options(until, yes, asker(), click.echo, show_values, on_failure))
+        lasting(opened, echo)(text)
+    run_stages(opened, Options(until, yes, asker(), echo, show_values, on_failure))
 
 
 @main.command()
@@ -111,7 +111,7 @@ def rollback(run_dir: str, yes: bool, restore_backup: bool, ticket: str, **back:
 
     roll_back(
         Run.open(Path(run_dir)).work_as(back["operator"], ticket),
-        Options(yes=yes, ask=asker(), echo=click.echo),
+        Options(yes=yes, ask=asker(), echo=echo),
         back=WayBack(restore=restore_backup, **back),
     )
 
@@ -137,4 +137,4 @@ def monitor(run_dir: str, duration: str, every: str, **how: Any) -> None:
     from runbook.window.durations import read_duration
 
     watching = Watching(read_duration(duration), read_duration(every), **how)
-    watch(Run.open(Path(run_dir)), watching, click.echo)
+    watch(Run.open(Path(run_dir)), watching, echo)

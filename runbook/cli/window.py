@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from runbook.cli.group import main
-from runbook.cli.output import print_text
+from runbook.cli.output import echo, print_text
 
 
 @main.command()
@@ -22,7 +22,7 @@ def maintenance(mode: Literal["on", "off"], run_dir: str, regardless: bool) -> N
     from runbook.headless.switch import switch
     from runbook.run.folder import Run
 
-    switch(Run.open(Path(run_dir)), mode, regardless=regardless, echo=click.echo)
+    switch(Run.open(Path(run_dir)), mode, regardless=regardless, echo=echo)
 
 
 @main.command()
@@ -41,7 +41,7 @@ def tick(line: str, run_dir: str, by: str, note: str) -> None:
 
     opened = Run.open(Path(run_dir))
     if not line.isdecimal():
-        record(opened, line, by, note, click.echo)
+        record(opened, line, by, note, echo)
         return
     ticked = tick_line(opened, int(line), by, note)
     print_text(f"line {ticked.line}: ticked by {ticked.by} at {ticked.at}")

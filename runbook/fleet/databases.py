@@ -72,16 +72,19 @@ def _expand(text: str) -> Sequence[str]:
 
 def _read_list(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")  # editors may put a mark before it
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"The list {path} cannot be read ({error}); check the path.") from error
-    names = [line.strip() for line in lines]
+    if "\0" in text:
+        raise BadInput(f"The list {path} holds a NUL character, which no path can; correct it.")
+    names = [line.strip() for line in text.split("\n")]  # of the line ends, paths may hold others
     wanted = [name for name in names if name and not name.startswith("#")]
     return [(n, n if n.startswith("d1:") else str(path.parent / n)) for n in wanted]
 
 
 def _whole(place: str) -> str:
-    return place if place.startswith("d1:") else str(Path(place).resolve())
+    # Unlike Path.resolve, this leaves a link that leads in a circle to whoever opens it.
+    return place if place.startswith("d1:") else os.path.realpath(place)
 
 
 def _entries(listed: Iterable[tuple[str, str]]) -> Iterator[Entry]:

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runbook.sqlite.quoting import fold_name
+
 _MISSING = re.compile(r"no such (function|collation sequence): (.+)$")
 _ORDER = {"table": 0, "index": 1, "view": 2, "trigger": 3}
 
@@ -69,11 +71,11 @@ def _stand_in(clone: sqlite3.Connection, kind: str, name: str) -> bool:
 
 def not_in_clone(entries: Iterable[Entry], names: Iterable[str]) -> dict[str, str]:
     """Tables of these names that SQLite cannot make anew from their text, with what it says."""
-    wanted = {name.casefold() for name in names}
+    wanted = {fold_name(name) for name in names}
     refused = {}
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as alone:
         for entry in entries:
-            if entry.kind == "table" and entry.name.casefold() in wanted:
+            if entry.kind == "table" and fold_name(entry.name) in wanted:
                 try:
                     execute(alone, entry.sql)
                 except sqlite3.Error as error:

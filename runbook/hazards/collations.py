@@ -9,7 +9,7 @@ from runbook.hazards.clone import Entry
 from runbook.hazards.remedy import with_way_back
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value, same_name
 from runbook.sqlite.sql_text import as_comment, edited, tokens
 
 
@@ -24,7 +24,7 @@ def probe_collations(survey: Survey) -> Iterator[Sighting]:
     ):
         if not _known(survey, str(collation)):
             subject = plain(str(table)) + ("" if column is None else f".{plain(str(column))}")
-            name = names.setdefault(str(collation).casefold(), str(collation))
+            name = names.setdefault(fold_name(str(collation)), str(collation))
             places.setdefault((str(table), name), []).append(subject)
     for (table, collation), subjects in places.items():
         yield Sighting(

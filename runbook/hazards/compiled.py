@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from runbook.hazards.clone import Entry, compile_error, empty_clone, execute
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.sql_text import (
     Columns,
     natural_as_using,
@@ -221,11 +221,11 @@ def _repair(trial: Trial, fault: Fault) -> bool:
 
 def _columns(trial: Trial, views_too: bool) -> Columns:
     """Folded name to today's columns: of the resources, or of every table and view."""
-    ours = {r.table.casefold() for r in trial.survey.plan.resources}
+    ours = {fold_name(r.table) for r in trial.survey.plan.resources}
     return {
-        table.name.casefold(): tuple(c.name for c in table.columns if views_too or not c.generated)
+        fold_name(table.name): tuple(c.name for c in table.columns if views_too or not c.generated)
         for table in trial.survey.tables
-        if views_too or table.name.casefold() in ours
+        if views_too or fold_name(table.name) in ours
     }
 
 

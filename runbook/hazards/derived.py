@@ -16,7 +16,7 @@ from runbook.hazards.survey import Survey, Table, column_of, plain
 from runbook.plan.plan import Resource
 from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import rule, template_values
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.sql_text import tokens
 
 ORGANIZATIONS, MEMBERSHIPS = "organizations", "organization_memberships"
@@ -57,8 +57,8 @@ def of_the_application(survey: Survey, resources: tuple[Resource, ...]) -> tuple
 
 def _around(survey: Survey, table: Table) -> Iterator[str]:
     """Columns, triggers and references that no step of the migration makes."""
-    expected = _COLUMNS[table.name.casefold()]
-    strange = [c.name for c in table.columns if c.name.casefold() not in expected]
+    expected = _COLUMNS[fold_name(table.name)]
+    strange = [c.name for c in table.columns if fold_name(c.name) not in expected]
     if strange:
         names = ", ".join(map(plain, strange[:_SHOWN]))
         yield f"{plain(table.name)} has columns of its own ({names})"
@@ -67,7 +67,7 @@ def _around(survey: Survey, table: Table) -> Iterator[str]:
     ]
     if triggers:
         yield f"{plain(table.name)} has triggers ({', '.join(map(plain, triggers[:_SHOWN]))})"
-    ours = {*_COLUMNS, *(r.table.casefold() for r in survey.plan.resources)}
+    ours = {*_COLUMNS, *(fold_name(r.table) for r in survey.plan.resources)}
     others = [
         str(name)
         for (name,) in survey.rows(
@@ -75,7 +75,7 @@ def _around(survey: Survey, table: Table) -> Iterator[str]:
             " AS f WHERE m.type = 'table' AND lower(f.\"table\") = lower(?)",
             table.name,
         )
-        if str(name).casefold() not in ours
+        if fold_name(str(name)) not in ours
     ]
     if others:
         yield f"{', '.join(map(plain, others[:_SHOWN]))} refers to {plain(table.name)}"
@@ -148,10 +148,10 @@ def keeping_script(survey: Survey, resources: tuple[Resource, ...], needed: froz
 
     `needed` are the folded names of indexes that the migration makes.
     """
-    taken = {e.name.casefold() for e in survey.entries} | {t.name.casefold() for t in survey.tables}
+    taken = {fold_name(e.name) for e in survey.entries} | {fold_name(t.name) for t in survey.tables}
     lines = []
     for entry in survey.entries:
-        if entry.kind == "index" and entry.name.casefold() in needed:
+        if entry.kind == "index" and fold_name(entry.name) in needed:
             own = _free(entry.name, taken)
             on = next(t for t in tokens(entry.sql) if t.word == "ON")
             unique = " UNIQUE" if tokens(entry.sql)[1].word == "UNIQUE" else ""
@@ -169,7 +169,7 @@ def keeping_script(survey: Survey, resources: tuple[Resource, ...], needed: froz
         column = table.column("organization_id") if table else None
         if table is None or column is None:
             continue
-        own = _free(column.name, {c.name.casefold() for c in table.columns})
+        own = _free(column.name, {fold_name(c.name) for c in table.columns})
         lines.append(
             f"ALTER TABLE {quote_name(table.name)} RENAME COLUMN {quote_name(column.name)}"
             f" TO {quote_name(own)};"
@@ -186,9 +186,9 @@ def keeping_script(survey: Survey, resources: tuple[Resource, ...], needed: froz
 def _free(name: str, taken: set[str]) -> str:
     """A name like this one that nothing has yet; it counts as taken from then on."""
     number = 1
-    while (own := f"{name}_own" + (str(number) if number > 1 else "")).casefold() in taken:
+    while fold_name(own := f"{name}_own" + (str(number) if number > 1 else "")) in taken:
         number += 1
-    taken.add(own.casefold())
+    taken.add(fold_name(own))
     return own
 
 

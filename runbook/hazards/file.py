@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.hazards.advice import growth
+from runbook.hazards.remedy import word
 from runbook.hazards.sighting import Sighting
 from runbook.plan.plan import Plan
 from runbook.sqlite.connect import side_file
@@ -43,13 +44,13 @@ def probe_place(path: Path, mounts: Path | None = None) -> Iterator[Sighting]:
         yield Sighting(
             "file_not_writable",
             str(place),
-            remedy=f"chmod u+w '{place}' -- as its owner, or run as the user who owns it",
+            remedy=f"chmod u+w {word(place)} # as its owner, or run as the user who owns it",
         )
     if not _writable(place.parent):
         yield Sighting(
             "folder_not_writable",
             str(place.parent),
-            remedy=f"chmod u+w '{place.parent}' -- as its owner, or run as the user who owns it",
+            remedy=f"chmod u+w {word(place.parent)} # as its owner, or run as the user who owns it",
         )
 
 
@@ -120,8 +121,8 @@ def hot_journal(path: Path) -> Sighting:
         "hot_journal",
         journal.name,
         detail=f"{size(journal.stat().st_size)} of it." if journal.exists() else "",
-        remedy=f"sqlite3 '{path.resolve()}' 'SELECT count(*) FROM sqlite_schema'"
-        " -- undoes the half transaction; keep the journal beside the file until then",
+        remedy=f"sqlite3 {word(path.resolve())} 'SELECT count(*) FROM sqlite_schema'"
+        " # undoes the half transaction; keep the journal beside the file until then",
     )
 
 

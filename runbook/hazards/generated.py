@@ -17,7 +17,7 @@ from runbook.hazards.remedy import with_way_back
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Column, Survey, Table, plain
 from runbook.run.findings import Sample
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value, same_name
 from runbook.sqlite.soundness import is_damage
 from runbook.sqlite.table_text import (
     check_expressions,
@@ -91,7 +91,7 @@ def row_alias(table: Table) -> str | None:
     """A name of the rowid that no column hides; None where there is none."""
     if table.without_rowid:
         return None
-    hidden = {c.name.casefold() for c in table.columns}
+    hidden = {fold_name(c.name) for c in table.columns}
     return next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
 
 

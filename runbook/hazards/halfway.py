@@ -15,7 +15,7 @@ from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Resource
 from runbook.script.migration import index_name
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 
 STEPS = (
     "add organization_id",
@@ -53,7 +53,7 @@ def probe_half_done(survey: Survey) -> Iterator[Sighting]:
     reasons = of_the_application(survey, traces.columns)
     if reasons:
         own = [index_name(r) for r in survey.plan.resources]
-        needed = frozenset(name.casefold() for name in (*NEW_INDEXES, *own))
+        needed = frozenset(fold_name(name) for name in (*NEW_INDEXES, *own))
         yield Sighting(
             "own_organizations",
             subjects(survey, traces.columns),
@@ -87,7 +87,7 @@ def _traces(survey: Survey) -> Traces | None:
     )
     if assigned and not organizations:
         return None  # a column of the application's own
-    names = {e.name.casefold() for e in survey.entries if e.kind == "index"}
+    names = {fold_name(e.name) for e in survey.entries if e.kind == "index"}
     signs = (
         len(resources) == len(survey.plan.resources),
         organizations is not None,
@@ -95,7 +95,7 @@ def _traces(survey: Survey) -> Traces | None:
         organizations is not None and _any_row(survey, "organizations"),
         memberships is not None and _any_row(survey, "organization_memberships"),
         assigned,
-        all(index_name(r).casefold() in names for r in resources),
+        all(fold_name(index_name(r)) in names for r in resources),
     )
     tables = tuple(
         t.name for t in (memberships, organizations) if t is not None
@@ -104,7 +104,7 @@ def _traces(survey: Survey) -> Traces | None:
     on_tables = tuple(
         e.name
         for e in survey.entries
-        if e.kind == "index" and e.table.casefold() in {t.casefold() for t in tables}
+        if e.kind == "index" and fold_name(e.table) in {fold_name(t) for t in tables}
     )
     columns = tuple(f"{plain(r.table)}.organization_id" for r in resources)
     return Traces(

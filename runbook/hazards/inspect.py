@@ -16,6 +16,7 @@ from runbook.hazards.collations import probe_collations, stopped
 from runbook.hazards.compiled import probe_compiled
 from runbook.hazards.generated import probe_checks, probe_generated
 from runbook.hazards.key_text import probe_key_text
+from runbook.hazards.literals import probe_literals
 from runbook.hazards.owners import probe_adopter, probe_owners
 from runbook.hazards.parents import probe_parents
 from runbook.hazards.row_trial import probe_rows
@@ -44,6 +45,7 @@ _PROBES: tuple[Probe, ...] = (
     probe_references,
     probe_generated,
     probe_views,
+    probe_literals,
     probe_oddities,
 )
 _SLOW_PROBES: tuple[Probe, ...] = (probe_users, probe_times, probe_rows, probe_checks)

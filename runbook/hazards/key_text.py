@@ -12,7 +12,7 @@ from runbook.hazards.generated import row_alias
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.sqlite.cells import CODECS
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.templates import sql_file
 
 _FIXED = 100
@@ -112,5 +112,5 @@ def referring_columns(survey: Survey) -> list[tuple[str, str]]:
     ):
         if goal is None or same_name(str(goal), users.key):
             columns.append((str(table), str(column)))
-    folded = {(t.casefold(), c.casefold()): (t, c) for t, c in reversed(columns)}
+    folded = {(fold_name(t), fold_name(c)): (t, c) for t, c in reversed(columns)}
     return list(reversed(folded.values()))

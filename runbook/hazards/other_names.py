@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.hazards.remedy import word
 from runbook.hazards.sighting import Sighting
 from runbook.sqlite.connect import JOURNAL_MAGIC, side_file
 
@@ -92,12 +93,12 @@ def _side_files(place: Path, other: OtherName) -> Iterator[Sighting]:
         left = other.path.with_name(other.path.name + suffix)
         if not _pending(left, suffix) or _same_file(left, side_file(place, suffix)):
             continue
-        remedy = f"sqlite3 {_quoted(other.path)} '{statement}' -- finishes it by that name"
+        remedy = f"sqlite3 {word(other.path)} '{statement}' # finishes it by that name"
         if other.symbolic:  # SQLite follows the link, and would look beside the file itself
             target = side_file(place, suffix)
             remedy = (
-                f"mv -n {_quoted(left)} {_quoted(target)} && "
-                f"sqlite3 {_quoted(place)} '{statement}' -- finishes it beside the file"
+                f"mv -n {word(left)} {word(target)} && "
+                f"sqlite3 {word(place)} '{statement}' # finishes it beside the file"
             )
         yield Sighting(
             JOURNAL,
@@ -129,17 +130,17 @@ def _same_file(one: Path, other: Path) -> bool:
 def _several(place: Path, links: int, names: list[Path]) -> Sighting:
     """The hazard of hard links, with their names where the folder shows them."""
     missing = links - 1 - len(names)
-    steps = [f"rm {_quoted(name)}" for name in names]
+    steps = [f"rm {word(name)}" for name in names]
     if missing:
         mount = place.parent
         while not mount.is_mount():
             mount = mount.parent
         steps.append(
-            f"find {_quoted(mount)} -xdev -samefile {_quoted(place)}"
-            f" -- lists the names; then rm all but {_quoted(place)}"
+            f"find {word(mount)} -xdev -samefile {word(place)}"
+            f" # lists the names; then rm all but {word(place)}"
         )
     else:
-        steps[-1] += " -- takes that name away, not the file"
+        steps[-1] += " # takes that name away, not the file"
     return Sighting(
         LINKS,
         str(place),
@@ -149,8 +150,3 @@ def _several(place: Path, links: int, names: list[Path]) -> Sighting:
         detail=f"It has {links} names (hard links)"
         + (f", {missing} of them outside {place.parent}." if missing else "."),
     )
-
-
-def _quoted(path: Path) -> str:
-    """The path as one word of a shell."""
-    return "'" + str(path).replace("'", "'\\''") + "'"

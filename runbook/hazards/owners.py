@@ -14,7 +14,7 @@ from runbook.plan.shape import Shape, adopter_value
 from runbook.run.findings import Sample
 from runbook.sqlite.cells import cell_sql, provide_functions
 from runbook.sqlite.fields import Field, read_field
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value
 from runbook.templates import sql_file
 
 
@@ -60,7 +60,7 @@ def probe_adopter(survey: Survey) -> Iterator[Sighting]:
     some = survey.show(f"SELECT {key} FROM main.{table} WHERE {key} IS NOT NULL")
     yield Sighting(
         "adopter_missing",
-        f'[unowned] adopter = "{plan.unowned.adopter}"',
+        "[unowned] adopter",  # its value is a key, so perhaps a name
         samples=some,
         remedy=f"Put the key of an existing user of {plain(plan.users.table)} there"
         f"{', such as one of the examples' if some else ''}.",
@@ -182,10 +182,7 @@ def _unowned_level(survey: Survey) -> Level | None:
 
 def _unowned_remedy(survey: Survey, query: str) -> str:
     if survey.plan.adopts:
-        return (
-            f"Nothing: they go to the organization of {survey.plan.unowned.adopter}."
-            f" To see them: {query}"
-        )
+        return f"Nothing: they go to the organization of the adopter. To see them: {query}"
     return (
         f"{query} -- then correct or delete them, or in the plan:"
         ' [unowned] policy = "adopt", adopter = "<key of a user>"'
@@ -198,6 +195,6 @@ def row_key(survey: Survey, resource: Resource) -> tuple[str, ...]:
     assert table is not None
     if table.key:
         return tuple(quote_name(c.name) for c in table.key)
-    hidden = {c.name.casefold() for c in table.columns}
+    hidden = {fold_name(c.name) for c in table.columns}
     alias = next((a for a in ("rowid", "_rowid_", "oid") if a not in hidden), None)
     return (f"{alias} AS rowid" if alias else "NULL AS rowid",)

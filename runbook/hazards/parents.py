@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value, same_name
 from runbook.sqlite.sql_text import edited, references
 
 # Below this likeness of two names nobody would take one table for the other's successor.
@@ -32,7 +32,7 @@ class Reference:
 
 def missing_references(survey: Survey) -> tuple[Reference, ...]:
     """The foreign keys whose parent does not exist, in the order of the schema."""
-    there = {t.name.casefold() for t in survey.tables}
+    there = {fold_name(t.name) for t in survey.tables}
     missing = []
     for table in survey.tables:
         if table.kind != "table":
@@ -45,7 +45,7 @@ def missing_references(survey: Survey) -> tuple[Reference, ...]:
             goal_name = None if goal is None else str(goal)
             keys.setdefault(int(str(number)), []).append((str(parent), str(source), goal_name))
         for parts in keys.values():
-            if parts[0][0].casefold() in there:
+            if fold_name(parts[0][0]) in there:
                 continue
             columns = tuple(source for _, source, _ in parts)
             goals = tuple(goal for _, _, goal in parts if goal is not None)
@@ -60,7 +60,7 @@ def probe_parents(survey: Survey) -> Iterator[Sighting]:
     """
     by_parent: dict[str, list[Reference]] = {}
     for reference in missing_references(survey):
-        by_parent.setdefault(reference.parent.casefold(), []).append(reference)
+        by_parent.setdefault(fold_name(reference.parent), []).append(reference)
     for keys in by_parent.values():
         rows = sum(_rows(survey, key) for key in keys)
         yield Sighting(
@@ -111,10 +111,10 @@ def _remedy(survey: Survey, keys: list[Reference]) -> str:
 
 def _successor(survey: Survey, keys: list[Reference]) -> Table | None:
     """The table that is meant today: of a like name, with every value that is referred to."""
-    parent = keys[0].parent.casefold()
+    parent = fold_name(keys[0].parent)
 
     def likeness(table: Table) -> float:
-        name = table.name.casefold()
+        name = fold_name(table.name)
         if name in parent or parent in name:
             return 1 + len(name) / 1000
         return difflib.SequenceMatcher(None, parent, name).ratio()
@@ -147,14 +147,14 @@ def _holds(survey: Survey, key: Reference, table: Table) -> bool:
 
 
 def _unique(survey: Survey, table: Table, goals: tuple[str, ...]) -> bool:
-    wanted = {g.casefold() for g in goals}
-    if {c.name.casefold() for c in table.key} == wanted:
+    wanted = {fold_name(g) for g in goals}
+    if {fold_name(c.name) for c in table.key} == wanted:
         return True
     indexes = survey.rows(
         'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', table.name
     )
     return any(
-        {str(n).casefold() for (n,) in survey.rows("SELECT name FROM pragma_index_info(?)", index)}
+        {fold_name(str(n)) for (n,) in survey.rows("SELECT name FROM pragma_index_info(?)", index)}
         == wanted
         for (index,) in indexes
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from runbook.sqlite.sql_text import Token, tokens
 
@@ -18,6 +20,11 @@ def with_way_back(script: Iterable[str], back: Iterable[str]) -> str:
 def comment(text: str) -> str:
     """The text as a comment at the end of a line, which no newline in a name can leave."""
     return " -- " + " ".join(text.split())
+
+
+def word(path: Path) -> str:
+    """The path as one word of a shell, whatever is in it."""
+    return shlex.quote(str(path))
 
 
 _NOT_IN_D1 = {

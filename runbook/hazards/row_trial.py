@@ -2,7 +2,7 @@
 
 CHECK (updated_at <= closed_at), or UNIQUE (owner, updated_at), holds in an empty schema and fails
 in certain rows. The rows are copied into a temporary table with the same definition, and changed
-there as the migration will change them.
+there as the migration will change them. A foreign key that goes by the time fails in rows, too.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from runbook.plan.plan import Resource
 from runbook.plan.shape import Shape, read_shape
 from runbook.run.findings import Sample
 from runbook.script.migration import row_key
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value, same_name
 from runbook.sqlite.table_text import mentions
 
 _ASKED = 50
 """So many rows are changed one by one, to hear from SQLite which constraint it is."""
+
+
+_LEFT_OUT = 'In the plan, under [[resources]] of "{}": leave out updated_at.'
 
 
 def probe_rows(survey: Survey) -> Iterator[Sighting]:
@@ -36,6 +39,50 @@ def probe_rows(survey: Survey) -> Iterator[Sighting]:
         if resource.updated_at is not None and _concerned(survey, resource):
             with contextlib.suppress(sqlite3.OperationalError):  # functions have their own probe
                 yield from _refused(survey, shape, resource)
+        if resource.updated_at is not None:
+            yield from _referring(survey, shape, resource)
+
+
+def _referring(survey: Survey, shape: Shape, resource: Resource) -> Iterator[Sighting]:
+    """Foreign keys from or to the time of last change, of which rows would refer to nothing."""
+    assert resource.updated_at is not None
+    changing = {fold_name(c) for c in (resource.updated_at, *shape.derived.get(resource.table, ()))}
+    keys: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for child, number, parent, column, goal in survey.rows(
+        'SELECT m.name, f.id, f."table", f."from", coalesce(f."to", (SELECT k.name FROM'
+        " pragma_table_xinfo(f.\"table\", 'main') AS k WHERE k.pk = f.seq + 1), '')"
+        " FROM main.sqlite_schema AS m, pragma_foreign_key_list(m.name, 'main') AS f"
+        " WHERE m.type = 'table' ORDER BY m.rowid, f.id, f.seq"
+    ):
+        key = (str(child), str(number), str(parent))
+        keys.setdefault(key, []).append((str(column), str(goal)))
+    for (child, _, parent), columns in keys.items():
+        own = same_name(child, resource.table)
+        leaves = own and any(fold_name(c) in changing for c, _ in columns)
+        arrives = same_name(parent, resource.table) and any(
+            fold_name(c) in changing for _, c in columns
+        )
+        if not (leaves or arrives):
+            continue
+        # The migration fills in its time where there was none.
+        referring = " AND ".join(
+            f"{quote_name(c)} IS NOT NULL"
+            for c, _ in columns
+            if not (own and fold_name(c) in changing)
+        )
+        (count,) = survey.row(
+            f"SELECT count(*) FROM main.{quote_name(child)} WHERE {referring or 'TRUE'}"
+        )
+        if count:
+            names, goals = (", ".join(plain(c[n]) for c in columns) for n in (0, 1))
+            yield Sighting(
+                "rows_refuse",
+                column_of(resource, resource.updated_at),
+                count,
+                remedy=_LEFT_OUT.format(resource.table),
+                detail=f"FOREIGN KEY constraint failed: {plain(child)}({names}) refers to"
+                f" {plain(parent)}({goals}).",
+            )
 
 
 def _entry(survey: Survey, resource: Resource) -> Entry:
@@ -108,7 +155,7 @@ def _refused(survey: Survey, shape: Shape, resource: Resource) -> Iterator[Sight
                 column_of(resource, resource.updated_at),
                 count if len(reasons) == 1 else len(samples),
                 tuple(samples[: survey.samples]),
-                f'In the plan, under [[resources]] of "{resource.table}": leave out updated_at.',
+                _LEFT_OUT.format(resource.table),
                 detail=f"{reason}, in {plain(resource.table)}.",
             )
 

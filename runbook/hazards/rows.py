@@ -16,7 +16,7 @@ from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import formats_found
 from runbook.run.findings import Sample
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value
 from runbook.sqlite.tables import affinity_of
 from runbook.wording import counted
 
@@ -137,10 +137,10 @@ def _is_owner(survey: Survey, table: str, key: tuple[object, ...]) -> bool:
     users = survey.plan.users
     _, parent, source, goal, _ = key
     return survey.has_users and any(
-        r.table.casefold() == table.casefold()
-        and r.owner.casefold() == str(source).casefold()
-        and str(parent).casefold() == users.table.casefold()
-        and (goal is None or str(goal).casefold() == users.key.casefold())
+        fold_name(r.table) == fold_name(table)
+        and fold_name(r.owner) == fold_name(str(source))
+        and fold_name(str(parent)) == fold_name(users.table)
+        and (goal is None or fold_name(str(goal)) == fold_name(users.key))
         for r in survey.resources
     )
 

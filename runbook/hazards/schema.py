@@ -11,7 +11,7 @@ from runbook.hazards.halfway import NEW_INDEXES, probe_half_done
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, column_of, plain
 from runbook.script.migration import GUARD, LEDGER, NEW_TABLES, index_name
-from runbook.sqlite.quoting import quote_name, quote_value, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value, same_name
 from runbook.sqlite.sql_text import tokens
 
 NEW_COLUMN = "organization_id"
@@ -67,14 +67,14 @@ def probe_in_the_way(survey: Survey) -> Iterator[Sighting]:
     own = {str(name) for sighting in known for name in sighting.samples}
     resources = survey.plan.resources
     names = [*NEW_TABLES, *NEW_INDEXES, *(index_name(r) for r in resources), GUARD]
-    folded = {n.casefold() for n in names}
+    folded = {fold_name(n) for n in names}
     for entry in survey.entries:
         if entry.kind == "trigger" or entry.name in own:
             continue
         subject = f"{entry.kind} {plain(entry.name)}"
         if same_name(entry.name, LEDGER) and not _is_ledger(survey, entry):
             yield Sighting("ledger_taken", subject, remedy=_renamed(survey, entry))
-        elif entry.name.casefold() in folded:
+        elif fold_name(entry.name) in folded:
             yield Sighting("names_taken", subject, remedy=_renamed(survey, entry))
     for resource in resources:
         table = survey.table(resource.table)
@@ -119,9 +119,9 @@ def _is_ledger(survey: Survey, entry: Entry) -> bool:
 
 def _renamed(survey: Survey, entry: Entry) -> str:
     """A script that gives the object another name; what it holds and does stays."""
-    taken = {e.name.casefold() for e in survey.entries} | {t.name.casefold() for t in survey.tables}
+    taken = {fold_name(e.name) for e in survey.entries} | {fold_name(t.name) for t in survey.tables}
     new, number = f"{entry.name}_old", 1
-    while new.casefold() in taken:
+    while fold_name(new) in taken:
         number += 1
         new = f"{entry.name}_old{number}"
     name, renamed = quote_name(entry.name), quote_name(new)
@@ -131,10 +131,19 @@ def _renamed(survey: Survey, entry: Entry) -> str:
     # SQLite keeps these texts as CREATE [UNIQUE] INDEX name, or CREATE VIEW name.
     place = next(t for t in read if t.is_name and same_name(t.name, entry.name))
     text = f"{entry.sql[: place.start]}{renamed}{entry.sql[place.end :]}"
-    triggers = [e for e in survey.entries if e.kind == "trigger" and same_name(e.table, entry.name)]
-    if triggers and entry.kind == "view":
-        return f"DROP VIEW {name}; -- and make it and its triggers again under another name: {text}"
-    return f"DROP {entry.kind.upper()} {name};\n{text};"
+    # A view takes its triggers with it.
+    own = (e for e in survey.entries if e.kind == "trigger" and same_name(e.table, entry.name))
+    triggers = [f"\n{_fired_by(e.sql, renamed)};" for e in own if entry.kind == "view"]
+    return f"DROP {entry.kind.upper()} {name};\n{text};{''.join(triggers)}"
+
+
+def _fired_by(trigger: str, renamed: str) -> str:
+    """The text of a trigger, fired by the view of another name."""
+    read = tokens(trigger)
+    place = next(n for n, t in enumerate(read) if n > 2 and t.word == "ON") + 1
+    if read[place + 1].word == ".":
+        place += 2
+    return f"{trigger[: read[place].start]}{renamed}{trigger[read[place].end :]}"
 
 
 def probe_oddities(survey: Survey) -> Iterator[Sighting]:
@@ -186,7 +195,7 @@ def _already_migrated(survey: Survey) -> Iterator[Sighting]:
 def _cascades(survey: Survey) -> Iterator[Sighting]:
     """References with CASCADE, SET NULL or SET DEFAULT to the plan's tables."""
     plan = survey.plan
-    ours = {plan.users.table.casefold(), *(r.table.casefold() for r in plan.resources)}
+    ours = {fold_name(plan.users.table), *(fold_name(r.table) for r in plan.resources)}
     texts_of: dict[str, list[str]] = {}
     for table, parent, source, delete, update in survey.rows(
         'SELECT m.name, f."table", group_concat(f."from"), f.on_delete, f.on_update'
@@ -198,8 +207,8 @@ def _cascades(survey: Survey) -> Iterator[Sighting]:
             for event, action in (("DELETE", delete), ("UPDATE", update))
             if action not in ("NO ACTION", "RESTRICT")
         ]
-        name = str(table).casefold()
-        if acts and str(parent).casefold() in ours and name not in NEW_TABLES:
+        name = fold_name(str(table))
+        if acts and fold_name(str(parent)) in ours and name not in NEW_TABLES:
             text = f"{plain(str(table))}({source}) {' '.join(acts)}"
             texts_of.setdefault(str(parent), []).append(text)
     for parent, texts in texts_of.items():

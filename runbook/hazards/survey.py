@@ -12,7 +12,7 @@ from runbook.hazards.clone import Entry, empty_clone
 from runbook.plan.plan import Plan, Resource
 from runbook.run.findings import Sample
 from runbook.sqlite.fields import query_rows
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Table:
 
     def column(self, name: str) -> Column | None:
         """The column of this name, however it is capitalised."""
-        return next((c for c in self.columns if c.name.casefold() == name.casefold()), None)
+        return next((c for c in self.columns if fold_name(c.name) == fold_name(name)), None)
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -58,7 +58,7 @@ class Survey:
 
     def table(self, name: str) -> Table | None:
         """The table or view of this name, however it is capitalised."""
-        return next((t for t in self.tables if t.name.casefold() == name.casefold()), None)
+        return next((t for t in self.tables if fold_name(t.name) == fold_name(name)), None)
 
     def has(self, table: str, *columns: str | None) -> bool:
         """Whether the table is a real one and has these columns (None counts as there)."""

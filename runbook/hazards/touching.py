@@ -17,7 +17,7 @@ from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import Shape, Trigger, read_shape
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 
 _ROWS = 200
 _ORDER = {"table": 0, "index": 1, "view": 2, "trigger": 3}
@@ -47,9 +47,9 @@ def _touched(survey: Survey, resource: Resource, trigger: Trigger) -> list[Resou
 
     def note(action: int, table: str | None, column: str | None, _: str | None, by: object) -> int:
         if by and action == sqlite3.SQLITE_UPDATE and table and column:
-            writes.add((table.casefold(), column.casefold()))
+            writes.add((fold_name(table), fold_name(column)))
         elif by and action == sqlite3.SQLITE_INSERT and table:
-            writes.add((table.casefold(), ""))
+            writes.add((fold_name(table), ""))
         return sqlite3.SQLITE_OK
 
     with contextlib.closing(_clone(survey, only=trigger)) as clone:
@@ -61,7 +61,7 @@ def _touched(survey: Survey, resource: Resource, trigger: Trigger) -> list[Resou
     return [
         r
         for r in survey.plan.resources
-        if r.updated_at and (r.table.casefold(), r.updated_at.casefold()) in writes
+        if r.updated_at and (fold_name(r.table), fold_name(r.updated_at)) in writes
     ]
 
 

@@ -19,7 +19,7 @@ from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
 from runbook.plan.shape import Shape, Trigger, read_shape
 from runbook.script.migration import Script, index_name, render
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 
 _WRITES = {
     sqlite3.SQLITE_INSERT: "INSERT",
@@ -124,13 +124,13 @@ def _written_by(survey: Survey, trigger: Trigger) -> tuple[set[tuple[str, str]],
     """
     clone = survey.clone
     resource = next(
-        r for r in survey.plan.resources if r.table.casefold() == trigger.table.casefold()
+        r for r in survey.plan.resources if fold_name(r.table) == fold_name(trigger.table)
     )
     others = [
         (e.name, e.sql)
         for e in survey.entries
         if e.kind == "trigger"
-        and e.table.casefold() == trigger.table.casefold()
+        and fold_name(e.table) == fold_name(trigger.table)
         and e.name != trigger.name
     ]
     writes: set[tuple[str, str]] = set()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.hazards.generated import replaced_in_schema, row_alias, show_rows
+from runbook.hazards.remedy import word
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain, survey
 from runbook.plan.plan import Plan
@@ -38,8 +39,8 @@ def report_soundness(survey: Survey | None, soundness: Soundness, path: Path) ->
             path.name,
             len(soundness.pages),
             tuple(soundness.pages),
-            f"sqlite3 '{path.resolve()}' .recover | sqlite3 recovered.db"
-            " -- or restore the last good backup",
+            f"sqlite3 {word(path.resolve())} .recover | sqlite3 recovered.db"
+            " # or restore the last good backup",
         )
         return
     assert survey is not None

@@ -9,7 +9,7 @@ from runbook.hazards.key_classes import as_text_script
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.run.findings import Sample
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 
 
 def probe_users(survey: Survey) -> Iterator[Sighting]:
@@ -124,7 +124,7 @@ def _unique_by_index(survey: Survey) -> bool:
     users = survey.plan.users
     table = survey.table(users.table)
     assert table is not None
-    if [c.name.casefold() for c in table.key] == [users.key.casefold()]:
+    if [fold_name(c.name) for c in table.key] == [fold_name(users.key)]:
         return True
     return bool(
         survey.rows(

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from runbook.files import parse_json
 from runbook.progress import NOW, STATE_EVERY, Beat, Lines, Progress, sentence
+from runbook.wording import visible
 
 _UNCOUNTED = "{desc}: {elapsed}{postfix}"
 _BY_PARTS = "{desc}: {n_fmt} of {total_fmt}{unit}, {elapsed}{postfix}"
@@ -36,7 +37,7 @@ class Bar:
             self._what = what
             measured = None if unit in ("rows", "pages", "bytes") else _BY_PARTS
             self._bar = tqdm(
-                desc=f"    {what}",
+                desc=f"    {visible(what)}",
                 initial=done,
                 total=total or None,
                 mininterval=STATE_EVERY,
@@ -87,7 +88,7 @@ def _shown_on(stream: TextIO | None) -> Bar | Lines:
         return Lines(lambda **line: None)
     if stream.isatty():
         return Bar(stream)
-    return Lines(lambda **line: print(f"    {sentence(**line)}", file=stream, flush=True))
+    return Lines(lambda **line: print(f"    {visible(sentence(**line))}", file=stream, flush=True))
 
 
 @contextlib.contextmanager

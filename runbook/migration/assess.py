@@ -21,6 +21,7 @@ from runbook.sqlite.compare_database import table_pairs
 from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.connect import attach_immutable
 from runbook.sqlite.difference import TableDifference
+from runbook.sqlite.quoting import fold_name
 from runbook.sqlite.tables import count_rows, read_tables
 from runbook.targets.sqlite import read_ledger
 
@@ -51,12 +52,12 @@ def find_all_written(connection: sqlite3.Connection, job: Job, shape: Shape) -> 
         Refused: the ledger does not hold the run, or a table was altered or dropped.
     """
     _check_ledger(connection, job)
-    old = {t.name.casefold(): t for t in read_tables(connection, "before")}
-    now = {t.name.casefold(): t for t in read_tables(connection, "main")}
+    old = {fold_name(t.name): t for t in read_tables(connection, "before")}
+    now = {fold_name(t.name): t for t in read_tables(connection, "main")}
     for resource in job.plan.resources:
-        name = resource.table.casefold()
-        missing = {c.casefold() for c in (*old[name].column_names, "organization_id")}
-        missing -= {c.casefold() for c in now[name].column_names} if name in now else set()
+        name = fold_name(resource.table)
+        missing = {fold_name(c) for c in (*old[name].column_names, "organization_id")}
+        missing -= {fold_name(c) for c in now[name].column_names} if name in now else set()
         if missing:
             raise Refused(
                 f'The table "{resource.table}" was altered or dropped since the migration '
@@ -65,7 +66,7 @@ def find_all_written(connection: sqlite3.Connection, job: Job, shape: Shape) -> 
             )
     return tuple(
         find_written(
-            connection, job.plan, shape, old[r.table.casefold()], partial=job.target.partial
+            connection, job.plan, shape, old[fold_name(r.table)], partial=job.target.partial
         )
         for r in job.plan.resources
     )
@@ -89,7 +90,7 @@ def assessment_of(
     objects = objects_since(connection, plan)
     assignments = all_assignments(connection, plan, shape, written)
     rules = RuleCheck(connection, plan, shape, "gate")
-    present = {t.name.casefold() for t in read_tables(connection)}
+    present = {fold_name(t.name) for t in read_tables(connection)}
     rows, changes = (
         {table: count(table) if table in present else 0 for table in NEW_TABLES}
         for count in (lambda table: count_rows(connection, table), rules.count_wrong)
@@ -137,12 +138,12 @@ def _others(connection: sqlite3.Connection, plan: Plan) -> Iterator[TableSince]:
 
     SQLite's own tables and those behind virtual tables follow from the others.
     """
-    skip = {r.table.casefold() for r in plan.resources} | {*NEW_TABLES, LEDGER}
+    skip = {fold_name(r.table) for r in plan.resources} | {*NEW_TABLES, LEDGER}
     for old, now in table_pairs(connection):
         table = now or old
         assert table is not None
         name = table.name
-        if name.casefold() in skip or name.startswith("sqlite_") or table.kind == "shadow":
+        if fold_name(name) in skip or name.startswith("sqlite_") or table.kind == "shadow":
             continue
         if old is None:
             rows = count_rows(connection, name)

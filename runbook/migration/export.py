@@ -23,7 +23,7 @@ from runbook.errors import Refused
 from runbook.files import rename_durably, sync_folder
 from runbook.script.migration import NEW_TABLES
 from runbook.sqlite.cells import cell_sql, decode, provide_functions
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import read_tables
 
 _ROWS_AT_ONCE = 20_000
@@ -71,7 +71,7 @@ class _Export:
 
 def _new_tables(connection: sqlite3.Connection) -> Iterator[_Export]:
     for table in read_tables(connection):
-        if table.kind == "table" and table.name.casefold() in NEW_TABLES:
+        if table.kind == "table" and fold_name(table.name) in NEW_TABLES:
             query = f"SELECT {{}} FROM main.{quote_name(table.name)}"
             yield _Export(table.name, table.column_names, query, table.rowid)
 

@@ -30,11 +30,14 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
         NotAllowedNow: it asks for a snapshot that is not there yet.
     """
     try:
+        query.encode()
         _check_statement(connection, query)
         relation = connection.sql(query)
         if relation is None:
             raise BadInput("The query has no answer; begin it with SELECT.")
         return _with_whole_numbers(relation.to_arrow_table())
+    except UnicodeEncodeError as error:
+        raise BadInput("The query is not valid UTF-8 text; correct it.") from error
     except duckdb.Error as error:
         raise _explained(connection, query, error) from error
 

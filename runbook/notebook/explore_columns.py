@@ -27,8 +27,8 @@ class Privacy:
 
 def privacy_of(plan: Plan) -> Privacy:
     """The rule of the report for this plan."""
-    owners = {resource.owner.casefold() for resource in plan.resources}
-    return Privacy(mask_of(plan), KEYS | owners | {plan.users.key.casefold()})
+    owners = {fold_name(resource.owner) for resource in plan.resources}
+    return Privacy(mask_of(plan), KEYS | owners | {fold_name(plan.users.key)})
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def view_column(
     known = set(classes)
     kinds = known - {"null", OTHER}
     type_, mixed = _type(kinds)
-    folded = name.casefold()
-    in_key = folded in {column.casefold() for column in key}
+    folded = fold_name(name)
+    in_key = folded in {fold_name(column) for column in key}
     personal = by_rule = False
     if privacy is not None:
         mask = privacy.mask

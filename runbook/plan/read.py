@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import cattrs
 from cattrs.errors import (
@@ -24,6 +25,7 @@ from runbook.errors import PlanError
 from runbook.plan.plan import Command, Plan
 from runbook.plan.secrets import hide_in_addresses
 from runbook.plan.timestamps import FORMATS
+from runbook.sqlite.quoting import fold_name
 from runbook.wording import clip
 
 _Path = list[str | int]
@@ -39,7 +41,7 @@ def read_plan(path: Path | None) -> Plan:
     if path is None:
         return Plan()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors may put a mark before it
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise PlanError(f"The plan {path} cannot be read ({reason}); check the path.") from error
@@ -137,7 +139,13 @@ def _seconds(value: object, kind: Any) -> Any:
 
 
 def _url(value: object, kind: Any) -> Any:
-    if not re.match(r"https?://[^/\s]", _scalar(value, kind)):
+    valid = re.match(r"https?://[^/\s]", _scalar(value, kind)) is not None
+    try:
+        parts = urlsplit(str(value))
+        valid = valid and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        valid = False
+    if not valid:
         raise ValueError(f"= {_shown(value)} is not a valid URL; begin it with http:// or https://")
     return value
 
@@ -227,11 +235,11 @@ def _problems(plan: Plan) -> Iterator[str]:
         yield "[migration] name is empty; name the migration"
     if not plan.resources:
         yield "resources names no resource table; add at least one [[resources]]"
-    tables = [r.table.casefold() for r in plan.resources]
+    tables = [fold_name(r.table) for r in plan.resources]
     for resource in plan.resources:
-        if tables.count(resource.table.casefold()) > 1:
+        if tables.count(fold_name(resource.table)) > 1:
             yield f'the resource table "{resource.table}" is named twice; keep one of them'
-        if resource.table.casefold() == plan.users.table.casefold():
+        if fold_name(resource.table) == fold_name(plan.users.table):
             yield (
                 f'the table "{resource.table}" is named both as users and as a resource; name it '
                 "as one of them"

@@ -20,7 +20,7 @@ from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.generated import generated_from
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name
 
 KeyClass = Literal["text", "integer", "blob"]
 
@@ -93,7 +93,7 @@ def read_shape(
         triggers=fired_triggers(connection, plan, schema),
         suspended=suspended_triggers(connection, plan, schema),
         derived={
-            r.table: generated_from(connection, r.table, {r.updated_at.casefold()}, schema)
+            r.table: generated_from(connection, r.table, {fold_name(r.updated_at)}, schema)
             for r in plan.resources
             if r.updated_at
         },
@@ -151,8 +151,8 @@ def adopter_value(plan: Plan, shape: Shape) -> str | int | bytes | None:
     except ValueError as error:
         expected = "a whole number" if shape.key_class == "integer" else "hexadecimal digits"
         raise PlanError(
-            f'[unowned] adopter = "{text}" cannot be a key of {plan.users.table}; '
-            f"its keys are {shape.key_class}, so write {expected}."
+            f"[unowned] adopter cannot be a key of {plan.users.table}; its keys are"
+            f" {shape.key_class}, so write {expected}."
         ) from error
     return text
 
@@ -163,7 +163,7 @@ def _key(connection: sqlite3.Connection, plan: Plan, schema: str) -> tuple[str, 
     for name, kind in connection.execute(
         "SELECT name, type FROM pragma_table_xinfo(?, ?)", (plan.users.table, schema)
     ):
-        if name.casefold() == plan.users.key.casefold():
+        if fold_name(name) == fold_name(plan.users.key):
             declared = kind
     row = connection.execute(
         f"SELECT typeof({quote_name(plan.users.key)}) FROM"
@@ -189,7 +189,7 @@ def _row_key(connection: sqlite3.Connection, table: str, schema: str) -> tuple[s
     key = tuple(name for name, _ in sorted((c for c in columns if c[1]), key=lambda c: c[1]))
     if key:
         return key
-    taken = {name.casefold() for name, _ in columns}
+    taken = {fold_name(name) for name, _ in columns}
     return tuple(a for a in ("rowid", "_rowid_", "oid") if a not in taken)[:1]
 
 
@@ -199,7 +199,7 @@ def fired_triggers(
     """The triggers that an UPDATE of the resources' backfilled columns fires, in schema order."""
     triggers = []
     for resource in plan.resources:
-        columns = {"organization_id", (resource.updated_at or "").casefold()}
+        columns = {"organization_id", fold_name(resource.updated_at or "")}
         rows = connection.execute(
             f"SELECT name, tbl_name, sql FROM {quote_name(schema)}.sqlite_schema"
             " WHERE type = 'trigger' AND lower(tbl_name) = lower(?) ORDER BY rowid",
@@ -219,16 +219,17 @@ def suspended_triggers(
 
     SQLite fires the trigger first that was created last, so all of them are created again.
     """
-    tables = {t.table.casefold() for t in fired_triggers(connection, plan, schema)}
+    tables = {fold_name(t.table) for t in fired_triggers(connection, plan, schema)}
     rows = connection.execute(
         f"SELECT name, tbl_name, sql FROM {quote_name(schema)}.sqlite_schema"
         " WHERE type = 'trigger' ORDER BY rowid"
     )
-    return tuple(Trigger(*row) for row in rows if row[1].casefold() in tables)
+    return tuple(Trigger(*row) for row in rows if fold_name(row[1]) in tables)
 
 
 _TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|\w+|\S",
+    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]"
+    rf"|[{IN_WORD}]+|\S",
     re.DOTALL,
 )
 
@@ -236,7 +237,7 @@ _TOKEN = re.compile(
 def words(sql: str) -> set[str]:
     """Every name, keyword and literal of an SQL text, unquoted and casefolded; no comments."""
     tokens = _TOKEN.findall(sql)
-    return {_bare(t).casefold() for t in tokens if not t.startswith(("--", "/*"))}
+    return {fold_name(_bare(t)) for t in tokens if not t.startswith(("--", "/*"))}
 
 
 def _update_columns(sql: str) -> set[str] | None:
@@ -255,7 +256,7 @@ def _update_columns(sql: str) -> set[str] | None:
                 if name.upper() == "ON":
                     break
                 if name != ",":
-                    columns.add(_bare(name).casefold())
+                    columns.add(fold_name(_bare(name)))
             return columns
     return None
 

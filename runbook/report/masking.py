@@ -25,6 +25,7 @@ from runbook.run.findings import Finding, Hazard, Sample
 from runbook.run.records import Assessment, TableSince
 from runbook.run.window_records import Observation
 from runbook.sqlite.fields import Field, Row
+from runbook.sqlite.quoting import fold_name
 from runbook.wording import counted, map_text
 
 T = TypeVar("T")
@@ -118,10 +119,10 @@ class Mask:
 
     def _row(self, row: Row, *, key: bool = False) -> Row:
         shown = key and self.keys
-        return tuple(self._field(f, shown or f.column.casefold() in self.plain) for f in row)
+        return tuple(self._field(f, shown or fold_name(f.column) in self.plain) for f in row)
 
     def _field(self, field: Field, shown: bool) -> Field:
-        personal = field.column.casefold() in self.personal
+        personal = fold_name(field.column) in self.personal
         match field.kind:
             case "integer" | "real":
                 hidden = personal
@@ -141,11 +142,11 @@ def mask_of(plan: Plan | None) -> Mask:
     if plan is None:
         return Mask(_WORDS | KEYS, frozenset())
     users = plan.users
-    personal = frozenset({users.email.casefold()} if users.email else ())
-    times = {r.updated_at.casefold() for r in plan.resources if r.updated_at}
-    if users.key.casefold() in personal:  # owners are e-mails, and organizations named after them
+    personal = frozenset({fold_name(users.email)} if users.email else ())
+    times = {fold_name(r.updated_at) for r in plan.resources if r.updated_at}
+    if fold_name(users.key) in personal:  # owners are e-mails, and organizations named after them
         return Mask((_WORDS | times) - personal, personal, keys=False)
-    keys = {users.key.casefold(), *(r.owner.casefold() for r in plan.resources)}
+    keys = {fold_name(users.key), *(fold_name(r.owner) for r in plan.resources)}
     return Mask((_WORDS | KEYS | times | keys) - personal, personal)
 
 

@@ -14,6 +14,7 @@ from runbook.report.contents import Contents
 from runbook.run.findings import Finding, Sample, drift_advice
 from runbook.script.footprint import FootprintLine
 from runbook.script.migration import NEW_TABLES
+from runbook.sqlite.quoting import fold_name
 from runbook.wording import counted, listed
 
 _VALUES = ("changed", "wrong value")
@@ -92,7 +93,7 @@ class _Tables:
     def of(cls, contents: Contents) -> _Tables:
         plan = contents.plan
         digests = contents.snapshot.digests if contents.snapshot else ()
-        names = {d.table.casefold(): d.table for d in digests}
+        names = {fold_name(d.table): d.table for d in digests}
         indexes: dict[str, str] = {}
         for name in names:
             stem = next((name[: -len(p)] for p in _INDEX_PARTS if name.endswith(p)), "")
@@ -100,17 +101,17 @@ class _Tables:
             if stem and len(parts) > 2:
                 indexes[name] = names[name][: len(stem)]
         return cls(
-            frozenset(r.table.casefold() for r in plan.resources) if plan else frozenset(),
-            plan.users.table.casefold() if plan else "",
+            frozenset(fold_name(r.table) for r in plan.resources) if plan else frozenset(),
+            fold_name(plan.users.table) if plan else "",
             indexes,
         )
 
     def key(self, finding: Finding, groups: Mapping[tuple[str, ...], object]) -> tuple[str, ...]:
         """What a finding has in common with others that tell the same problem."""
-        table = finding.table.casefold()
+        table = fold_name(finding.table)
         if table in self.indexes:
-            return ("index", self.indexes[table].casefold())
-        column = finding.column.casefold()
+            return ("index", fold_name(self.indexes[table]))
+        column = fold_name(finding.column)
         if finding.change in _VALUES and column:
             return ("values", table, column)
         if finding.change in _ROWS and not column:
@@ -125,7 +126,7 @@ class _Tables:
 
     def kind(self, table: str) -> str:
         """What a table is to the migration: a resource, one that it makes, or another."""
-        folded = table.casefold()
+        folded = fold_name(table)
         if folded in self.resources:
             return "resource"
         return folded if folded in NEW_TABLES else ""
@@ -133,8 +134,8 @@ class _Tables:
     def rank(self, problem: Problem) -> tuple[int, int]:
         """The worst first: the migration's own rows, the plan's tables, all others."""
         kind = self.kind(problem.table)
-        owned = problem.column.casefold() == "organization_id" or kind in NEW_TABLES
-        place = 0 if kind and owned else 1 if kind or problem.table.casefold() == self.users else 2
+        owned = fold_name(problem.column) == "organization_id" or kind in NEW_TABLES
+        place = 0 if kind and owned else 1 if kind or fold_name(problem.table) == self.users else 2
         return (3 if problem.table in self.indexes.values() else place, -problem.rows)
 
 
@@ -143,7 +144,7 @@ def _problem(
 ) -> Problem:
     """What one group of findings tells."""
     first = group[0]
-    index = tables.indexes.get(first.table.casefold())
+    index = tables.indexes.get(fold_name(first.table))
     counts: dict[str, int] = {}
     for finding in group:
         if finding.change not in _COUNTS:
@@ -172,9 +173,9 @@ def _problem(
 def _line(footprint: tuple[FootprintLine, ...], finding: Finding) -> FootprintLine | None:
     """The line of the footprint that counts the rows which the finding is about."""
     change = "changed" if finding.column else "added"
-    names = (finding.table.casefold(), finding.column.casefold(), change)
+    names = (fold_name(finding.table), fold_name(finding.column), change)
     return next(
-        (f for f in footprint if (f.table.casefold(), f.column.casefold(), f.change) == names), None
+        (f for f in footprint if (fold_name(f.table), fold_name(f.column), f.change) == names), None
     )
 
 
@@ -218,7 +219,7 @@ def _cause(known: list[Problem], about: tuple[str, ...], tables: _Tables) -> int
     for kind in about:
         for place, problem in enumerate(known):
             if tables.kind(problem.table) == kind and (
-                kind in NEW_TABLES or problem.column.casefold() == "organization_id"
+                kind in NEW_TABLES or fold_name(problem.column) == "organization_id"
             ):
                 return place
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runbook.report.contents import Contents
 from runbook.run.records import Assessment, Confirmation
 from runbook.script.footprint import FootprintLine
+from runbook.sqlite.quoting import fold_name
 from runbook.window.series import watched_seconds
 from runbook.wording import clip, counted, duration, listed, when
 
@@ -27,12 +28,12 @@ def _moved(contents: Contents) -> str:
     rows = [
         (line.table, _count(line))
         for line in contents.footprint
-        if (line.change, line.column.casefold()) == ("changed", "organization_id")
+        if (line.change, fold_name(line.column)) == ("changed", "organization_id")
     ]
     created = [
         _count(line)
         for line in contents.footprint
-        if (line.table.casefold(), line.change) == ("organizations", "added")
+        if (fold_name(line.table), line.change) == ("organizations", "added")
     ]
     what = listed([f"{count:,} {_name(table)}" for table, count in rows if count is not None])
     organizations = created[0] if created and created[0] is not None else None
@@ -74,7 +75,7 @@ def _nothing_moved(contents: Contents) -> str:
         (
             line.predicted
             for line in contents.footprint
-            if (line.table.casefold(), line.change) == ("organizations", "added")
+            if (fold_name(line.table), line.change) == ("organizations", "added")
         ),
         None,
     )

@@ -81,6 +81,10 @@ class LogPosition:
     head_bytes: int = 0
 
 
+NO_FILE = "database file"
+"""What is not answered where the file is missing, or is no database that can be read."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """One observation of the monitoring: a line of `monitor.jsonl`.
@@ -108,9 +112,15 @@ class Observation:
         return any(self.violations.values()) or any(self.without_organization.values())
 
     @property
+    def blind(self) -> bool:
+        """Whether there was no database to ask, not for a moment's lock."""
+        return NO_FILE in self.unanswered
+
+    @property
     def ok(self) -> bool:
         """Whether nothing at all was amiss in this observation."""
-        return not (self.violated or self.log_lines or (self.health and not self.health.ok))
+        unhealthy = self.health is not None and not self.health.ok
+        return not (self.violated or self.blind or self.log_lines or unhealthy)
 
 
 @dataclass(frozen=True)

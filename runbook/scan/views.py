@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ def as_text(result: ScanResult) -> str:
     if result.apart:
         blocks.append("In migrations, seeds, fixtures and tests, outside the count:\n")
         blocks += [_block(finding) for finding in result.apart]
-    blocks += [f"{skipped.file}  not read: {skipped.reason}\n" for skipped in result.files_skipped]
-    blocks += [f"{folder.file}  skipped: {folder.reason}\n" for folder in result.folders]
+    blocks += [
+        f"{_place(skipped.file)}  not read: {skipped.reason}\n" for skipped in result.files_skipped
+    ]
+    blocks += [f"{_place(folder.file)}  skipped: {folder.reason}\n" for folder in result.folders]
     if result.unjudged:
         blocks.append(_unjudged(result))
     number = len(result.findings)
@@ -41,7 +44,7 @@ def as_text(result: ScanResult) -> str:
 
 def as_json(result: ScanResult) -> str:
     """The whole result for programs."""
-    return json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n"
+    return _json(asdict(result))
 
 
 def as_github(result: ScanResult) -> str:
@@ -76,11 +79,11 @@ def as_sarif(result: ScanResult) -> str:
         "results": [_sarif(finding) for finding in result.findings],
     }
     document = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return _json(document)
 
 
 def _sarif(finding: Finding) -> dict[str, Any]:
-    artifact = {"uri": quote(Path(finding.file).as_posix())}
+    artifact = {"uri": quote(os.fsencode(Path(finding.file).as_posix()))}
     result: dict[str, Any] = {
         "ruleId": f"{finding.kind}-by-owner",
         "level": "error" if finding.sure == "certain" else "warning",
@@ -118,7 +121,7 @@ def _escaped(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+    return _printable(_escaped(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 def _unjudged(result: ScanResult) -> str:
@@ -129,19 +132,30 @@ def _unjudged(result: ScanResult) -> str:
         f"{files} {'file' if files == 1 else 'files'}; read them yourself:"
     ]
     most = sorted(result.unjudged, key=lambda entry: (-entry[1], entry[0]))
-    lines += [f"  {file}  {count}" for file, count in most[:_MOST_FILES]]
+    lines += [f"  {_place(file)}  {count}" for file, count in most[:_MOST_FILES]]
     if len(most) > _MOST_FILES:
         lines.append(f"  and {len(most) - _MOST_FILES} more files; --json lists them all")
     return "\n".join(lines) + "\n"
 
 
 def _block(finding: Finding) -> str:
-    lines = [f"{finding.file}:{finding.line}  {finding.sure}  {finding.query}"]
+    lines = [f"{_place(finding.file)}:{finding.line}  {finding.sure}  {finding.query}"]
     if finding.replacement:
         lines.append(f"  use: {finding.replacement}")
     if finding.note:
         lines.append(f"  note: {finding.note}")
     return "\n".join(lines) + "\n"
+
+
+def _json(document: object) -> str:
+    """As JSON; what a file's name has that is no text stands in JSON's own escapes."""
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _place(file: str) -> str:
+    """A file's name on one line: a line that it began would be read as another finding."""
+    return file.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _printable(text: str) -> str:

@@ -18,7 +18,7 @@ from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import LEDGER, NEW_TABLES, index_name, template_values
 from runbook.sqlite.connect import open_immutable
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import count_rows
 from runbook.templates import sql_file
 
@@ -125,7 +125,7 @@ def _new_tables(plan: Plan, organizations: int) -> Iterator[FootprintLine]:
 def _resource(resource: Resource, plan: Plan, shape: Shape, rows: int) -> Iterator[FootprintLine]:
     table = resource.table
     yield FootprintLine(table, "created", "organization_id", "a new column", None)
-    adopted = f", or of {plan.unowned.adopter} where it has none" if plan.adopts else ""
+    adopted = ", or of the adopter where it has none" if plan.adopts else ""
     rule = f"the personal organization of the row's owner{adopted}"
     yield FootprintLine(table, "changed", "organization_id", rule, rows)
     if resource.updated_at:
@@ -159,16 +159,16 @@ def outside_columns(
     Inside are the two columns that are written, and what is generated from them.
     """
     for resource in plan.resources:
-        if resource.table.casefold() == table.casefold():
-            inside = {"organization_id", (resource.updated_at or "").casefold()}
-            inside |= {c.casefold() for c in shape.derived.get(resource.table, ())}
-            return tuple(c for c in columns if c.casefold() not in inside)
+        if fold_name(resource.table) == fold_name(table):
+            inside = {"organization_id", fold_name(resource.updated_at or "")}
+            inside |= {fold_name(c) for c in shape.derived.get(resource.table, ())}
+            return tuple(c for c in columns if fold_name(c) not in inside)
     return tuple(columns)
 
 
 def is_new_table(table: str) -> bool:
     """Whether the migration creates this table (names are compared as SQLite does)."""
-    return table.casefold() in (*NEW_TABLES, LEDGER)
+    return fold_name(table) in (*NEW_TABLES, LEDGER)
 
 
 def complete_counts(

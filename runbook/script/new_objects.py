@@ -10,7 +10,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.footprint import is_new_table, new_indexes
 from runbook.script.migration import render
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import SchemaObject, read_objects, read_tables
 
 
@@ -19,12 +19,12 @@ def new_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObje
 
     The script's own statements make them in an empty database, automatic indexes included.
     """
-    indexes = {name.casefold() for name, _ in new_indexes(plan)}
+    indexes = {fold_name(name) for name, _ in new_indexes(plan)}
     with _created(plan, shape) as connection:
         return {
-            (each.type, each.name.casefold()): each
+            (each.type, fold_name(each.name)): each
             for each in read_objects(connection)
-            if is_new_table(each.tbl_name) or each.name.casefold() in indexes
+            if is_new_table(each.tbl_name) or fold_name(each.name) in indexes
         }
 
 

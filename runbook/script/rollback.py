@@ -11,7 +11,7 @@ from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, Trigger
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import Script, Step, template_values
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import fold_name, quote_name, quote_value
 from runbook.sqlite.tables import SchemaObject, Table
 from runbook.templates import sql_files
 
@@ -42,7 +42,7 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
 
     `shape` is the database's shape from before the migration.
     """
-    by_name = {t.name.casefold(): t for t in circumstances.tables}
+    by_name = {fold_name(t.name): t for t in circumstances.tables}
     values = template_values(plan, shape)
     resources = values["resources"]
     assert isinstance(resources, list)
@@ -54,7 +54,7 @@ def render_rollback(plan: Plan, shape: Shape, run: str, circumstances: Circumsta
                     resource,
                     plan,
                     shape,
-                    by_name[resource.table.casefold()],
+                    by_name[fold_name(resource.table)],
                     circumstances.moved,
                 ),
             }

@@ -8,6 +8,7 @@ SQLite itself, under its own locks, when nobody else has come meanwhile.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import stat
 import urllib.parse
@@ -139,7 +140,8 @@ def tidy(place: Path) -> None:
 def file_uri(path: Path, **options: str) -> str:
     """SQLite's URI of a file; the path may hold any character."""
     query = urllib.parse.urlencode(options)
-    return f"file:{urllib.parse.quote(str(path.resolve()))}?{query}"
+    # The bytes of the name, which need not be text.
+    return f"file:{urllib.parse.quote(os.fsencode(path.resolve()))}?{query}"
 
 
 def side_file(path: Path, suffix: str) -> Path:

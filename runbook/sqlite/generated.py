@@ -12,11 +12,12 @@ import sqlite3
 from collections.abc import Iterator
 
 from runbook.sqlite.inequality import any_differs
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name, same_name
 from runbook.sqlite.tables import Table
 
 _TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|\S",
+    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]"
+    rf"|[{IN_WORD}]+|\S",
     re.DOTALL,
 )
 
@@ -40,15 +41,15 @@ def generated_from(
         (table,),
     ).fetchone()
     words = dict(_definitions(row[0] if row else ""))
-    reached = {name.casefold() for name in columns}
+    reached = {fold_name(name) for name in columns}
     dependent: list[str] = []
     while more := [
         name
         for name in generated
-        if name not in dependent and words.get(name.casefold(), frozenset()) & reached
+        if name not in dependent and words.get(fold_name(name), frozenset()) & reached
     ]:
         dependent += more
-        reached |= {name.casefold() for name in more}
+        reached |= {fold_name(name) for name in more}
     return tuple(name for name in generated if name in dependent)
 
 
@@ -107,4 +108,4 @@ def _bare(token: str) -> str:
     if token[0] in "\"`'[" and len(token) > 1:
         inner = token[1:-1]
         token = inner if token[0] == "[" else inner.replace(token[0] * 2, token[0])
-    return token.casefold()
+    return fold_name(token)

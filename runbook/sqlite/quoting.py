@@ -7,6 +7,10 @@ import string
 
 from runbook.errors import BadInput
 
+IN_WORD = "A-Za-z0-9_$\x80-\U0010ffff"
+"""What an unquoted name may consist of, for brackets of a regular expression: SQLite takes whatever
+is not ASCII for a letter, an emoji or a no-break space too."""
+
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 

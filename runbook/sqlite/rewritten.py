@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from runbook.sqlite.quoting import fold_name
 from runbook.sqlite.tables import SchemaObject, read_objects
 
 _PROBE = "runbook_probe"
@@ -20,11 +21,14 @@ def rewritten_objects(connection: sqlite3.Connection) -> tuple[SchemaObject, ...
     broken are passed over by SQLite, and keep their text.
     """
     before = read_objects(connection)
+    taken, table = {fold_name(each.name) for each in before}, _PROBE
+    while table in taken:
+        table += "_"
     connection.execute(f"SAVEPOINT {_PROBE}")
     try:
-        connection.execute(f"CREATE TABLE main.{_PROBE} (a, b)")
+        connection.execute(f"CREATE TABLE main.{table} (a, b)")
         connection.execute("PRAGMA writable_schema = ON")
-        connection.execute(f"ALTER TABLE main.{_PROBE} DROP COLUMN b")
+        connection.execute(f"ALTER TABLE main.{table} DROP COLUMN b")
         after = set(read_objects(connection))
     finally:
         connection.execute("PRAGMA writable_schema = OFF")

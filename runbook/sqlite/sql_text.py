@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from runbook.sqlite.quoting import quote_name
+from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name
 
 _TOKEN = re.compile(
-    r"(?P<skip>--[^\n]*|/\*.*?(?:\*/|\Z)|\s+)"
+    r"(?P<skip>--[^\n]*|/\*.*?(?:\*/|\Z)|[ \t\n\f\r]+)"
     r"|(?P<quoted>\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\])"
     r"|(?P<literal>[xX]?'(?:[^']|'')*'|[0-9][0-9A-Za-z_.]*)"
-    r"|(?P<name>[^\W\d][\w$]*)"
+    rf"|(?P<name>[{IN_WORD}]+)"
     r"|(?P<sign>.)",
     re.DOTALL,
 )
@@ -201,11 +201,11 @@ def natural_as_using(sql: str, columns: Columns) -> str | None:
         if source.natural is None:
             continue
         every = [source, *source.left]
-        if any(s.name is None or s.name.casefold() not in columns for s in every):
+        if any(s.name is None or fold_name(s.name) not in columns for s in every):
             return None
-        left = {c.casefold() for s in source.left if s.name for c in columns[s.name.casefold()]}
+        left = {fold_name(c) for s in source.left if s.name for c in columns[fold_name(s.name)]}
         assert source.name is not None
-        shared = [c for c in columns[source.name.casefold()] if c.casefold() in left]
+        shared = [c for c in columns[fold_name(source.name)] if fold_name(c) in left]
         edits.append((*source.natural, ""))
         if shared:
             names = ", ".join(map(quote_name, shared))
@@ -217,9 +217,9 @@ def without_new_columns(sql: str, columns: Columns) -> str | None:
     """The text with each of these tables as a query of the given columns, or None without any."""
     edits = []
     for source in sources(sql):
-        if source.name is None or source.name.casefold() not in columns:
+        if source.name is None or fold_name(source.name) not in columns:
             continue
-        names = ", ".join(map(quote_name, columns[source.name.casefold()]))
+        names = ", ".join(map(quote_name, columns[fold_name(source.name)]))
         alias = "" if source.alias else f" AS {quote_name(source.name)}"
         text = f"(SELECT {names} FROM {sql[source.start : source.end]}){alias}"
         edits.append((source.start, source.end, text))
@@ -234,7 +234,7 @@ def with_columns_named(sql: str, columns: Columns) -> str | None:
             continue
         last = _end_of_name(read, place + 1)
         until, _ = _alias(read, last) if _word(read, last + 1) == "AS" else (last, None)
-        names = columns.get(read[last].name.casefold())
+        names = columns.get(fold_name(read[last].name))
         if names and _word(read, until + 1) not in ("(", "DEFAULT"):
             text = f" ({', '.join(map(quote_name, names))})"
             edits.append((read[until].end, read[until].end, text))

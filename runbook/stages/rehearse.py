@@ -73,7 +73,10 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     baseline = read_baseline(backup, plan)
     bytes_before = copy.stat().st_size
     job = Job(target, plan, name, backup, progress)
-    done = migrate(job, baseline=baseline)
+    try:
+        done = migrate(job, baseline=baseline)
+    except NotProven as error:
+        raise _of_a_copy(error) from error
     assert done.ledger is not None
     bytes_after = copy.stat().st_size
     digested = digests(before, plan, baseline.shape, progress=progress)
@@ -123,6 +126,21 @@ def _workflows_work(outcome: Workflows) -> None:
             f"The rehearsal on a copy failed: the key workflows do not work ({problems[0]})"
             f"{and_more(len(problems) - 1)}; the database itself was not touched."
         )
+
+
+def _of_a_copy(error: NotProven) -> NotProven:
+    """The error as it is of a copy: what is no part of the migration was written by a trigger.
+
+    The record is of another stage and stays out.
+    """
+    findings: tuple[Finding, ...] = getattr(error.record, "findings", ())
+    if not findings or not findings[0].drift:
+        return NotProven(str(error))
+    return NotProven(
+        f"The rehearsal on a copy failed: {findings[0].message}; nobody else writes to the copy, "
+        'so a trigger that fires did it: take [triggers] policy = "suspend", or name the table '
+        "under may_write if it only adds rows; the database itself was not touched."
+    )
 
 
 def _failed(what: str, findings: tuple[Finding, ...]) -> NotProven:

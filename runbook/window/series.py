@@ -86,7 +86,7 @@ def describe(observation: Observation) -> str:
         parts.append(f"{counted(observation.log_lines, 'new log line')} matching")
     if observation.health is not None and not observation.health.ok:
         parts.append(f"health: {observation.health.note}")
-    if not parts:
+    if not parts and not observation.blind:
         parts.append("ok")
     if observation.unanswered:
         unanswered = (f"{question} ({why})" for question, why in observation.unanswered.items())

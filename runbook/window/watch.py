@@ -20,8 +20,9 @@ from runbook.plan.secrets import Secrets
 from runbook.plan.shape import Shape
 from runbook.run.findings import Sample
 from runbook.run.folder import now
-from runbook.run.window_records import LogPosition, Observation
+from runbook.run.window_records import NO_FILE, LogPosition, Observation
 from runbook.script.migration import guard_query
+from runbook.sqlite.connect import CutOff, Locked
 from runbook.targets.protocol import Target
 from runbook.targets.sqlite import read_ledger
 from runbook.templates import SqlFile, sql_files
@@ -77,7 +78,9 @@ class Watcher:
             with self.target.reading() as connection:
                 self._ask(connection, counts)
         except (TargetError, sqlite3.Error) as error:
-            counts.unanswered["database"] = str(error)
+            # Of a service, or of a lock, the next question may be answered; of no file it is not.
+            passing = self.target.file is None or isinstance(error, Locked | CutOff | sqlite3.Error)
+            counts.unanswered["database" if passing else NO_FILE] = str(error)
         lines = self._log_lines()
         page = self.plan.window.health
         health = None if page is None else ask(page, limit=min(page.timeout, 10.0))

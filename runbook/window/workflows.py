@@ -22,7 +22,7 @@ from runbook.plan.shape import Shape
 from runbook.script.migration import template_values
 from runbook.sqlite.compare_database import compare_databases
 from runbook.sqlite.connect import file_uri, open_writable
-from runbook.sqlite.quoting import quote_name, same_name
+from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
 from runbook.window.rows import CannotMake, Like, NewRow, Value, make_row
@@ -127,7 +127,7 @@ class _Trial:
 
     def __post_init__(self) -> None:
         self._values = template_values(self.plan, self.shape)
-        self._tables = {t.name.casefold(): t for t in read_tables(self.connection)}
+        self._tables = {fold_name(t.name): t for t in read_tables(self.connection)}
         self._tried: list[Tried] = []
 
     def all(self) -> Iterator[Tried]:
@@ -270,7 +270,7 @@ class _Trial:
         ) -> int:
             if by and where and action in (sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_INSERT):
                 whole = action == sqlite3.SQLITE_INSERT  # INSERT OR REPLACE writes every column
-                writes.add((where.casefold(), "*" if whole else (what or "").casefold()))
+                writes.add((fold_name(where), "*" if whole else fold_name(what or "")))
             return sqlite3.SQLITE_OK
 
         name = quote_name(column)
@@ -281,20 +281,20 @@ class _Trial:
             return False  # the real one says what is wrong
         finally:
             self.connection.set_authorizer(None)
-        return bool({(table.casefold(), column.casefold()), (table.casefold(), "*")} & writes)
+        return bool({(fold_name(table), fold_name(column)), (fold_name(table), "*")} & writes)
 
     def _changes(self, resource: Resource, table: Table) -> Iterator[tuple[str, str]]:
         """Columns that may be changed, with their new value; the likeliest to be let first."""
-        taken = {c.name.casefold() for c in table.columns if c.primary_key_position}
-        taken |= {resource.owner.casefold(), "organization_id"}
+        taken = {fold_name(c.name) for c in table.columns if c.primary_key_position}
+        taken |= {fold_name(resource.owner), "organization_id"}
         taken |= {
-            str(child).casefold()
+            fold_name(str(child))
             for (child,) in self.connection.execute(
                 'SELECT "from" FROM pragma_foreign_key_list(?)', (table.name,)
             )
         }
         columns = [c.name for c in table.columns if c.generated == "no"]
-        columns = [c for c in columns if c.casefold() not in taken]
+        columns = [c for c in columns if fold_name(c) not in taken]
         if resource.updated_at:
             columns.sort(key=lambda c: same_name(c, resource.updated_at or ""))
         for column in columns:
@@ -361,7 +361,7 @@ class _Trial:
         return value
 
     def _table(self, name: str) -> Table:
-        return self._tables[name.casefold()]
+        return self._tables[fold_name(name)]
 
     def _query(self, name: str, resource: Resource) -> str:
         """One of the application's queries for this resource."""

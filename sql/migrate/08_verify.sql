@@ -6,7 +6,7 @@
 {% endif -%}
 INSERT INTO runbook_guard (name, subject, rows)
 SELECT '{{ guard.name }}', {{ guard.subject }}, count(*) FROM (
-{{ guard.query | indent(4, first=true) }}
+{{ guard.query }}
 );
 
 {% endfor %}

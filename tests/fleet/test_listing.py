@@ -50,6 +50,20 @@ def test_what_is_missing_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert good.problem == ""
 
 
+def test_a_list_as_other_editors_write_it(tmp_path: Path) -> None:
+    name = "a\u2028b\u0085.db"
+    make_tenant(tmp_path / name)
+    (tmp_path / "circle.db").symlink_to("circle.db")
+    path = tmp_path / "list.txt"
+    path.write_bytes(f"\ufeff{name}\r\ncircle.db\r\n".encode())
+    good, circle = list_databases([], [path])
+    assert (good.name, good.problem) == (name, "")
+    assert "cannot be read" in circle.problem
+    path.write_bytes(b"a\0b.db")
+    with pytest.raises(BadInput, match="NUL"):
+        list_databases([], [path])
+
+
 @pytest.mark.parametrize("names", [[], ["nothing/*.db"]])
 def test_no_database_at_all_is_bad_input(names: list[str], tmp_path: Path) -> None:
     with pytest.raises(BadInput):

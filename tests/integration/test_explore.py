@@ -223,6 +223,7 @@ def test_a_statement_that_writes_is_refused_in_one_sentence(run: Run, statement:
         ("SELECT nope FROM before.users", '"nope" not found'),
         ("SELEC 1", "syntax error"),
         ("", "empty"),
+        ("SELECT '\udcff'", "not valid UTF-8"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("FROM read_csv('/etc/passwd')", "no other file"),
     ],

@@ -147,8 +147,22 @@ def test_a_locked_database_is_no_evidence_that_all_is_well(
         connection.execute("BEGIN EXCLUSIVE")
         observation = watcher(migrated).observe()
     assert list(observation.unanswered) == ["database"]
+    assert observation.ok
     assert sum_up([observation], 1.0).verdict == "fail"
     assert sum_up([watcher(migrated).observe()], 1.0).verdict == "pass"
+
+
+@pytest.mark.parametrize("left", ["", "no database"])
+def test_a_database_that_is_gone_is_a_problem(migrated: Run, left: str) -> None:
+    watching, path = watcher(migrated), Path(migrated.info.database)
+    before = watching.observe()
+    path.unlink()
+    if left:
+        path.write_text(left)
+    gone = watching.observe()
+    assert not gone.ok
+    assert "ok" not in describe(gone).split("; ")
+    assert sum_up([before, gone], 1.0).verdict == "fail"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from runbook.run.records import (
 )
 from runbook.sample.make import make_sample
 from runbook.stages import migrate, preflight, rehearse, snapshot, verify
+from tests.support.cases import NOTES, USERS, Case, build
 from tests.support.databases import connected
 from tests.support.notebooks import environment
 from tests.support.paths import PLANS
@@ -252,3 +253,28 @@ def test_what_ended_a_rehearsal_decides_whether_it_bars_the_way(
         run.perform("rehearse", RehearseRecord, stop)
     assert reason in run.forbidden("migrate")
     assert bool(reason) == bool(run.forbidden("migrate"))
+
+
+def hostile(folder: Path, sql: str, more: str = "") -> Run:
+    """A run over users and notes and `sql`, up to its preflight."""
+    database, plan = build(Case(USERS + sql, ("notes.user_id.updated_at",), "", more), folder)
+    run = begin(database, folder / "run", plan)
+    preflight.preflight(run)
+    return run
+
+
+def test_nobody_else_is_blamed_for_what_a_trigger_wrote(tmp_path: Path) -> None:
+    sql = """ALTER TABLE users ADD n; CREATE TABLE log (rowid, oid, _rowid_);
+        INSERT INTO log VALUES (1, 2, 3);
+        CREATE TRIGGER t AFTER UPDATE ON notes BEGIN
+            UPDATE users SET n = 1 WHERE id = NEW.user_id; END;"""
+    fire = '[triggers]\npolicy = "fire"\nmay_write = ["log"]\n'
+    with pytest.raises(NotProven, match=r'"n" was changed in 2 rows of "users"; nobody else'):
+        rehearse.rehearse(hostile(tmp_path, NOTES + sql, fire))
+
+
+def test_rows_that_nothing_names_are_not_taken_for_moved_ones(tmp_path: Path) -> None:
+    sql = """CREATE TABLE notes (rowid, oid, _rowid_, user_id TEXT, updated_at TEXT);
+        INSERT INTO notes VALUES (1, 1, 1, 'u1', NULL), (1, 1, 1, 'u1', NULL);"""
+    with pytest.raises(NotProven, match=r'hide the rowid of "notes".*; rename one of these'):
+        rehearse.rehearse(hostile(tmp_path, sql))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -227,6 +228,21 @@ CASES = {
         ("notes.user_id.updated_at",),
         "ledger_taken",
     ),
+    "names of several lines": Case(
+        USERS
+        + """CREATE TABLE "no\n  tes" (id INTEGER PRIMARY KEY, "us\n\ter" TEXT, "at\r\n" TEXT);
+        INSERT INTO "no\n  tes" VALUES (1, 'u1', '2024-05-06 07:08:09'), (2, 'u2', NULL);""",
+        ("no\n  tes.us\n\ter.at\r\n",),
+    ),
+    "twins that only Unicode takes for one": Case(
+        USERS
+        + "".join(
+            f"""CREATE TABLE "{name}" (id INTEGER PRIMARY KEY, "ö" TEXT, "Ö", "ä" TEXT, "Ä");
+            INSERT INTO "{name}" VALUES ({n}, 'u1', 'u2', '2024-05-06 07:08:09', 1);"""
+            for n, name in enumerate(("é", "É"))
+        ),
+        ("é.ö.ä", "É.ö.ä"),
+    ),
     "wide": Case(
         USERS
         + f"""CREATE TABLE forms (id INTEGER PRIMARY KEY, user_id TEXT,
@@ -242,8 +258,8 @@ def plan_text(case: Case, *, updated_at: bool = True) -> str:
     lines = ['[users]\ntable = "users"\nkey = "id"\nemail = "email"\n']
     for resource in case.resources:
         table, owner, *at = resource.split(".")
-        lines += [f'[[resources]]\ntable = "{table}"\nowner = "{owner}"']
-        lines += [f'updated_at = "{at[0]}"'] if at and updated_at else []
+        lines += [f"[[resources]]\ntable = {json.dumps(table)}\nowner = {json.dumps(owner)}"]
+        lines += [f"updated_at = {json.dumps(at[0])}"] if at and updated_at else []
     return "\n".join(lines) + "\n" + case.more
 
 

@@ -22,7 +22,7 @@ from wcmatch import glob
 
 from runbook.errors import Refused
 from runbook.files import parse_json, write_durably
-from runbook.sqlite.quoting import same_name
+from runbook.sqlite.quoting import fold_name, same_name
 
 JOURNAL = Path("meta") / "_journal.json"
 
@@ -158,7 +158,7 @@ def split_pending(
     A file counts as applied by other means (`execute --file`) where all the tables, indexes, views,
     triggers and columns that it makes are there already, and it makes some.
     """
-    names = {str(name).casefold() for (name,) in replica.execute("SELECT name FROM sqlite_schema")}
+    names = {fold_name(str(name)) for (name,) in replica.execute("SELECT name FROM sqlite_schema")}
     there = {name for name in pending if _is_there(folder.path / name, names, replica)}
     return tuple(n for n in pending if n not in there), tuple(n for n in pending if n in there)
 
@@ -170,7 +170,7 @@ def _is_there(path: Path, names: Collection[str], replica: sqlite3.Connection) -
     columns = [(match[1], match[2]) for match in _ADDS.finditer(text)]
     return bool(objects or columns) and all(
         (
-            *(name.casefold() in names for name in objects),
+            *(fold_name(name) in names for name in objects),
             *(any(same_name(c, n) for n in _columns(replica, t)) for t, c in columns),
         )
     )

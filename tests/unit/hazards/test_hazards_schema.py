@@ -14,6 +14,7 @@ from runbook.hazards.sighting import check_levels
 from runbook.plan.plan import Plan, Resource, Triggers, Users
 from runbook.plan.shape import read_shape
 from runbook.script.migration import render
+from runbook.sqlite.connect import open_readonly
 
 from .conftest import SCHEMA, Plant, look, run_sql, shown
 
@@ -240,3 +241,38 @@ def test_blocking_hazards_come_first(database: Path) -> None:
         levels = [h.level for h in inspect_database(connection, Plan())[0]]
     assert levels == ["block", "warn", "note"]
     check_levels(Plan())
+
+
+def test_a_view_in_the_way_keeps_its_triggers(plant: Plant, tmp_path: Path) -> None:
+    found = plant(
+        """CREATE VIEW organizations AS SELECT id, '
+        ; DROP TABLE projects; --' AS "ON" FROM users;
+        CREATE TRIGGER "ON" INSTEAD OF UPDATE OF "ON" ON main.organizations BEGIN
+            DELETE FROM projects; END;
+        CREATE TRIGGER one INSTEAD OF INSERT ON [organizations] BEGIN SELECT 1; END;"""
+    )
+    (hazard,) = found["names_taken"]
+    path = tmp_path / "planted.db"
+    run_sql(path, hazard.remedy)
+    with closing(open_readonly(path)) as connection:
+        objects = connection.execute(
+            "SELECT type, name, tbl_name FROM sqlite_schema WHERE type IN ('view', 'trigger')"
+        ).fetchall()
+        assert connection.execute("SELECT count(*) FROM projects").fetchone() == (3,)
+    assert set(objects) == {
+        ("view", "organizations_old", "organizations_old"),
+        ("trigger", "ON", "organizations_old"),
+        ("trigger", "one", "organizations_old"),
+    }
+
+
+def test_a_name_in_double_quotes_is_no_text(plant: Plant) -> None:
+    schema = """
+        CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT, name TEXT);
+        CREATE TABLE teams ("organization_id" TEXT PRIMARY KEY);
+        CREATE TABLE projects (id TEXT PRIMARY KEY, owner_id TEXT, updated_at TEXT,
+            title TEXT DEFAULT "organization_id" REFERENCES teams("organization_id"),
+            CONSTRAINT "organization_id" CHECK (title <> 'x'),
+            FOREIGN KEY (title) REFERENCES teams ("organization_id"));
+        CREATE INDEX "organization_id" ON projects(title);"""
+    assert "new_column_read" not in plant(schema=schema, rows="")

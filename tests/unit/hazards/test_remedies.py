@@ -305,7 +305,16 @@ ILL: dict[str, list[Ill]] = {
             plan=replace(
                 Plan(), resources=(*Plan().resources, Resource("pages", "owner_id", None))
             ),
-        )
+        ),
+        Ill(
+            base=SCHEMA.replace(
+                "title TEXT",
+                'title TEXT DEFAULT "organization_id" CHECK (title <> "Organization_Id"),'
+                ' kind TEXT AS (title || "organization_id") STORED',
+            )
+            + ROWS.replace("INTO projects", "INTO projects(id, owner_id, title, updated_at)")
+        ),
+        Ill('CREATE INDEX i ON projects(title) WHERE title = "organization_id"'),
     ],
     "views_select_star": [
         Ill(

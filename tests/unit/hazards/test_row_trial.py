@@ -96,3 +96,35 @@ def test_what_is_violated_today_is_another_matter(tmp_path: Path) -> None:
     (found,) = sightings(path)
     assert found.count == 2
     assert tuple(map(sample_line, found.samples)) == ("rowid=2", "rowid=3")
+
+
+@pytest.mark.parametrize(
+    ("more", "refers"),
+    [
+        ("CREATE TABLE c (z TEXT REFERENCES jobs(updated_at) ON UPDATE CASCADE)", "c(z) refers to"),
+        ("CREATE TABLE c (z TEXT, n, FOREIGN KEY (n, z) REFERENCES jobs(id, day))", "c(n, z)"),
+        ("CREATE TABLE c (z TEXT REFERENCES nowhere)", ""),
+    ],
+)
+def test_references_that_go_by_the_time(tmp_path: Path, more: str, refers: str) -> None:
+    path = tmp_path / "app.db"
+    fields = "id INTEGER PRIMARY KEY, user_id TEXT, updated_at TEXT, closed_at TEXT"
+    day = "day TEXT AS (substr(updated_at, 1, 10)) STORED"
+    run_sql(path, f"CREATE TABLE jobs ({fields}, {day});{ROWS}{more};")
+    assert sightings(path) == []  # no row refers
+    run_sql(path, "INSERT INTO c (z) VALUES ('2024-05-06 07:08:09')")
+    if "n, z" in more:
+        assert sightings(path) == []  # NULL refers to nothing
+        run_sql(path, "UPDATE c SET n = 1, z = '2024-05-06'")
+    assert [refers in f.detail and f.count == 1 for f in sightings(path)] == [True] * bool(refers)
+
+
+def test_a_time_that_refers(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    fields = "id INTEGER PRIMARY KEY, user_id TEXT, updated_at TEXT REFERENCES clock, closed_at"
+    run_sql(path, f"CREATE TABLE clock (t TEXT PRIMARY KEY); CREATE TABLE jobs ({fields});" + ROWS)
+    (found,) = sightings(path)
+    assert (found.count, found.detail) == (
+        3,
+        "FOREIGN KEY constraint failed: jobs(updated_at) refers to clock(t).",
+    )

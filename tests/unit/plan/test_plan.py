@@ -117,6 +117,19 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
         read_plan(tmp_path / "binary")
 
 
+def test_a_mark_before_the_text_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b"\xef\xbb\xbf[migration]\r\nname = 'x'\r\n")
+    assert read_plan(path).migration.name == "x"
+
+
+def test_names_are_the_same_where_sqlite_says_so() -> None:
+    two = "[users]\ntable = 'users'\nkey = 'id'\n" + "".join(
+        f"[[resources]]\ntable = '{name}'\nowner = 'o'\n" for name in ("\u00e9", "\u00c9")
+    )
+    assert len(parse_plan(two).resources) == 2
+
+
 def test_the_default_plan_is_what_parsing_nothing_gives() -> None:
     assert parse_plan("") == Plan()
 

@@ -83,3 +83,18 @@ def test_triggers_that_the_backfill_fires(tmp_path: Path, event: str, fires: boo
         (trigger,) = shape.triggers
         assert isinstance(trigger, Trigger)
         assert trigger.name == 'on "update"'
+
+
+@pytest.mark.parametrize(
+    "name", ["x$INSERT", "x\N{GRINNING FACE}DELETE", "x\u00a0INSERT", "$UPDATE"]
+)
+def test_a_word_in_a_trigger_s_name_is_no_event(tmp_path: Path, name: str) -> None:
+    shape = shape_of(
+        tmp_path / "a.db",
+        Plan(),
+        "CREATE TABLE users (id, email)",
+        "CREATE TABLE projects (owner_id, updated_at)",
+        f"CREATE TRIGGER a{name} AFTER UPDATE ON projects BEGIN SELECT 1; END",
+        f"CREATE TRIGGER b{name} AFTER INSERT ON projects BEGIN SELECT 1; END",
+    )
+    assert [t.name for t in shape.triggers] == [f"a{name}"]

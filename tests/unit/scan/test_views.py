@@ -1,6 +1,7 @@
 """Programs read the result too: JSON, SARIF, annotations; and what keeps findings silent."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,22 @@ from runbook.scan.views import as_github, as_json, as_sarif, as_text
 OLD = "db.get('SELECT * FROM projects WHERE owner_id = ?');\n"
 LIKELY = "await knex('projects').where('owner_id', id);\n"
 SUBSET = json.loads((Path(__file__).parent / "sarif-subset.json").read_text())
+
+
+HOSTILE_NAMES = ("a\n::error::b\x1b[2J.js", os.fsdecode(b"a\xff.js"))
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_file_s_name_begins_no_line_and_commands_nothing(tmp_path, name):
+    (tmp_path / name).write_text(OLD)
+    result = scan(tmp_path)
+    for view in (as_text, as_json, as_sarif, as_github):
+        text = view(result)
+        assert text.encode()
+        assert "\x1b" not in text
+        assert "\n::error::b" not in text
+    (document,) = json.loads(as_json(result))["findings"]
+    assert document["file"].endswith(name)
 
 
 @pytest.fixture

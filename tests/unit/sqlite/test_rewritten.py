@@ -11,6 +11,7 @@ SCHEMA = """
 CREATE TABLE tickets (id INTEGER PRIMARY KEY, state TEXT DEFAULT "open" CHECK (state IN ("open")));
 CREATE TABLE "plain one" ("id" INTEGER PRIMARY KEY, state TEXT DEFAULT 'open');
 CREATE TABLE history (line TEXT);
+CREATE TABLE Runbook_Probe (a, b);
 CREATE VIEW tickets_open AS SELECT id FROM tickets WHERE state = "open";
 CREATE VIEW named AS SELECT "id" FROM tickets;
 CREATE VIEW broken AS SELECT "x" FROM gone WHERE a = "b";
