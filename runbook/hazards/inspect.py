@@ -26,6 +26,7 @@ from runbook.hazards.survey import Survey, survey
 from runbook.hazards.touching import probe_touching
 from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
+from runbook.kept import Kept
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
@@ -123,8 +124,8 @@ def _probe(surveyed: Survey, progress: Progress) -> Iterator[Sighting]:
     if surveyed.complete and not in_the_way and not refused:
         progress("Trying the script on an empty clone")
         yield from _careful(probe_touching, surveyed)
-        yield from _careful(probe_by_trial, surveyed)
-        yield from _careful(probe_compiled, surveyed)
+        yield from _careful_once(probe_by_trial, surveyed)
+        yield from _careful_once(probe_compiled, surveyed)
 
 
 def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
@@ -135,6 +136,24 @@ def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
     except sqlite3.DatabaseError as error:
         sightings += _explained(error)
     return sightings
+
+
+_by_schema: Kept[tuple[Sighting, ...]] = Kept(32)
+
+
+def _careful_once(probe: Probe, surveyed: Survey) -> list[Sighting]:
+    """The same of what is tried on empty clones: plan and texts of the schema decide it alone."""
+    key = (probe, surveyed.entries, surveyed.tables, repr(surveyed.plan), surveyed.samples)
+    sightings: list[Sighting] = []
+
+    def try_it() -> tuple[Sighting, ...]:
+        sightings.extend(probe(surveyed))
+        return tuple(sightings)
+
+    try:
+        return list(_by_schema.get(key, try_it))
+    except sqlite3.DatabaseError as error:
+        return sightings + _explained(error)
 
 
 def _explained(error: sqlite3.DatabaseError) -> list[Sighting]:
