@@ -192,7 +192,7 @@ def _write_table(
     part = folder / f".{file.name}.part"
     try:
         with (
-            part.open("wb") as sink,
+            _sink(part, source) as sink,
             CellsWriter(sink, schema, table.column_names, source.encoding) as writer,
         ):
             for batch in _batches(source, table, bounds, batch_rows):
@@ -219,6 +219,18 @@ def _write_table(
         bytes=file.stat().st_size,
         sha256=sha256(file),
     )
+
+
+@contextlib.contextmanager
+def _sink(part: Path, source: _Source) -> Iterator[Any]:
+    """What a table's file is written to; few bytes are gathered, and written in one go."""
+    if not source.few:
+        with part.open("wb") as file:
+            yield file
+        return
+    gathered = pa.BufferOutputStream()
+    yield gathered
+    part.write_bytes(gathered.getvalue())
 
 
 def _count(connection: Any, table: Table) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from runbook.run.check import check_finished, named_error
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.notebooks import NOTEBOOKS, described, keep_notebook
 from runbook.window.state import pending_step
+from runbook.without import without
 
 if TYPE_CHECKING:
     from runbook.headless.kernels import Kernels
@@ -42,10 +42,8 @@ INTERRUPT_SECONDS = 30.0
 def kernels(log: Path) -> Iterator[Kernels]:
     """Kernels for the time of the context; what they print goes to the file `log`."""
     warm_up()  # while this process imports what a driver needs
-    # nbformat checks notebooks with jsonschema, which would build a grammar of IRIs (1.6 s) that no
-    # notebook needs; without that package it does without.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    from runbook.headless.kernels import Kernels
+    with without("rfc3987_syntax"):
+        from runbook.headless.kernels import Kernels
 
     pool = Kernels(log)
     try:
@@ -155,7 +153,8 @@ def _keep(run: Run, stage: str, output: Path) -> None:
 
 
 def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
-    import papermill
+    with without("rfc3987_syntax", "pyarrow.fs"):
+        import papermill
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from runbook.report.masking import mask_emails
 from runbook.run.command_line import kept_whole
 from runbook.run.folder import Run, file_stem, now
 from runbook.run.notebooks import NOTEBOOKS, described, keep_notebook, kept_notebooks
+from runbook.without import without
 from runbook.wording import map_text
 
 LEFT_OUT = "Not kept: this is no cell of the runbook, so what it showed may be anybody's data."
@@ -130,17 +130,11 @@ def _notebook(cells: list[Cell]) -> dict[str, Any]:
 
 def _nbformat() -> Any:
     """nbformat; without a package of JupyterLab's that costs more than a second to import."""
-    missing = "rfc3987_syntax" not in sys.modules
-    if missing:
-        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    try:
+    with without("rfc3987_syntax"):
         import nbformat
 
         nbformat.validate(nbformat.v4.new_notebook())
         return nbformat
-    finally:
-        if missing:
-            del sys.modules["rfc3987_syntax"]
 
 
 # -- cells -------------------------------------------------------------------------------------
