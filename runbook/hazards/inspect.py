@@ -31,6 +31,7 @@ from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import Locked, file_uri, readable_text
+from runbook.workers import is_small
 
 Probe = Callable[[Survey], Iterable[Sighting]]
 
@@ -82,13 +83,17 @@ def inspect_database(
     with readable_text(connection), _lock_explained():
         surveyed = survey(connection, plan, samples)
         try:
-            return _inspect(surveyed, _path_of(connection), progress)
+            path = _path_of(connection)
+            small = bool(path) and is_small(Path(path))
+            return _inspect(surveyed, "" if small else path, progress)
         finally:
             surveyed.clone.close()
 
 
 def _inspect(surveyed: Survey, path: str, progress: Progress) -> tuple[tuple[Hazard, ...], Advice]:
-    """All probes; those that read whole tables run during the census, where a file allows it."""
+    """All probes; those that read whole tables run during the census, where a large file has
+    a `path` for connections of their own.
+    """
     plan = surveyed.plan
     with ThreadPoolExecutor(len(_SLOW_PROBES)) as pool:  # SQLite works outside Python's lock
         running = [pool.submit(_careful_elsewhere, p, surveyed, path) for p in _SLOW_PROBES if path]

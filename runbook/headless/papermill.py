@@ -152,9 +152,16 @@ def _keep(run: Run, stage: str, output: Path) -> None:
         run.log("notebook", "lost", error=f"{output.name}: {error}")
 
 
-def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
+def import_papermill() -> Any:
+    """Papermill, which would import pyarrow for notebooks on Hadoop, and a grammar of IRIs."""
     with without("rfc3987_syntax", "pyarrow.fs"):
         import papermill
+
+        return papermill
+
+
+def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
+    papermill = import_papermill()
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
