@@ -1,16 +1,20 @@
 """The files of `sql/`: found, read, and rendered with Jinja.
 
 A template sees only SQL: names that are already quoted and literals that are already escaped, so
-that nothing it can write is ever a raw value.
+that nothing it can write is ever a raw value. A process reads each file once, so that what it runs,
+and what it says that it runs, is one text even if somebody changes the file meanwhile.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 
@@ -37,7 +41,7 @@ class SqlFile:
 
     def render(self, **values: object) -> str:
         """The SQL for these values; a name that is missing is an error, never an empty text."""
-        return _template(self.body).render(**values).strip() + "\n"
+        return template(self.body).render(**values).strip() + "\n"
 
     def statements(self, **values: object) -> tuple[str, ...]:
         """The SQL for these values as single statements, each complete."""
@@ -48,7 +52,7 @@ class SqlFile:
 def environment() -> jinja2.Environment:
     """The Jinja environment over `sql/`. Nothing is escaped: names and literals come quoted."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FunctionLoader(lambda name: read_sql(FOLDER / name)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=False,
         lstrip_blocks=False,
@@ -58,7 +62,7 @@ def environment() -> jinja2.Environment:
 
 
 @functools.cache
-def _template(body: str) -> jinja2.Template:
+def template(body: str) -> jinja2.Template:
     """A template, compiled once: a run renders most of them several times."""
     return environment().from_string(body)
 
@@ -74,9 +78,31 @@ def sql_file(name: str) -> SqlFile:
     return _read(FOLDER / f"{name}.sql")
 
 
+def read_sql(path: Path) -> str:
+    """The text of a file of `sql/`, as this process first read it."""
+    return _content(path).decode("utf-8").replace("\r\n", "\n")
+
+
+@functools.cache
+def sql_checksums(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of every file in the folder `sql`, as this process reads it."""
+    return MappingProxyType(
+        {
+            str(path.relative_to(folder)): hashlib.sha256(_content(path)).hexdigest()
+            for path in sorted(folder.rglob("*.sql"))
+        }
+    )
+
+
+@functools.cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@functools.cache
 def _read(path: Path) -> SqlFile:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_sql(path)
     except FileNotFoundError as error:
         # Not the database's or the operator's fault, and never to be taken for it.
         raise InstallationError(

@@ -11,6 +11,10 @@ from pathlib import Path
 Echo = Callable[[str], object]
 
 
+def silent(line: str) -> None:
+    """An `Echo` for where nobody reads; what is only printed need not even be found out."""
+
+
 def open_closed_streams() -> None:
     """Gives the null device to each standard stream that is closed.
 

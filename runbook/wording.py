@@ -20,6 +20,8 @@ _INVISIBLE = re.compile(
 
 def visible(text: str) -> str:
     """The text with every character that cannot be seen, or not be stored, spelled out."""
+    if text.isascii() and text.isprintable():  # most are
+        return text
     return _INVISIBLE.sub(_escape, text)
 
 

@@ -31,6 +31,8 @@ LARGE = "large integer"
 """Beside `integer`: some integer has more than fifteen digits, so a double might not hold it."""
 
 _MOST_DIGITS = 15
+_FEW = 4096  # cells
+_FEW_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
 _DIGITS = b"0123456789"
 _KEY_BYTES = _DIGITS + b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:+/-"
@@ -198,8 +200,12 @@ def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
     data = np.frombuffer(data_buffer, np.uint8)
     # In UTF-16be the tag is the second byte of the first character.
     tags = data[offsets[:-1] + (encoding == "UTF-16be")]
-    counts = np.bincount(tags, minlength=256)
-    classes = {_CLASSES.get(chr(tag), "unknown") for tag in np.flatnonzero(counts)}
+    present = (
+        set(tags.tobytes())
+        if len(tags) < _FEW
+        else np.flatnonzero(np.bincount(tags, minlength=256))
+    )
+    classes = {_CLASSES.get(chr(tag), "unknown") for tag in present}
     if "integer" in classes:
         width = 1 if encoding == "UTF-8" else 2
         lengths = np.diff(offsets)[tags == ord("i")]
@@ -226,9 +232,15 @@ def _are_plain(data: Any, offsets: Any) -> Any:
     return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
 
 
+def _is_ascii(data: Any) -> bool:
+    if len(data) < _FEW_BYTES:
+        return bool(data.tobytes().isascii())
+    return bool(data.max() < 0x80)
+
+
 def _is_valid(data: Any, offsets: Any, encoding: str) -> bool:
     """Whether all text is valid, all cells taken as one: each begins with a whole character."""
-    if encoding == "UTF-8" and data.max() < 0x80:
+    if encoding == "UTF-8" and _is_ascii(data):
         return True
     if encoding != "UTF-8" and (np.diff(offsets) % 2).any():
         return False  # half a character at the end

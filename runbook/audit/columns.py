@@ -72,7 +72,8 @@ class ColumnFile:
     def read(self, column: str) -> Any:
         """The whole column as one array."""
         name = self.named(column) if column != self.table.rowid_column else column
-        return combined(pq.read_table(self.path, columns=[name], partitioning=None)[name])
+        with pq.ParquetFile(self.path) as file:  # `read_table` makes a data set of it first
+            return combined(file.read(columns=[name])[name])
 
     def window_rows(self, columns: Sequence[str]) -> int:
         """How many rows of these columns may be in memory at once."""

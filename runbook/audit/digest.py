@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ import pyarrow.parquet as pq
 from runbook.audit.arrow_buffers import buffers
 from runbook.audit.row_order import Entries, Numbers, RowOrder, order_rows
 from runbook.errors import BadInput
+from runbook.workers import workers
 
 LONGEST = 128
 """Bytes of a cell that enters as it is."""
@@ -137,12 +137,9 @@ class Digester:
                 self._hashed[order.by, part] = bytes.fromhex(known[name])
             elif (order.by, part) not in self._hashed:
                 missing.append(part)
-        if self._source.small or len(missing) < 2:
-            digests = [self._source.digest(part, order.positions) for part in missing]
-        else:
-            with ThreadPoolExecutor(_WORKERS) as pool:
-                every = [pool.submit(self._source.digest, p, order.positions) for p in missing]
-                digests = [each.result() for each in every]
+        with workers(_WORKERS, small=self._source.small or len(missing) < 2) as pool:
+            every = [pool.submit(self._source.digest, p, order.positions) for p in missing]
+            digests = [each.result() for each in every]
         self._hashed |= {(order.by, p): d for p, d in zip(missing, digests, strict=True)}
 
 

@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -18,11 +19,26 @@ from runbook.sqlite.quoting import quote_value
 _MEMORY = "3GB"
 _THREADS = 4
 _SMALL = 8 << 20  # bytes of Parquet
+_TINY = 1 << 20  # bytes of Parquet that a kept engine is used for
 
 
 _numbers = itertools.count(1)
 
 _shared: ContextVar[duckdb.DuckDBPyConnection | None] = ContextVar("shared", default=None)
+
+_kept: deque[duckdb.DuckDBPyConnection] = deque()
+"""Engines that nobody uses just now: making one takes longer than what a tiny database asks."""
+
+_of_parents: list[duckdb.DuckDBPyConnection] = []
+"""Engines that a fork got with the memory of its parent, which it must neither use nor close."""
+
+
+def _leave_to_parent() -> None:
+    _of_parents.extend(_kept)
+    _kept.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @contextlib.contextmanager
@@ -31,8 +47,8 @@ def one_duckdb(folder: Path) -> Iterator[None]:
 
     Each still has a connection, and a database with schemas and views, of its own.
     """
-    with open_duckdb(folder) as connection:
-        token = _shared.set(connection)
+    with _engine(folder) as engine:
+        token = _shared.set(engine)
         try:
             yield
         finally:
@@ -41,34 +57,61 @@ def one_duckdb(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory DuckDB that spills into `folder`; it never fetches an extension."""
-    shared = _shared.get()
-    if shared is not None:
-        with contextlib.closing(shared.cursor()) as cursor, _own_database(cursor):
-            yield cursor
-        return
-    spill = tempfile.mkdtemp(prefix=".duckdb-", dir=folder)
+    """Open an in-memory DuckDB that spills into `folder`; it never fetches an extension.
+
+    Whatever the engine did before, the connection has an empty database of its own.
+    """
+    with contextlib.ExitStack() as stack:
+        engine = _shared.get() or stack.enter_context(_engine(folder))
+        cursor = stack.enter_context(contextlib.closing(engine.cursor()))
+        stack.enter_context(_own_database(cursor))
+        yield cursor
+
+
+@contextlib.contextmanager
+def _engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine for the time of the context; one for tiny data is kept for the next."""
+    size = sum(file.stat().st_size for file in folder.glob("*.parquet"))
+    keeps = 0 < size < _TINY  # a folder without snapshots is no sign of how much is asked
+    spill = Path(tempfile.mkdtemp(prefix=".duckdb-", dir=folder))
     try:
-        connection = duckdb.connect(
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "preserve_insertion_order": "false",  # every query that needs one orders its rows
-                "memory_limit": _MEMORY,
-                "threads": 1 if _is_small(folder) else min(_THREADS, os.cpu_count() or 1),
-                "temp_directory": spill,
-            }
-        )
-        with contextlib.closing(connection):
-            connection.execute("SET enable_progress_bar = false")
-            yield connection
+        engine = _take(spill) if keeps else _make(spill, 1 if size < _SMALL else _THREADS)
+        try:
+            yield engine
+        except BaseException:  # whatever state it is in now
+            engine.close()
+            raise
+        if keeps and not any(spill.iterdir()):
+            _kept.append(engine)
+        else:  # once it has spilled, it has its place
+            engine.close()
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _is_small(folder: Path) -> bool:
-    """Whether waking other threads would cost more than they could do."""
-    return sum(file.stat().st_size for file in folder.glob("*.parquet")) < _SMALL
+def _take(spill: Path) -> duckdb.DuckDBPyConnection:
+    """A kept engine, which nobody else has meanwhile, or a new one."""
+    try:
+        engine = _kept.pop()
+    except IndexError:
+        return _make(spill, 1)
+    engine.execute(f"SET temp_directory = {quote_value(str(spill))}")
+    return engine
+
+
+def _make(spill: Path, threads: int) -> duckdb.DuckDBPyConnection:
+    engine = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "preserve_insertion_order": "false",  # every query that needs one orders its rows
+            "memory_limit": _MEMORY,
+            "threads": min(threads, os.cpu_count() or 1),
+            "temp_directory": str(spill),
+        }
+    )
+    engine.execute("SET enable_progress_bar = false")
+    return engine
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runbook.audit.columns import WINDOW_ROWS, ColumnFile, Positions, combined
+from runbook.workers import workers
 
 NULL, UNKNOWN = -2, -1
 
+_FEW_ROWS = 20_000
 _THREADS = min(3, os.cpu_count() or 1)  # Arrow looks cells up in one thread each time
 
 
@@ -54,7 +56,7 @@ class Codes:
 
         start = 0
         pending: list[Future[None]] = []
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with workers(_THREADS, small=file.table.rows < _FEW_ROWS) as pool:
             # Arrow makes a table of all values anew for each look-up: few large ones are quicker.
             rows = file.window_rows([name])
             for window in file.windows([name], rows if rows < WINDOW_ROWS else 4 * rows):

@@ -17,12 +17,10 @@ process meanwhile.
 from __future__ import annotations
 
 import contextlib
-import os
-import queue
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,22 +29,20 @@ import adbc_driver_sqlite.dbapi as adbc
 import pyarrow as pa
 
 from runbook.audit.cells_file import CellsWriter
+from runbook.audit.readers import ATTEMPTS, BUSY_MILLISECONDS, Readers, scalar, uri_of
 from runbook.errors import TargetError
-from runbook.files import rename_durably, sha256
+from runbook.files import sha256, sync_file, sync_folder
 from runbook.progress import Progress, no_progress
 from runbook.sqlite.cells import captured_cell_sql
-from runbook.sqlite.connect import file_uri
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables, stored_tables
 from runbook.wording import counted
+from runbook.workers import workers
 
 _BATCH_ROWS = 65_536
 _MOST_COLUMNS = 2000
 _BATCH_BYTES = 16 << 20  # of encoded cells; wide rows make smaller batches
-_READERS = 4
-_ONE_READER_BELOW = 32 << 20  # bytes of database: opening more connections would cost more
-_BUSY_MILLISECONDS = 10_000
-_ATTEMPTS = 50  # at catching a moment in which nobody commits
+_FEW_BYTES = _BATCH_BYTES >> 2  # of a database: cells seldom take four times what SQLite takes
 
 
 @dataclass(frozen=True)
@@ -140,20 +136,22 @@ def write_snapshot(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.ExitStack() as stack:
-            for attempt in range(_ATTEMPTS):
+            for attempt in range(ATTEMPTS):
                 encoding, version, tables = _read_schema(database, immutable)
-                readers = stack.enter_context(_Readers(database, immutable))
+                readers = stack.enter_context(Readers(database, immutable))
                 if readers.schema_version() == version:
                     break
-                if attempt == _ATTEMPTS - 1:
+                if attempt == ATTEMPTS - 1:
                     raise TargetError(
                         f"The schema of {database} keeps changing: stop its writers and try again."
                     )
                 stack.pop_all().close()
+            source = _Source(readers, encoding, few=readers.bytes() < _FEW_BYTES)
             written = [
-                _write_table(readers, number, table, folder, progress)
+                _write_table(source, number, table, folder, progress)
                 for number, table in enumerate(tables, start=1)
             ]
+            sync_folder(folder)
     except (sqlite3.Error, adbc.Error) as error:
         raise TargetError(
             f"The database {database} cannot be read ({str(error)[:300]}): check the file and its "
@@ -162,98 +160,42 @@ def write_snapshot(
     return Snapshot(encoding, tuple(written))
 
 
-def _uri(database: Path, immutable: bool) -> str:
-    return file_uri(database, mode="ro", **({"immutable": "1"} if immutable else {}))
-
-
 def _read_schema(database: Path, immutable: bool) -> tuple[str, int, tuple[Table, ...]]:
-    connection = sqlite3.connect(_uri(database, immutable), uri=True, isolation_level=None)
+    connection = sqlite3.connect(uri_of(database, immutable), uri=True, isolation_level=None)
     with contextlib.closing(connection):
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         connection.execute("BEGIN")
         (encoding,) = connection.execute("PRAGMA encoding").fetchone()
         (version,) = connection.execute("PRAGMA schema_version").fetchone()
         return encoding, version, stored_tables(read_tables(connection))
 
 
-class _Readers:
-    """Connections that all see one state of the database, lent to one thread at a time."""
+@dataclass(frozen=True)
+class _Source:
+    """A database that is read, and whether each of its tables is few bytes."""
 
-    def __init__(self, database: Path, immutable: bool) -> None:
-        self._uri = _uri(database, immutable)
-        small = database.stat().st_size < _ONE_READER_BELOW
-        self._wanted = 1 if small else min(_READERS, os.cpu_count() or 1)
-        self._stack = contextlib.ExitStack()
-        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.count = 0
-
-    def __enter__(self) -> _Readers:
-        watcher = self._stack.enter_context(adbc.connect(self._uri, autocommit=True))
-        for attempt in range(_ATTEMPTS):
-            # After many failures one reader has to do: it agrees with itself.
-            number = self._wanted if attempt < _ATTEMPTS - 1 else 1
-            version = _scalar(watcher, "PRAGMA data_version")
-            with contextlib.ExitStack() as opened:
-                connections = [opened.enter_context(self._open()) for _ in range(number)]
-                if number == 1 or _scalar(watcher, "PRAGMA data_version") == version:
-                    self._stack.push(opened.pop_all())
-                    break
-        self.count = len(connections)
-        for connection in connections:
-            self._free.put(connection)
-        return self
-
-    def _open(self) -> Any:
-        connection = adbc.connect(self._uri)  # not in autocommit: this begins a transaction
-        _scalar(connection, f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-        _scalar(connection, "SELECT count(*) FROM sqlite_schema")  # the first read fixes the state
-        return connection
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[Any]:
-        connection = self._free.get()
-        try:
-            yield connection
-        finally:
-            self._free.put(connection)
-
-    def schema_version(self) -> int:
-        with self.one() as connection:
-            return _scalar(connection, "PRAGMA schema_version")
-
-
-def _scalar(connection: Any, sql: str) -> int:
-    return int(_first(connection, sql) or 0)
-
-
-def _first(connection: Any, sql: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        row = cursor.fetchone()
-        return row[0] if row else None
+    readers: Readers
+    encoding: str
+    few: bool
 
 
 def _write_table(
-    readers: _Readers, number: int, table: Table, folder: Path, progress: Progress
+    source: _Source, number: int, table: Table, folder: Path, progress: Progress
 ) -> SnapshotTable:
     file = folder / f"{number:04d}-{file_word(table.name)}.parquet"
     schema = exact_schema(table)
-    with readers.one() as connection:
+    with source.readers.one() as connection:
         expected = _count(connection, table)
-        batch_rows = _batch_rows(connection, table)
+        batch_rows = _BATCH_ROWS if source.few else _batch_rows(connection, table)
         bounds = _bounds(connection, table, batch_rows, expected)
-        encoding = str(_first(connection, "PRAGMA encoding"))
     rows = 0
     part = folder / f".{file.name}.part"
     try:
         with (
-            part.open("wb") as sink,
-            CellsWriter(sink, schema, table.column_names, encoding) as writer,
+            _sink(part, source) as sink,
+            CellsWriter(sink, schema, table.column_names, source.encoding) as writer,
         ):
-            for batch in _batches(readers, table, bounds, batch_rows):
+            for batch in _batches(source, table, bounds, batch_rows):
                 if batch.num_rows:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                     rows += batch.num_rows
@@ -263,7 +205,8 @@ def _write_table(
                 f"Table {table.name!r} yielded {counted(rows, 'row')} where SQLite "
                 f"counts {expected:,}: run PRAGMA integrity_check on the database."
             )
-        rename_durably(part, file)
+        sync_file(part)
+        part.replace(file)
     finally:
         part.unlink(missing_ok=True)
     return SnapshotTable(
@@ -278,15 +221,27 @@ def _write_table(
     )
 
 
+@contextlib.contextmanager
+def _sink(part: Path, source: _Source) -> Iterator[Any]:
+    """What a table's file is written to; few bytes are gathered, and written in one go."""
+    if not source.few:
+        with part.open("wb") as file:
+            yield file
+        return
+    gathered = pa.BufferOutputStream()
+    yield gathered
+    part.write_bytes(gathered.getvalue())
+
+
 def _count(connection: Any, table: Table) -> int:
     count = f"SELECT count(*) FROM {quote_name(table.name)}"
     try:
-        return _scalar(connection, count)
+        return scalar(connection, count)
     except adbc.Error as error:
         # An index whose collation exists only in the application cannot be used for counting.
         if "no such collation" not in str(error):
             raise
-        return _scalar(connection, f"{count} NOT INDEXED")
+        return scalar(connection, f"{count} NOT INDEXED")
 
 
 def _batch_rows(connection: Any, table: Table) -> int:
@@ -320,7 +275,7 @@ def _bounds(connection: Any, table: Table, batch_rows: int, rows: int) -> list[i
     while (len(bounds) + 1) * batch_rows < rows:
         after = f"WHERE {rowid} > {bounds[-1]}" if bounds else ""
         bounds.append(
-            _scalar(
+            scalar(
                 connection,
                 f"SELECT {rowid} FROM {quote_name(table.name)} {after}"
                 f" ORDER BY {rowid} LIMIT 1 OFFSET {batch_rows - 1}",
@@ -329,13 +284,14 @@ def _bounds(connection: Any, table: Table, batch_rows: int, rows: int) -> list[i
     return bounds
 
 
-def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int) -> Iterator[Any]:
+def _batches(source: _Source, table: Table, bounds: list[int], batch_rows: int) -> Iterator[Any]:
     """Yield the table's batches in rowid order, read ahead by as many threads as readers."""
+    readers = source.readers
     names = map(quote_name, table.column_names)
     cells = [f"{captured_cell_sql(name)} AS c{i}" for i, name in enumerate(names)]
     select = f"FROM {quote_name(table.name)}"
     if table.rowid is None:
-        yield from _stream(readers, f"SELECT {', '.join(cells)} {select}", batch_rows)
+        yield from _stream(source, f"SELECT {', '.join(cells)} {select}", batch_rows)
         return
     rowid = quote_name(table.rowid)
     # SQLite gives at most 2,000 columns at once, and a table may have as many without its rowid.
@@ -362,7 +318,7 @@ def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int
             for together in zip(*parts, strict=True)
         ]
 
-    with ThreadPoolExecutor(readers.count) as pool:
+    with workers(readers.count, small=not bounds) as pool:
         pending: list[Future[list[Any]]] = []
         try:
             for each in ranges:
@@ -376,11 +332,11 @@ def _batches(readers: _Readers, table: Table, bounds: list[int], batch_rows: int
                 future.cancel()
 
 
-def _stream(readers: _Readers, sql: str, batch_rows: int) -> Iterator[Any]:
+def _stream(source: _Source, sql: str, batch_rows: int) -> Iterator[Any]:
     """Yield batches of one statement, reading the next one while the last is being written."""
     with (
-        ThreadPoolExecutor(1) as pool,
-        readers.one() as connection,
+        workers(1, small=source.few) as pool,
+        source.readers.one() as connection,
         _query(connection, sql, batch_rows) as batches,
     ):
         iterator = iter(batches)

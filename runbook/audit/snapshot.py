@@ -11,13 +11,13 @@ from runbook.audit.digest import Digester, Known, Replacement
 from runbook.audit.parquet import Snapshot, SnapshotTable, write_snapshot
 from runbook.audit.real_cell import encode_value
 from runbook.errors import RunFolderError, TargetError
-from runbook.files import read_sealed, sha256, write_sealed
+from runbook.files import sha256, write_sealed
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import TableDigest
-from runbook.run.json_form import from_json, to_json
+from runbook.run.json_form import read_record, to_json
 from runbook.script.footprint import outside_columns
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import encode
@@ -84,7 +84,7 @@ def read_capture(folder: Path) -> Capture:
     Raises:
         RunFolderError: its description is missing or damaged.
     """
-    return Capture(folder, from_json(Snapshot, read_sealed(folder / "snapshot.json")))
+    return Capture(folder, read_record(folder / "snapshot.json", Snapshot))
 
 
 def check_capture(folder: Path) -> Capture:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from runbook.sqlite.header import Header, read_header
 from runbook.sqlite.quoting import fold_name
 from runbook.templates import sql_file
 from runbook.wording import counted
+from runbook.workers import is_small, workers
 
 Counts = Mapping[tuple[str, str, str], int]
 
@@ -166,9 +166,12 @@ def _unanswered(
 def _testimony(
     database: Path, expected: Expectation, before: Before, after: Capture, progress: Progress
 ) -> _Testimony:
-    """Asks the witnesses at once, so that all processors are busy until the last is done."""
+    """Asks the witnesses at once, so that all processors are busy until the last is done.
+
+    Of a small database they are asked one after the other, which takes less of the processor.
+    """
     plan, shape, at = expected.plan, expected.baseline.shape, expected.ledger.applied_at
-    with ThreadPoolExecutor(2) as pool, one_duckdb(after.folder):
+    with workers(2, small=is_small(database)) as pool, one_duckdb(after.folder):
         asking = pool.submit(ask_sqlite_witness, database, expected, before.backup)
         recomputing = pool.submit(recompute, plan, shape, before.capture, after, at)
         duckdb = ask_duckdb_witness(plan, shape, before.capture, after, progress)

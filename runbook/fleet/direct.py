@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runbook.run.due import is_verify_due_again
 from runbook.run.folder import Run
 from runbook.run.records import Confirmation
 from runbook.stages.confirm import confirm
@@ -18,7 +19,7 @@ from runbook.stages.rehearse import rehearse
 from runbook.stages.report import report
 from runbook.stages.rollback import rollback
 from runbook.stages.snapshot import snapshot
-from runbook.stages.verify import is_due_again, verify
+from runbook.stages.verify import verify
 
 
 def execute_directly(run: Run, stage: str, parameters: Mapping[str, object]) -> None:
@@ -55,7 +56,7 @@ _CALLS: Mapping[str, Callable[[Run, Mapping[str, object]], Any]] = {
     "rehearse": lambda run, _: rehearse(run),
     "snapshot": lambda run, _: snapshot(run),
     "migrate": _migrate,
-    "verify": lambda run, _: verify(run, again=is_due_again(run)),
+    "verify": lambda run, _: verify(run, again=is_verify_due_again(run)),
     "report": lambda run, parameters: report(run, show_values=bool(parameters.get("show_values"))),
     "rollback": _rollback,
 }

@@ -25,6 +25,7 @@ from runbook.run.folder import STAGES, Run
 from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.records import SnapshotRecord, VerifyRecord
 from runbook.stages.open_run import open_run
+from runbook.terminal import silent
 from runbook.window.state import window_state
 
 
@@ -66,7 +67,7 @@ def _do(order: Order, execute: Execute | None) -> None:
     options = Options(
         until=order.until,
         yes=True,
-        echo=lambda line: None,
+        echo=silent,
         leave_out=order.leave_out,
         how=order.how,
         wait=ORPHAN_SECONDS,

@@ -27,10 +27,12 @@ from runbook.hazards.survey import Survey, survey
 from runbook.hazards.touching import probe_touching
 from runbook.hazards.trial import probe_by_trial, probe_views
 from runbook.hazards.users import probe_key_index, probe_users
+from runbook.kept import Kept
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
 from runbook.sqlite.connect import Locked, file_uri, readable_text
+from runbook.workers import is_small
 
 Probe = Callable[[Survey], Iterable[Sighting]]
 
@@ -83,13 +85,17 @@ def inspect_database(
     with readable_text(connection), _lock_explained():
         surveyed = survey(connection, plan, samples)
         try:
-            return _inspect(surveyed, _path_of(connection), progress)
+            path = _path_of(connection)
+            small = bool(path) and is_small(Path(path))
+            return _inspect(surveyed, "" if small else path, progress)
         finally:
             surveyed.clone.close()
 
 
 def _inspect(surveyed: Survey, path: str, progress: Progress) -> tuple[tuple[Hazard, ...], Advice]:
-    """All probes; those that read whole tables run during the census, where a file allows it."""
+    """All probes; those that read whole tables run during the census, where a large file has
+    a `path` for connections of their own.
+    """
     plan = surveyed.plan
     with ThreadPoolExecutor(len(_SLOW_PROBES)) as pool:  # SQLite works outside Python's lock
         running = [pool.submit(_careful_elsewhere, p, surveyed, path) for p in _SLOW_PROBES if path]
@@ -125,8 +131,8 @@ def _probe(surveyed: Survey, progress: Progress) -> Iterator[Sighting]:
     if surveyed.complete and not in_the_way and not refused:
         progress("Trying the script on an empty clone")
         yield from _careful(probe_touching, surveyed)
-        yield from _careful(probe_by_trial, surveyed)
-        yield from _careful(probe_compiled, surveyed)
+        yield from _careful_once(probe_by_trial, surveyed)
+        yield from _careful_once(probe_compiled, surveyed)
 
 
 def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
@@ -137,6 +143,24 @@ def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
     except sqlite3.DatabaseError as error:
         sightings += _explained(error)
     return sightings
+
+
+_by_schema: Kept[tuple[Sighting, ...]] = Kept(32)
+
+
+def _careful_once(probe: Probe, surveyed: Survey) -> list[Sighting]:
+    """The same of what is tried on empty clones: plan and texts of the schema decide it alone."""
+    key = (probe, surveyed.entries, surveyed.tables, repr(surveyed.plan), surveyed.samples)
+    sightings: list[Sighting] = []
+
+    def try_it() -> tuple[Sighting, ...]:
+        sightings.extend(probe(surveyed))
+        return tuple(sightings)
+
+    try:
+        return list(_by_schema.get(key, try_it))
+    except sqlite3.DatabaseError as error:
+        return sightings + _explained(error)
 
 
 def _explained(error: sqlite3.DatabaseError) -> list[Sighting]:

@@ -19,6 +19,7 @@ from runbook.files import private
 from runbook.headless.account import provided
 from runbook.headless.fork_server import warm_up
 from runbook.headless.progress_bar import watched
+from runbook.headless.without import without
 from runbook.run.check import check_finished, named_error
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.notebooks import NOTEBOOKS, described, keep_notebook
@@ -150,8 +151,16 @@ def _keep(run: Run, stage: str, output: Path) -> None:
         run.log("notebook", "lost", error=f"{output.name}: {error}")
 
 
+def import_papermill() -> Any:
+    """Papermill, which would import pyarrow for notebooks on Hadoop."""
+    with without("pyarrow.fs"):
+        import papermill
+
+        return papermill
+
+
 def _papermill(source: Path, output: Path, parameters: Mapping[str, object], manager: Any) -> None:
-    import papermill
+    papermill = import_papermill()
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 

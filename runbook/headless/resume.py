@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from runbook.errors import NotAllowedNow, RunFolderError
 from runbook.run.command_line import command_line
+from runbook.run.due import is_verify_due_again
 from runbook.run.folder import Run, file_stem
 from runbook.run.notebooks import has_notebook
-from runbook.stages.verify import is_due_again
 from runbook.terminal import Echo
 from runbook.window.state import pending_step
 from runbook.window.ways import block
@@ -21,7 +21,7 @@ def is_done(run: Run, stage: str, echo: Echo) -> bool:
     try:
         if not run.finished(stage) or pending_step(run, stage):
             return False
-        if stage == "verify" and is_due_again(run):
+        if stage == "verify" and is_verify_due_again(run):
             return False
     except RunFolderError as error:
         if stage != "migrate" and run.forbidden(stage):

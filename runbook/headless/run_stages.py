@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runbook.errors import (
@@ -39,6 +39,7 @@ from runbook.run.lock import ORPHAN_SECONDS
 from runbook.run.records import ReportRecord, VerifyRecord
 from runbook.run.window_records import WindowStep
 from runbook.stages.confirm import confirm
+from runbook.terminal import silent
 from runbook.window.reopen import reopen
 from runbook.window.state import (
     STEPS_OF,
@@ -134,6 +135,8 @@ def _with_reason(run: Run, options: Options, back: WayBack) -> WayBack:
 
 
 def _lasting(run: Run, options: Options) -> Options:
+    if options.echo is silent:
+        return options
     return dataclasses.replace(options, echo=lasting(run, options.echo))
 
 
@@ -185,18 +188,20 @@ class _Session:
                 if stage in ("snapshot", "migrate") and "migrate" in stages:
                     check_approved(self.run)
                 if not agreed and self._asks_before(stage, stages):
-                    self._echo_all(predicted_changes(self.run))
+                    self._echo_all(predicted_changes)
                     agreed = self._confirmed()
                 self.perform(stage, agreed if stage == "migrate" else {})
                 if stage == "verify":
-                    self._echo_all(counted_changes(self.run))
+                    self._echo_all(counted_changes)
             self._check_verdict(stage)
         if stages[-1] in ("rehearse", "snapshot") and not _is_migrated(self.run):
-            self._echo_all(predicted_changes(self.run))
+            self._echo_all(predicted_changes)
 
-    def _echo_all(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            self.options.echo(f"  {line}")
+    def _echo_all(self, lines: Callable[[Run], Sequence[str]]) -> None:
+        """Prints lines about the run, which takes reading all its records."""
+        if self.options.echo is not silent:
+            for line in lines(self.run):
+                self.options.echo(f"  {line}")
 
     def _asks_before(self, stage: str, stages: Sequence[str]) -> bool:
         """Whether the person is asked before this notebook: never while users are shut out."""
@@ -211,6 +216,9 @@ class _Session:
         Raises:
             RunbookError: what the stage, or a step of the window in its notebook, recorded.
         """
+        if self.options.echo is silent:
+            self.execute(self.run, stage, self._parameters(stage) | dict(more or {}))
+            return
         names = STEPS_OF.get(stage, ())
         before = [read_step(self.run.folder, name) for name in names]
         known = self.run.record(stage) if stands(self.run, stage) else None

@@ -22,6 +22,7 @@ from runbook.notebook.progress_bar import shown_progress
 from runbook.notebook.window import show_state, shut_first, still_shut
 from runbook.progress import Progress
 from runbook.run.check import check_finished
+from runbook.run.due import is_verify_due_again
 from runbook.run.findings import finding_sentence
 from runbook.run.folder import STAGES, Run, file_stem
 from runbook.run.notebooks import NOTEBOOKS
@@ -94,7 +95,7 @@ def verify(run: Run, *, again: bool = False) -> VerifyRecord:
     """Three witnesses over the committed database; asked anew after a verdict of fail."""
     from runbook.stages import verify as stage
 
-    again = again or stage.is_due_again(run)
+    again = again or is_verify_due_again(run)
     with _progress(run, "verify", again) as progress:
         return stage.verify(run, progress=progress, again=again)
 

@@ -24,7 +24,6 @@ from runbook.files import (
     check_vacant,
     ignore_in_git,
     private,
-    read_sealed,
     sweep,
     sync_folder,
     write_sealed,
@@ -32,7 +31,7 @@ from runbook.files import (
 from runbook.run.approvals import approval_problem
 from runbook.run.attempts import ATTEMPTS
 from runbook.run.info import Request, RunInfo
-from runbook.run.json_form import from_json, to_json
+from runbook.run.json_form import read_part, read_record, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
 from runbook.run.notices import notify
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
@@ -103,7 +102,7 @@ class Run:
             raise RunFolderError(
                 f"{folder} is not a run folder (it holds no run.json); check --run-dir."
             )
-        return cls(folder, from_json(RunInfo, read_sealed(folder / "run.json")))
+        return cls(folder, read_record(folder / "run.json", RunInfo))
 
     def work_as(self, operator: str = "", ticket: str = "", way: Way | None = None) -> Run:
         """This run, in which this call now works: what is empty stays as it is."""
@@ -149,7 +148,7 @@ class Run:
         path = self.record_path(stage)
         if not path.exists():
             return None
-        record = from_json(StageRecord, read_sealed(path))
+        record = read_record(path, StageRecord)
         if (record.run, record.stage) != (self.info.run, stage):
             raise RunFolderError(
                 f"{path} is the record of the stage {record.stage} in the run {record.run}, not of "
@@ -189,7 +188,7 @@ class Run:
             raise NotAllowedNow(
                 f"The stage {stage} is not finished in {self.folder}; {self.allowed_now()}."
             )
-        return from_json(cls, record.result)
+        return read_part(self.record_path(stage), cls, "result")
 
     # -- stages ------------------------------------------------------------------------------
 

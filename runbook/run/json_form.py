@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cattrs
 
 from runbook.errors import RunFolderError
+from runbook.files import parse_sealed, read_content
+from runbook.kept import Kept
 
 T = TypeVar("T")
 
@@ -39,3 +42,28 @@ def from_json(cls: type[T], data: object) -> T:
             f"A {cls.__name__} in the run folder cannot be read; it is damaged or was written by "
             "another version, so run that stage again or start a new run folder."
         ) from error
+
+
+_records: Kept[Any] = Kept(64)
+
+
+def read_record(path: Path, cls: type[T]) -> T:
+    """The record of class `cls` in a sealed file, which nobody may change.
+
+    A file is always read. Its text is taken apart and checked once for the same bytes.
+
+    Raises:
+        RunFolderError: the file is missing, damaged, or no such record.
+    """
+    content = read_content(path)
+    record: T = _records.get((cls, content), lambda: from_json(cls, parse_sealed(path, content)))
+    return record
+
+
+def read_part(path: Path, cls: type[T], name: str) -> T:
+    """The record of class `cls` that is a member of the sealed file `path`, in the same way."""
+    content = read_content(path)
+    part: T = _records.get(
+        (cls, name, content), lambda: from_json(cls, parse_sealed(path, content)[name])
+    )
+    return part

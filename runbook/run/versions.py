@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
-import hashlib
 import importlib.metadata
 import os
 import platform
 import sqlite3
 from datetime import datetime
 
-from runbook import __version__
+from runbook import __version__, templates
 from runbook.run.identity import Identity
-from runbook.templates import FOLDER
 
 
 def versions(identity: Identity) -> dict[str, str]:
@@ -22,9 +21,15 @@ def versions(identity: Identity) -> dict[str, str]:
         "runbook": __version__,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
-        **{name: importlib.metadata.version(name) for name in packages},
+        **{name: _version_of(name) for name in packages},
         **{name: v for name, v in identity.details.items() if name.startswith("wrangler")},
     }
+
+
+@functools.cache
+def _version_of(package: str) -> str:
+    """As it was when the process first asked: what has been imported stays."""
+    return importlib.metadata.version(package)
 
 
 def account() -> str:
@@ -47,7 +52,4 @@ def origin() -> dict[str, str]:
 
 def sql_checksums() -> dict[str, str]:
     """SHA-256 of every file in `sql/`."""
-    return {
-        str(path.relative_to(FOLDER)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(FOLDER.rglob("*.sql"))
-    }
+    return dict(templates.sql_checksums(templates.FOLDER))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from runbook.errors import PlanError
+from runbook.kept import Kept
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, adopter_value
 from runbook.sqlite.quoting import quote_name, quote_value
-from runbook.templates import SqlFile, environment, sql_files
+from runbook.templates import SqlFile, sql_files, template
 
 LEDGER = "runbook_ledger"
 GUARD = "runbook_guard"
@@ -89,24 +90,36 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
     Raises:
         PlanError: the adopter cannot be a key of the users table.
     """
+    script = _rendered.get((repr(plan), repr(shape)), lambda: _without_ledger(plan, shape))
+    ledger, *_ = sql_files("migrate")
+    entry = {"run": quote_value(run), "checksum": quote_value(script.checksum)}
+    values = template_values(plan, shape) | {"invariants": _guarded()}
+    first = _step(ledger, values | entry)
+    return replace(script, run=run, steps=(first, *script.steps))
+
+
+_rendered: Kept[Script] = Kept(16)
+
+
+def _without_ledger(plan: Plan, shape: Shape) -> Script:
+    """All of the script but its first step, which alone knows the run and the checksum."""
     values = template_values(plan, shape)
-    values |= {"run": quote_value(run), "invariants": _guarded(), "guards": list(_guards(values))}
-
-    def steps(checksum: str) -> Iterator[Step]:
-        for file in sql_files("migrate"):
-            statements = file.statements(**values, checksum=quote_value(checksum))
-            yield Step(file.name[3:], file.title, file.why, statements)
-
-    body = [s for step in list(steps(""))[1:] for s in step.statements]
-    checksum = hashlib.sha256("\n".join(body).encode()).hexdigest()
+    values |= {"invariants": _guarded(), "guards": list(_guards(values))}
+    _, *files = sql_files("migrate")
+    steps = tuple(_step(file, values) for file in files)
+    body = "\n".join(statement for step in steps for statement in step.statements)
     return Script(
         plan.migration.name,
-        run,
-        checksum,
-        tuple(steps(checksum)),
-        tuple(_chunks(plan, values)),
+        run="",
+        checksum=hashlib.sha256(body.encode()).hexdigest(),
+        steps=steps,
+        chunks=tuple(_chunks(plan, values)),
         left_to_gate=_left_to_gate(values),
     )
+
+
+def _step(file: SqlFile, values: Mapping[str, object]) -> Step:
+    return Step(file.name[3:], file.title, file.why, file.statements(**values))
 
 
 def _left_to_gate(values: dict[str, object]) -> frozenset[str]:
@@ -132,9 +145,7 @@ def _chunks(plan: Plan, values: dict[str, object]) -> Iterator[Chunked]:
 def rule(call: str, plan: Plan, shape: Shape, **values: str) -> str:
     """One macro of `sql/rules.sql` as SQL, as in `rule("slug(key)", plan, shape, key="u.id")`."""
     source = '{% import "rules.sql" as rules with context %}{{ rules.' + call + " }}"
-    return (
-        environment().from_string(source).render(**template_values(plan, shape), **values).strip()
-    )
+    return template(source).render(**template_values(plan, shape), **values).strip()
 
 
 def template_values(

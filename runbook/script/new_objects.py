@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
+from runbook.kept import Kept
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.footprint import is_new_table, new_indexes
@@ -13,29 +15,38 @@ from runbook.script.migration import render
 from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import SchemaObject, read_objects, read_tables
 
+_objects: Kept[Mapping[tuple[str, str], SchemaObject]] = Kept(16)
+_columns: Kept[Mapping[str, tuple[str, ...]]] = Kept(16)
+
 
 def new_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObject]:
     """Every table and index of the migration by type and casefolded name.
 
     The script's own statements make them in an empty database, automatic indexes included.
     """
+    return _objects.get((repr(plan), repr(shape)), lambda: _make_objects(plan, shape))
+
+
+def _make_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObject]:
     indexes = {fold_name(name) for name, _ in new_indexes(plan)}
     with _created(plan, shape) as connection:
-        return {
+        objects = {
             (each.type, fold_name(each.name)): each
             for each in read_objects(connection)
             if is_new_table(each.tbl_name) or fold_name(each.name) in indexes
         }
+    return MappingProxyType(objects)
 
 
 def new_columns(plan: Plan, shape: Shape) -> Mapping[str, tuple[str, ...]]:
     """Every table of the migration with its columns."""
+    return _columns.get((repr(plan), repr(shape)), lambda: _make_columns(plan, shape))
+
+
+def _make_columns(plan: Plan, shape: Shape) -> Mapping[str, tuple[str, ...]]:
     with _created(plan, shape) as connection:
-        return {
-            table.name: table.column_names
-            for table in read_tables(connection)
-            if is_new_table(table.name)
-        }
+        tables = [table for table in read_tables(connection) if is_new_table(table.name)]
+    return MappingProxyType({table.name: table.column_names for table in tables})
 
 
 @contextlib.contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from runbook.kept import Kept
 from runbook.sqlite.quoting import quote_name
 
 TableKind = Literal["table", "shadow", "virtual", "view"]
@@ -76,6 +79,9 @@ class Table:
         return self.rowid is not None and self.key == (self.rowid,)
 
 
+_known: Kept[tuple[Table, ...]] = Kept(32)
+
+
 @dataclass(frozen=True)
 class SchemaObject:
     """A row of sqlite_schema without its page number; automatic indexes have no `sql`."""
@@ -90,18 +96,42 @@ def read_tables(connection: sqlite3.Connection, schema: str = "main") -> tuple[T
     """Return every table of `schema`, sorted by name, SQLite's own ones included.
 
     Never reads a view or a virtual table, so a broken view or a missing module does no harm.
+    Nothing but the texts of the schema decides it, so the same texts are taken apart once.
     """
+    while True:
+        texts = _texts(connection, schema)
+        make = functools.partial(_read_tables, connection, schema, texts)
+        with contextlib.suppress(_Moved):
+            return _known.get(texts, make)
+
+
+class _Moved(Exception):
+    """Another connection changed the schema while it was read."""
+
+
+def _texts(connection: sqlite3.Connection, schema: str) -> tuple[tuple[str, ...], ...]:
+    query = f"SELECT type, name, tbl_name, sql FROM {quote_name(schema)}.sqlite_schema"
+    return tuple(connection.execute(query).fetchall())
+
+
+def _read_tables(
+    connection: sqlite3.Connection, schema: str, texts: tuple[tuple[str, ...], ...]
+) -> tuple[Table, ...]:
+    """The tables of the schema of these texts."""
     listed = connection.execute(
         "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = ? ORDER BY name",
         (schema,),
     ).fetchall()
-    return tuple(
+    tables = tuple(
         _read_table(
             connection, schema, Table(name, kind, (), bool(without_rowid), bool(strict), None, ())
         )
         for name, kind, without_rowid, strict in listed
         if name not in _SCHEMA_TABLES
     )
+    if _texts(connection, schema) != texts:
+        raise _Moved
+    return tables
 
 
 def stored_tables(tables: Iterable[Table]) -> tuple[Table, ...]:

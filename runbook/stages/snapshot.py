@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 from runbook.audit.snapshot import Capture, capture, digests
@@ -22,6 +22,7 @@ from runbook.sqlite.header import read_file_header
 from runbook.sqlite.soundness import Method, check_soundness, method_for
 from runbook.stages.rehearsed_capture import Captured, take
 from runbook.targets.open_target import target_of
+from runbook.workers import is_small, workers
 
 
 def snapshot(run: Run, *, progress: Progress = no_progress, again: bool = False) -> SnapshotRecord:
@@ -53,7 +54,7 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
     progress("Checksum of the backup")
     digest = sha256(path)
     # Nobody writes the backup, so that it can be restored and captured at the same time.
-    with ThreadPoolExecutor(2) as pool:
+    with workers(2, small=is_small(path)) as pool:
         restoring = pool.submit(_restore, run, digest, began)
         known = take(run, digest) or _captured(run, digest, pool, progress)
         progress("Restoring the backup to try it")
@@ -72,7 +73,7 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
 
 
 def _captured(
-    run: Run, digest: str, pool: ThreadPoolExecutor, progress: Progress
+    run: Run, digest: str, pool: Executor, progress: Progress
 ) -> tuple[Capture, Captured]:
     """The capture of the backup, made now, and what it says."""
     path, plan = run.backup, run.info.plan

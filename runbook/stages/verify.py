@@ -8,7 +8,7 @@ from runbook.audit.gate import Expectation
 from runbook.audit.snapshot import check_capture
 from runbook.audit.verify import Before
 from runbook.audit.verify import verify as ask_witnesses
-from runbook.errors import OutcomeUnknown, RunFolderError
+from runbook.errors import OutcomeUnknown
 from runbook.progress import Progress, no_progress
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord, SnapshotRecord, VerifyRecord
@@ -34,15 +34,6 @@ def verify(run: Run, *, progress: Progress = no_progress, again: bool = False) -
         lambda _: _verify(run, progress),
         again=again,
     )
-
-
-def is_due_again(run: Run) -> bool:
-    """Whether the verdict was fail and may be another by now, because rows were corrected."""
-    try:
-        failed = run.finished("verify") and run.result("verify", VerifyRecord).verdict != "pass"
-        return failed and not run.forbidden("verify")
-    except RunFolderError:
-        return False
 
 
 def _size(target: Target) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from runbook.audit import digest, parquet
+from runbook.audit import digest, parquet, readers
 from runbook.audit.digest import Digester, digest_table
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import rowid_column, write_snapshot
@@ -89,7 +89,8 @@ def test_many_batches_by_several_readers_keep_order_and_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: str
 ) -> None:
     monkeypatch.setattr(parquet, "_BATCH_ROWS", 100)
-    monkeypatch.setattr(parquet, "_ONE_READER_BELOW", 0)
+    monkeypatch.setattr(parquet, "_FEW_BYTES", 0)
+    monkeypatch.setattr(readers, "_ONE_READER_BELOW", 0)
     create = f"CREATE TABLE t (id INTEGER PRIMARY KEY, v) {tail}"
     # Rowids with gaps, negative ones, and a number of rows that fills the last batch exactly.
     database = make(tmp_path / "a.db", create, many("t", 2200), "DELETE FROM t WHERE id % 11 = 3")
@@ -114,7 +115,8 @@ def test_all_tables_come_from_one_state_while_others_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "_BATCH_ROWS", 500)
-    monkeypatch.setattr(parquet, "_ONE_READER_BELOW", 0)
+    monkeypatch.setattr(parquet, "_FEW_BYTES", 0)
+    monkeypatch.setattr(readers, "_ONE_READER_BELOW", 0)
     database = make(
         tmp_path / "a.db",
         "PRAGMA journal_mode = WAL",

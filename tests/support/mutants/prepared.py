@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import duckdb
-
 from runbook.audit.invariants import ask_duckdb
 from runbook.audit.snapshot import Capture, capture, digests
 from runbook.audit.witness_duckdb import _Sides
@@ -68,22 +66,6 @@ class StandingTarget(SqliteTarget):
         return connection
 
 
-class _Shared:
-    """A connection that is one of many in the same DuckDB; a new one costs thirty milliseconds."""
-
-    def __init__(self, duck: duckdb.DuckDBPyConnection, number: int) -> None:
-        self._duck, self._name = duck, f"shared_{number}"
-        duck.execute(f"ATTACH ':memory:' AS {self._name}")
-        duck.execute(f"USE {self._name}")
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._duck, name)
-
-    def close(self) -> None:
-        self._duck.execute("USE memory")
-        self._duck.execute(f"DETACH {self._name}")
-
-
 def _remembered(function: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
     """The function, which is not asked again about the very same files."""
     answers: dict[Any, Any] = {}
@@ -129,21 +111,14 @@ def _scripted(plan: Plan, shape: Shape, run: str = "by hand") -> object:
 
 @contextlib.contextmanager
 def hurried() -> Iterator[None]:
-    """As long as this is open: one DuckDB with one thread, no fsync, and a clock that stands.
+    """As long as this is open: no fsync, and a clock that stands.
 
     Of files that were seen before, the answers are remembered.
     """
-    duck = duckdb.connect(config={"threads": 1})
-    numbers = iter(range(10**9))
     compare = _remembered(_Sides.compare, _sides)
     fill = _remembered(SqlFile.render, _rendered)
 
-    def connect(**_: object) -> _Shared:
-        return _Shared(duck, next(numbers))
-
     with (
-        contextlib.closing(duck),
-        mock.patch("runbook.audit.duckdb_session.duckdb.connect", connect),
         mock.patch.object(os, "fsync"),
         mock.patch("runbook.migration.migrate.datetime", _Stopped),
         mock.patch("runbook.audit.verify.recompute", _remembered(recompute, _files)),

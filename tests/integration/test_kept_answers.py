@@ -1,0 +1,206 @@
+"""What a process keeps meets nothing that has changed since: a warm process says what a new one does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from runbook import __version__
+from runbook.audit import duckdb_session
+from runbook.audit.duckdb_session import one_duckdb, open_duckdb
+from runbook.audit.snapshot import capture
+from runbook.errors import RunFolderError
+from runbook.files import json_text, write_sealed
+from runbook.fleet.plan_digest import digest_of_plan
+from runbook.fleet.records import Order
+from runbook.fleet.work import work
+from runbook.kept import Kept
+from runbook.run.json_form import read_part, read_record, to_json
+from runbook.run.stage import StageRecord
+from runbook.sqlite.tables import read_tables
+from tests.support.databases import connected, execute
+from tests.support.faults.harness import environment
+from tests.support.fleets import SCHEMA, copy_folder, make_tenant
+
+OTHER_PLAN = """
+[migration]
+name = "0006_other"
+[users]
+table = "users"
+key = "id"
+[[resources]]
+table = "projects"
+owner = "owner_id"
+[organizations]
+for = "all_users"
+"""
+
+CHANGED = (
+    "CREATE VIEW shown AS SELECT * FROM projects",
+    "CREATE INDEX by_title ON projects (title)",
+    "INSERT INTO users VALUES ('alone', 'alone@t.example', 'Alone')",
+)
+
+
+def order(database: Path, folder: Path, plan: str) -> Order:
+    run_dir = str(folder / f"run-{database.stem}")
+    digest = digest_of_plan(plan)
+    return Order(1, str(database), run_dir, plan, digest, __version__, leave_out=("rehearse",))
+
+
+def outcome(folder: Path, of: Order) -> dict[str, object]:
+    """Where the database is, and all that its audit says but names, times and digests of times."""
+    done = work(of)
+    audit = json.loads((Path(of.run_dir) / "audit.json").read_text())
+    script = Path(of.run_dir, "sql", "migrate.sql")
+    return {
+        "state": done.state,
+        "error": done.error,
+        # those about the disk are of another folder
+        "hazards": [h for h in audit["hazards"] if not h["subject"].startswith("/")],
+        "invariants": audit["invariants"],
+        "footprint": audit["footprint"],
+        "findings": audit["findings"],
+        "checksum": script.read_text().split("Checksum ")[1][:64] if script.exists() else "",
+    }
+
+
+def make(folder: Path) -> list[Order]:
+    """Databases of several schemas, migrated by two plans in turn, so that each meets the others'."""
+    folder.mkdir()
+    plan = folder / "plan.toml"
+    plan.write_text(OTHER_PLAN)
+    orders = []
+    for number, (changes, by) in enumerate(
+        [((), ""), (CHANGED, ""), ((), str(plan)), (CHANGED, str(plan)), ((), "")]
+    ):
+        path = make_tenant(folder / f"t{number}.db", number)
+        if changes:
+            execute(path, *changes)
+        orders.append(order(path, folder, by))
+    return orders
+
+
+IN_A_NEW_PROCESS = """
+import json, sys
+from pathlib import Path
+from runbook.fleet.records import Order
+from tests.integration.test_kept_answers import outcome
+print(json.dumps([outcome(Path(sys.argv[1]), Order(**json.loads(sys.argv[2])))]))
+"""
+
+
+def test_plans_and_schemas_in_turn_get_what_a_new_process_gets(tmp_path: Path) -> None:
+    warm = make(tmp_path / "warm")
+    cold = copy_folder(tmp_path / "warm", tmp_path / "cold")
+    answers = [outcome(tmp_path, each) for each in warm]
+    assert [a["state"] for a in answers] == ["after"] * 5
+    assert len({str(a["checksum"]) for a in answers}) == 2  # one for each plan
+    starred = ["views_select_star" in str(a["hazards"]) for a in answers]
+    assert starred == [False, True, False, True, False]
+    for number in (1, 2):  # what a process would get wrong that took the first one's answers
+        path = cold / f"t{number}.db"
+        plan = warm[number].plan and str(cold / "plan.toml")
+        handed = json.dumps(dataclasses.asdict(order(path, cold, plan)))
+        command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(cold), handed]
+        ended = subprocess.run(command, env=environment(), capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        (alone,) = json.loads(ended.stdout)
+        assert alone == json.loads(json.dumps(answers[number]))
+
+
+def test_a_schema_that_changed_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    execute(path, *SCHEMA)
+    with connected(path) as connection:
+        (projects, _) = read_tables(connection)
+        assert projects.column_names == ("id", "owner_id", "title", "updated_at")
+        connection.execute("ALTER TABLE projects ADD COLUMN more TEXT")
+        assert read_tables(connection)[0].column_names[-1] == "more"
+        connection.execute("ALTER TABLE projects DROP COLUMN more")
+        assert read_tables(connection)[0] == projects
+
+
+def test_a_record_that_changed_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    record = StageRecord("run", "verify", 1, "finished", "now", result=to_json({"a": 1}))
+    for number in (1, 2):
+        write_sealed(path, to_json(dataclasses.replace(record, order=number)))
+        assert read_record(path, StageRecord).order == number
+        assert read_record(path, StageRecord) is read_record(path, StageRecord)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"order": 2', b'"order": 3'))
+    for _ in range(2):  # what is refused is not kept
+        with pytest.raises(RunFolderError, match="does not match the checksum"):
+            read_record(path, StageRecord)
+    path.write_bytes(whole)
+    assert read_part(path, dict[str, int], "result") == {"a": 1}
+    path.unlink()
+    with pytest.raises(RunFolderError, match="missing or damaged"):
+        read_record(path, StageRecord)
+
+
+def test_what_is_kept_is_bounded_and_failures_are_not() -> None:
+    kept: Kept[int] = Kept(2)
+    calls: list[str] = []
+
+    def answer(key: str) -> int:
+        calls.append(key)
+        return len(calls)
+
+    for key in ("a", "b", "a", "c", "a", "b"):  # b went when c came
+        kept.get(key, lambda key=key: answer(key))
+    assert calls == ["a", "b", "c", "b"]
+    with pytest.raises(ZeroDivisionError):
+        kept.get("d", lambda: 1 // 0)
+    assert kept.get("d", lambda: 7) == 7
+
+
+def test_a_kept_duckdb_is_empty_for_the_next_and_for_one_at_a_time(tmp_path: Path) -> None:
+    path = make_tenant(tmp_path / "t.db")
+    folders = [capture(path, tmp_path / name).folder for name in ("one", "two")]
+    duckdb_session._kept.clear()
+    with open_duckdb(folders[0]) as connection:
+        connection.execute("CREATE SCHEMA before; CREATE TABLE before.t (x); CREATE TABLE t (x)")
+        connection.execute("CREATE TEMP TABLE u (x)")
+    (engine,) = duckdb_session._kept
+    with one_duckdb(folders[1]), open_duckdb(folders[1]) as connection:
+        assert not duckdb_session._kept
+        tables = "SELECT count(*) FROM duckdb_tables() WHERE NOT internal"
+        assert connection.execute(tables).fetchone() == (0,)
+        spills = connection.execute("SELECT current_setting('temp_directory')").fetchone()
+        assert str(folders[1]) in spills[0]
+        other: list[bool] = []
+
+        def meanwhile() -> None:
+            with open_duckdb(folders[0]):
+                other.append(engine in duckdb_session._kept)
+
+        thread = threading.Thread(target=meanwhile)
+        thread.start()
+        thread.join()
+        assert other == [False]
+    with pytest.raises(ZeroDivisionError), open_duckdb(folders[0]):
+        raise ZeroDivisionError
+    assert len(duckdb_session._kept) == 1  # the one that failed is closed
+    assert not list(tmp_path.rglob(".duckdb-*"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        [],
+        {"a": [], "b": {}, "c": [1, 2.5, None, True, 'ä\n"\ud800'], "d": {"e": {"f": ()}}},
+        {2: "a", None: "b", True: "c", 1.5: float("inf")},
+        "text",
+    ],
+)
+def test_json_is_what_the_standard_library_writes(data: object) -> None:
+    assert json_text(data) == json.dumps(data, indent=1, ensure_ascii=False)
