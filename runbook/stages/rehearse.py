@@ -18,7 +18,7 @@ from runbook.migration.rollback import roll_back
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding
 from runbook.run.folder import Run
-from runbook.run.records import RehearseRecord
+from runbook.run.records import MigrateRecord, RehearseRecord
 from runbook.script.footprint import Baseline, read_baseline
 from runbook.stages.rehearsed_capture import Captured
 from runbook.stages.rehearsed_capture import keep as keep_capture
@@ -73,10 +73,7 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     baseline = read_baseline(backup, plan)
     bytes_before = copy.stat().st_size
     job = Job(target, plan, name, backup, progress)
-    try:
-        done = migrate(job, baseline=baseline)
-    except NotProven as error:
-        raise _of_a_copy(error) from error
+    done = _migrated(job, baseline)
     assert done.ledger is not None
     bytes_after = copy.stat().st_size
     digested = digests(before, plan, baseline.shape, progress=progress)
@@ -126,6 +123,13 @@ def _workflows_work(outcome: Workflows) -> None:
             f"The rehearsal on a copy failed: the key workflows do not work ({problems[0]})"
             f"{and_more(len(problems) - 1)}; the database itself was not touched."
         )
+
+
+def _migrated(job: Job, baseline: Baseline) -> MigrateRecord:
+    try:
+        return migrate(job, baseline=baseline)
+    except NotProven as error:
+        raise _of_a_copy(error) from error
 
 
 def _of_a_copy(error: NotProven) -> NotProven:
