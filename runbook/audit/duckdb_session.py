@@ -15,7 +15,7 @@ import duckdb
 
 from runbook.sqlite.quoting import quote_value
 
-_MEMORY = "3GB"
+_MEMORY = "1GB"
 _THREADS = 4
 _SMALL = 8 << 20  # bytes of Parquet
 
