@@ -31,7 +31,7 @@ class Pairing:
     after: Positions | None
     removed: Positions
     added: Positions
-    equal: tuple[str, ...] = ()
+    identical: tuple[str, ...] = ()
     """Columns that were compared to pair the rows, and are the same in every row."""
 
     @property
@@ -85,7 +85,7 @@ def differing(
                 yield column, pairing.after[at], old.take(pa.array(at)), new.take(pa.array(at))
         return
     start = 0
-    columns = [column for column in columns if column not in pairing.equal]
+    columns = [column for column in columns if column not in pairing.identical]
     for old, new in _lockstep(before, after, columns) if columns else ():
         for column in columns:
             if old[column].equals(new[column]):  # the rule; then neither is copied
