@@ -16,6 +16,8 @@ from runbook.files import create_private, sha256
 from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding
 from runbook.run.folder import Run
@@ -26,7 +28,7 @@ from runbook.stages.rehearsed_capture import Captured
 from runbook.stages.rehearsed_capture import keep as keep_capture
 from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
-from runbook.window.workflows import Workflows, try_workflows
+from runbook.window.workflows import try_workflows
 from runbook.wording import and_more, counted
 
 
@@ -90,10 +92,7 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     if verified.findings:
         raise _failed("the witnesses found that", verified.findings)
     progress("Key workflows")
-    # What they leave behind stands in the way back, is missed there, or is found by the last
-    # comparison, but for rows in tables that triggers may write.
-    fires = plan.triggers.policy == "fire"
-    _workflows_work(try_workflows(copy, plan, baseline.shape, compare=fires))
+    _workflows_work(copy, plan, baseline.shape)
     _as_many(roll_back(job, folder / "exports").assessment, verified.rows_after)
     progress("Comparing with before")
     left, kept_writes = differences_but_written(copy, backup, plan)
@@ -129,12 +128,17 @@ def _gate(done: MigrateRecord) -> Proof | None:
     return Proof(counts, done.findings)
 
 
-def _workflows_work(outcome: Workflows) -> None:
+def _workflows_work(copy: Path, plan: Plan, shape: Shape) -> None:
     """What is tried after the commit has to work here first, where nothing is lost by it.
+
+    What it leaves behind stands in the way back, is missed there, or is found by the last
+    comparison, but for rows in tables that triggers may write.
 
     Raises:
         NotProven: a workflow does not work, or leaves something behind.
     """
+    fires = plan.triggers.policy == "fire"
+    outcome = try_workflows(copy, plan, shape, compare=fires)
     problems = [f"{t.action} of {t.subject}: {t.note}" for t in outcome.failed]
     problems += outcome.remains
     if problems:

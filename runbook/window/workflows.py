@@ -71,9 +71,8 @@ def try_workflows(
 ) -> Workflows:
     """Tries the workflows on the migrated SQLite file `database`, which stays as it is.
 
-    Holds the write lock meanwhile, for about one reading of the database; `wait` is how many
-    seconds to wait for it. Whoever compares every row afterwards need not `compare` here as well;
-    then `remains` is empty.
+    Holds the write lock meanwhile, for about one reading of the database, if it is to `compare`;
+    `wait` is how many seconds to wait for it.
 
     Raises:
         Refused: the write lock was not to be had.
@@ -312,8 +311,6 @@ class _Trial:
             )
         # Nothing lets itself be changed: it may still be moved to where it is.
         yield "organization_id", "organization_id"
-
-    # -- their parts ---------------------------------------------------------------
 
     @contextlib.contextmanager
     def _subject(self, name: str) -> Iterator[None]:
