@@ -211,25 +211,41 @@ def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
         lengths = np.diff(offsets)[tags == ord("i")]
         if lengths.max() > (1 + _MOST_DIGITS) * width:
             classes.add(LARGE)
-    if "text" in classes and not _is_valid(data[offsets[0] : offsets[-1]], offsets, encoding):
-        classes.add(INVALID)
-    if "text" in classes and OTHER not in known:
-        texts = tags == ord("t")
-        if encoding != "UTF-8" or not _are_plain(data[: offsets[-1]], offsets)[texts].all():
+    if "text" in classes:
+        stretch = data[offsets[0] : offsets[-1]]
+        plain = encoding == "UTF-8" and OTHER not in known
+        plain = plain and _are_plain(stretch, offsets - offsets[0], tags == ord("t"))
+        if not plain:  # what is plain is valid
             classes.add(OTHER)
+            if INVALID not in known and not _is_valid(stretch, offsets, encoding):
+                classes.add(INVALID)
     return classes
 
 
-def _are_plain(data: Any, offsets: Any) -> Any:
-    """For each cell of UTF-8: whether it is a tag and a text of the form of a key or a time."""
-    marks = np.frombuffer(bytearray(data.tobytes().translate(_MARKS)), np.uint8)
-    marks[offsets[:-1]] = 0  # the tag
-    united = np.bitwise_or.reduceat(marks, offsets[:-1])  # a cell has a tag, so no piece is empty
+def _are_plain(data: Any, offsets: Any, texts: Any) -> bool:
+    """Whether each of these texts, cells of UTF-8, has the form of a key or a time."""
     lengths = np.diff(offsets)
+    if (lengths == lengths[0]).all():
+        square = data.reshape(len(lengths), -1)
+        if (square[0] == square[-1]).all() and (square == square[0]).all():  # one cell, repeated
+            data, offsets, texts, lengths = square[0], offsets[:2], texts[:1], lengths[:1]
+    marks = np.frombuffer(data.tobytes().translate(_MARKS), np.uint8)
+    # A cell has a tag, so no piece is empty; and the tag is a letter, as keys have them.
+    united = np.bitwise_or.reduceat(marks, offsets[:-1])
     is_key = (united & (_NO_KEY | _DIGIT) == _DIGIT) & (lengths <= 1 + _LONGEST_KEY)
-    first = data[np.minimum(offsets[:-1] + 1, len(data) - 1)]
-    is_time = (united & _NO_TIME == 0) & (lengths <= 1 + _LONGEST_TIME)
-    return is_key | (is_time & (first >= ord("0")) & (first <= ord("9")) & (lengths > 1))
+    rest = np.flatnonzero(texts & ~is_key)
+    if not len(rest):
+        return True
+    lengths, starts, ends = lengths[rest], offsets[rest] + 1, offsets[rest + 1]
+    if lengths.min() < 2 or lengths.max() > 1 + _LONGEST_TIME:
+        return False
+    first = data[starts]
+    if first.min() < ord("0") or first.max() > ord("9"):
+        return False
+    # Each text and what lies between it and the next, of which every second is a text.
+    pieces = np.column_stack([starts, ends]).ravel()
+    united = np.bitwise_or.reduceat(marks, pieces[:-1] if ends[-1] == len(marks) else pieces)
+    return not (united[::2] & _NO_TIME).any()
 
 
 def _is_ascii(data: Any) -> bool:

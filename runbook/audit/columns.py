@@ -28,9 +28,9 @@ from runbook.sqlite.quoting import same_name
 Positions = npt.NDArray[np.signedinteger[Any]]
 Truths = npt.NDArray[np.bool_]
 
-_WINDOW_BYTES = 64 << 20  # of cells that are in memory at once, for each of two tables
-WINDOW_ROWS = 1 << 20
-"""Rows of narrow columns that are in memory at once."""
+_WINDOW_BYTES = 16 << 20  # of cells that are in memory at once, for each of two tables
+WINDOW_ROWS = 1 << 17
+"""Rows of narrow columns that are in memory at once, which is two row groups of a capture."""
 
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
 

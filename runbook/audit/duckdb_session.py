@@ -16,7 +16,7 @@ import duckdb
 
 from runbook.sqlite.quoting import quote_value
 
-_MEMORY = "3GB"
+_MEMORY = "1GB"
 _THREADS = 4
 _SMALL = 8 << 20  # bytes of Parquet
 _TINY = 1 << 20  # bytes of Parquet that a kept engine is used for

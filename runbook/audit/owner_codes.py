@@ -59,13 +59,33 @@ class Codes:
         with workers(_THREADS, small=file.table.rows < _FEW_ROWS) as pool:
             # Arrow makes a table of all values anew for each look-up: few large ones are quicker.
             rows = file.window_rows([name])
-            for window in file.windows([name], rows if rows < WINDOW_ROWS else 4 * rows):
+            for window in file.windows([name], rows if rows < WINDOW_ROWS else 8 * rows):
                 pending.append(pool.submit(fill, start, window))
                 start += window.num_rows
                 if len(pending) > _THREADS:
                     pending.pop(0).result()
             for each in pending:
                 each.result()
+        return codes
+
+    def of_expected(self, file: ColumnFile, column: str, expected: Positions) -> Positions:
+        """The codes of a column, of which most should be those in `expected`, row by row.
+
+        A cell that is the value of its expected code has that code, which no look-up in all values
+        needs to find; only the others are looked up.
+        """
+        name = file.named(column)
+        codes = np.array(expected, np.int32)
+        start = 0
+        for window in file.windows([name]):
+            cells = combined(window[name])
+            at = expected[start : start + len(cells)]
+            values = self.values.take(pa.array(at, mask=at < 0))
+            same = pc.fill_null(pc.equal(cells, values), False).to_numpy(zero_copy_only=False)
+            others = np.flatnonzero(~same)
+            if len(others):
+                codes[start + others] = self.of(cells.take(pa.array(others)))
+            start += len(cells)
         return codes
 
     def recoded(self, codes: Positions, others: Codes) -> Positions | None:
@@ -129,29 +149,47 @@ class CodedTables:
 
     def resource_violations(self, resource: CodedResource) -> dict[str, int]:
         """Violating rows of the invariants about one resource."""
-        at = resource.organization
-        organizations = self.organizations[self.organizations["id"] >= 0].set_index("id")
-        place = organizations.index.get_indexer(
-            pd.Index(at)
-        )  # -1 for NULL and for what does not exist
-        owners = organizations["owner"].to_numpy()
-        belongs_to = resource.belongs_to
-        of_another = (place >= 0) & (np.append(owners, UNKNOWN)[place] != belongs_to)
-        personal = organizations.index[organizations["personal"]]
+        at, belongs_to = resource.organization, resource.belongs_to
+        inside = np.flatnonzero(at >= 0)  # the rows whose organization is there, or a member's
+        place, owner = at[inside], belongs_to[inside]
+        organizations = self.organizations[self.organizations["id"] >= 0]
+        ids = organizations["id"].to_numpy()
+        personal = organizations.loc[organizations["personal"], "id"]
         readers = self.memberships[self.memberships["organization"].isin(personal)]
+        size = 1 + max(
+            (int(c.max()) for c in (place, ids, readers["organization"]) if len(c)), default=0
+        )
+        owners, exists = np.full(size, UNKNOWN, np.int32), np.zeros(size, bool)
+        owners[ids], exists[ids] = organizations["owner"], True
+        of_another = exists[place] & (owners[place] != owner)
         # Each row is read once by each reader of its organization; right is the one it belongs to.
-        reads = readers["organization"].value_counts()
-        known = readers[readers["user"] >= 0]
-        pairs = _pairs(known["organization"].to_numpy(), known["user"].to_numpy())
-        right = pd.Series(pairs).value_counts()
-        read = _counted(reads, at)
-        rightly = np.where(at >= 0, _counted(right, _pairs(at, belongs_to)), 0)
+        reads = np.bincount(readers["organization"], minlength=size)
+        read = reads[place]
+        rightly = _rightly(readers, reads, place, owner)
         return {
             "resources_without_organization": int((at == NULL).sum()),
-            "resources_of_missing_organization": int(((at != NULL) & (place < 0)).sum()),
+            "resources_of_missing_organization": int((at == UNKNOWN).sum())
+            + int((~exists[place]).sum()),
             "resources_of_another_owner": int(of_another.sum()),
-            "queries_disagree": int((read == 0).sum()) + int((read - rightly).sum()),
+            "queries_disagree": len(at)
+            - len(place)
+            + int((read == 0).sum())
+            + int(read.sum() - rightly.sum()),
         }
+
+
+def _rightly(
+    readers: pd.DataFrame, reads: Positions, place: Positions, owner: Positions
+) -> Positions:
+    """How often each row is read by whom it belongs to, in the organizations of these codes."""
+    known = readers[readers["user"] >= 0]
+    if reads.max() <= 1:  # one reader at most, which is the rule, needs no look-up of pairs
+        reader = np.full(len(reads), NULL, np.int32)
+        reader[known["organization"]] = known["user"]
+        alone: Positions = ((reader[place] == owner) & (owner >= 0)).astype(np.int64)
+        return alone
+    pairs = _pairs(known["organization"].to_numpy(), known["user"].to_numpy())
+    return _counted(pd.Series(pairs).value_counts(), _pairs(place, owner))
 
 
 def _missing(references: pd.Series[int], targets: pd.Series[int]) -> int:

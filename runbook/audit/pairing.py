@@ -31,6 +31,8 @@ class Pairing:
     after: Positions | None
     removed: Positions
     added: Positions
+    identical: tuple[str, ...] = ()
+    """Columns that were compared to pair the rows, and are the same in every row."""
 
     @property
     def aligned(self) -> bool:
@@ -43,7 +45,7 @@ def pair(before: ColumnFile, after: ColumnFile, outside: Sequence[str]) -> Pairi
     none = np.zeros(0, np.int64)
     for identity in _identities(before, after, outside):
         if _same_order(before, after, identity):
-            return Pairing(None, None, none, none)
+            return Pairing(None, None, none, none, identity)
         old, new = _joined(before, identity), _joined(after, identity)
         last_resort = identity == tuple(outside)
         if not last_resort and not (
@@ -83,13 +85,27 @@ def differing(
                 yield column, pairing.after[at], old.take(pa.array(at)), new.take(pa.array(at))
         return
     start = 0
-    for old, new in _lockstep(before, after, columns):
+    columns = [column for column in columns if column not in pairing.identical]
+    for old, new in _lockstep(before, after, columns) if columns else ():
         for column in columns:
+            if old[column].equals(new[column]):  # the rule; then neither is copied
+                continue
             was, now = combined(old[column]), combined(new[column])
             at = unequal(was, now)
             if at is not None:
                 yield column, at + start, was.take(pa.array(at)), now.take(pa.array(at))
         start += old.num_rows
+
+
+def count_differing(before: ColumnFile, after: ColumnFile, pairing: Pairing, column: str) -> int:
+    """How many paired rows differ in a column; their cells are not gathered."""
+    if pairing.before is not None:
+        return sum(len(at) for _, at, _, _ in differing(before, after, pairing, [column]))
+    unequal_rows = 0
+    for old, new in _lockstep(before, after, [column]):
+        at = unequal(combined(old[column]), combined(new[column]))
+        unequal_rows += 0 if at is None else len(at)
+    return unequal_rows
 
 
 def _identities(
@@ -114,7 +130,7 @@ def _same_order(before: ColumnFile, after: ColumnFile, identity: Sequence[str]) 
     if before.table.rows != after.table.rows:
         return False
     return all(
-        unequal(old[column], new[column]) is None
+        old[column].equals(new[column])
         for old, new in _lockstep(before, after, identity)
         for column in identity
     )

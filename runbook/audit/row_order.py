@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -75,12 +76,25 @@ class Entries:
             number += 1
         return number
 
+    @cached_property
+    def _width(self) -> int:
+        """The bytes of every entry, 0 where they differ or where there are none."""
+        rows = len(self.lengths)
+        width = len(self.octets) // rows if rows else 0
+        return width if (np.diff(self.offsets) == width).all() else 0
+
     def word(self, first: int, at: Numbers) -> Numbers:
         """Eight bytes of the entries at these positions as integers; zeros follow an entry's end.
 
         `first` is the number of the first byte, which weighs most, so the integers are in the order
         of the bytes.
         """
+        if self._width:  # nearly all keys: one stretch of each row, without a look for its end
+            square = self.octets.reshape(-1, self._width)
+            some = square[:, first : first + _WORD]
+            padded = np.zeros((len(at), _WORD), np.uint8)
+            padded[:, : some.shape[1]] = some[at]
+            return padded.view(">u8")[:, 0].astype(np.uint64)
         starts = self.offsets[at] + first
         ends = self.offsets[at + 1]
         last = max(0, len(self.octets) - 1)

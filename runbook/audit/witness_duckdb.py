@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from runbook.audit.cells_file import same_columns
 from runbook.audit.duckdb_session import open_duckdb, read_parquet
 from runbook.audit.parquet import SnapshotTable
 from runbook.audit.snapshot import Capture
@@ -71,6 +72,7 @@ def diff_snapshots(
                     before.encoding,
                     samples,
                     tuple((expected or {}).get(name, ())),
+                    frozenset(same_columns(*files)),
                 )
                 differences.append(sides.compare())
     return tuple(differences)
@@ -147,6 +149,8 @@ class _Sides:
     encoding: str
     samples: int
     expected: tuple[str, ...] = ()
+    same: frozenset[str] = frozenset()
+    """Columns of the same bytes in both files: two rows in one place have the same cell there."""
 
     def compare(self) -> TableDifference:
         by_rowid = self._pair_by_rowid()
@@ -228,10 +232,11 @@ class _Sides:
             assert row is not None  # an aggregate has one row
             return row
 
-        each_moving = [self._differs([name]) for name in moving]
-        conditions = [self._differs(each) for each in (still, moving, self._key)]
+        groups = [still, moving, self._key, *([name] for name in moving)]
         for join, is_no_pair in self._joins(pairing):
-            row = ask(join, [is_no_pair, *conditions, *each_moving])
+            known = self.same if is_no_pair else frozenset()  # else rows come from other places
+            each = [[name for name in group if name not in known] for group in groups]
+            row = ask(join, [is_no_pair, *map(self._differs, each)])
             n_before, n_after, matched, apart, different_still, different, key_moved = row[:7]
             if not apart:
                 break

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from runbook.audit.columns import ColumnFile, Positions, Truths, combined, unequal
 from runbook.audit.migrated import Migrated, count_violations
-from runbook.audit.owner_codes import NULL, Codes
-from runbook.audit.pairing import Pairing, differing, pair
+from runbook.audit.owner_codes import NULL, UNKNOWN, Codes
+from runbook.audit.pairing import Pairing, count_differing, differing, pair
 from runbook.audit.real_cell import encode_value
 from runbook.audit.rule_columns import UserRules
 from runbook.audit.snapshot import Capture
@@ -179,7 +179,11 @@ class _Witness(Migrated):
         file = self.after(table)
         column = file.named("organization_id")
         codes = Codes(ids, self.null)
-        assigned = codes.of_column(file, column)
+        expected = owners
+        if pairing.before is not None and pairing.after is not None:
+            expected = np.full(file.table.rows, UNKNOWN, np.int32)
+            expected[pairing.after] = owners[pairing.before]
+        assigned = codes.of_expected(file, column, expected)
         self.known[table, "organization_id"] = codes, assigned
         self.counts[table, "changed", "organization_id"] = int((assigned != NULL).sum())
         if pairing.before is not None and pairing.after is not None:
@@ -195,8 +199,8 @@ class _Witness(Migrated):
         if resource.updated_at:
             self.timestamps(resource, resource.updated_at, file, pairing)
         for column in derived:  # what it must be only SQLite can say
-            changes = differing(self.before(table), file, pairing, [column])
-            self.counts[table, "changed", column] = sum(len(at) for _, at, _, _ in changes)
+            changes = count_differing(self.before(table), file, pairing, column)
+            self.counts[table, "changed", column] = changes
         return pairing
 
     def timestamps(
@@ -204,15 +208,17 @@ class _Witness(Migrated):
     ) -> None:
         """`updated_at` of every row: whether it changed, and whether it is the run's instant."""
         before, column = self.before(resource.table), file.named(updated_at)
-        changes = differing(before, file, pairing, [column])
-        self.counts[resource.table, "changed", updated_at] = sum(len(at) for _, at, _, _ in changes)
+        changes = count_differing(before, file, pairing, column)
+        self.counts[resource.table, "changed", updated_at] = changes
         accepted = self.instants(resource)
         rows = start = 0
         shown: list[tuple[int, Any]] = []
         for window in file.windows([column]):
             cells = combined(window[column])
-            right = pc.is_in(cells, value_set=accepted).to_numpy(zero_copy_only=False)
-            at = np.flatnonzero(~right) + start
+            right = pc.equal(cells, accepted[0])  # which is the rule, and needs no look-up
+            if not pc.all(right).as_py():
+                right = pc.is_in(cells, value_set=accepted)
+            at = np.flatnonzero(~right.to_numpy(zero_copy_only=False)) + start
             at = at[~np.isin(at, pairing.added)] if len(pairing.added) else at
             rows += len(at)
             shown += [(p, cells[p - start]) for p in at[: _SAMPLES - len(shown)].tolist()]

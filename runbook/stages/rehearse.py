@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from runbook.audit.compare_database import differences_but_written
-from runbook.audit.gate import Expectation
+from runbook.audit.gate import Counts, Expectation, Proof
 from runbook.audit.snapshot import capture, digests
 from runbook.audit.verify import Before, verify
 from runbook.errors import NotProven
@@ -15,17 +16,20 @@ from runbook.files import create_private, sha256
 from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
 from runbook.migration.rollback import roll_back
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding
 from runbook.run.folder import Run
-from runbook.run.records import MigrateRecord, RehearseRecord
+from runbook.run.records import Assessment, MigrateRecord, RehearseRecord
 from runbook.script.footprint import Baseline, read_baseline
+from runbook.script.migration import NEW_TABLES
 from runbook.stages.rehearsed_capture import Captured
 from runbook.stages.rehearsed_capture import keep as keep_capture
 from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
-from runbook.window.workflows import Workflows, try_workflows
-from runbook.wording import and_more
+from runbook.window.workflows import try_workflows
+from runbook.wording import and_more, counted
 
 
 def rehearse(
@@ -82,13 +86,14 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
         Expectation(plan, Baseline(baseline.shape, done.footprint), done.ledger),
         Before(backup, before, digested),
         folder / "after",
+        gate=_gate(done),
         progress=progress,
     )
     if verified.findings:
         raise _failed("the witnesses found that", verified.findings)
     progress("Key workflows")
-    _workflows_work(try_workflows(copy, plan, baseline.shape))
-    roll_back(job, folder / "exports")
+    _workflows_work(copy, plan, baseline.shape)
+    _as_many(roll_back(job, folder / "exports").assessment, verified.rows_after)
     progress("Comparing with before")
     left, kept_writes = differences_but_written(copy, backup, plan)
     if left:
@@ -110,12 +115,30 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     )
 
 
-def _workflows_work(outcome: Workflows) -> None:
+def _gate(done: MigrateRecord) -> Proof | None:
+    """What the gate found before the commit, if it compared everything.
+
+    Nobody writes to the copy, and the way back reads it whole once more: each row of a resource and
+    of a new table by its rule, all else against the backup.
+    """
+    if done.proven_after_commit:
+        return None
+    lines = [line for line in done.footprint if "gate" in line.counts]
+    counts: Counts = {(line.table, line.change, line.column): line.counts["gate"] for line in lines}
+    return Proof(counts, done.findings)
+
+
+def _workflows_work(copy: Path, plan: Plan, shape: Shape) -> None:
     """What is tried after the commit has to work here first, where nothing is lost by it.
+
+    What it leaves behind stands in the way back, is missed there, or is found by the last
+    comparison, but for rows in tables that triggers may write.
 
     Raises:
         NotProven: a workflow does not work, or leaves something behind.
     """
+    fires = plan.triggers.policy == "fire"
+    outcome = try_workflows(copy, plan, shape, compare=fires)
     problems = [f"{t.action} of {t.subject}: {t.note}" for t in outcome.failed]
     problems += outcome.remains
     if problems:
@@ -145,6 +168,23 @@ def _of_a_copy(error: NotProven) -> NotProven:
         'so a trigger that fires did it: take [triggers] policy = "suspend", or name the table '
         "under may_write if it only adds rows; the database itself was not touched."
     )
+
+
+def _as_many(assessment: Assessment | None, verified: Mapping[str, int]) -> None:
+    """The way back has found as many rows in the new tables as were verified, each by its rule.
+
+    Raises:
+        NotProven: something took rows away in between.
+    """
+    assert assessment is not None  # every way back begins with it
+    held = (assessment.organizations, assessment.memberships)
+    for table, rows in zip(NEW_TABLES, held, strict=True):
+        if rows != verified[table]:
+            raise NotProven(
+                f'The rehearsal on a copy failed: "{table}" held {counted(verified[table], "row")} '
+                f"after the migration and {rows:,} before the way back; the database itself was "
+                "not touched."
+            )
 
 
 def _failed(what: str, findings: tuple[Finding, ...]) -> NotProven:
