@@ -167,8 +167,10 @@ def test_a_kept_duckdb_is_empty_for_the_next_and_for_one_at_a_time(tmp_path: Pat
     folders = [capture(path, tmp_path / name).folder for name in ("one", "two")]
     duckdb_session._kept.clear()
     with open_duckdb(folders[0]) as connection:
-        connection.execute("CREATE SCHEMA before; CREATE TABLE before.t (x); CREATE TABLE t (x)")
-        connection.execute("CREATE TEMP TABLE u (x)")
+        connection.execute(
+            "CREATE SCHEMA before; CREATE TABLE before.t (x INT); CREATE TABLE t (x INT)"
+        )
+        connection.execute("CREATE TEMP TABLE u (x INT)")
     (engine,) = duckdb_session._kept
     with one_duckdb(folders[1]), open_duckdb(folders[1]) as connection:
         assert not duckdb_session._kept
