@@ -62,8 +62,12 @@ def outcome(folder: Path, of: Order) -> dict[str, object]:
     return {
         "state": done.state,
         "error": done.error,
-        # those about the disk are of another folder
-        "hazards": [h for h in audit["hazards"] if not h["subject"].startswith("/")],
+        # those about the disk are of another folder, and they were accepted at another time
+        "hazards": [
+            {**hazard, "done": ""}
+            for hazard in audit["hazards"]
+            if not hazard["subject"].startswith("/")
+        ],
         "invariants": audit["invariants"],
         "footprint": audit["footprint"],
         "findings": audit["findings"],
