@@ -225,11 +225,16 @@ def _classes_of(cells: Any, encoding: str, known: set[str]) -> set[str]:
 def _are_plain(data: Any, offsets: Any, texts: Any) -> bool:
     """Whether each of these texts, cells of UTF-8, has the form of a key or a time."""
     lengths = np.diff(offsets)
-    if (lengths == lengths[0]).all():
+    alike = bool((lengths == lengths[0]).all())
+    if alike:
         square = data.reshape(len(lengths), -1)
         if (square[0] == square[-1]).all() and (square == square[0]).all():  # one cell, repeated
             data, offsets, texts, lengths = square[0], offsets[:2], texts[:1], lengths[:1]
     marks = np.frombuffer(data.tobytes().translate(_MARKS), np.uint8)
+    if alike and texts.all() and 2 <= lengths[0] <= 1 + _LONGEST_TIME:  # times need not be united
+        bodies = marks.reshape(len(lengths), -1)[:, 1:]
+        if (bodies[:, 0] & _DIGIT).all() and not (bodies & _NO_TIME).any():
+            return True
     # A cell has a tag, so no piece is empty; and the tag is a letter, as keys have them.
     united = np.bitwise_or.reduceat(marks, offsets[:-1])
     is_key = (united & (_NO_KEY | _DIGIT) == _DIGIT) & (lengths <= 1 + _LONGEST_KEY)
