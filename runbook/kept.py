@@ -11,9 +11,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+_every: list[Kept[Any]] = []
 
 
 class Kept(Generic[T]):
@@ -23,6 +25,7 @@ class Kept(Generic[T]):
         self._most = most
         self._answers: OrderedDict[Hashable, T] = OrderedDict()
         self._lock = threading.Lock()
+        _every.append(self)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The answer under `key`, made now if it is not kept; what `make` raises is not kept.
@@ -40,3 +43,14 @@ class Kept(Generic[T]):
             while len(self._answers) > self._most:
                 self._answers.popitem(last=False)
         return answer
+
+    def forget(self) -> None:
+        """Drops every answer."""
+        with self._lock:
+            self._answers.clear()
+
+
+def forget_all() -> None:
+    """Drops every answer of this process, for whoever has changed the code that makes them."""
+    for each in _every:
+        each.forget()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from runbook.kept import forget_all
 from runbook.sample.make import make_sample
 from tests.support.luck import EXPLORE
 from tests.support.outputs import PROBLEMS, outputs_watched
@@ -37,6 +38,17 @@ def _outputs_follow_their_schemas() -> Iterator[None]:
     problems = list(PROBLEMS)
     PROBLEMS.clear()
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(autouse=True)
+def _no_answers_of_patched_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a process keeps was made by the code as it was: a test that patches it starts afresh."""
+    patched = "monkeypatch" in request.fixturenames
+    if patched:
+        forget_all()
+    yield
+    if patched:
+        forget_all()
 
 
 @pytest.fixture
