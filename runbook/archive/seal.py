@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import stat
 import zipfile
@@ -19,11 +18,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from runbook import __version__
 from runbook.archive import bag
 from runbook.archive.check import CheckResult, as_text, check
+from runbook.archive.incomplete import incomplete, read_object
 from runbook.archive.limits import MOST_FILES, swells, too_long
 from runbook.archive.members import PIECE, Problem, digest_of, walk
 from runbook.archive.signature import sign, signature_path
@@ -49,6 +49,8 @@ class Sealed:
     bytes: int
     files: int
     signature: Path | None
+    incomplete: tuple[str, ...] = ()
+    """What the run's own records name and is missing or damaged."""
 
 
 _Stamp = tuple[int, int, int]
@@ -87,9 +89,8 @@ def seal(
         raise BadInput(f"{signature_path(out)} already exists; move it away, or name another file.")
     try:
         with _not_in_use(run_dir), scratch_file(out) as scratch:
-            sha256, size, files = _write_checked(
-                run_dir, scratch, _Form(bulky, sign_with, timestamp)
-            )
+            form = _Form(bulky, sign_with, timestamp)
+            sha256, size, written = _write_checked(run_dir, scratch, form)
             signature = _publish(scratch, out, sign_with)
     except FileExistsError as error:
         raise BadInput(f"{error.filename2 or out} already exists; name another file.") from error
@@ -98,19 +99,27 @@ def seal(
         raise BadInput(
             f"Sealing {run_dir} failed at {where} ({error.strerror}); correct that, and seal again."
         ) from error
-    return Sealed(out, sha256, size, files, signature)
+    return Sealed(out, sha256, size, written.files, signature, written.incomplete)
 
 
-def _write_checked(run_dir: Path, scratch: Path, form: _Form) -> tuple[str, int, int]:
-    """Write the archive and check it; its SHA-256, its bytes, and the number of the run's files."""
+@dataclass(frozen=True)
+class _Written:
+    """How many of the run's files are in an archive, and what the run lacks."""
+
+    files: int
+    incomplete: tuple[str, ...]
+
+
+def _write_checked(run_dir: Path, scratch: Path, form: _Form) -> tuple[str, int, _Written]:
+    """Write the archive and check it; its SHA-256, its bytes, and what is in it."""
     stamps = _stamps(run_dir)
     with scratch.open("r+b") as f:
-        files = _write(run_dir, stamps, f, form)
+        written = _write(run_dir, stamps, f, form)
         kept = (s[0] for n, s in stamps.items() if form.bulky or not n.startswith(BULKY))
         if swells(sum(kept), f.seek(0, os.SEEK_END)):  # a database that is almost empty
             f.seek(0)
             f.truncate()
-            files = _write(run_dir, stamps, f, form, compress=False)
+            written = _write(run_dir, stamps, f, form, compress=False)
         sha256 = _write_seal(f)
         size = f.tell()
     if _stamps(run_dir) != stamps:
@@ -124,7 +133,7 @@ def _write_checked(run_dir: Path, scratch: Path, form: _Form) -> tuple[str, int,
             f"The new archive of {run_dir} does not check ({first.path}: {first.what}, "
             f"{first.detail}); check the disk, and seal again."
         )
-    return sha256, size, files
+    return sha256, size, written
 
 
 def _publish(scratch: Path, out: Path, sign_with: Path | None) -> Path | None:
@@ -216,12 +225,12 @@ def _write(
     form: _Form,
     *,
     compress: bool = True,
-) -> int:
-    """Write the bag as a ZIP; the number of the run's files in it. Digests are of what is written.
+) -> _Written:
+    """Write the bag as a ZIP; what is in it. Digests are of what is written.
 
     The seal's place is kept with a digest of zeros.
     """
-    about = _read_json(run_dir / "run.json")
+    about = read_object(run_dir / "run.json")
     created = about.get("created_at")
     writer = _Writer(file, run_dir.name, _zip_time(created), compress=compress)
     payload: dict[str, str] = {}
@@ -235,30 +244,38 @@ def _write(
                     continue
                 payload[bag.PAYLOAD + name] = writer.add(bag.PAYLOAD + name, source, size)
                 octets += size
+        inside = {n.removeprefix(bag.PAYLOAD): digest for n, digest in payload.items()}
+        lacking = incomplete(run_dir, inside | {n: digest for n, (digest, _) in apart.items()})
+        info = [
+            ("External-Identifier", run_dir.name),
+            *_description(run_dir, created),
+            ("Left-Out", f"see {bag.LEFT_OUT}" if apart else "nothing"),
+            *(("Incomplete", each) for each in lacking),
+            ("Payload-Oxum", f"{octets}.{len(payload)}"),
+            ("Bag-Software-Agent", f"runbook {__version__}, bagit {version('bagit')}"),
+        ]
         tags = {
             bag.BAGIT: bag.BAGIT_TXT,
-            bag.BAG_INFO: bag.tag_file(
-                [
-                    ("External-Identifier", run_dir.name),
-                    ("External-Description", "Run folder of a database migration by runbook"),
-                    ("Run-Created", created if isinstance(created, str) else "unknown"),
-                    ("Verdict", _verdict(run_dir)),
-                    ("Left-Out", f"see {bag.LEFT_OUT}" if apart else "nothing"),
-                    ("Payload-Oxum", f"{octets}.{len(payload)}"),
-                    ("Bag-Software-Agent", f"runbook {__version__}, bagit {version('bagit')}"),
-                ]
-            ),
+            bag.BAG_INFO: bag.tag_file(info),
             bag.MANIFEST: bag.manifest(payload),
         }
         if apart:
             tags[bag.LEFT_OUT] = bag.left_out(apart)
-        statement = attest(about, _read_json(run_dir / "audit.json"), payload)
+        statement = attest(about, read_object(run_dir / "audit.json"), payload)
         tags |= endorse(statement, form.sign_with, form.timestamp)
         digests = {name: hashlib.sha256(tag).hexdigest() for name, tag in tags.items()}
         for name, tag in (tags | {bag.TAG_MANIFEST: bag.manifest(digests)}).items():
             writer.add_bytes(name, tag)
         writer.container.comment = bag.seal_line("0" * 64)
-    return len(payload)
+    return _Written(len(payload), lacking)
+
+
+def _description(run_dir: Path, created: object) -> Iterator[tuple[str, str]]:
+    """What the run was, for the bag's own description."""
+    verdict = read_object(run_dir / "audit.json").get("verdict")
+    yield "External-Description", "Run folder of a database migration by runbook"
+    yield "Run-Created", created if isinstance(created, str) else "unknown"
+    yield "Verdict", verdict if verdict in ("pass", "fail") else "unknown"
 
 
 class _Writer:
@@ -317,20 +334,6 @@ def _write_seal(file: IO[bytes]) -> str:
     file.write(line)
     sha.update(line)
     return sha.hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one: a damaged record is no reason not to keep the rest."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        value = json.loads(path.read_bytes())
-        if isinstance(value, dict):
-            return value
-    return {}
-
-
-def _verdict(run_dir: Path) -> str:
-    verdict = _read_json(run_dir / "audit.json").get("verdict")
-    return verdict if verdict in ("pass", "fail") else "unknown"
 
 
 def _zip_time(created: object) -> tuple[int, int, int, int, int, int]:

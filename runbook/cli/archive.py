@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from runbook.cli.group import main
-from runbook.cli.output import print_text
+from runbook.cli.output import complain, print_text
 from runbook.wording import counted, size
 
 
@@ -37,6 +37,8 @@ def archive(
         )
     print_text(f"{sealed.path}: {counted(sealed.files, 'file')}, {size(sealed.bytes)}")
     print_text(f"SHA-256 {sealed.sha256}")
+    for problem in sealed.incomplete:
+        complain(f"The run is incomplete: {problem}; the archive holds what is left, and says so.")
     if sealed.signature:
         print_text(f"signature {sealed.signature}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -66,6 +68,57 @@ def test_it_says_when_the_run_was_created(run: Run, archive: Path, bag: Path) ->
     with zipfile.ZipFile(archive) as container:
         (time,) = {member.date_time for member in container.infolist()}
     assert "-".join(f"{part:02d}" for part in time[:3]) == run.info.created_at[:10]
+
+
+LACKING = {
+    "nothing": (lambda folder: None, ()),
+    "its backup": (
+        lambda folder: (folder / "backup" / "backup.db").unlink(),
+        ("backup/backup.db is missing",),
+    ),
+    "a byte of its backup": (
+        lambda folder: flip(folder / "backup" / "backup.db", 100, 1),
+        ("backup/backup.db is not the file that was made",),
+    ),
+    "two records": (
+        lambda folder: [p.unlink() for p in (folder / "stages").glob("0[45]_*.json")],
+        ("stages/04_migrate.json is missing", "stages/05_verify.json is missing"),
+    ),
+    "the end of a record": (
+        lambda folder: os.truncate(folder / "stages" / "03_snapshot.json", 50),
+        ("stages/03_snapshot.json cannot be read",),
+    ),
+    "what it was about": (
+        lambda folder: (folder / "run.json").write_text("[]"),
+        ("run.json cannot be read",),
+    ),
+    "its audit": (
+        lambda folder: (folder / "audit.json").write_bytes(b"{"),
+        ("audit.json cannot be read",),
+    ),
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--without-bulky"]], ids=["whole", "without bulky"])
+@pytest.mark.parametrize("lacks", LACKING)
+def test_a_run_that_lacks_something_is_sealed_as_incomplete(
+    run: Run, tmp_path: Path, lacks: str, options: list[str]
+) -> None:
+    """What is left is kept, and neither the terminal nor the archive calls it whole."""
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    damage, problems = LACKING[lacks]
+    damage(folder)
+    sealed = CliRunner().invoke(main, ["archive", "--run-dir", str(folder), *options])
+    assert sealed.exit_code == 0, sealed.output
+    lines = [f"The run is incomplete: {problem};" for problem in problems]
+    assert [line in sealed.stderr for line in lines] == [True] * len(lines)
+    assert sealed.stderr.count("incomplete") == len(lines)
+    with zipfile.ZipFile(folder.with_suffix(".zip")) as container:
+        info = container.read("run/bag-info.txt").decode()
+    said = [line for line in info.splitlines() if line.startswith("Incomplete: ")]
+    assert said == [f"Incomplete: {problem}" for problem in problems]
+    assert check(folder.with_suffix(".zip"))[0] == 0
 
 
 def test_200_single_bytes_flipped_in_the_unpacked_archive_are_each_found(bag: Path) -> None:
