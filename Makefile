@@ -47,7 +47,7 @@ test: .venv/ready browser d1
 test-d1: .venv/ready d1
 	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 	@.venv/bin/python -m runbook.targets.d1.install --newest
-	RUNBOOK_WRANGLER=.tools/d1-newest/node_modules/wrangler \
+	RUNBOOK_WRANGLER=$(CURDIR)/.tools/d1-newest/node_modules/wrangler \
 	  .venv/bin/python -m pytest -n 2 --dist loadgroup tests/d1 $(ARGS)
 
 # The short form on each other Python; pyenv's are found too. Environments are kept in build/.

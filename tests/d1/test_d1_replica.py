@@ -18,6 +18,7 @@ from runbook.errors import TargetError
 from runbook.targets.d1 import pages as d1_pages
 from runbook.targets.d1 import read_rows as d1_reading
 from runbook.targets.d1.cells import RawText, decode_line, line_sql, literal
+from runbook.targets.d1.install import PINNED
 from runbook.targets.d1.read_rows import LOCAL, Pace
 from runbook.targets.d1.replicate import replicate
 from runbook.targets.d1.state_file import check_exact, copy_state, differences
@@ -127,7 +128,7 @@ def test_pages_of_a_few_rows_lose_nothing(
 
 
 def test_every_double_survives(app: Path, start_standin: Any, wrangler: Wrangler) -> None:
-    """Decimals do not do: workerd prints a tenth of these doubles wrongly."""
+    """Decimals do not do: the pinned workerd prints a tenth of these doubles wrongly."""
     chance = random.Random(7)
     doubles = [struct.unpack(">d", chance.randbytes(8))[0] for _ in range(20_000)]
     doubles += [chance.uniform(-1e6, 1e6) for _ in range(10_000)]
@@ -143,7 +144,8 @@ def test_every_double_survives(app: Path, start_standin: Any, wrangler: Wrangler
     )[0]
     arrived = [decode_line(row["line"])[0] for row in rows]
     assert struct.pack(f">{len(doubles)}d", *arrived) == struct.pack(f">{len(doubles)}d", *doubles)
-    assert any(float(row["decimals"]) != d for row, d in zip(rows, doubles, strict=True))
+    if wrangler.tool.version == PINNED.version:  # newer engines print every double as it is
+        assert any(float(row["decimals"]) != d for row, d in zip(rows, doubles, strict=True))
 
 
 VALUES = st.one_of(
