@@ -56,23 +56,27 @@ def one_duckdb(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_duckdb(folder: Path, *, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an in-memory DuckDB that spills into `folder`; it never fetches an extension.
 
-    Whatever the engine did before, the connection has an empty database of its own.
+    Whatever the engine did before, the connection has an empty database of its own. `alone` is for
+    whoever adds functions, which belong to an engine and not to a database: nobody else gets it.
     """
     with contextlib.ExitStack() as stack:
-        engine = _shared.get() or stack.enter_context(_engine(folder))
+        shared = None if alone else _shared.get()
+        engine = shared or stack.enter_context(_engine(folder, alone=alone))
         cursor = stack.enter_context(contextlib.closing(engine.cursor()))
         stack.enter_context(_own_database(cursor))
         yield cursor
 
 
 @contextlib.contextmanager
-def _engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _engine(folder: Path, *, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine for the time of the context; one for tiny data is kept for the next."""
     size = sum(file.stat().st_size for file in folder.glob("*.parquet"))
-    keeps = 0 < size < _TINY  # a folder without snapshots is no sign of how much is asked
+    keeps = (
+        not alone and 0 < size < _TINY
+    )  # a folder without snapshots is no sign of how much is asked
     spill = Path(tempfile.mkdtemp(prefix=".duckdb-", dir=folder))
     try:
         engine = _take(spill) if keeps else _make(spill, 1 if size < _SMALL else _THREADS)

@@ -146,7 +146,7 @@ def serving(
     """
     encoding = snapshots.before.encoding
     with contextlib.ExitStack() as stack:
-        inner = stack.enter_context(open_duckdb(spill))
+        inner = stack.enter_context(open_duckdb(spill, alone=True))
         if encoding != "UTF-8":
             _provide_utf8(inner, encoding)
         outer = stack.enter_context(_open_outer(spill))
