@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from runbook.targets.d1.install import OVERRIDE
 from tests.support.paths import ROOT
 
 
@@ -16,7 +17,7 @@ def test_the_tests_of_d1_are_skipped_with_the_reason(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/d1", *words],
         cwd=ROOT,
-        env={**os.environ, "PATH": str(tmp_path)},
+        env={**os.environ, "PATH": str(tmp_path), OVERRIDE: ""},
         capture_output=True,
         text=True,
         timeout=120,

@@ -89,15 +89,15 @@ def test_the_named_one_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (choice.tool.script, choice.own) == (named / "bin" / "wrangler.js", "4.100.0")
 
 
-def test_both_versions_are_named(app: Path, tmp_path: Path) -> None:
+def test_both_versions_are_named(app: Path, tmp_path: Path, tool: Tool) -> None:
     make_sample(tmp_path / "sample.db", users=5, projects=9)
     load(app, tmp_path / "sample.db")
     install_own(app, "3.90.0")
     run = start(app, tmp_path / "run")
-    assert run.info.versions["wrangler"] == PINNED.version
+    assert run.info.versions["wrangler"] == tool.version
     assert run.info.versions["wrangler of the application"] == "3.90.0"
     (hazard,) = (h for h in preflight(run).hazards if h.code == "d1_other_wrangler")
-    assert hazard.subject == f"used {PINNED.version}, the application's 3.90.0"
+    assert hazard.subject == f"used {tool.version}, the application's 3.90.0"
 
 
 def test_newer_state_without_the_newest_is_explained(
