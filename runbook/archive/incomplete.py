@@ -25,25 +25,20 @@ def incomplete(run_dir: Path, digests: Mapping[str, str]) -> tuple[str, ...]:
 
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one: a damaged record is no reason not to keep the rest."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        value = json.loads(path.read_bytes())
-        if isinstance(value, dict):
-            return value
-    return {}
+    return _parsed(path) or {}
 
 
 def _problems(run_dir: Path, digests: Mapping[str, str]) -> Iterator[str]:
     records = sorted(n for n in digests if n.startswith("stages/") and n.endswith(".json"))
-    for path in ("run.json", *records):
-        if not _is_object(run_dir / path):
-            yield f"{path} cannot be read"
+    written = [name for name in ("audit.json",) if name in digests]  # by some stage, at its end
+    for name in ("run.json", *records, *written):
+        if _parsed(run_dir / name) is None:
+            yield f"{name} cannot be read"
     audit = read_object(run_dir / "audit.json")
-    if "audit.json" in digests and not audit:
-        yield "audit.json cannot be read"
     for stage in _objects(audit.get("timeline")):
-        number, name = stage.get("number"), stage.get("name")
+        number = stage.get("number")
         if isinstance(number, int) and stage.get("status") == "finished":
-            record = f"stages/{number:02d}_{name}.json"
+            record = f"stages/{number:02d}_{stage.get('name')}.json"
             if record not in digests:
                 yield f"{record} is missing"
     provenance = audit.get("provenance")
@@ -55,11 +50,12 @@ def _problems(run_dir: Path, digests: Mapping[str, str]) -> Iterator[str]:
             yield f"{file} is not the file that was made"
 
 
-def _is_object(path: Path) -> bool:
-    """Whether a file holds a JSON object, be it an empty one."""
+def _parsed(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        return isinstance(json.loads(path.read_bytes()), dict)
-    return False
+        value = json.loads(path.read_bytes())
+        return value if isinstance(value, dict) else None
+    return None
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

@@ -74,9 +74,8 @@ def open_duckdb(folder: Path, *, alone: bool = False) -> Iterator[duckdb.DuckDBP
 def _engine(folder: Path, *, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine for the time of the context; one for tiny data is kept for the next."""
     size = sum(file.stat().st_size for file in folder.glob("*.parquet"))
-    keeps = (
-        not alone and 0 < size < _TINY
-    )  # a folder without snapshots is no sign of how much is asked
+    # A folder without snapshots is no sign of how much is asked.
+    keeps = not alone and 0 < size < _TINY
     spill = Path(tempfile.mkdtemp(prefix=".duckdb-", dir=folder))
     try:
         engine = _take(spill) if keeps else _make(spill, 1 if size < _SMALL else _THREADS)

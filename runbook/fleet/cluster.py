@@ -229,14 +229,12 @@ class DaskPool:
         self._asked = time.monotonic()
         present = frozenset(self._client.nthreads())
         fresh = present - self._fit - self._unfit.keys()
-        try:
-            answers = (
-                self._client.run(_version, workers=sorted(fresh), on_error="return")
-                if fresh
-                else {}
-            )
-        except (OSError, TimeoutError) as error:
-            answers = dict.fromkeys(fresh, error)
+        answers: dict[str, object] = {}
+        if fresh:
+            try:
+                answers = self._client.run(_version, workers=sorted(fresh), on_error="return")
+            except (OSError, TimeoutError) as error:
+                answers = dict.fromkeys(fresh, error)
         # One that went away while it was asked is neither fit nor unfit.
         silent = {a for a, answer in answers.items() if isinstance(answer, OSError | TimeoutError)}
         for address, answer in answers.items():

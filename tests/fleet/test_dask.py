@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from runbook.errors import BadInput
 from runbook.fleet.cluster import DaskPool, Place, open_cluster
 from runbook.fleet.pool import Pool, PoolLost
 from runbook.terminal import Echo
+from tests.support.cluster import cluster as cluster_apart
 from tests.support.databases import execute
 from tests.support.faults.harness import environment
 from tests.support.fleets import (
@@ -117,13 +117,13 @@ def test_a_scheduler_without_workers_and_one_that_goes_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runbook.fleet.cluster.WORKER_SECONDS", 0.5)
-    with scheduler(tmp_path) as (process, address):
-        place = Place(scheduler=address)
+    with cluster_apart(tmp_path, workers=0) as apart:
+        place = Place(scheduler=apart.address)
         with pytest.raises(BadInput, match="no worker that can do"), open_cluster(place, print):
             pass
         monkeypatch.setattr(DaskPool, "await_workers", lambda self, place: None)
         with open_cluster(place, print) as pool:
-            process.kill()
+            apart.scheduler.kill()
             with pytest.raises(PoolLost, match="The scheduler is gone"):
                 ask_until_it_is_gone(pool)
 
@@ -131,31 +131,6 @@ def test_a_scheduler_without_workers_and_one_that_goes_away(
 def ask_until_it_is_gone(pool: Pool) -> None:
     for _ in range(100):
         pool.arrivals(0.1)
-
-
-@contextlib.contextmanager
-def scheduler(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A scheduler in a process of its own."""
-    file = folder / "scheduler.json"
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
-            *("--port", "0", "--no-dashboard", "--scheduler-file", str(file)),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-    )
-    try:
-        until = time.monotonic() + 60
-        while not file.exists():
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield process, json.loads(file.read_text())["address"]
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_a_worker_without_the_runbook_or_with_another_gets_nothing() -> None:

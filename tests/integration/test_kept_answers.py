@@ -16,13 +16,17 @@ from runbook.audit import duckdb_session
 from runbook.audit.duckdb_session import one_duckdb, open_duckdb
 from runbook.audit.snapshot import capture
 from runbook.errors import RunFolderError
-from runbook.files import json_text, write_sealed
+from runbook.files import write_sealed
 from runbook.fleet.plan_digest import digest_of_plan
 from runbook.fleet.records import Order
 from runbook.fleet.work import work
 from runbook.kept import Kept
+from runbook.plan.plan import Plan
+from runbook.plan.shape import Shape
 from runbook.run.json_form import read_part, read_record, to_json
 from runbook.run.stage import StageRecord
+from runbook.script.migration import render
+from runbook.script.new_objects import new_objects
 from runbook.sqlite.tables import read_tables
 from tests.support.databases import connected, execute
 from tests.support.faults.harness import environment
@@ -131,6 +135,66 @@ def test_a_schema_that_changed_is_read_anew(tmp_path: Path) -> None:
         assert read_tables(connection)[0] == projects
 
 
+def test_a_schema_that_changes_while_it_is_read_is_not_kept_under_what_it_was(
+    tmp_path: Path,
+) -> None:
+    path, as_before = tmp_path / "t.db", tmp_path / "as_before.db"
+    schema = ("CREATE TABLE changing (id TEXT PRIMARY KEY)", "CREATE TABLE other (a)")
+    execute(path, *schema)
+    execute(as_before, *schema)
+    with connected(path) as reading, connected(path) as writing:
+        changes = ["ALTER TABLE changing ADD COLUMN more TEXT"]
+
+        def change_once(statement: str) -> None:
+            if "pragma_table" in statement.casefold() and changes:
+                writing.execute(changes.pop())
+
+        reading.set_trace_callback(change_once)
+        assert read_tables(reading)[0].column_names == ("id", "more")
+        assert not changes, "nothing was changed while the schema was read"
+    with connected(as_before) as reading:
+        assert read_tables(reading)[0].column_names == ("id",)
+
+
+def test_two_plans_of_one_shape_have_scripts_and_objects_of_their_own() -> None:
+    shape = Shape(row_keys={"users": ("id",), "projects": ("id",), "notes": ("id",)})
+    one = Plan()
+    other = dataclasses.replace(
+        one, resources=(dataclasses.replace(one.resources[0], table="notes"),)
+    )
+    assert render(one, shape).checksum != render(other, shape).checksum
+    assert "notes" in render(other, shape).text
+    assert "notes" not in render(one, shape).text
+    indexes = [{name for kind, name in new_objects(plan, shape)} for plan in (one, other)]
+    assert ["idx_notes_org" in names for names in indexes] == [False, True]
+    assert ["idx_projects_org" in names for names in indexes] == [True, False]
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from runbook.audit import duckdb_session
+with duckdb_session.open_duckdb(Path(sys.argv[1])):
+    pass
+assert len(duckdb_session._kept) == 1, "nothing is kept, so nothing is shown"
+child = os.fork()
+if not child:
+    with duckdb_session.open_duckdb(Path(sys.argv[1])) as connection:
+        own = connection.execute("SELECT 1").fetchone() == (1,)
+    shared = duckdb_session._of_parents and duckdb_session._of_parents[0] in duckdb_session._kept
+    os._exit(0 if own and duckdb_session._of_parents and not shared else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_takes_no_engine_of_its_parent(tmp_path: Path) -> None:
+    """Its threads are the parent's alone, and a query in the child would wait for ever."""
+    folder = capture(make_tenant(tmp_path / "t.db"), tmp_path / "one").folder
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, str(folder)]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_record_that_changed_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     record = StageRecord("run", "verify", 1, "finished", "now", result=to_json({"a": 1}))
@@ -196,17 +260,3 @@ def test_a_kept_duckdb_is_empty_for_the_next_and_for_one_at_a_time(tmp_path: Pat
         raise ZeroDivisionError
     assert len(duckdb_session._kept) == 1  # the one that failed is closed
     assert not list(tmp_path.rglob(".duckdb-*"))
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        {},
-        [],
-        {"a": [], "b": {}, "c": [1, 2.5, None, True, 'ä\n"\ud800'], "d": {"e": {"f": ()}}},
-        {2: "a", None: "b", True: "c", 1.5: float("inf")},
-        "text",
-    ],
-)
-def test_json_is_what_the_standard_library_writes(data: object) -> None:
-    assert json_text(data) == json.dumps(data, indent=1, ensure_ascii=False)

@@ -238,6 +238,13 @@ def test_a_column_that_is_said_to_be_the_same_is_not_read(
 # -- SQLite's comparison of the rehearsal's copy, which the gate has done --------------------------
 
 
+def check_rehearsal_fails(run: Run) -> None:
+    preflight.preflight(run)
+    with pytest.raises(RunbookError):
+        rehearse.rehearse(run)
+    assert not run.finished("rehearse")
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -258,12 +265,8 @@ def test_what_is_written_to_the_copy_after_its_commit_fails_the_rehearsal(
         execute(tmp_path / "run" / "rehearsal" / "copy.db", written)
         return done
 
-    run = begin(sample, tmp_path / "run")
-    preflight.preflight(run)
     monkeypatch.setattr(rehearse, "migrate", careless)
-    with pytest.raises(RunbookError):
-        rehearse.rehearse(run)
-    assert not run.finished("rehearse")
+    check_rehearsal_fails(begin(sample, tmp_path / "run"))
 
 
 # -- what the workflows leave behind on the rehearsal's copy -------------------------------------------
@@ -287,9 +290,5 @@ def test_what_the_workflows_leave_behind_fails_the_rehearsal(
         execute(database, left)
         return outcome
 
-    run = begin(sample, tmp_path / "run")
-    preflight.preflight(run)
     monkeypatch.setattr(rehearse, "try_workflows", careless)
-    with pytest.raises(RunbookError):
-        rehearse.rehearse(run)
-    assert not run.finished("rehearse")
+    check_rehearsal_fails(begin(sample, tmp_path / "run"))
