@@ -7,12 +7,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
-from markupsafe import Markup
 
 from runbook.fleet.records import FAILURES
 from runbook.fleet.store import Member
 from runbook.fleet.view import FleetView
-from runbook.report.environment import TEMPLATES, environment
+from runbook.report.environment import environment, styles
 from runbook.wording import visible
 
 MOST_ROWS = 1_000
@@ -31,7 +30,7 @@ def as_html(view: FleetView) -> bytes:
         .render(
             view=view,
             tone=_TONES.get(view.verdict, "open"),
-            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+            style=styles("report.css"),
             link=_link,
             visible=visible,
             most_rows=MOST_ROWS,

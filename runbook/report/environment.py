@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import html
+import re
 from pathlib import Path
 
 import jinja2
@@ -33,6 +35,7 @@ def environment() -> jinja2.Environment:
         "when": text.when,
         "clock": text.clock,
         "clip": text.clip,
+        "content": _content,
         "spans": _spans,
         "rendered": render_sample,
         "line": sample_line,
@@ -42,17 +45,23 @@ def environment() -> jinja2.Environment:
     }
     jinja.globals |= {
         "counted": text.counted,
-        "chart_style": chart_style,
+        "styles": styles,
         "witnesses": {"gate": "Gate", **WITNESS_NAMES},
     }
     return jinja
 
 
 @functools.cache
-def chart_style() -> Markup:
-    """The style sheet of pictures, with the colours that they need where no page has them."""
-    sheets = ("palette.css", "charts.css")
-    return Markup("".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in sheets))
+def styles(*names: str) -> Markup:
+    """Style sheets of a page, without their comments; the palette that all need comes first."""
+    sheets = ("palette.css", *names)
+    text = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in sheets)
+    return Markup(re.sub(r"/\*.*?\*/\n?", "", text, flags=re.DOTALL))
+
+
+def _content(text: str) -> Markup:
+    """The text, escaped for the inside of an element only: there quotation marks mean nothing."""
+    return Markup(html.escape(text, quote=False))
 
 
 def _spans(text: str) -> Markup:

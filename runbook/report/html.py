@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from runbook import wording as text
 from runbook.report.charts import MOST_BARS, charts
-from runbook.report.environment import TEMPLATES, chart_style, environment
+from runbook.report.environment import environment, styles
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.plan_text import plan_text
@@ -82,7 +82,7 @@ def _render(view: ReportView, limits: Limits, pictures: dict[str, Markup]) -> by
             limits=limits,
             most_bars=MOST_BARS,
             short=short,
-            style=chart_style() + Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+            style=styles("charts.css", "report.css"),
             lock=lock_sentence(view.contents),
             decided=decided_at(view.contents),
             window=window(view),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
+from runbook.report.environment import environment, styles
 from tests.support.paths import ROOT
 
 REPORT = ROOT / "runbook" / "report"
@@ -29,3 +32,17 @@ def test_every_class_of_the_style_sheet_is_used() -> None:
 
 def test_a_class_that_nothing_has_is_noticed() -> None:
     assert unused(".no-such-class { color: red }") == {"no-such-class"}
+
+
+@pytest.mark.parametrize("sheet", ["report.css", "charts.css"])
+def test_every_property_that_a_sheet_asks_for_comes_with_it(sheet: str) -> None:
+    style = styles(sheet)
+    asked = set(re.findall(r"var\((--[a-z0-9-]+)", style))
+    assert asked
+    assert asked <= set(re.findall(r"(--[a-z0-9-]+):", style))
+    assert "/*" not in style
+
+
+def test_what_is_escaped_for_the_inside_of_an_element_stays_inside() -> None:
+    page = environment().from_string("<pre>{{ text|content }}</pre>").render(text="<b>&'\"</pre>")
+    assert page == "<pre>&lt;b&gt;&amp;'\"&lt;/pre&gt;</pre>"
