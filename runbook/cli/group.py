@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import click
 
 from runbook import __version__
@@ -19,6 +22,22 @@ class Commands(click.Group):
             if isinstance(parameter, click.Option) and parameter.default == "":
                 parameter.show_default = False
         super().add_command(cmd, name)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Reads the command line, and prints the help where that is asked for."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except OSError as error:
+            if not (problem := _of_a_path(error)):
+                raise
+            complain(problem)
+            raise click.exceptions.Exit(2) from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs a command; an error that we raise on purpose has no traceback."""
@@ -41,12 +60,17 @@ class Commands(click.Group):
 
 
 def _of_a_path(error: OSError | RuntimeError) -> str:
-    """What is wrong with a path that nothing can be done with; empty for any other error.
+    """What is wrong with a path or a disk; empty for an error that is neither's.
 
     Python has an error of its own for symbolic links that lead in a circle.
     """
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename} cannot be used ({error.strerror}); check the path and its rights."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return (
+            f"Nothing more can be written ({error.strerror}); make room, or print to another "
+            "place, and call the same command again."
+        )
     if str(error).startswith("Symlink loop from "):
         name = str(error).removeprefix("Symlink loop from ").strip("'")
         return f"{name} leads in a circle of symbolic links; check the path."

@@ -85,6 +85,19 @@ def test_what_was_to_be_printed_and_is_not_is_an_error(migrated: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["fleet", "run", "--help"]])
+def test_help_that_cannot_be_printed_is_an_error_of_one_sentence(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*RUNBOOK, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Nothing more can be written (No space left on device); make room, or print to another "
+        "place, and call the same command again.\n"
+    )
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(closed: str, migrated: Run) -> None:
     database = Path(migrated.info.database)
