@@ -82,6 +82,9 @@ def _backup(contents: Contents) -> Judged:
         f"{backup.file}, {size(backup.bytes)}, written {when(stage.finished_at)}",
         f"SHA-256 {backup.sha256}",
     )
+    if contents.backup_gone:
+        gone = f"{contents.backup_gone}: put it back, for nothing can be restored without it."
+        return "failed", (*details, gone)
     if not backup.restored_equal:
         return "failed", (*details, "Restored once, and the result was not identical to it.")
     tables = counted(backup.tables_compared, "table")

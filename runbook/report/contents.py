@@ -25,6 +25,7 @@ from runbook.run.folder import Run
 from runbook.run.identity import Identity
 from runbook.run.info import account_of
 from runbook.run.json_form import from_json
+from runbook.run.log import begun_stages
 from runbook.run.notebooks import altered_notebooks, kept_notebooks
 from runbook.run.records import (
     MigrateRecord,
@@ -140,6 +141,8 @@ class Contents:
     scan: ScanCounts | None = None
     scripts: tuple[ScriptFile, ...] = ()
     damage: tuple[str, ...] = ()
+    backup_gone: str = ""
+    """Why the backup that the record names is not there any more; empty where it is."""
     values_shown: bool = False
 
     @property
@@ -190,6 +193,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
     info = map_text(read_sealed(run_dir / "run.json"), visible)
     records = _Records(run_dir)
     identity = records.structure(Identity, info.get("identity", {}), "run.json")
+    snapshot = records.result(SnapshotRecord, "snapshot")
     plan = records.structure(Plan, info["plan"], "run.json") if "plan" in info else None
     account, origin = account_of(str(info.get("account", "")), _texts(info.get("origin")))
     contents = Contents(
@@ -209,7 +213,7 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         stages=records.stages,
         preflight=records.result(PreflightRecord, "preflight"),
         rehearse=records.result(RehearseRecord, "rehearse"),
-        snapshot=records.result(SnapshotRecord, "snapshot"),
+        snapshot=snapshot,
         migrate=records.result(MigrateRecord, "migrate"),
         verify=records.result(VerifyRecord, "verify"),
         attempts=tuple(_attempts(run_dir, records.damage)),
@@ -220,9 +224,22 @@ def read_contents(run_dir: Path, *, show_values: bool = False) -> Contents:
         **_window(run_dir, records.damage),
         scripts=_scripts(run_dir / "sql"),
         damage=(*records.damage, *altered_notebooks(run_dir)),
+        backup_gone=_backup_gone(run_dir, snapshot),
         values_shown=show_values,
     )
     return contents if show_values else mask_contents(contents)
+
+
+def _backup_gone(run_dir: Path, snapshot: SnapshotRecord | None) -> str:
+    """Whether the backup is where it was put; its bytes are compared by whoever restores them."""
+    if snapshot is None:
+        return ""
+    file, size = snapshot.backup.file, snapshot.backup.bytes
+    try:
+        there = (run_dir / file).stat().st_size
+    except OSError:
+        return f"{file} is missing"
+    return "" if there == size else f"{file} has {there:,} bytes, and was made with {size:,}"
 
 
 class _Records:
@@ -230,11 +247,15 @@ class _Records:
 
     def __init__(self, run_dir: Path) -> None:
         self.damage: list[str] = []
+        begun = begun_stages(run_dir)
         self.stages: dict[str, StageStatus] = {}
         self.results: dict[str, Any] = {}
         for number, (name, title) in enumerate(STAGES, start=1):
             path = run_dir / "stages" / f"{number:02d}_{name}.json"
             stage, self.results[name] = _stage(number, name, title, path, self.damage)
+            if stage.status == "not run" and name in begun:
+                self.damage.append(f"stages/{path.name} is missing, and the stage was begun")
+                stage = dataclasses.replace(stage, status="damaged")
             kept = {
                 visible(file): visible(str(about.get("way", "headless")))
                 for file, about in kept_notebooks(run_dir, f"{path.stem}.ipynb")

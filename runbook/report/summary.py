@@ -105,6 +105,8 @@ def reversible(contents: Contents) -> str:
         return "There is nothing to take back."
     if contents.snapshot is None:
         return "Not reversible: there is no record of a backup."
+    if contents.backup_gone:
+        return f"Not reversible: {contents.backup_gone}."
     times = sum(
         a.stage.name == "rehearse" and a.stage.status == "finished" for a in contents.attempts
     )

@@ -33,6 +33,7 @@ from runbook.run.attempts import ATTEMPTS
 from runbook.run.info import Request, RunInfo
 from runbook.run.json_form import read_part, read_record, to_json
 from runbook.run.lock import ORPHAN_SECONDS, hold_lock
+from runbook.run.log import LOG
 from runbook.run.notices import notify
 from runbook.run.rules import ALLOWED, CLOCK_STEP, SNAPSHOT_VALID, STAGES, file_stem
 from runbook.run.session import Session, Way
@@ -339,8 +340,10 @@ class Run:
         return max(orders) + 1
 
     def _sweep(self) -> None:
-        """Removes what a kill left of files that were being written."""
+        """Removes what a kill left of files that were being written; makes a lost folder anew."""
         stages = self.folder / "stages"
+        with contextlib.suppress(OSError):  # whoever writes into it says why it cannot be there
+            stages.mkdir(mode=0o700, exist_ok=True)
         for folder in (self.folder, stages, stages / ATTEMPTS, self.folder / "sql"):
             sweep(folder)
 
@@ -362,5 +365,5 @@ class Run:
         """
         line = json.dumps({"at": now(), "stage": stage, "event": event, **details})
         with contextlib.suppress(OSError):
-            append_line(self.folder / "log.jsonl", line.encode(), durable=False)
+            append_line(self.folder / LOG, line.encode(), durable=False)
         notify(self, stage, event, details)

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from runbook.errors import Blocked, TargetError
+from runbook.errors import Blocked, RunFolderError, TargetError
 from runbook.hazards.d1 import probe_d1
 from runbook.hazards.inspect import Advice, inspect_database
 from runbook.hazards.inspect_file import inspect_file
@@ -33,6 +33,7 @@ def preflight(
 
     Raises:
         Blocked: at least one hazard of level `block`; the error's `record` holds them all.
+        RunFolderError: this run was made already, and its records are gone.
     """
     return run.perform(
         "preflight", PreflightRecord, lambda _: _preflight(run, progress), again=again
@@ -55,12 +56,23 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:
         first = blocking[0]
+        if _is_of(run, target):
+            raise RunFolderError(
+                f"This very run was applied to the database, and its records are gone from "
+                f"{run.folder / 'stages'}; put them back from an archive or a copy of the folder."
+            )
         raise Blocked(
             f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,})"
             f"{and_more(len(blocking) - 1)}; {first.remedy}",
             record=record,
         )
     return record
+
+
+def _is_of(run: Run, target: Target) -> bool:
+    """Whether the ledger says that this run has made its migration already."""
+    row = target.ledger(run.info.plan.migration.name)
+    return row is not None and row.run == run.info.run
 
 
 def _inspect(run: Run, target: Target, progress: Progress) -> tuple[tuple[Hazard, ...], Advice]:

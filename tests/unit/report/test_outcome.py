@@ -151,6 +151,38 @@ def test_killed_in_the_middle(status: str, tmp_path: Path) -> None:
     assert "runbook_ledger" in page_of(folder).first
 
 
+@pytest.mark.parametrize(
+    ("stage", "code"), [("04_migrate", "unknown"), ("03_snapshot", "not proven")]
+)
+def test_a_record_that_is_gone_is_not_a_stage_that_never_ran(
+    stage: str, code: str, tmp_path: Path
+) -> None:
+    folder = passed(tmp_path / "run")
+    name = stage.partition("_")[2]
+    log = [json.dumps({"stage": name, "event": "started"}), '{"stage": "mig', "null", "[]"]
+    (folder / "log.jsonl").write_text("\n".join(log))
+    assert read_view(folder).outcome.code == "proven"
+    (folder / "stages" / f"{stage}.json").unlink()
+    view = read_view(folder)
+    assert view.outcome.code == code
+    assert view.contents.damage == (f"stages/{stage}.json is missing, and the stage was begun",)
+
+
+def test_without_its_backup_a_run_is_not_called_reversible(tmp_path: Path) -> None:
+    folder = passed(tmp_path / "run")
+    assert "Reversible" in page_of(folder).first
+    with (folder / "backup" / "backup.db").open("ab") as backup:
+        backup.write(b"more")
+    gone = "backup/backup.db has 1,356,804 bytes, and was made with 1,356,800"
+    assert f"Not reversible: {gone}." in page_of(folder).first
+    (folder / "backup" / "backup.db").unlink()
+    assert "Not reversible: backup/backup.db is missing." in page_of(folder).first
+    line = read_view(folder).checklist[0]
+    assert line.state == "failed"
+    assert line.details[-1].startswith("backup/backup.db is missing: put it back")
+    assert read_view(folder).outcome.verdict == "pass"
+
+
 @pytest.mark.parametrize("stage", ["01_preflight", "03_snapshot", "04_migrate", "05_verify"])
 def test_a_damaged_record_is_told_and_never_passes(stage: str, tmp_path: Path) -> None:
     folder = passed(tmp_path / "run")
