@@ -47,9 +47,14 @@ def hazard_lines(run: Run) -> list[str]:
             lines += [
                 f"  block      {hazard.title} ({where})",
                 f"             {hazard.meaning}",
-                f"             Remedy: {hazard.remedy}",
+                f"             Remedy:{_beside_or_below(hazard.remedy)}",
             ]
     return lines
+
+
+def _beside_or_below(remedy: str) -> str:
+    """Statements on several lines begin at the margin, as they are copied."""
+    return f"\n{remedy}" if "\n" in remedy else f" {remedy}"
 
 
 def next_lines(run: Run) -> list[str]:

@@ -63,10 +63,15 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
             )
         raise Blocked(
             f"Preflight blocks the run: {first.title} ({first.subject}: {first.count:,})"
-            f"{and_more(len(blocking) - 1)}; {first.remedy}",
+            f"{and_more(len(blocking) - 1)}; {_in_a_line(first.remedy)}",
             record=record,
         )
     return record
+
+
+def _in_a_line(remedy: str) -> str:
+    """The remedy inside a sentence; statements on lines of their own stand with the hazard."""
+    return "its remedy stands beside it, and in the report." if "\n" in remedy else remedy
 
 
 def _is_of(run: Run, target: Target) -> bool:

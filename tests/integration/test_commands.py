@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from runbook.run.folder import Run
 from runbook.run.records import RollbackRecord
 from runbook.script.migration import Script
 from runbook.window.store import read_ticks
+from tests.support.databases import execute
 from tests.support.direct_cli import direct
 from tests.support.runs import begin, until_migrated
 
@@ -184,3 +186,19 @@ def test_at_a_terminal_the_reason_is_asked_for(
 def test_a_script_that_needs_a_backup_does_not_say_that_it_runs_alone() -> None:
     assert "sqlite3 -bail" in Script("m", "r", "c", ()).text
     assert "sqlite3 -bail" not in Script("m", "r", "c", (), alone=False).text
+
+
+def test_a_remedy_of_several_statements_can_be_copied_and_is_not_in_the_sentence(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_stages, "notebooks", direct)
+    execute(sample, "ALTER TABLE projects ADD COLUMN organization_id TEXT")
+    ended = typed("run", "--database", sample, "--run-dir", tmp_path / "run", "--yes")
+    assert ended.exit_code == 1
+    script = '\nBEGIN IMMEDIATE;\nALTER TABLE "projects" DROP COLUMN organization_id;\nCOMMIT;\n'
+    assert f"Remedy:{script}" in ended.stdout
+    sentence = ended.stderr.strip()
+    assert "\n" not in sentence
+    assert sentence.endswith("; its remedy stands beside it, and in the report.")
+    sqlite3.connect(sample).executescript(script).close()
+    assert typed("run", "--run-dir", tmp_path / "run", "--yes").exit_code == 0
