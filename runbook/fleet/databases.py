@@ -101,5 +101,13 @@ def _entries(listed: Iterable[tuple[str, str]]) -> Iterator[Entry]:
                 identity, problem = database, f"{place} cannot be read ({error.strerror})."
         if identity in earlier:
             problem = f"It is the same database as {earlier[identity]}; list it once."
+        if (escaped := _escaped(database)) != database:
+            database = escaped
+            problem = f"The path {escaped} is not UTF-8, which fleet.db needs; rename the file."
         earlier.setdefault(identity, name)
-        yield Entry(name, database, problem)
+        yield Entry(_escaped(name), database, problem)
+
+
+def _escaped(path: str) -> str:
+    """The path, with bytes that are no UTF-8 written as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()

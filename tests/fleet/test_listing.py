@@ -50,6 +50,19 @@ def test_what_is_missing_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert good.problem == ""
 
 
+def test_a_path_that_is_no_utf_8_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    good = make_tenant(tmp_path / "good.db")
+    bad = tmp_path / os.fsdecode(b"\xff.db")
+    bad.write_bytes(good.read_bytes())
+    first, second = list_databases([str(tmp_path / "*.db")])
+    assert (first.database, first.problem) == (str(good), "")
+    assert second.name == second.database == f"{tmp_path}/\\udcff.db"
+    assert second.problem == (
+        f"The path {second.name} is not UTF-8, which fleet.db needs; rename the file."
+    )
+    assert second.name.encode()  # SQLite and JSON take it
+
+
 def test_a_list_as_other_editors_write_it(tmp_path: Path) -> None:
     name = "a\u2028b\u0085.db"
     make_tenant(tmp_path / name)
