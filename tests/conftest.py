@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from runbook.kept import forget_all
+from runbook.cache import clear_caches
 from runbook.sample.make import make_sample
 from tests.support.luck import EXPLORE
 from tests.support.outputs import PROBLEMS, outputs_watched
@@ -45,10 +45,10 @@ def _no_answers_of_patched_code(request: pytest.FixtureRequest) -> Iterator[None
     """What a process keeps was made by the code as it was: a test that patches it starts afresh."""
     patched = "monkeypatch" in request.fixturenames
     if patched:
-        forget_all()
+        clear_caches()
     yield
     if patched:
-        forget_all()
+        clear_caches()
 
 
 @pytest.fixture

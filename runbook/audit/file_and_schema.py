@@ -16,7 +16,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.sqlite.connect import readable_text
-from runbook.sqlite.generated import count_wrong_stored
+from runbook.sqlite.generated_columns import count_wrong_stored
 from runbook.sqlite.header import attached_header, read_header
 from runbook.sqlite.quoting import quote_name, same_name
 from runbook.sqlite.tables import read_tables

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runbook.audit.columns import ColumnFile, Positions, Truths, combined, unequal
-from runbook.audit.migrated import Migrated, count_violations
+from runbook.audit.invariants_pandas import Migrated, count_violations
 from runbook.audit.owner_codes import NULL, UNKNOWN, Codes
 from runbook.audit.pairing import Pairing, count_differing, differing, pair
 from runbook.audit.real_cell import encode_value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.hazards.derived import keeping_script, of_the_application, subjects
+from runbook.hazards.halfway_values import keeping_script, of_the_application, subjects
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Resource

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from runbook.cache import Cache
 from runbook.hazards.advice import advise
 from runbook.hazards.census import census
 from runbook.hazards.clone import not_in_clone
 from runbook.hazards.collations import probe_collations, stopped
-from runbook.hazards.compiled import probe_compiled
-from runbook.hazards.generated import probe_checks, probe_generated
+from runbook.hazards.compilation import probe_compiled
+from runbook.hazards.generated_columns import probe_checks, probe_generated
 from runbook.hazards.key_text import probe_key_text
 from runbook.hazards.literals import probe_literals
 from runbook.hazards.owners import probe_adopter, probe_owners
@@ -24,10 +25,9 @@ from runbook.hazards.rows import probe_references, probe_row_keys, probe_times
 from runbook.hazards.schema import probe_in_the_way, probe_missing, probe_oddities
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels
 from runbook.hazards.survey import Survey, survey
-from runbook.hazards.touching import probe_touching
 from runbook.hazards.trial import probe_by_trial, probe_views
+from runbook.hazards.update_triggers import probe_touching
 from runbook.hazards.users import probe_key_index, probe_users
-from runbook.kept import Kept
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard
@@ -145,7 +145,7 @@ def _careful(probe: Probe, surveyed: Survey) -> list[Sighting]:
     return sightings
 
 
-_by_schema: Kept[tuple[Sighting, ...]] = Kept(32)
+_by_schema: Cache[tuple[Sighting, ...]] = Cache(32)
 
 
 def _careful_once(probe: Probe, surveyed: Survey) -> list[Sighting]:

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbook.hazards.activity import Watch, lock_held, probe_lock, probe_openers
+from runbook.hazards.corruption import method_of, probe_soundness
 from runbook.hazards.file import hot_journal, probe_content, probe_disk, probe_place
 from runbook.hazards.inspect import Advice, inspect_database
 from runbook.hazards.other_names import JOURNAL, probe_other_names
 from runbook.hazards.sighting import Sighting, as_hazards, check_levels, worst_first
-from runbook.hazards.unsound import method_of, probe_soundness
 from runbook.plan.plan import Plan
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Hazard

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runbook.hazards.generated import row_alias
+from runbook.hazards.generated_columns import row_alias
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.sqlite.cells import CODECS

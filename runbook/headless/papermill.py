@@ -18,8 +18,8 @@ from runbook.errors import RunbookError, RunFolderError
 from runbook.files import private
 from runbook.headless.account import provided
 from runbook.headless.fork_server import warm_up
+from runbook.headless.lazy_imports import without
 from runbook.headless.progress_bar import watched
-from runbook.headless.without import without
 from runbook.run.check import check_finished, named_error
 from runbook.run.folder import Run, StageRecord, file_stem
 from runbook.run.notebooks import NOTEBOOKS, described, keep_notebook

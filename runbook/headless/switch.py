@@ -14,7 +14,7 @@ from runbook.run.folder import Run
 from runbook.run.window_records import WindowStep
 from runbook.terminal import Echo
 from runbook.window import steps
-from runbook.window.by_hand import record_by_hand
+from runbook.window.manual_steps import record_by_hand
 from runbook.window.reopen import open_by_hand
 from runbook.window.store import configured
 from runbook.window.ways import block

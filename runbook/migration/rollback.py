@@ -32,7 +32,7 @@ from runbook.run.records import Assessment, RollbackRecord
 from runbook.script.migration import Script, Step
 from runbook.script.rollback import Circumstances, render_rollback
 from runbook.sqlite.connect import attach_immutable
-from runbook.sqlite.rewritten import rewritten_objects
+from runbook.sqlite.drop_column import rewritten_objects
 from runbook.targets.protocol import Work
 from runbook.targets.sqlite import SqliteTarget
 from runbook.wording import and_more, counted

@@ -29,7 +29,7 @@ from runbook.errors import NotAllowedNow
 from runbook.notebook import explore_magic
 from runbook.notebook.explore_answer import ask, frame
 from runbook.notebook.explore_columns import privacy_of
-from runbook.notebook.explore_served import serving
+from runbook.notebook.explore_server import serving
 from runbook.notebook.explore_views import Snapshots
 from runbook.notebook.parameters import as_truth
 from runbook.notebook.table import Table

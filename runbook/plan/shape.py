@@ -19,7 +19,7 @@ from runbook.errors import PlanError
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.sqlite.connect import open_immutable
-from runbook.sqlite.generated import generated_from
+from runbook.sqlite.generated_columns import generated_from
 from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name
 
 KeyClass = Literal["text", "integer", "blob"]

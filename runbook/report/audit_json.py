@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from runbook.report.bounded import Bounded, Shown, bounded
+from runbook.report.bounds import Bounded, Shown, bounded
 from runbook.report.contents import Contents, StageStatus
 from runbook.report.outcome import Outcome
 from runbook.report.view_model import ReportView, execution

@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from runbook import wording as text
 from runbook.report.charts import MOST_BARS, charts
+from runbook.report.deviations import LOOKED_AT
 from runbook.report.environment import environment, styles
 from runbook.report.monitoring_chart import monitoring_chart
 from runbook.report.outcome import decided_at, lock_sentence
 from runbook.report.plan_text import plan_text
 from runbook.report.states import states
 from runbook.report.summary import agreed, reversible, watched
-from runbook.report.unexpected import LOOKED_AT
 from runbook.report.view_model import ReportView, execution, window
 
 MOST_BYTES = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from runbook.report.bounded import Shown, bounded
+from runbook.report.bounds import Shown, bounded
 from runbook.report.view_model import ReportView
 from runbook.run.findings import Finding, Hazard, RenderedSample, render_sample, sample_line
 from runbook.script.footprint import FootprintLine

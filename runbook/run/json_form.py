@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import cattrs
 
+from runbook.cache import Cache
 from runbook.errors import RunFolderError
 from runbook.files import parse_sealed, read_content
-from runbook.kept import Kept
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def from_json(cls: type[T], data: object) -> T:
         ) from error
 
 
-_records: Kept[Any] = Kept(64)
+_records: Cache[Any] = Cache(64)
 
 
 def read_record(path: Path, cls: type[T]) -> T:

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from runbook.cache import Cache
 from runbook.errors import PlanError
-from runbook.kept import Kept
 from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape, adopter_value
@@ -98,7 +98,7 @@ def render(plan: Plan, shape: Shape, run: str = "by hand") -> Script:
     return replace(script, run=run, steps=(first, *script.steps))
 
 
-_rendered: Kept[Script] = Kept(16)
+_rendered: Cache[Script] = Cache(16)
 
 
 def _without_ledger(plan: Plan, shape: Shape) -> Script:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from runbook.kept import Kept
+from runbook.cache import Cache
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.footprint import is_new_table, new_indexes
@@ -15,8 +15,8 @@ from runbook.script.migration import render
 from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import SchemaObject, read_objects, read_tables
 
-_objects: Kept[Mapping[tuple[str, str], SchemaObject]] = Kept(16)
-_columns: Kept[Mapping[str, tuple[str, ...]]] = Kept(16)
+_objects: Cache[Mapping[tuple[str, str], SchemaObject]] = Cache(16)
+_columns: Cache[Mapping[str, tuple[str, ...]]] = Cache(16)
 
 
 def new_objects(plan: Plan, shape: Shape) -> Mapping[tuple[str, str], SchemaObject]:

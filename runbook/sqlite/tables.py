@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from runbook.kept import Kept
+from runbook.cache import Cache
 from runbook.sqlite.quoting import quote_name
 
 TableKind = Literal["table", "shadow", "virtual", "view"]
@@ -79,7 +79,7 @@ class Table:
         return self.rowid is not None and self.key == (self.rowid,)
 
 
-_known: Kept[tuple[Table, ...]] = Kept(32)
+_known: Cache[tuple[Table, ...]] = Cache(32)
 
 
 @dataclass(frozen=True)

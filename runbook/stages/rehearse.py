@@ -24,8 +24,8 @@ from runbook.run.folder import Run
 from runbook.run.records import Assessment, MigrateRecord, RehearseRecord
 from runbook.script.footprint import Baseline, read_baseline
 from runbook.script.migration import NEW_TABLES
-from runbook.stages.rehearsed_capture import Captured
-from runbook.stages.rehearsed_capture import keep as keep_capture
+from runbook.stages.rehearsal_capture import Captured
+from runbook.stages.rehearsal_capture import keep as keep_capture
 from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.workflows import try_workflows

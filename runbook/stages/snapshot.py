@@ -20,7 +20,7 @@ from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.copy import copy_database
 from runbook.sqlite.header import read_file_header
 from runbook.sqlite.soundness import Method, check_soundness, method_for
-from runbook.stages.rehearsed_capture import Captured, take
+from runbook.stages.rehearsal_capture import Captured, take
 from runbook.targets.open_target import target_of
 from runbook.workers import is_small, workers
 

@@ -16,7 +16,7 @@ import pytest
 from runbook.audit.snapshot import capture
 from runbook.notebook.explore_answer import ask
 from runbook.notebook.explore_columns import privacy_of
-from runbook.notebook.explore_served import Served
+from runbook.notebook.explore_server import Served
 from runbook.plan.plan import Plan
 from tests.support.databases import execute
 from tests.support.exploring import exploring

@@ -15,12 +15,12 @@ from runbook import __version__
 from runbook.audit import duckdb_session
 from runbook.audit.duckdb_session import one_duckdb, open_duckdb
 from runbook.audit.snapshot import capture
+from runbook.cache import Cache
 from runbook.errors import RunFolderError
 from runbook.files import write_sealed
 from runbook.fleet.plan_digest import digest_of_plan
 from runbook.fleet.records import Order
 from runbook.fleet.work import work
-from runbook.kept import Kept
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.json_form import read_part, read_record, to_json
@@ -215,7 +215,7 @@ def test_a_record_that_changed_is_read_anew(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_is_bounded_and_failures_are_not() -> None:
-    kept: Kept[int] = Kept(2)
+    kept: Cache[int] = Cache(2)
     calls: list[str] = []
 
     def answer(key: str) -> int:

@@ -9,7 +9,7 @@ import duckdb
 
 from runbook.audit.snapshot import Capture
 from runbook.notebook.explore_columns import Privacy
-from runbook.notebook.explore_served import serving
+from runbook.notebook.explore_server import serving
 from runbook.notebook.explore_views import Snapshots
 from runbook.plan.plan import Plan
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from runbook.headless.without import without
+from runbook.headless.lazy_imports import without
 
 HEAVY = (
     "adbc_driver_sqlite",

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from runbook.report import bounded as bounded_module
+from runbook.report import bounds
 from runbook.report import html as html_module
 from runbook.report.html import MOST_BYTES
 from runbook.report.view_model import read_view
@@ -96,8 +96,8 @@ def test_the_files_for_machines_are_bounded_and_count_what_they_leave_out(
     huge_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = huge_run
-    monkeypatch.setattr(bounded_module, "MOST", MANY - 7)
-    monkeypatch.setattr(bounded_module, "SAMPLES", 500_000)
+    monkeypatch.setattr(bounds, "MOST", MANY - 7)
+    monkeypatch.setattr(bounds, "SAMPLES", 500_000)
     write_report(folder)
     text = (folder / "audit.json").read_text()
     audit = json.loads(text)
@@ -114,8 +114,8 @@ def test_the_files_for_machines_are_bounded_and_count_what_they_leave_out(
     assert "7 more findings" in names
     assert "and 10 more, left out" in "".join(suites.itertext())
     # Without the bounds, the same run has more than three times as much to tell.
-    monkeypatch.setattr(bounded_module, "SAMPLES", 10**9)
-    monkeypatch.setattr(bounded_module, "CHARACTERS", 10**9)
+    monkeypatch.setattr(bounds, "SAMPLES", 10**9)
+    monkeypatch.setattr(bounds, "CHARACTERS", 10**9)
     write_report(folder)
     assert (folder / "audit.json").stat().st_size > 3 * len(text)
 

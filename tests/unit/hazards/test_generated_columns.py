@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards.generated import probe_checks, probe_generated
+from runbook.hazards.corruption import report_soundness
+from runbook.hazards.generated_columns import probe_checks, probe_generated
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import survey
-from runbook.hazards.unsound import report_soundness
 from runbook.plan.plan import Plan
 from runbook.run.findings import sample_line
 from runbook.sqlite.connect import open_readonly

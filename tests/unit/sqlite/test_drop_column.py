@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from runbook.sqlite.rewritten import rewritten_objects
+from runbook.sqlite.drop_column import rewritten_objects
 from runbook.sqlite.tables import read_objects
 
 SCHEMA = """

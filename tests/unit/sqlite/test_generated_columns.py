@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from runbook.sqlite.generated import count_wrong_stored, generated_from
+from runbook.sqlite.generated_columns import count_wrong_stored, generated_from
 from runbook.sqlite.tables import Table, read_tables
 
 SHAPES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards.compiled import probe_compiled
+from runbook.hazards.compilation import probe_compiled
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import survey
 from runbook.plan.plan import Plan, Resource, Users

@@ -1,4 +1,4 @@
-"""Answers that a process keeps, each under everything that it was made from.
+"""A cache of a process: answers, each under everything that it was made from.
 
 A worker migrates thousands of databases by one plan, most of them with one schema, and reads each
 record of a run many times. What depends on nothing but texts that are compared whole (a plan, the
@@ -15,17 +15,17 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-_every: list[Kept[Any]] = []
+_caches: list[Cache[Any]] = []
 
 
-class Kept(Generic[T]):
+class Cache(Generic[T]):
     """The answers that were asked for last, at most so many; nobody may change one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._answers: OrderedDict[Hashable, T] = OrderedDict()
         self._lock = threading.Lock()
-        _every.append(self)
+        _caches.append(self)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The answer under `key`, made now if it is not kept; what `make` raises is not kept.
@@ -44,13 +44,13 @@ class Kept(Generic[T]):
                 self._answers.popitem(last=False)
         return answer
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drops every answer."""
         with self._lock:
             self._answers.clear()
 
 
-def forget_all() -> None:
+def clear_caches() -> None:
     """Drops every answer of this process, for whoever has changed the code that makes them."""
-    for each in _every:
-        each.forget()
+    for each in _caches:
+        each.clear()

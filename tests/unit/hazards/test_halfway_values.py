@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.hazards.derived import keeping_script, of_the_application
+from runbook.hazards.halfway_values import keeping_script, of_the_application
 from runbook.hazards.survey import survey
 from runbook.plan.plan import Plan, Resource, Users
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbook.hazards.generated import replaced_in_schema, row_alias, show_rows
+from runbook.hazards.generated_columns import replaced_in_schema, row_alias, show_rows
 from runbook.hazards.remedy import word
 from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, Table, plain, survey
