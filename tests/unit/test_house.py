@@ -46,9 +46,6 @@ BANNED = frozenset(
 )
 """Words that name nothing: a name says what a thing is, or what a function does."""
 
-TO_DO: frozenset[str] = frozenset()
-"""Packages and modules that are not yet clean, by their path in the package."""
-
 
 def broken_rules(source: str) -> Iterator[str]:
     """What a module breaks, each with its line."""
@@ -112,14 +109,9 @@ def one_sentence(docstring: str | None) -> bool:
     return bool(docstring and re.fullmatch(r"[^.\n]+(\.[^\s][^.\n]*)*\.", docstring.strip()))
 
 
-def clean(pattern: str) -> list[Path]:
-    """The modules of that name, without those that are not yet clean."""
-    unclean = [PACKAGE / name for name in TO_DO]
-    every = sorted(PACKAGE.rglob(pattern))
-    return [p for p in every if not any(p.is_relative_to(folder) for folder in unclean)]
-
-
-@pytest.mark.parametrize("path", clean("*.py"), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
 def test_a_module_keeps_the_rules(path: Path) -> None:
     place = path.relative_to(ROOT)
     broken = [f"{place}:{rule}" for rule in broken_rules(path.read_text(encoding="utf-8"))]
@@ -130,14 +122,10 @@ def test_a_module_keeps_the_rules(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", clean("__init__.py"), ids=lambda p: str(p.parent.relative_to(ROOT))
+    "path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda p: str(p.parent.relative_to(ROOT))
 )
 def test_a_package_is_explained_in_one_sentence(path: Path) -> None:
     assert one_sentence(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def test_what_is_to_do_exists() -> None:
-    assert {name for name in TO_DO if not (PACKAGE / name).exists()} == set()
 
 
 def body(lines: int) -> str:
