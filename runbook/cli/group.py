@@ -66,6 +66,11 @@ def _of_a_path(error: OSError | RuntimeError) -> str:
     """
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename} cannot be used ({error.strerror}); check the path and its rights."
+    if isinstance(error, FileNotFoundError):  # without a name it is the folder we are in
+        return (
+            "The current folder was deleted; change to one that exists, and call the same "
+            "command again."
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return (
             f"Nothing more can be written ({error.strerror}); make room, or print to another "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from runbook.run.folder import Run
 from tests.support.databases import dump, execute
+from tests.support.faults.harness import environment
 from tests.support.runs import begin, until_migrated
 
 RUNBOOK = [sys.executable, "-m", "runbook"]
@@ -114,3 +116,18 @@ def test_closed_streams(closed: str, migrated: Run) -> None:
     assert done.returncode in (0, 1)
     assert "Bad file descriptor" not in done.stderr + done.stdout
     assert dump(database) == before
+
+
+def test_a_current_folder_that_is_gone(migrated: Run, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    shutil.copy(migrated.info.database, tmp_path / "x.db")
+    command = f"rmdir '{gone}'; exec '{sys.executable}' -m runbook run --database ../x.db"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=gone, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "The current folder was deleted; change to one that exists, and call the same command "
+        "again.\n"
+    )
