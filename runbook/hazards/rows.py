@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from runbook.hazards.generated_columns import row_alias
 from runbook.hazards.owners import row_key
 from runbook.hazards.parents import missing_references
 from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Survey, column_of, plain
+from runbook.hazards.survey import Survey, Table, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import formats_found
@@ -61,6 +62,13 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
     for resource in survey.resources:
         table = survey.table(resource.table)
         assert table is not None
+        is_rowid = _is_rowid(survey, table)
+        if not is_rowid and not table.without_rowid and row_alias(table) is None:
+            yield Sighting(
+                "rowid_hidden",
+                plain(resource.table),
+                remedy=f"ALTER TABLE {plain(resource.table)} RENAME COLUMN oid TO <another name>;",
+            )
         if not table.key:
             yield Sighting(
                 "table_without_key",
@@ -71,8 +79,8 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
             continue
         if table.without_rowid or all(c.not_null for c in table.key):
             continue
-        if len(table.key) == 1 and table.key[0].declared.upper() == "INTEGER":
-            continue  # an alias of the rowid, which is never NULL
+        if is_rowid:
+            continue  # it is never NULL
         where = " OR ".join(f"{quote_name(c.name)} IS NULL" for c in table.key)
         (count,) = survey.row(
             f"SELECT count(*) FROM main.{quote_name(resource.table)} WHERE {where}"
@@ -86,6 +94,16 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
                 f"SELECT rowid, * FROM {plain(resource.table)} WHERE {where};"
                 " -- then fill in the key",
             )
+
+
+def _is_rowid(survey: Survey, table: Table) -> bool:
+    """Whether the primary key is the rowid by another name: the only one without an index.
+
+    Not every INTEGER PRIMARY KEY is: one that is declared DESC is a column like any other
+    (https://sqlite.org/lang_createtable.html#rowid).
+    """
+    origins = survey.rows("SELECT origin FROM pragma_index_list(?)", table.name)
+    return len(table.key) == 1 and not table.without_rowid and ("pk",) not in list(origins)
 
 
 def probe_references(survey: Survey) -> Iterator[Sighting]:

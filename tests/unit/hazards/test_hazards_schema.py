@@ -119,6 +119,27 @@ def test_planted_in_the_tables(
     assert set(found) <= {code, "foreign_keys_mismatched"}
 
 
+HIDDEN = "updated_at TEXT, rowid, _rowid_, oid\n)"
+
+
+@pytest.mark.parametrize(
+    ("key", "blocks"),
+    [
+        ("id TEXT PRIMARY KEY", True),
+        ("id TEXT NOT NULL PRIMARY KEY", True),
+        ("id INTEGER PRIMARY KEY DESC", True),
+        ("id INTEGER PRIMARY KEY", False),
+    ],
+)
+def test_a_hidden_rowid_blocks_unless_the_key_is_the_rowid(
+    key: str, blocks: bool, plant: Plant
+) -> None:
+    schema = SCHEMA.replace("updated_at TEXT\n)", HIDDEN)
+    head, projects, rest = schema.partition("CREATE TABLE projects")
+    found = plant(schema=head + projects + rest.replace("id TEXT PRIMARY KEY", key), rows="")
+    assert ("rowid_hidden" in found) is blocks
+
+
 def test_the_remedy_for_a_key_without_index_works(tmp_path: Path, plant: Plant) -> None:
     found = plant(schema=SCHEMA.replace("TEXT PRIMARY KEY, email", "TEXT, email"))
     run_sql(tmp_path / "planted.db", found["key_without_unique_index"][0].remedy)

@@ -371,6 +371,14 @@ ILL: dict[str, list[Ill]] = {
             answer="CREATE UNIQUE INDEX by_title ON projects(title)",
         )
     ],
+    "rowid_hidden": [
+        Ill(
+            f"ALTER TABLE projects ADD COLUMN {first}; ALTER TABLE projects ADD COLUMN _rowid_;"
+            f"ALTER TABLE projects ADD COLUMN {last}; UPDATE projects SET {first} = 1, {last} = 2",
+            answer=f"ALTER TABLE projects RENAME COLUMN {last} TO object_id",
+        )
+        for first, last in (("rowid", "oid"), ("ROWID", '"OID"'))
+    ],
     "index_incomplete": [
         Ill(
             "CREATE TABLE rooms (id, label); CREATE INDEX by_label ON rooms(label);"
