@@ -94,13 +94,18 @@ def _triggers(survey: Survey, shape: Shape) -> Iterator[Sighting]:
         tables = sorted({table for table, _ in writes})
         does = tuple(f"{how} {plain(table)}" for table, how in sorted(writes))
         names = ", ".join(f'"{t}"' for t in tables)
+        adds = all(how == "INSERT" and _is_ordinary(survey, table) for table, how in writes)
+        suspend = '[triggers] policy = "suspend"'
         remedy = {
-            "refuse": 'In the plan: [triggers] policy = "suspend" (they do not fire), or policy ='
-            f' "fire" with may_write = [{names}]',
+            "refuse": f"In the plan: {suspend} (they do not fire)"
+            + (f', or policy = "fire" with may_write = [{names}]' if adds else ""),
             "suspend": "Nothing: it is dropped and created again within the migration's own"
             " transaction, and does not fire.",
             "fire": f"Nothing, if these tables may be written; allowed are"
-            f" may_write = [{', '.join(map(repr, survey.plan.triggers.may_write))}].",
+            f" may_write = [{', '.join(map(repr, survey.plan.triggers.may_write))}]."
+            if adds
+            else f"It does more than add rows to tables, which is refused where it fires: {suspend}"
+            " in the plan.",
         }[policy]
         yield Sighting(
             "triggers_fire",
@@ -114,6 +119,12 @@ def _triggers(survey: Survey, shape: Shape) -> Iterator[Sighting]:
             if tables
             else "It writes nothing.",
         )
+
+
+def _is_ordinary(survey: Survey, name: str) -> bool:
+    """Whether it is a table of rows: a virtual one writes into tables of its own."""
+    table = survey.table(name)
+    return table is not None and table.kind == "table"
 
 
 def _written_by(survey: Survey, trigger: Trigger) -> tuple[set[tuple[str, str]], str]:

@@ -297,3 +297,29 @@ def test_a_name_in_double_quotes_is_no_text(plant: Plant) -> None:
             FOREIGN KEY (title) REFERENCES teams ("organization_id"));
         CREATE INDEX "organization_id" ON projects(title);"""
     assert "new_column_read" not in plant(schema=schema, rows="")
+
+
+@pytest.mark.parametrize(
+    ("writes", "adds"),
+    [
+        ("INSERT INTO log VALUES (NEW.id)", True),
+        ("INSERT INTO log VALUES (NEW.id) ON CONFLICT DO NOTHING", True),
+        ("INSERT INTO log VALUES (NEW.id) ON CONFLICT (line) DO UPDATE SET line = 1", False),
+        ("UPDATE log SET line = NEW.id", False),
+        ("DELETE FROM log", False),
+        ("INSERT INTO words VALUES (NEW.id)", False),  # a virtual table has tables of its own
+    ],
+)
+def test_only_triggers_that_add_rows_are_offered_to_fire(
+    writes: str, adds: bool, plant: Plant
+) -> None:
+    sql = (
+        "CREATE TABLE log (line UNIQUE); CREATE VIRTUAL TABLE words USING fts5(word);"
+        f"CREATE TRIGGER t AFTER UPDATE ON projects BEGIN {writes}; END"
+    )
+    (hazard,) = plant(sql)["triggers_fire"]
+    assert 'policy = "suspend"' in hazard.remedy
+    assert ('policy = "fire"' in hazard.remedy) is adds
+    table = "words" if "words" in writes else "log"
+    (hazard,) = plant(sql, Plan(triggers=Triggers("fire", (table,))))["triggers_fire"]
+    assert ("refused where it fires" in hazard.remedy) is not adds
