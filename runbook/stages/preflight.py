@@ -56,7 +56,7 @@ def _preflight(run: Run, progress: Progress) -> PreflightRecord:
     blocking = [h for h in record.hazards if h.level == "block"]
     if blocking:
         first = blocking[0]
-        if _is_of(run, target):
+        if any(h.code == "already_migrated" for h in blocking) and _is_of(run, target):
             raise RunFolderError(
                 f"This very run was applied to the database, and its records are gone from "
                 f"{run.folder / 'stages'}; put them back from an archive or a copy of the folder."
