@@ -12,8 +12,8 @@ from runbook.sample.make import make_sample
 from runbook.stages import (
     migrate,
     preflight,
+    rehearsal_capture,
     rehearse,
-    rehearsed_capture,
     rollback,
     snapshot,
     verify,
@@ -74,7 +74,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any,
     for name, (stage, _) in STAGES.items():
         recorded[name] = []
         if name == "snapshot":
-            rehearsed_capture.forget(run)  # so that it reads everything itself
+            rehearsal_capture.forget(run)  # so that it reads everything itself
         arguments = (agreed(run),) if name in ("migrate", "rollback") else ()
         stage(run, *arguments, progress=lambda *call, to=recorded[name]: to.append(call))
     return recorded
