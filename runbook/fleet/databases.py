@@ -13,7 +13,7 @@ from runbook.errors import BadInput
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A database of the fleet.
 

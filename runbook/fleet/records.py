@@ -22,7 +22,7 @@ FAILURES: tuple[State, ...] = ("before", "failed", "unknown")
 Work = Literal["run", "rollback"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Order:
     """What a worker is to do with one database.
 
@@ -59,7 +59,7 @@ class Order:
     discard_organizations: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Where a database is after an order, as its ledger and records show.
 

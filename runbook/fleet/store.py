@@ -47,7 +47,7 @@ class About:
     options: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A database of the fleet, as `fleet.db` has it.
 

@@ -1,6 +1,6 @@
 -- title: What the reports of runs say, one row for each
--- why: Only what the fleet's report needs is read; a file is named by its path.
-CREATE TEMP TABLE records AS
+-- why: Only what the fleet's report needs is read, of so many files at once; a file is named by its path.
+INSERT INTO records
 SELECT
   filename AS file,
   verdict,

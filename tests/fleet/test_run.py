@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -21,6 +22,7 @@ from runbook.errors import (
 )
 from runbook.files import read_sealed
 from runbook.fleet.records import Order, Outcome
+from runbook.fleet.report import write_fleet_report
 from runbook.fleet.shares import Share, read_waves
 from runbook.fleet.store import Fleet
 from runbook.fleet.work import work
@@ -96,6 +98,23 @@ def test_the_report_counts_and_links(migrated: Path) -> None:
         assert (fleet / member.run / "report.html").is_file()
     suite = ElementTree.parse(fleet / "junit.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("3", "0")
+
+
+def test_the_report_of_many_is_read_in_parts_and_written_on_one_line(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = migrated / "fleet" / "fleet.json"
+    whole = path.read_text()
+    monkeypatch.setattr("runbook.fleet.report.FILES_AT_ONCE", 2)
+    monkeypatch.setattr("runbook.fleet.report.MOST_ROWS", 2)
+    with contextlib.closing(Fleet.open(path.parent)) as fleet:
+        write_fleet_report(fleet)
+        assert path.read_text().count("\n") == 1
+        assert json.loads(path.read_text()) == json.loads(whole)
+        assert json.loads(whole)["hazards"]
+        monkeypatch.undo()
+        write_fleet_report(fleet)
+    assert path.read_text() == whole
 
 
 def test_a_second_call_touches_nothing(migrated: Path) -> None:
