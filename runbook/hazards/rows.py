@@ -7,18 +7,17 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from runbook.hazards.generated_columns import row_alias
 from runbook.hazards.owners import row_key
 from runbook.hazards.parents import missing_references
 from runbook.hazards.remedy import comment
 from runbook.hazards.sighting import Sighting
-from runbook.hazards.survey import Survey, Table, column_of, plain
+from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import formats_found
 from runbook.run.findings import Sample
 from runbook.sqlite.quoting import fold_name, quote_name, quote_value
-from runbook.sqlite.tables import affinity_of
+from runbook.sqlite.tables import affinity_of, read_tables
 from runbook.wording import counted
 
 # Clocks differ by a little; only what lies further ahead is called the future.
@@ -59,11 +58,12 @@ def probe_times(survey: Survey) -> Iterator[Sighting]:
 
 def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
     """Rows that their primary key does not name, because SQLite admits NULLs in it."""
+    stored = {fold_name(table.name): table for table in read_tables(survey.connection)}
     for resource in survey.resources:
         table = survey.table(resource.table)
         assert table is not None
-        is_rowid = _is_rowid(survey, table)
-        if not is_rowid and not table.without_rowid and row_alias(table) is None:
+        rows = stored[fold_name(resource.table)]
+        if rows.rowid is None and not rows.without_rowid:
             yield Sighting(
                 "rowid_hidden",
                 plain(resource.table),
@@ -79,7 +79,7 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
             continue
         if table.without_rowid or all(c.not_null for c in table.key):
             continue
-        if is_rowid:
+        if rows.stable_rowid:
             continue  # it is never NULL
         where = " OR ".join(f"{quote_name(c.name)} IS NULL" for c in table.key)
         (count,) = survey.row(
@@ -94,16 +94,6 @@ def probe_row_keys(survey: Survey) -> Iterator[Sighting]:
                 f"SELECT rowid, * FROM {plain(resource.table)} WHERE {where};"
                 " -- then fill in the key",
             )
-
-
-def _is_rowid(survey: Survey, table: Table) -> bool:
-    """Whether the primary key is the rowid by another name: the only one without an index.
-
-    Not every INTEGER PRIMARY KEY is: one that is declared DESC is a column like any other
-    (https://sqlite.org/lang_createtable.html#rowid).
-    """
-    origins = survey.rows("SELECT origin FROM pragma_index_list(?)", table.name)
-    return len(table.key) == 1 and not table.without_rowid and ("pk",) not in list(origins)
 
 
 def probe_references(survey: Survey) -> Iterator[Sighting]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from runbook.run.records import (
     VerifyRecord,
 )
 from runbook.sample.make import make_sample
+from runbook.sqlite.tables import read_tables
 from runbook.stages import migrate, preflight, rehearse, snapshot, verify
 from tests.support.cases import NOTES, USERS, Case, build
 from tests.support.databases import connected
@@ -277,7 +279,10 @@ def test_rows_that_nothing_names_are_not_taken_for_moved_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Preflight would refuse it; the gate does not rely on that.
-    monkeypatch.setattr("runbook.hazards.rows.row_alias", lambda table: "rowid")
+    monkeypatch.setattr(
+        "runbook.hazards.rows.read_tables",
+        lambda connection: [replace(t, rowid="rowid") for t in read_tables(connection)],
+    )
     sql = """CREATE TABLE notes (rowid, oid, _rowid_, user_id TEXT, updated_at TEXT);
         INSERT INTO notes VALUES (1, 1, 1, 'u1', NULL), (1, 1, 1, 'u1', NULL);"""
     with pytest.raises(NotProven, match=r'hide the rowid of "notes".*; rename one of these'):
