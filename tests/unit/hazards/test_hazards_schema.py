@@ -140,6 +140,17 @@ def test_a_hidden_rowid_blocks_unless_the_key_is_the_rowid(
     assert ("rowid_hidden" in found) is blocks
 
 
+@pytest.mark.parametrize(
+    ("key", "told_apart"),
+    [("id INTEGER PRIMARY KEY", True), ("id INTEGER PRIMARY KEY DESC", False)],
+)
+def test_a_key_that_is_declared_desc_may_be_null(key: str, told_apart: bool, plant: Plant) -> None:
+    head, projects, rest = SCHEMA.partition("CREATE TABLE projects")
+    schema = head + projects + rest.replace("id TEXT PRIMARY KEY", key)
+    found = plant("INSERT INTO projects VALUES (NULL, NULL, 'x', NULL)", schema=schema, rows="")
+    assert ("rows_not_told_apart" not in found) is told_apart
+
+
 def test_the_remedy_for_a_key_without_index_works(tmp_path: Path, plant: Plant) -> None:
     found = plant(schema=SCHEMA.replace("TEXT PRIMARY KEY, email", "TEXT, email"))
     run_sql(tmp_path / "planted.db", found["key_without_unique_index"][0].remedy)
