@@ -52,8 +52,8 @@ def run(
 ) -> None:
     """Runs the stages in order, and goes on where an earlier call stopped."""
     from runbook.headless.echo import lasting
+    from runbook.headless.fork_server import warmed_up
     from runbook.headless.options import Options, check_until
-    from runbook.headless.run_stages import run_stages
     from runbook.stages.open_run import open_run
 
     check_until(until)  # before a folder is made
@@ -63,7 +63,10 @@ def run(
     if is_new and not about["plan"]:
         text = f"{folder} held no run: a new one begins there, by the specification's schema."
         lasting(opened, echo)(text)
-    run_stages(opened, Options(until, yes, asker(), echo, show_values, on_failure))
+    with warmed_up():
+        from runbook.headless.run_stages import run_stages
+
+        run_stages(opened, Options(until, yes, asker(), echo, show_values, on_failure))
 
 
 @main.command()
@@ -105,15 +108,19 @@ def status(run_dir: Path, as_json: bool) -> None:
 @click.option("--reason", default="", help="Why; a person at a terminal is asked for it.")
 def rollback(run_dir: str, yes: bool, restore_backup: bool, ticket: str, **back: Any) -> None:
     """Rolls the migration back, and keeps what users wrote afterwards."""
+    from runbook.headless.fork_server import warmed_up
     from runbook.headless.options import Options, WayBack
-    from runbook.headless.run_stages import roll_back
     from runbook.run.folder import Run
 
-    roll_back(
-        Run.open(Path(run_dir)).work_as(back["operator"], ticket),
-        Options(yes=yes, ask=asker(), echo=echo),
-        back=WayBack(restore=restore_backup, **back),
-    )
+    opened = Run.open(Path(run_dir)).work_as(back["operator"], ticket)
+    with warmed_up():
+        from runbook.headless.run_stages import roll_back
+
+        roll_back(
+            opened,
+            Options(yes=yes, ask=asker(), echo=echo),
+            back=WayBack(restore=restore_backup, **back),
+        )
 
 
 @main.command()

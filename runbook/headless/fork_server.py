@@ -18,6 +18,8 @@ from pathlib import Path
 from threading import Thread
 from types import ModuleType
 
+from runbook.headless.account import provided
+
 IMPORTED = ("ipykernel.kernelapp", "runbook.notebook")
 """What every notebook's kernel needs."""
 
@@ -35,6 +37,14 @@ def warm_up() -> None:
     FORKS.set_forkserver_preload(list(IMPORTED))
     with _safe_path():
         ensure_running()
+
+
+@contextlib.contextmanager
+def warmed_up() -> Iterator[None]:
+    """Kernels import what they need while the caller imports what a driver needs."""
+    with provided():
+        warm_up()
+        yield
 
 
 @contextlib.contextmanager

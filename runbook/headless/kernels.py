@@ -7,10 +7,13 @@ import contextlib
 import os
 import signal
 import tempfile
+from collections.abc import Awaitable, Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbclient.util import run_sync
@@ -20,6 +23,9 @@ from runbook.headless.fork_server import fork_kernel
 
 KERNEL = "python3"
 """The name that executed notebooks carry; JupyterLab has a kernel of that name, too."""
+
+_PATIENCE = 0.2
+"""Seconds after which a kernel that has not answered is asked once more."""
 
 
 class ForkedKernel(LocalProvisioner):
@@ -75,6 +81,37 @@ class ForkedKernel(LocalProvisioner):
         await self.send_signal(signal.SIGTERM)
 
 
+class PromptClient(AsyncKernelClient):
+    """A client that begins as soon as its kernel answers.
+
+    Jupyter's own goes on to wait until the kernel has been silent for a fifth of a second.
+    """
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Asks until something is received on both channels, and returns at once.
+
+        What comes on the channel of outputs shows that it is subscribed to, so that no output of
+        the first cell is lost. Answers left over belong to no cell, and nbclient passes them by.
+
+        Raises:
+            TimeoutError: nothing was received for `timeout` seconds.
+            RuntimeError: the kernel has died.
+        """
+        async with asyncio.timeout(timeout):
+            for receive in (self.get_shell_msg, self.get_iopub_msg):
+                while not await self._answered(receive):
+                    if not await self.is_alive():
+                        raise RuntimeError("The kernel died before it answered.")
+
+    async def _answered(self, receive: Callable[..., Awaitable[Any]]) -> bool:
+        self.kernel_info()
+        try:
+            await receive(timeout=_PATIENCE)
+        except Empty:
+            return False
+        return True
+
+
 class Kernels:
     """Kernels that start while something else runs."""
 
@@ -95,6 +132,7 @@ class Kernels:
         )
         forked.output = self._log
         manager.provisioner = forked
+        manager.client_factory = PromptClient
         run_sync(manager.start_kernel)()
         self._waiting.append(manager)
 
@@ -114,4 +152,11 @@ class Kernels:
     def end(manager: Any) -> None:
         """Ends a kernel; one that is dead already is no error."""
         with contextlib.suppress(Exception):
-            run_sync(manager.shutdown_kernel)(now=True)
+            run_sync(_end)(manager)
+
+
+async def _end(manager: Any) -> None:
+    # Jupyter's own looks only ten times a second whether a kernel has ended.
+    await manager.provisioner.kill()
+    await manager.provisioner.wait()
+    await manager.shutdown_kernel(now=True)

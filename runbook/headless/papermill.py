@@ -169,7 +169,10 @@ def _papermill(source: Path, output: Path, parameters: Mapping[str, object], man
 
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
-            PapermillNotebookClient(nb_man, km=manager, timeout=CELL_SECONDS).execute()
+            try:
+                PapermillNotebookClient(nb_man, km=manager, timeout=CELL_SECONDS).execute()
+            finally:
+                nb_man.output_path = str(output)  # written now, whatever came of it
 
     papermill_engines.register("runbook", StartedKernel)
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -182,4 +185,6 @@ def _papermill(source: Path, output: Path, parameters: Mapping[str, object], man
             kernel_name=manager.kernel_name,
             progress_bar=False,
             log_output=False,
+            # Nothing reads what is half executed, and to write it takes as long as a small cell.
+            request_save_on_cell_execute=False,
         )

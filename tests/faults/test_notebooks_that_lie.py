@@ -63,6 +63,8 @@ def test_no_success_without_a_record(source: str, cause: str, run: Run, tmp_path
     assert "RunbookError: The stage preflight left no finished record" in output
     assert cause in output
     assert run.record("preflight") is None
+    kept = nbformat.read(run.folder / "notebooks" / "01_preflight.ipynb", as_version=4)
+    assert any(cell.get("execution_count") for cell in kept.cells), "what was done until then"
 
 
 @pytest.mark.parametrize("source", ENDS)
