@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.audit.disagreement import disagreements
 from runbook.audit.duckdb_session import one_duckdb, open_duckdb
 from runbook.audit.findings import outside_findings
 from runbook.audit.gate import Expectation, Proof, prove
@@ -79,14 +80,12 @@ class _Testimony:
     digests: tuple[TableDigest, ...]
 
 
-# Many parameters because who watches is no part of what is asked.
 def verify(
     database: Path,
     expected: Expectation,
     before: Before,
     after_dir: Path,
     *,
-    gate: Proof | None = None,
     progress: Progress = no_progress,
 ) -> VerifyRecord:
     """Compares the committed file with what was before, three times, sharing nothing but facts.
@@ -96,18 +95,63 @@ def verify(
         expected: the migration, its footprint with predictions, and the ledger's row.
         before: the database before.
         after_dir: where the capture of now is written.
-        gate: what the gate found in a file to which nobody can have written since, as the copy of
-            a rehearsal; then SQLite does not compare every row once more.
         progress: shown each witness.
     """
-    if after_dir.exists():
-        shutil.rmtree(after_dir)
-    # First, because no connection of ours may be open while the driver reads the file.
-    after = capture(database, after_dir, progress=progress)
-    plan, shape = expected.plan, expected.baseline.shape
-    if misbuilt := structure_findings(plan, shape, before.capture, after):
+    after = _capture_anew(database, after_dir, progress)
+    asking = functools.partial(ask_sqlite_witness, database, expected, before.backup)
+    return _compared(asking, expected, before, after, progress)
+
+
+# Many parameters because who watches is no part of what is asked.
+def read_to_verify(
+    copy: Path,
+    expected: Expectation,
+    before: Before,
+    after_dir: Path,
+    gate: Proof | None,
+    progress: Progress = no_progress,
+) -> Callable[[], VerifyRecord]:
+    """All of a verification that reads the file; what is returned does the rest without it.
+
+    So a copy can be written again while DuckDB and pandas compare what was read.
+
+    Args:
+        copy: a file to which nobody writes meanwhile.
+        expected, before, after_dir: as in `verify`.
+        gate: what the gate found in this very file; then SQLite does not compare every row again.
+        progress: shown what is read.
+    """
+    after = _capture_anew(copy, after_dir, progress)
+    asking = functools.partial(ask_sqlite_witness, copy, expected, before.backup, gate)
+    if not _misbuilt(expected, before, after):
+        progress("Witness SQLite")
+        answered = asking()
+        return functools.partial(_compared, lambda: answered, expected, before, after)
+    return functools.partial(_compared, asking, expected, before, after)
+
+
+def _capture_anew(database: Path, to: Path, progress: Progress) -> Capture:
+    """First, because no connection of ours may be open while the driver reads the file."""
+    if to.exists():
+        shutil.rmtree(to)
+    return capture(database, to, progress=progress)
+
+
+def _misbuilt(expected: Expectation, before: Before, after: Capture) -> tuple[Finding, ...]:
+    shape = expected.baseline.shape
+    return tuple(structure_findings(expected.plan, shape, before.capture, after))
+
+
+def _compared(
+    asking: Callable[[], SqliteWitness],
+    expected: Expectation,
+    before: Before,
+    after: Capture,
+    progress: Progress = no_progress,
+) -> VerifyRecord:
+    """The verdict of three witnesses, of which SQLite has yet to be asked; none if misbuilt."""
+    if misbuilt := _misbuilt(expected, before, after):
         return _unanswered(expected, before, after, misbuilt)
-    asking = functools.partial(ask_sqlite_witness, database, expected, before.backup, gate)
     return _verdict(_testimony(asking, expected, before, after, progress), expected, before, after)
 
 
@@ -125,7 +169,7 @@ def _verdict(
         *duckdb_sequences(expected.plan, before.capture, after),
         *pandas_sequences(expected.plan, before.capture, after),
         *_violations(invariants, sqlite.invariants),
-        *_disagreements(lines, invariants),
+        *disagreements(lines, invariants),
         *_altered(before.digests, testimony.digests, expected.plan),
         *_not_asked(expected.plan, before, after, testimony),
     )
@@ -285,51 +329,6 @@ def _violations(
             message = f'the invariant "{invariant.title}" is violated by {counted(rows, "row")}'
             samples = answers[invariant.name].samples
             yield Finding("sqlite", "", "", f"invariant {invariant.name}", rows, message, samples)
-
-
-def _disagreements(
-    footprint: tuple[FootprintLine, ...], invariants: tuple[InvariantResult, ...]
-) -> Iterator[Finding]:
-    """Where the witnesses differ, whoever is right: a proof that contradicts itself is none."""
-    for line in footprint:
-        if len(set(line.counts.values())) == 1 or not line.counts:
-            continue
-        where = f'"{line.table}"' + (f', column "{line.column}"' if line.column else "")
-        now = {who: rows for who, rows in line.counts.items() if who != "gate"}
-        if len(set(now.values())) == 1:  # the gate counted at another moment
-            yield _since_commit(line, where, line.counts["gate"], min(now.values()))
-        else:
-            yield _disagreement(line.table, line.column, f"{line.change} in {where}", line.counts)
-    for invariant in invariants:
-        if len(set(invariant.violations.values())) > 1:
-            what = f'violations of "{invariant.title}"'
-            yield _disagreement("", "", what, invariant.violations)
-
-
-def _since_commit(line: FootprintLine, where: str, then: int, now: int) -> Finding:
-    """All witnesses agree with each other, and not with what the gate counted at the commit."""
-    return Finding(
-        "sqlite",
-        line.table,
-        line.column,
-        "written since the commit",
-        abs(then - now),
-        f"{counted(then, 'row was', 'rows were')} {line.change} in {where} when the migration was "
-        f"committed, and now it is {now:,}: it was written to since",
-    )
-
-
-def _disagreement(table: str, column: str, what: str, counts: Mapping[str, int]) -> Finding:
-    each = ", ".join(f"{witness} saw {rows:,}" for witness, rows in counts.items())
-    rows = max(counts.values()) - min(counts.values())
-    return Finding(
-        "sqlite",
-        table,
-        column,
-        "witnesses disagree",
-        rows,
-        f"the witnesses disagree about rows {what}: {each}; trust none of them before you know why",
-    )
 
 
 def _not_asked(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.audit.compare_database import differences_but_written
 from runbook.audit.gate import Counts, Expectation, Proof
 from runbook.audit.snapshot import capture, digests
-from runbook.audit.verify import Before, verify
-from runbook.errors import NotProven
+from runbook.audit.verify import Before, read_to_verify
+from runbook.errors import NotProven, RunbookError
 from runbook.files import create_private, sha256
 from runbook.migration.job import Job
 from runbook.migration.migrate import migrate
@@ -21,7 +22,7 @@ from runbook.plan.shape import Shape
 from runbook.progress import Progress, no_progress
 from runbook.run.findings import Finding
 from runbook.run.folder import Run
-from runbook.run.records import Assessment, MigrateRecord, RehearseRecord
+from runbook.run.records import Assessment, MigrateRecord, RehearseRecord, VerifyRecord
 from runbook.script.footprint import Baseline, read_baseline
 from runbook.script.migration import NEW_TABLES
 from runbook.stages.rehearsal_capture import Captured
@@ -30,6 +31,7 @@ from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import SqliteTarget
 from runbook.window.workflows import try_workflows
 from runbook.wording import and_more, counted
+from runbook.workers import is_small, workers
 
 
 def rehearse(
@@ -71,35 +73,17 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
     target_of(run).backup(backup, progress)
     create_private(copy)
     shutil.copyfile(backup, copy)
-    target = SqliteTarget(copy)
-    before = capture(backup, folder / "before", immutable=True, progress=progress)
     progress("Prediction")
     baseline = read_baseline(backup, plan)
     bytes_before = copy.stat().st_size
-    job = Job(target, plan, name, backup, progress)
-    done = _migrated(job, baseline)
+    job = Job(SqliteTarget(copy), plan, name, backup, progress)
+    done, before = _migrated_and_captured(job, baseline, folder / "before")
     assert done.ledger is not None
     bytes_after = copy.stat().st_size
-    digested = digests(before, plan, baseline.shape, progress=progress)
-    verified = verify(
-        copy,
-        Expectation(plan, Baseline(baseline.shape, done.footprint), done.ledger),
-        Before(backup, before, digested),
-        folder / "after",
-        gate=_gate(done),
-        progress=progress,
-    )
-    if verified.findings:
-        raise _failed("the witnesses found that", verified.findings)
-    progress("Key workflows")
-    _workflows_work(copy, plan, baseline.shape)
-    _as_many(roll_back(job, folder / "exports").assessment, verified.rows_after)
-    progress("Comparing with before")
-    left, kept_writes = differences_but_written(copy, backup, plan)
-    if left:
-        raise _failed("after the way back,", left)
+    verified, back = _verified_and_taken_back(job, copy, baseline, done, before)
     if not run.finished("snapshot"):
-        keep_capture(run, before.folder, Captured(sha256(backup), digested, baseline))
+        kept = Captured(sha256(backup), before.digests, baseline)
+        keep_capture(run, before.capture.folder, kept)
     return RehearseRecord(
         steps=done.steps,
         footprint=verified.footprint,
@@ -109,10 +93,76 @@ def _on_a_copy(run: Run, folder: Path, progress: Progress) -> RehearseRecord:
         seconds=round(time.perf_counter() - began, 3),
         bytes_before=bytes_before,
         bytes_after=bytes_after,
-        kept_writes=kept_writes,
+        kept_writes=back.kept_writes,
         views_left_out=done.views_left_out,
         script=done.ledger.checksum,
     )
+
+
+def _migrated_and_captured(job: Job, baseline: Baseline, to: Path) -> tuple[MigrateRecord, Before]:
+    """Nobody writes the backup, so that it is captured while its copy is migrated."""
+
+    def captured() -> Before:
+        taken = capture(job.backup, to, immutable=True)
+        return Before(job.backup, taken, digests(taken, job.plan, baseline.shape))
+
+    with workers(1, small=is_small(job.backup)) as pool:
+        capturing = pool.submit(captured)
+        done = _migrated(job, baseline)
+        job.progress("Snapshot of the backup")
+        return done, capturing.result()
+
+
+def _verified_and_taken_back(
+    job: Job, copy: Path, baseline: Baseline, done: MigrateRecord, before: Before
+) -> tuple[VerifyRecord, _Back]:
+    """DuckDB and pandas compare what was read of the copy while the copy goes back."""
+    folder, plan = copy.parent, job.plan
+    assert done.ledger is not None
+    expected = Expectation(plan, Baseline(baseline.shape, done.footprint), done.ledger)
+    comparing = read_to_verify(copy, expected, before, folder / "after", _gate(done), job.progress)
+    with workers(1, small=is_small(job.backup)) as pool:
+        compared = pool.submit(comparing)
+        try:
+            back = _taken_back(job, copy, baseline.shape, folder / "exports")
+        except RunbookError:
+            _passed(compared.result())  # what was wrong before the way back comes first
+            raise
+        job.progress("Witnesses DuckDB and pandas")
+        verified = _passed(compared.result())
+    _as_many(back.assessment, verified.rows_after)
+    return verified, back
+
+
+@dataclass(frozen=True)
+class _Back:
+    """What the way back found before it began, and the rows of triggers' that it leaves."""
+
+    assessment: Assessment | None
+    kept_writes: Mapping[str, int]
+
+
+def _taken_back(job: Job, copy: Path, shape: Shape, exports: Path) -> _Back:
+    """Tries the workflows on the migrated copy, takes it back, and compares it with the backup.
+
+    Raises:
+        NotProven: a workflow does not work, or something is not as it was.
+    """
+    job.progress("Key workflows")
+    _workflows_work(copy, job.plan, shape)
+    assessment = roll_back(job, exports).assessment
+    job.progress("Comparing with before")
+    left, kept_writes = differences_but_written(copy, job.backup, job.plan)
+    if left:
+        raise _failed("after the way back,", left)
+    return _Back(assessment, kept_writes)
+
+
+def _passed(verified: VerifyRecord) -> VerifyRecord:
+    """The verification; raises NotProven if a witness found something."""
+    if verified.findings:
+        raise _failed("the witnesses found that", verified.findings)
+    return verified
 
 
 def _gate(done: MigrateRecord) -> Proof | None:

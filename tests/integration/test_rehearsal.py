@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from runbook.audit import verify as verification
 from runbook.audit.compare_database import differences
+from runbook.audit.invariants import ask_duckdb
 from runbook.audit.snapshot import read_capture
-from runbook.errors import NotProven, RunbookError
+from runbook.errors import NotProven, RunbookError, TargetError
 from runbook.run.folder import Run
 from runbook.run.records import (
     MigrateRecord,
@@ -68,8 +70,54 @@ def assert_predicted(run: Run) -> None:
             assert set(line.counts.values()) == {expected}, line
 
 
+IN_TURN, AT_ONCE = 8 << 20, 0
+"""From how many bytes on its parts are worked on at the same time."""
+
+
+@pytest.fixture(params=[IN_TURN, AT_ONCE], ids=["in turn", "at once"])
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runbook.workers._SMALL", request.param)
+
+
+@pytest.mark.usefixtures("parts")
 def test_the_sample(sample: Path, tmp_path: Path) -> None:
     assert_predicted(rehearsed_and_done(sample, tmp_path / "run"))
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("planted", [True, False])
+def test_what_was_wrong_before_the_way_back_comes_first(
+    planted: bool, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_way_back(*_: object) -> None:
+        raise NotProven("There is no way back.")
+
+    monkeypatch.setattr(rehearse, "roll_back", no_way_back)
+    if planted:
+        monkeypatch.setattr(
+            verification, "ask_duckdb", lambda *asked: dict.fromkeys(ask_duckdb(*asked), 1)
+        )
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    with pytest.raises(NotProven, match="the witnesses found" if planted else "no way back"):
+        rehearse.rehearse(run)
+    assert not run.finished("rehearse")
+    assert not (tmp_path / "run" / "rehearsal").exists()
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_backup_that_cannot_be_captured_ends_it(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(*_: object, **__: object) -> None:
+        raise TargetError("The backup cannot be read.")
+
+    monkeypatch.setattr(rehearse, "capture", unread)
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    with pytest.raises(TargetError, match="cannot be read"):
+        rehearse.rehearse(run)
+    assert not run.finished("rehearse")
 
 
 @pytest.mark.parametrize("name", ["chinook", "northwind"])
