@@ -98,6 +98,8 @@ def verify(
         progress: shown each witness.
     """
     after = _capture_anew(database, after_dir, progress)
+    if misbuilt := _misbuilt(expected, before, after):
+        return _unanswered(expected, before, after, misbuilt)
     asking = functools.partial(ask_sqlite_witness, database, expected, before.backup)
     return _compared(asking, expected, before, after, progress)
 
@@ -122,12 +124,11 @@ def read_to_verify(
         progress: shown what is read.
     """
     after = _capture_anew(copy, after_dir, progress)
-    asking = functools.partial(ask_sqlite_witness, copy, expected, before.backup, gate)
-    if not _misbuilt(expected, before, after):
-        progress("Witness SQLite")
-        answered = asking()
-        return functools.partial(_compared, lambda: answered, expected, before, after)
-    return functools.partial(_compared, asking, expected, before, after)
+    if misbuilt := _misbuilt(expected, before, after):
+        return functools.partial(_unanswered, expected, before, after, misbuilt)
+    progress("Witness SQLite")
+    answered = ask_sqlite_witness(copy, expected, before.backup, gate)
+    return functools.partial(_compared, lambda: answered, expected, before, after)
 
 
 def _capture_anew(database: Path, to: Path, progress: Progress) -> Capture:
@@ -138,8 +139,9 @@ def _capture_anew(database: Path, to: Path, progress: Progress) -> Capture:
 
 
 def _misbuilt(expected: Expectation, before: Before, after: Capture) -> tuple[Finding, ...]:
+    """Why nothing can be asked of the tables, if so."""
     shape = expected.baseline.shape
-    return tuple(structure_findings(expected.plan, shape, before.capture, after))
+    return structure_findings(expected.plan, shape, before.capture, after)
 
 
 def _compared(
@@ -149,9 +151,7 @@ def _compared(
     after: Capture,
     progress: Progress = no_progress,
 ) -> VerifyRecord:
-    """The verdict of three witnesses, of which SQLite has yet to be asked; none if misbuilt."""
-    if misbuilt := _misbuilt(expected, before, after):
-        return _unanswered(expected, before, after, misbuilt)
+    """The verdict of all three witnesses."""
     return _verdict(_testimony(asking, expected, before, after, progress), expected, before, after)
 
 

@@ -27,6 +27,9 @@ KERNEL = "python3"
 _PATIENCE = 0.2
 """Seconds after which a kernel that has not answered is asked once more."""
 
+_END_SECONDS = 5.0
+"""How long a kernel that was killed is waited for."""
+
 
 class ForkedKernel(LocalProvisioner):
     """A kernel's process, as Jupyter's client wants to see it."""
@@ -158,5 +161,6 @@ class Kernels:
 async def _end(manager: Any) -> None:
     # Jupyter's own looks only ten times a second whether a kernel has ended.
     await manager.provisioner.kill()
-    await manager.provisioner.wait()
+    with contextlib.suppress(TimeoutError):  # of one that waits for a disk
+        await asyncio.wait_for(manager.provisioner.wait(), _END_SECONDS)
     await manager.shutdown_kernel(now=True)
