@@ -29,9 +29,10 @@ STAGES: dict[str, tuple[Callable[..., object], set[str]]] = {
         rehearse.rehearse,
         {
             *("Backup", "Snapshot of projects", "Prediction", "Assign resources", "Add indexes"),
-            *("Comparing projects with the backup", "Every new value by its rule", "Digests"),
-            *("Witness DuckDB", "Witness pandas", "Witness SQLite", "Key workflows"),
+            *("Comparing projects with the backup", "Every new value by its rule"),
+            *("Snapshot of the backup", "Witness SQLite", "Key workflows"),
             *("Comparing with the backup", "Exporting organizations", "Comparing with before"),
+            "Witnesses DuckDB and pandas",
         },
     ),
     "snapshot": (
