@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -164,31 +163,32 @@ def test_everything_dies_with_the_runbook(app: Path, tool: Tool, wrangler: Wrang
         wrangler = Wrangler(Path({str(app / "wrangler.toml")!r}), "app-db", Where(local=True), tool=tool)
         wrangler.execute({LONG_WRITE.format(rows=20_000_000)!r}, "making slow")
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
+    state = wrangler.state_file
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:
+        try:
+            while process.poll() is None and not at_work(state):
+                time.sleep(0.05)
+            assert process.poll() is None, "it ended before it was at work"
+        finally:
+            process.kill()
     deadline = time.monotonic() + 30
-    while not at_work(app) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert at_work(app), "wrangler was not seen at work"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    deadline = time.monotonic() + 30
-    while at_work(app) and time.monotonic() < deadline:
+    while at_work(state) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not at_work(app)
+    assert not at_work(state)
     with write_lock(wrangler.state_file, wait=5):
         pass
     assert "slow" not in tables(wrangler.state_file)
 
 
-def at_work(app: Path) -> list[int]:
-    """Processes that have the app's state file open."""
+def at_work(state: Path) -> list[int]:
+    """Processes that have the state file open; any other file of the application may be read."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             with contextlib.suppress(OSError):
                 for descriptor in (process / "fd").iterdir():
                     with contextlib.suppress(OSError):
-                        if str(app) in str(descriptor.readlink()):
+                        if str(descriptor.readlink()).startswith(str(state)):
                             found.append(int(process.name))
     return found
 

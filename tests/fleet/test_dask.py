@@ -51,8 +51,13 @@ def offspring() -> list[psutil.Process]:
 
 
 def workers() -> list[psutil.Process]:
-    """The workers' processes, without Python's own tracker of resources."""
-    return [p for p in offspring() if "spawn_main" in " ".join(p.cmdline())]
+    """The workers' processes, without Python's own tracker of resources and what has ended."""
+    found = []
+    for process in offspring():
+        with contextlib.suppress(psutil.Error):
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.fixture(scope="module")
