@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from runbook.audit import verify as verification
 from runbook.audit.compare_database import differences
 from runbook.audit.invariants import ask_duckdb
 from runbook.audit.snapshot import read_capture
+from runbook.audit.verify import read_to_verify
 from runbook.errors import NotProven, RunbookError, TargetError
 from runbook.run.folder import Run
 from runbook.run.records import (
@@ -103,6 +105,40 @@ def test_what_was_wrong_before_the_way_back_comes_first(
         rehearse.rehearse(run)
     assert not run.finished("rehearse")
     assert not (tmp_path / "run" / "rehearsal").exists()
+
+
+def test_what_was_read_of_the_copy_is_compared_without_it(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For it is written again meanwhile."""
+    verified = []
+
+    def apart(copy: Path, *others: Any) -> Callable[[], VerifyRecord]:
+        comparing = read_to_verify(copy, *others)
+        away = copy.rename(tmp_path / "away.db")
+        verified.append(comparing())
+        away.rename(copy)
+        return lambda: verified[0]
+
+    monkeypatch.setattr(rehearse, "read_to_verify", apart)
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    rehearse.rehearse(run)
+    assert [v.verdict for v in verified] == ["pass"]
+
+
+@pytest.mark.usefixtures("parts")
+def test_what_a_witness_finds_fails_it_though_all_went_back(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        verification, "ask_duckdb", lambda *asked: dict.fromkeys(ask_duckdb(*asked), 1)
+    )
+    run = begin(sample, tmp_path / "run")
+    preflight.preflight(run)
+    with pytest.raises(NotProven, match="the witnesses found"):
+        rehearse.rehearse(run)
+    assert not run.finished("rehearse")
 
 
 @pytest.mark.usefixtures("parts")
