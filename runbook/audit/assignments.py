@@ -7,6 +7,7 @@ that came later, the owner's own personal organization says nothing that the own
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.script.migration import rule
 from runbook.sqlite.quoting import fold_name, quote_name, same_name
+from runbook.templates import sql_file
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,30 @@ def find_assignments(
     """Counts what users assigned in one resource; the backup is attached as `before`."""
     old, resource = written.old, written.resource
     row, origin, what = (quote_name(n) for n in (written.row, written.origin, written.what))
-    table, owner = quote_name(old.name), quote_name(resource.owner)
+    owner = quote_name(resource.owner)
     if old.rowid is not None:
         counterpart = f"a.{quote_name(old.rowid)} = coalesce(k.{origin}, k.{row})"
     else:
         counterpart = " AND ".join(f"a.{quote_name(k)} = +k.{quote_name(k)}" for k in old.key)
-    now = rule("organization_of(owner, 'main.')", plan, shape, owner=f"k.{owner}")
-    then = rule("organization_of(owner, 'before.')", plan, shape, owner=f"a.{owner}")
-    assigned = "k.organization_id"
-    reached = f" AND {assigned} IS NOT NULL" if written.partial else ""
-    source = (
-        f"{written.source} AS k LEFT JOIN before.{table} AS a"
-        f" ON {counterpart} AND k.{what} <> 'inserted'"
-        f" WHERE +{assigned} IS NOT ({now}) COLLATE BINARY AND CASE k.{what}"
-        f" WHEN 'inserted' THEN {assigned} IS NOT NULL"
-        f" AND NOT {_own(connection, f'k.{owner}', assigned)}"
-        f" ELSE +{assigned} IS NOT ({then}) COLLATE BINARY END{reached}"
+    assigned = functools.partial(
+        sql_file("later_writes/assigned").render,
+        written=written.source,
+        table=quote_name(old.name),
+        counterpart=counterpart,
+        what=what,
+        organization_now=rule("organization_of(owner, 'main.')", plan, shape, owner=f"k.{owner}"),
+        organization_then=rule(
+            "organization_of(owner, 'before.')", plan, shape, owner=f"a.{owner}"
+        ),
+        own=_own(connection, f"k.{owner}", "k.organization_id"),
+        partial=written.partial,
     )
-    (rows,) = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
+    (rows,) = connection.execute(assigned(columns="count(*)")).fetchone()
     names, sources = _names(written)
     columns = ", ".join(
         f"k.{quote_name(s)} AS {quote_name(n)}" for n, s in zip(names, sources, strict=True)
     )
-    return Assignments(old.name, int(rows), names, f"SELECT {columns} FROM {source}")
+    return Assignments(old.name, int(rows), names, assigned(columns=columns))
 
 
 def _own(connection: sqlite3.Connection, owner: str, organization: str) -> str:

@@ -27,6 +27,7 @@ from runbook.script.migration import rule, template_values
 from runbook.sqlite.inequality import any_differs
 from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.tables import Column, Table
+from runbook.templates import sql_file
 
 UNTOUCHED = "untouched"
 
@@ -114,19 +115,19 @@ def find_written(
     written = _nothing_written(plan, old, partial)
     tables, row = written.tables, quote_name(written.row)
     _create(connection, written)
-    test, values = _what_sql(connection, plan, shape, written)
+    test, values = _what_became(connection, plan, shape, written)
     main, before = (f"{schema}.{quote_name(old.name)}" for schema in ("main", "before"))
-    temp = written.source
-    missing = f"a.{quote_name(old.rowid or old.key[0])} IS NULL"
-    number_of = f"b.{quote_name(old.rowid)}" if old.rowid else "NULL"
-    values_now = _values_now(written.columns[0])
-    connection.execute(
-        f"INSERT INTO {temp} SELECT * FROM (SELECT {number_of}, NULL,"
-        f" CASE WHEN {missing} THEN 'inserted' ELSE {test} END AS found, {values_now}"
-        f" FROM {main} AS b LEFT JOIN {before} AS a ON {written.counterpart('a', 'b')})"
-        f" WHERE found <> '{UNTOUCHED}'",
-        values,
+    by_rowid = sql_file("later_writes/by_rowid").render(
+        written=written.source,
+        rowid=f"b.{quote_name(old.rowid)}" if old.rowid else "NULL",
+        missing=f"a.{quote_name(old.rowid or old.key[0])} IS NULL",
+        what_became=test,
+        values=_values_now(written.columns[0]),
+        now=main,
+        before=before,
+        counterpart=written.counterpart("a", "b"),
     )
+    connection.execute(by_rowid, values)
     if old.rowid is None:
         keys = ", ".join(quote_name(k) for k in old.key)
         index = quote_name(f"{tables[0]}_key")
@@ -136,7 +137,7 @@ def find_written(
     for name, some in zip(tables[1:], written.columns[1:], strict=True):
         connection.execute(
             f"INSERT INTO temp.{quote_name(name)} SELECT k.{row}, {_values_now(some)}"
-            f" FROM {temp} AS k CROSS JOIN {main} AS b ON {written.same_row('k', 'b')}"
+            f" FROM {written.source} AS k CROSS JOIN {main} AS b ON {written.same_row('k', 'b')}"
         )
     return _counted(connection, written, main, before, values)
 
@@ -198,22 +199,23 @@ def _find_by_key(
     """Rows that are not the same as what stands under their rowid are looked for by their key."""
     old, rowid = written.old, written.old.rowid
     assert rowid is not None
-    whole = " AND ".join(f"{quote_name(k)} IS NOT NULL" for k in old.key)
-    what, origin = quote_name(written.what), quote_name(written.origin)
-    connection.execute(f"UPDATE {written.source} SET {what} = 'inserted' WHERE {whole}")
-    by_key = " AND ".join(f"a.{quote_name(k)} = +b.{quote_name(k)}" for k in old.key)
-    # Not UPDATE FROM: SQLite would make one table of both, with too many columns if they are wide.
-    pair = (
-        f"FROM {main} AS b CROSS JOIN {before} AS a WHERE {written.same_row('k', 'b')} AND {by_key}"
+    inserted, found_again = sql_file("later_writes/by_key").statements(
+        written=written.source,
+        what=quote_name(written.what),
+        origin=quote_name(written.origin),
+        has_key=" AND ".join(f"{quote_name(k)} IS NOT NULL" for k in old.key),
+        rowid=quote_name(rowid),
+        what_became=test,
+        now=main,
+        before=before,
+        same_row=written.same_row("k", "b"),
+        same_key=" AND ".join(f"a.{quote_name(k)} = +b.{quote_name(k)}" for k in old.key),
     )
-    connection.execute(
-        f"UPDATE {written.source} AS k SET ({origin}, {what}) ="
-        f" (SELECT a.{quote_name(rowid)}, {test} {pair}) WHERE EXISTS (SELECT 1 {pair})",
-        values,
-    )
+    connection.execute(inserted)
+    connection.execute(found_again, values)
 
 
-def _what_sql(
+def _what_became(
     connection: sqlite3.Connection, plan: Plan, shape: Shape, written: Written
 ) -> tuple[str, dict[str, str | int]]:
     """What became of row `b` that was row `a`, as an SQL expression, and the values it binds."""
@@ -221,20 +223,22 @@ def _what_sql(
     outside = set(outside_columns(plan, shape, old.name, old.column_names))
     # What is generated from other columns says nothing that they do not say.
     others = [(c, c) for c in old.columns if c.name in outside and c.generated == "no"]
-    tests = [f"WHEN {any_differs(others)} THEN 'edited'"]
     values: dict[str, str | int] = {}
+    as_before = ""
     if written.partial:
         stamp = resource.updated_at
         stamps = [(c, c) for c in old.columns if stamp and same_name(c.name, stamp)]
         as_before = f"b.organization_id IS NULL AND NOT ({any_differs(stamps)})"
-        tests.append(f"WHEN {as_before} THEN '{UNTOUCHED}'")
     if resource.updated_at:
-        tests.append(f"WHEN {_stamped(resource)} THEN 'stamped'")
         values["instant"] = instant(connection, plan, shape, resource)
     owner = f"a.{quote_name(resource.owner)}"
-    organization = rule("organization_of(owner, 'before.')", plan, shape, owner=owner)
-    tests.append(f"WHEN b.organization_id IS NOT ({organization}) COLLATE BINARY THEN 'moved'")
-    return f"CASE {' '.join(tests)} ELSE '{UNTOUCHED}' END", values
+    test = sql_file("later_writes/what_became").render(
+        edited=any_differs(others),
+        as_before=as_before,
+        stamped=_stamped(resource) if resource.updated_at else "",
+        organization=rule("organization_of(owner, 'before.')", plan, shape, owner=owner),
+    )
+    return test.strip(), values
 
 
 def instant(

@@ -20,7 +20,7 @@ from runbook.plan import timestamps
 from runbook.plan.plan import Plan, Resource
 from runbook.sqlite.connect import open_immutable
 from runbook.sqlite.generated_columns import generated_from
-from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name
+from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name, unquote_name
 
 KeyClass = Literal["text", "integer", "blob"]
 
@@ -237,7 +237,7 @@ _TOKEN = re.compile(
 def words(sql: str) -> set[str]:
     """Every name, keyword and literal of an SQL text, unquoted and casefolded; no comments."""
     tokens = _TOKEN.findall(sql)
-    return {fold_name(_bare(t)) for t in tokens if not t.startswith(("--", "/*"))}
+    return {fold_name(unquote_name(t)) for t in tokens if not t.startswith(("--", "/*"))}
 
 
 def _update_columns(sql: str) -> set[str] | None:
@@ -256,14 +256,6 @@ def _update_columns(sql: str) -> set[str] | None:
                 if name.upper() == "ON":
                     break
                 if name != ",":
-                    columns.add(fold_name(_bare(name)))
+                    columns.add(fold_name(unquote_name(name)))
             return columns
     return None
-
-
-def _bare(token: str) -> str:
-    """A name without its quotes."""
-    if token[0] in "\"`'[":
-        inner = token[1:-1]
-        return inner if token[0] == "[" else inner.replace(token[0] * 2, token[0])
-    return token

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from runbook.sqlite.inequality import any_differs
-from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name, same_name
+from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name, same_name, unquote_name
 from runbook.sqlite.tables import Table
 
 _TOKEN = re.compile(
@@ -98,14 +98,6 @@ def _definitions(sql: str) -> Iterator[tuple[str, frozenset[str]]]:
                 yield definition[0], frozenset(definition[1:])
             definition = []
         elif depth:
-            definition.append(_bare(token))
+            definition.append(fold_name(unquote_name(token)))
         if token == "(":
             depth += 1
-
-
-def _bare(token: str) -> str:
-    """A name without its quotes, casefolded."""
-    if token[0] in "\"`'[" and len(token) > 1:
-        inner = token[1:-1]
-        token = inner if token[0] == "[" else inner.replace(token[0] * 2, token[0])
-    return fold_name(token)

@@ -26,6 +26,18 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def unquote_name(token: str) -> str:
+    """The name that a token of SQL text stands for: `a"b` for `"a""b"`; others as they are.
+
+    SQLite takes names in double quotes, backquotes, brackets and, where it can, in single quotes:
+    https://sqlite.org/lang_keywords.html
+    """
+    if len(token) < 2 or token[0] not in "\"`'[":
+        return token
+    inner = token[1:-1]
+    return inner if token[0] == "[" else inner.replace(token[0] * 2, token[0])
+
+
 def fold_name(name: str) -> str:
     """`name` as SQLite compares names: it folds the case of ASCII letters only."""
     return name.translate(_FOLD)

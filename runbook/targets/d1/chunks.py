@@ -60,16 +60,12 @@ def parts(script: Script, backup: sqlite3.Connection, rows: int, entry: Entry) -
     """
     work = list(_work(script, backup, rows, entry))
     digest = hashlib.sha256("\n".join(text for _, text in work).encode()).hexdigest()
+    chunk = sql_file("d1/chunk")
     cut = []
     for number, (title, text) in enumerate(work, 1):
-        head = (
-            f"CREATE TABLE {CHUNKS} (number INTEGER PRIMARY KEY, digest TEXT NOT NULL);\n\n"
-            if number == 1
-            else ""
-        )
-        row = f"INSERT INTO {CHUNKS} (number, digest) VALUES ({number}, '{digest}');"
         # The last part drops the table with everything else that only the work needed.
-        cut.append(Part(number, title, f"{head}{row}\n\n{text}\n"))
+        entered = chunk.statements(chunks=CHUNKS, number=number, digest=quote_value(digest))
+        cut.append(Part(number, title, "\n\n".join([*entered, f"{text}\n"])))
     return tuple(cut)
 
 

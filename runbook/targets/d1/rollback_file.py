@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 from runbook.errors import TargetError
 from runbook.script.migration import GUARD, Script
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import quote_name, quote_value, unquote_name
 from runbook.sqlite.tables import read_tables
 from runbook.targets.d1.cells import RawText, literal
 from runbook.targets.d1.migration_file import forget, spaced
 from runbook.targets.d1.schema import StoredTable, sums_sql
+from runbook.templates import sql_file
 
 STATEMENT_CHARACTERS = 8_000
 """About the length of one statement: wrangler takes time that grows with the square of it."""
@@ -92,7 +93,7 @@ def _steps(script: Script, copies: sqlite3.Connection) -> Iterator[str]:
             restored = _RESTORES.match(code)
             if restored and restored.groups() not in written:
                 written.add(restored.groups())
-                yield from _restored(copies, _bare(restored[1]), _bare(restored[2]))
+                yield from _restored(copies, unquote_name(restored[1]), unquote_name(restored[2]))
             elif restored:
                 continue
             elif _REFERS.search(code):
@@ -106,19 +107,14 @@ def _steps(script: Script, copies: sqlite3.Connection) -> Iterator[str]:
 
 def _guard(tables: Sequence[StoredTable], copies: sqlite3.Connection) -> Iterator[str]:
     """Aborts unless the sums of every table are those of the replica."""
-    yield (
-        f"CREATE TABLE {GUARD} (name TEXT NOT NULL, subject TEXT NOT NULL, rows INTEGER NOT NULL,\n"
-        f"    CONSTRAINT {CHANGED} CHECK (rows = 0));"
-    )
+    sums = []
     for table in tables:
         if table.name.startswith("sqlite_"):
             continue  # they follow from the others
         query = sums_sql(table)
         (was,) = copies.execute(query.replace(f" FROM {table.sql}", f" FROM now.{table.sql}", 1))
-        yield (
-            f"INSERT INTO {GUARD} (name, subject, rows)\n"
-            f"SELECT 'sums', {quote_value(table.name)}, ({query}) <> {quote_value(was[0])};"
-        )
+        sums.append({"table": quote_value(table.name), "now": query, "was": quote_value(was[0])})
+    yield from sql_file("d1/guard_sums").statements(guard=GUARD, changed=CHANGED, sums=sums)
 
 
 def _restored(copies: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
@@ -161,7 +157,3 @@ def _literal(value: str | bytes | int | float | None) -> str:
         raw = value.encode("utf-8", "surrogateescape")
         return literal(RawText(raw)).removeprefix("+")
     return literal(value)
-
-
-def _bare(name: str) -> str:
-    return name[1:-1].replace('""', '"')

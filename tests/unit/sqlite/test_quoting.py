@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.errors import BadInput
-from runbook.sqlite.quoting import quote_name, quote_value
+from runbook.sqlite.quoting import quote_name, quote_value, unquote_name
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -21,6 +21,24 @@ def test_any_name_survives(table: str, column: str) -> None:
         cursor = connection.execute(f"SELECT {quote_name(column)} AS c FROM {quote_name(name)}")
         assert name == "t" + table
         assert cursor.fetchall() == []
+
+
+@given(TEXT.filter(lambda name: "\0" not in name))
+def test_a_name_comes_back_from_its_quotes(name: str) -> None:
+    assert unquote_name(quote_name(name)) == name
+
+
+@pytest.mark.parametrize(
+    "token", ['"a""b`]"', '`a"b``]`', "'a\"b`]'", '[a"b`]', "owner_id", '"', "["]
+)
+def test_a_name_is_read_as_sqlite_reads_it(token: str) -> None:
+    if len(token) == 1:  # no name at all, and left as it is
+        assert unquote_name(token) == token
+        return
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE t ({token})")
+        (name,) = connection.execute("SELECT name FROM pragma_table_info('t')").fetchone()
+    assert unquote_name(token) == name
 
 
 def test_a_name_with_nul_is_refused() -> None:
