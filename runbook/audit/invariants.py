@@ -45,13 +45,18 @@ owns a row has one, and is its member.
 
 @dataclass(frozen=True)
 class InvariantAnswer:
-    """One invariant as SQLite answered it: number of violating rows, and some of them."""
+    """One invariant as SQLite answered it: number of violating rows, and some of them.
+
+    `places` are the tables in which rows violate it, with how many: none where it is about no
+    table in particular.
+    """
 
     name: str
     title: str
     why: str
     violations: int
     samples: tuple[Sample, ...]
+    places: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ def ask_sqlite(
         premises |= {name: len(others) for name, others in SHOWN_BY_PROOF.items()}
     # What a shortcut takes as given must have been asked before.
     for file in sorted(sql_files("invariants"), key=lambda file: premises.get(file.name, -1)):
-        violations = 0
         shown: list[Sample] = []
+        violating: list[tuple[str, int]] = []
         shortcut = shortcuts.get(file.name)
         holds = (
             proven
@@ -100,11 +105,18 @@ def ask_sqlite(
         )
         for question in () if holds else _questions(file, plan, shape, values):
             rows = _count(connection.execute(f"SELECT count(*) FROM (\n{question.query}\n)"))
-            violations += rows
+            if rows:
+                violating.append((question.subject, rows))
             if rows and len(shown) < samples:
                 shown += _samples(connection, question, samples - len(shown))
-        answer = InvariantAnswer(file.name, file.title, file.why, violations, tuple(shown))
-        answers[file.name] = answer
+        answers[file.name] = InvariantAnswer(
+            file.name,
+            file.title,
+            file.why,
+            violations=sum(rows for _, rows in violating),
+            samples=tuple(shown),
+            places=tuple((subject, rows) for subject, rows in violating if subject),
+        )
     return {file.name: answers[file.name] for file in sql_files("invariants")}
 
 

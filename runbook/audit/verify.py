@@ -171,7 +171,7 @@ def _verdict(
         *_violations(invariants, sqlite.invariants),
         *disagreements(lines, invariants),
         *_altered(before.digests, testimony.digests, expected.plan),
-        *_not_asked(expected.plan, before, after, testimony),
+        *_not_asked(expected.plan, before, testimony),
     )
     return VerifyRecord(
         verdict="fail" if findings else "pass",
@@ -325,15 +325,22 @@ def _violations(
 ) -> Iterator[Finding]:
     for invariant in invariants:
         if not invariant.holds:
-            rows = max(invariant.violations.values())
+            rows, answer = max(invariant.violations.values()), answers[invariant.name]
             message = f'the invariant "{invariant.title}" is violated by {counted(rows, "row")}'
-            samples = answers[invariant.name].samples
-            yield Finding("sqlite", "", "", f"invariant {invariant.name}", rows, message, samples)
+            message += _in_places(answer.places)
+            change = f"invariant {invariant.name}"
+            yield Finding("sqlite", "", "", change, rows, message, answer.samples)
 
 
-def _not_asked(
-    plan: Plan, before: Before, after: Capture, testimony: _Testimony
-) -> Iterator[Finding]:
+def _in_places(places: tuple[tuple[str, int], ...]) -> str:
+    """` in "projects"`; of several tables, how many rows in each."""
+    if len(places) < 2:
+        return "".join(f' in "{table}"' for table, _ in places)
+    each = [f'{rows:,} in "{table}"' for table, rows in places]
+    return f" ({', '.join(each)})"
+
+
+def _not_asked(plan: Plan, before: Before, testimony: _Testimony) -> Iterator[Finding]:
     """What no witness has compared: a proof over no tables, rows or invariants proves nothing."""
 
     def missing(table: str, message: str) -> Finding:

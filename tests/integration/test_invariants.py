@@ -8,9 +8,11 @@ import pytest
 
 from runbook.plan.plan import Plan, Unowned
 from runbook.run.findings import render_sample
+from runbook.stages import verify
 from runbook.templates import sql_files
+from tests.support.runs import begin, until_migrated
 from tests.support.small_schema import KEYS, PLAN, SCHEMA
-from tests.support.witnessed import Migrated, broken, migrate, witnesses
+from tests.support.witnessed import Migrated, broken, execute, migrate, witnesses
 
 TEAM = (
     "INSERT INTO organizations (id, name, slug, owner_id, type) VALUES ('team', '', '', {}, '{}');"
@@ -127,6 +129,37 @@ def test_a_planted_violation_is_seen_by_all_three(
     assert seen.violated == expected
     for invariant, asked in seen.asked.items():
         assert bool(asked.samples) == (invariant in expected)
+
+
+@pytest.mark.parametrize(
+    ("statement", "places"),
+    [
+        (
+            "UPDATE projects SET organization_id = NULL WHERE id <= 2;"
+            " UPDATE notes SET organization_id = NULL WHERE rowid = 1;",
+            ' 3 rows (2 in "projects", 1 in "notes")',
+        ),
+        ("UPDATE notes SET organization_id = NULL WHERE rowid = 1;", ' 1 row in "notes"'),
+    ],
+)
+def test_a_violation_names_the_tables_that_it_is_in(
+    tmp_path: Path, statement: str, places: str
+) -> None:
+    execute(tmp_path / "app.db", SCHEMA.format(type="TEXT", **KEYS["TEXT"]))
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[users]\ntable = "users"\nkey = "id"\nemail = "email"\n'
+        '[[resources]]\ntable = "projects"\nowner = "owner_id"\n'
+        '[[resources]]\ntable = "notes"\nowner = "owner_id"\n'
+    )
+    run = until_migrated(begin(tmp_path / "app.db", tmp_path / "run", plan))
+    execute(tmp_path / "app.db", statement)
+    (message,) = [
+        f.message
+        for f in verify.verify(run).findings
+        if f.change == "invariant resources_without_organization"
+    ]
+    assert message.endswith(f"is violated by{places}")
 
 
 def test_nothing_is_seen_where_nothing_was_planted(migrated: tuple[str, Migrated]) -> None:
