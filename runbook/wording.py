@@ -70,11 +70,14 @@ def counted(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
+def more(count: int, noun: str = "") -> str:
+    """What ends a list that was cut: `and 2 more rows`, `and 1 more`."""
+    return f"and {counted(count, f'more {noun}') if noun else f'{count:,} more'}"
+
+
 def and_more(count: int, noun: str = "") -> str:
     """What follows the first of several: ` (and 2 more findings)`; empty where `count` is 0."""
-    if count <= 0:
-        return ""
-    return f" (and {counted(count, f'more {noun}') if noun else f'{count:,} more'})"
+    return f" ({more(count, noun)})" if count > 0 else ""
 
 
 def duration(seconds: float) -> str:

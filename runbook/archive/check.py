@@ -16,7 +16,7 @@ from runbook.archive.members import Problem, check_folder, check_zip, digest_of
 from runbook.archive.signature import can_verify, signature_path, verify
 from runbook.archive.statement import Attested, check_statement
 from runbook.errors import BadInput
-from runbook.wording import counted
+from runbook.wording import counted, more
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def as_text(result: CheckResult, *, most: int = 50) -> str:
         detail = f" ({_plain(problem.detail)})" if problem.detail else ""
         lines.append(f"  {problem.what:8} {_plain(problem.path)}{detail}")
     if len(result.problems) > most:
-        lines.append(f"  and {len(result.problems) - most} more")
+        lines.append(f"  {more(len(result.problems) - most)}")
     lines.append(f"signature: {_plain(result.signature)}")
     for what, text in (
         ("statement's signature", result.statement_signature),

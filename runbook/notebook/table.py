@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from runbook.wording import clip, visible
+from runbook.wording import clip, more, visible
 
 NOTHING = "nothing found"
 """What a table without rows shows, unless it has something better."""
@@ -50,10 +50,10 @@ class Table(pd.DataFrame):
         heads = [_NUMBER if style is _NUMBER else _NAME for style in styles]
         head = _row("th", self.columns.astype(str), heads)
         body = "".join(_row("td", cells, styles) for cells in self._cells())
-        more = f"<p>and {self._left():,} more rows</p>" if self._left() else ""
+        left_out = f"<p>{more(self._left(), 'row')}</p>" if self._left() else ""
         return (
             f'<table border="0" class="dataframe"><thead>{head}</thead>'
-            f"<tbody>{body}</tbody></table>{more}"
+            f"<tbody>{body}</tbody></table>{left_out}"
         )
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class Table(pd.DataFrame):
             ).rstrip()
             for line in lines
         )
-        return f"{text}\nand {self._left():,} more rows" if self._left() else text
+        return f"{text}\n{more(self._left(), 'row')}" if self._left() else text
 
     def _nothing(self) -> str:
         return str(self.attrs.get("nothing", NOTHING))

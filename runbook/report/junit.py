@@ -11,7 +11,7 @@ from runbook.report.bounds import Shown, bounded
 from runbook.report.view_model import ReportView
 from runbook.run.findings import Finding, Hazard, RenderedSample, render_sample, sample_line
 from runbook.script.footprint import FootprintLine
-from runbook.wording import visible
+from runbook.wording import more, visible
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _finding(shown: Shown[Finding, RenderedSample]) -> _Case:
         f"{s.key} {s.column}: {s.before} -> {s.after}".replace(" : ", ": ") for s in shown.samples
     ]
     if shown.left_out:
-        samples.append(f"and {shown.left_out} more, left out")
+        samples.append(f"{more(shown.left_out)}, left out")
     name = f"{finding.witness}: {finding.change} {place}".strip()
     return _Case(name, finding.message, "\n".join(samples))
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runbook.scan.result import Finding, ScanResult
-from runbook.wording import visible
+from runbook.wording import more, visible
 
 _MOST_FILES = 20
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -134,7 +134,7 @@ def _unjudged(result: ScanResult) -> str:
     most = sorted(result.unjudged, key=lambda entry: (-entry[1], entry[0]))
     lines += [f"  {_place(file)}  {count}" for file, count in most[:_MOST_FILES]]
     if len(most) > _MOST_FILES:
-        lines.append(f"  and {len(most) - _MOST_FILES} more files; --json lists them all")
+        lines.append(f"  {more(len(most) - _MOST_FILES, 'file')}; --json lists them all")
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ from runbook.sqlite.quoting import quote_name
 from runbook.targets.open_target import target_of
 from runbook.targets.sqlite import read_ledger
 from runbook.window.watch import lasting_invariants
-from runbook.wording import counted, listed
+from runbook.wording import counted, listed, more
 
 _NONE_MOVED = "No row came or went since the verification"
 
@@ -70,10 +70,10 @@ def _violations(connection: sqlite3.Connection, run: Run, shape: Shape) -> tuple
             (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
             if rows:
                 keys = [render_sample(s).key for s in sample_rows(connection, query, _NAMED)]
-                more = f" and {rows - len(keys):,} more" if rows > len(keys) else ""
+                named = ", ".join(keys) + (f" {more(rows - len(keys))}" if rows > len(keys) else "")
                 place = f' in "{table}"' if table else ""
                 what = file.name.replace("_", " ")
-                violated.append(f"{counted(rows, 'row')}{place}: {what} ({', '.join(keys)}{more})")
+                violated.append(f"{counted(rows, 'row')}{place}: {what} ({named})")
     return asked, violated
 
 

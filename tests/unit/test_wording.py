@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runbook import wording
-from runbook.wording import and_more, clip, counted, duration, listed, size, visible, when
+from runbook.wording import and_more, clip, counted, duration, listed, more, size, visible, when
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,11 @@ def test_how_many_more() -> None:
         " (and 2,000 more findings)",
     ]
     assert and_more(3) == " (and 3 more)"
+    assert [more(1, "row"), more(2, "row"), more(1000)] == [
+        "and 1 more row",
+        "and 2 more rows",
+        "and 1,000 more",
+    ]
     assert and_more(-1) == ""
 
 

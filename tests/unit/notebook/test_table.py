@@ -41,6 +41,7 @@ def test_very_many_rows_are_cut_and_counted() -> None:
     assert made._repr_html_().count("<tr>") == MOST_ROWS + 1
     assert "and 1,500 more rows" in made._repr_html_()
     assert repr(made).endswith("and 1,500 more rows")
+    assert repr(table(("n",), [(n,) for n in range(MOST_ROWS + 1)])).endswith("and 1 more row")
 
 
 @pytest.mark.parametrize(
