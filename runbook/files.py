@@ -55,7 +55,10 @@ def scratch_file(path: Path) -> Iterator[Path]:
 
 
 def _new_scratch(path: Path) -> tuple[int, Path]:
-    """A scratch file for `path`, and the handle whose lock keeps `sweep` from it."""
+    """A scratch file for `path`, and the handle whose lock keeps `sweep` from it.
+
+    Not by filelock, which leaves a file at the path that it locks: this is the scratch file's own.
+    """
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with contextlib.suppress(

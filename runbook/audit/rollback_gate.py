@@ -140,7 +140,7 @@ def prove_rollback(
 ) -> tuple[Finding, ...]:
     """Everything in `main` that is not as a rollback must leave it; empty: it is proven."""
     provide_functions(connection)
-    findings = [*_objects(connection, plan, before), *_ledger(connection, plan, before)]
+    findings = [*_objects(connection, before), *_ledger(connection, plan, before)]
     new = {fold_name(t.name): t for t in read_tables(connection)}
     for written in before.written:
         now = new.get(fold_name(written.old.name))
@@ -150,7 +150,7 @@ def prove_rollback(
     return tuple(findings)
 
 
-def _objects(connection: sqlite3.Connection, plan: Plan, before: Before) -> Iterator[Finding]:
+def _objects(connection: sqlite3.Connection, before: Before) -> Iterator[Finding]:
     """The schema: resources to the byte as in the backup, all else as it was just before."""
     expected = before.expected
     present = set(read_objects(connection))

@@ -126,7 +126,7 @@ class _Comparison:
             reason = columns_only or self._moving(view)
             if reason:
                 raise _LeftOut(f"only its columns were compared, because {reason}")
-            with self._time(view):
+            with self._time():
                 self._rows(view)
         except _Changed as change:
             message = f'the view "{view.name}" {change}'
@@ -240,7 +240,7 @@ class _Comparison:
         return int(self.connection.execute(f"SELECT count(*) FROM {source}").fetchone()[0])
 
     @contextlib.contextmanager
-    def _time(self, view: View) -> Iterator[None]:
+    def _time(self) -> Iterator[None]:
         """Interrupts what takes too long; Python keeps getting its turn."""
         until = time.monotonic() + self.seconds
         self.connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)

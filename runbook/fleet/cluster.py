@@ -20,13 +20,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
 from runbook import __version__
 from runbook.errors import BadInput
 from runbook.fleet.pool import PER_WORKER, Arrival, PoolLost
 from runbook.fleet.records import Order, Outcome
 from runbook.fleet.work import work
 from runbook.terminal import Echo
-from runbook.wording import counted
 
 WORKER_SECONDS = 30.0
 """How long the first worker may take to come."""
@@ -211,10 +212,12 @@ class DaskPool:
         Raises:
             BadInput: none came in time.
         """
-        until = time.monotonic() + WORKER_SECONDS
-        while not self._fit and time.monotonic() < until and not self._unfit:
-            self._ask_workers()
-            time.sleep(0 if self._fit else 0.2)
+        Retrying(
+            retry=retry_if_result(lambda _: not self._fit and not self._unfit),
+            stop=stop_after_delay(WORKER_SECONDS),
+            wait=wait_fixed(0.2),
+            retry_error_callback=lambda _: None,
+        )(self._ask_workers)
         if self._fit:
             return
         where = place.scheduler or "the local cluster"
@@ -337,8 +340,3 @@ def _reason(error: BaseException | None) -> str:
     if error is None:
         return "its worker is gone"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def describe_place(place: Place) -> str:
-    """Where the work is done, in a few words."""
-    return place.scheduler or f"{counted(place.workers, 'worker')} on this machine"

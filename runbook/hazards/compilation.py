@@ -87,9 +87,9 @@ def probe_compiled(survey: Survey) -> Iterator[Sighting]:
             faults = _faults(trial)
         order = {entry.name: place for place, entry in enumerate(_objects(survey))}
         for fault in sorted(repaired, key=lambda f: order[f.entry.name]):
-            yield _sighting(trial, fault, _replaced(trial, fault.entry))
+            yield _sighting(fault, _replaced(trial, fault.entry))
         for fault in faults:
-            yield _sighting(trial, fault, "")
+            yield _sighting(fault, "")
     finally:
         trial.close()
 
@@ -262,7 +262,7 @@ def _replaced(trial: Trial, entry: Entry) -> str:
     return f"BEGIN;\n{statements};\nCOMMIT;"
 
 
-def _sighting(trial: Trial, fault: Fault, script: str) -> Sighting:
+def _sighting(fault: Fault, script: str) -> Sighting:
     entry = fault.entry
     subject = plain(entry.name)
     if entry.kind == "trigger":

@@ -17,7 +17,7 @@ from runbook.plan.plan import Resource
 from runbook.script.migration import index_name
 from runbook.sqlite.quoting import fold_name, quote_name
 
-STEPS = (
+_STEPS_BY_HAND = (
     "add organization_id",
     "create organizations",
     "create organization_memberships",
@@ -149,13 +149,14 @@ def _rolled_back(traces: Traces) -> bool:
 def _reached(traces: Traces) -> str:
     if _rolled_back(traces):
         return "rolled back by hand: the tables are gone, organization_id is left"
-    done = traces.done
+    done, total = traces.done, len(_STEPS_BY_HAND)
     if not done:
-        return f"within step 1 of 7 ({STEPS[0]})"
+        return f"within step 1 of {total} ({_STEPS_BY_HAND[0]})"
     if done == tuple(range(1, len(done) + 1)):
-        return f"step {len(done)} of 7 ({STEPS[len(done) - 1]})"
+        return f"step {len(done)} of {total} ({_STEPS_BY_HAND[len(done) - 1]})"
     missing = [n for n in range(1, max(done) + 1) if n not in done]
-    return f"step {max(done)} of 7 ({STEPS[max(done) - 1]}), without {_numbers(missing)}"
+    name = _STEPS_BY_HAND[max(done) - 1]
+    return f"step {max(done)} of {total} ({name}), without {_numbers(missing)}"
 
 
 def _numbers(numbers: list[int]) -> str:

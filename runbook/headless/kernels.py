@@ -59,6 +59,7 @@ class ForkedKernel(LocalProvisioner):
 
     async def wait(self) -> int | None:
         """The exit code, once there is one."""
+        # A forked process's end is known to the fork server alone: there is no event to await.
         code = await self.poll()
         while code is None:
             await asyncio.sleep(0.01)

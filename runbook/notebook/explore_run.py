@@ -214,7 +214,10 @@ def _spill(run: Run) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Holds a lock on a folder that ends with this process; False where another one holds it."""
+    """Holds a lock on a folder that ends with this process; False where another one holds it.
+
+    Not by filelock, which would leave a file of its own beside the folder.
+    """
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -14,10 +14,7 @@ from runbook.run.findings import WITNESS_NAMES, WITNESSES
 from runbook.script.footprint import FootprintLine
 from runbook.wording import counted, visible
 
-Sign = Literal["+", "~", "-", "="]
-
-SIGNS: Mapping[Sign, str] = {"+": "new", "~": "changed", "-": "gone", "=": "identical"}
-"""What each sign stands for."""
+Sign = Literal["+", "~", "-", "="]  # new, changed, gone, identical
 
 ALL_ELSE = "Everything else stays identical, or nothing is committed."
 

@@ -15,7 +15,7 @@ from runbook.run.findings import Finding, Sample, drift_advice
 from runbook.script.footprint import FootprintLine
 from runbook.script.migration import NEW_TABLES
 from runbook.sqlite.quoting import fold_name
-from runbook.wording import counted, listed
+from runbook.wording import counted
 
 _VALUES = ("changed", "wrong value")
 _ROWS = ("added", "removed", "missing", "rows lost or gained")
@@ -234,8 +234,3 @@ def problem_sentence(known: tuple[Problem, ...]) -> str:
     if more == 1:
         return f"{text}; one more problem is below."
     return f"{text}; {more:,} more problems are below." if more else f"{text}."
-
-
-def places(known: Iterable[Problem], most: int = 4) -> str:
-    """The tables that problems are about."""
-    return listed(list(dict.fromkeys(f"\u201c{f.table}\u201d" for f in known if f.table)), most)

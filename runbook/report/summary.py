@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from runbook.report.contents import Contents
-from runbook.run.records import Assessment, Confirmation
+from runbook.run.findings import WITNESS_NAMES
+from runbook.run.records import Confirmation
 from runbook.script.footprint import FootprintLine
 from runbook.sqlite.quoting import fold_name
 from runbook.window.series import watched_seconds
@@ -56,7 +57,7 @@ def _else(contents: Contents) -> str:
 
 def _count(line: FootprintLine) -> int | None:
     """The rows that the witnesses counted, the latest first; the prediction where none did."""
-    for who in ("sqlite", "duckdb", "pandas", "gate"):
+    for who in (*WITNESS_NAMES, "gate"):
         if who in line.counts:
             return line.counts[who]
     return line.predicted
@@ -141,11 +142,3 @@ def agreed(confirmation: Confirmation | None) -> str:
         "--yes": "passed --yes",
     }.get(confirmation.how, confirmation.how)
     return f"{confirmation.by or 'an unnamed person'} {how}, {when(confirmation.at)}"
-
-
-def kept_since(assessment: Assessment | None) -> list[tuple[str, int, int, int]]:
-    """Later writes that a rollback kept: table, rows edited, inserted and deleted."""
-    if assessment is None:
-        return []
-    tables = (*assessment.resources, *assessment.others)
-    return [(t.table, t.edited, t.inserted, t.deleted) for t in tables if t.written]

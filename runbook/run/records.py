@@ -60,14 +60,14 @@ class SnapshotRecord:
     tables: int
     rows: int
     digests: tuple[TableDigest, ...]
-    target_state: str
-    """What the target's file said of itself when the backup was taken (see the target)."""
     shape: Shape | None = None
     """The database's shape as the backup holds it; None in a record that does not say."""
     footprint: tuple[FootprintLine, ...] = ()
     """What may change, and in how many rows, predicted from the backup."""
     header: Header | None = None
     """What the header of the backup says; None in a record that does not say."""
+    target_state: str = ""
+    """Always empty; here so that records that hold it can still be read."""
 
 
 @dataclass(frozen=True)

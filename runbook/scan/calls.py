@@ -146,7 +146,7 @@ class Reader:
             return "select"
         if creates(call.name) or (_SAVING.match(call.name) and self._is_store(call)):
             if call.name.startswith("new ") and self.source.language == "go":
-                return self._go_literal(call, chain, context)
+                return self._go_literal(call, context)
             if call.name in ("upsert", "updateOrCreate", "update_or_create") and not names:
                 return "insert"
             return "insert"
@@ -170,7 +170,7 @@ class Reader:
             return _kind(chain, context)
         return None
 
-    def _go_literal(self, literal: Node, chain: Node, context: Context) -> Kind | None:
+    def _go_literal(self, literal: Node, context: Context) -> Kind | None:
         """A struct of Go is a row if it is stored, a condition if it is asked for."""
         around = next(calls_around(literal), None)
         if around is not None and around.name in WHERES - INSERTS:
@@ -179,7 +179,7 @@ class Reader:
         if around is not None and around.name in _SAVES:
             return "insert"
         assigned = next((a for a in literal.ancestors() if a.kind == "assign"), None)
-        if assigned is not None and self._is_saved(assigned.parts[0], literal, context):
+        if assigned is not None and self._is_saved(assigned.parts[0], literal):
             return "insert"
         return None
 
@@ -190,7 +190,7 @@ class Reader:
         is_class = name[:1].isupper() and self.words.is_model(name)
         return is_class or _STORE.search(name) is not None
 
-    def _is_saved(self, target: Node, node: Node, context: Context) -> bool:
+    def _is_saved(self, target: Node, node: Node) -> bool:
         """Whether a variable is given to a call that stores rows, or stores itself."""
         if target.kind == "other" and target.parts:
             target = target.parts[0]
@@ -242,7 +242,7 @@ class Reader:
         if built:
             return True
         fetched = [v for v in values if v.kind in ("call", "member")]
-        return not fetched and self._is_saved(object_, owner.node, context)
+        return not fetched and self._is_saved(object_, owner.node)
 
     def _makes_ours(self, value: Node, context: Context) -> bool:
         if value.kind == "call" and self.words.is_model(value.name.removeprefix("new ")):

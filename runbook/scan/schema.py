@@ -136,10 +136,6 @@ def _names(node: Node, resource: ResourceNames) -> bool:
     return value is not None and value.rpartition(".")[2].lower() == resource.table.lower()
 
 
-def _column(node: Node, resource: ResourceNames) -> bool:
-    return any((part.value or "").lower() == resource.owner.lower() for part in node.walk())
-
-
 def _from_call(node: Node, resource: ResourceNames) -> Declared:
     """`const notes = sqliteTable("notes", {...})`, `Note.init({...}, { tableName: "notes" })`."""
     if not _TABLE_CALLS.search(node.name) or not node.arguments:

@@ -179,7 +179,7 @@ def template_values(
         "scope": plan.organizations.scope,
         "users": users,
         "adopter": adopter_literal,
-        "resources": [_resource(r, plan, shape, users, adopter_literal) for r in plan.resources],
+        "resources": [_resource(r, shape, users, adopter_literal) for r in plan.resources],
         "tables": [
             {
                 "plain": t,
@@ -205,11 +205,7 @@ def index_name(resource: Resource) -> str:
 
 
 def _resource(
-    resource: Resource,
-    plan: Plan,
-    shape: Shape,
-    users: dict[str, str | None],
-    adopter: str | None,
+    resource: Resource, shape: Shape, users: dict[str, str | None], adopter: str | None
 ) -> dict[str, object]:
     owner = quote_name(resource.owner)
 

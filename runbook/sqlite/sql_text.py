@@ -7,7 +7,7 @@ means what it should is for SQLite to say.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runbook.sqlite.quoting import IN_WORD, fold_name, quote_name
@@ -302,6 +302,3 @@ def _end_of_reference(read: tuple[Token, ...], place: int) -> int:
             last += 2
         else:
             return last
-
-
-Rewrite = Callable[[str, Columns], str | None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from runbook.sqlite.quoting import same_name
 from runbook.sqlite.sql_text import Token, as_comment, tokens
 
@@ -72,13 +70,6 @@ def not_generated(definition: str) -> str:
         end += 1
     words = definition[read[start].start : read[end].end]
     return definition[: read[start].start] + as_comment(words) + definition[read[end].end :]
-
-
-def called(sql: str) -> tuple[str, ...]:
-    """Names that stand before a bracket, as those of functions do; some are keywords."""
-    read = tokens(sql)
-    pairs = itertools.pairwise(read)
-    return tuple(dict.fromkeys(t.name for t, u in pairs if t.is_name and u.word == "("))
 
 
 def mentions(sql: str, name: str) -> int:

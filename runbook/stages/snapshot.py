@@ -65,7 +65,6 @@ def _snapshot(run: Run, progress: Progress) -> SnapshotRecord:
         tables=len(captured.tables),
         rows=sum(t.rows for t in captured.tables),
         digests=what.digests,
-        target_state="",
         shape=what.baseline.shape,
         footprint=what.baseline.footprint,
         header=read_file_header(path),

@@ -30,12 +30,9 @@ class Quiet:
 
 
 def wait_until_quiet(
-    reading: Callable[[], AbstractContextManager[sqlite3.Connection]],
-    seconds: float,
-    *,
-    patience: float | None = None,
+    reading: Callable[[], AbstractContextManager[sqlite3.Connection]], seconds: float
 ) -> Quiet:
-    """Waits until no other connection has committed for `seconds`.
+    """Waits until no other connection has committed for `seconds`; gives up after three times that.
 
     SQLite's `data_version` changes with every commit of another connection. Reading it takes
     microseconds and holds no lock in between, so no writer is kept from writing.
@@ -43,9 +40,8 @@ def wait_until_quiet(
     Args:
         reading: opens a read-only connection to the database.
         seconds: how long it must be quiet.
-        patience: seconds after which to give up; left out: three times `seconds`, and one.
     """
-    limit = PATIENCE * seconds + 1 if patience is None else patience
+    limit = PATIENCE * seconds + 1
     with reading() as connection:
         began = quiet_from = time.monotonic()
         version, commits = _version(connection, None), 0
