@@ -187,8 +187,10 @@ class RunFolder:
     # -- what the stages find ----------------------------------------------------------------
 
     def preflight(self, *hazards: Hazard) -> None:
-        found = hazards or (INDEXES, TRIGGER, NO_EMAIL)
-        self.stage("preflight", PreflightRecord(found, footprint(), {"seconds": 0.4}), seconds=0.62)
+        hazards = hazards or (INDEXES, TRIGGER, NO_EMAIL)
+        self.stage(
+            "preflight", PreflightRecord(hazards, footprint(), {"seconds": 0.4}), seconds=0.62
+        )
 
     def rehearse(self) -> None:
         record = RehearseRecord(
