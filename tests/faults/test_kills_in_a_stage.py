@@ -40,7 +40,7 @@ class Stage:
 
     def begin(self, stage: str) -> subprocess.Popen[str]:
         """A process at the beginning of the stage, which tells of each step."""
-        env = {**environment(), "RUNBOOK_TELL": "1"}
+        env = {**environment(), "RUNBOOK_PRINT_STEPS": "1"}
         process = start("tests.support.faults.work", str(self.folder), stage, env=env)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

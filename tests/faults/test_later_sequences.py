@@ -89,15 +89,15 @@ def try_sequence(seed: int, folder: Path) -> str:
     migrate(job)
     sequence.migrated()
     oracle = sequence.oracle
-    made = copy.deepcopy((oracle.organizations, oracle.memberships))
+    migrated = copy.deepcopy((oracle.organizations, oracle.memberships))
     history = [sequence.write() for _ in range(sequence.draw.randrange(1, 13))]
     now, exports = read_content(path), folder / "exports"
     try:
         counted = assess(job)
-        assert counted.organizations_since == oracle.since("organizations", made[0])
-        assert counted.memberships_since == oracle.since("memberships", made[1])
+        assert counted.organizations_since == oracle.changed_rows("organizations", migrated[0])
+        assert counted.memberships_since == oracle.changed_rows("memberships", migrated[1])
         for discard in (False, True):
-            if oracle.must_refuse(discard, made):
+            if oracle.must_refuse(discard, migrated):
                 with pytest.raises(Refused):
                     roll_back(job, exports, discard_organizations=discard)
                 assert read_content(path) == now

@@ -15,8 +15,8 @@ from runbook.targets.sqlite import SqliteTarget
 from tests.support.databases import execute
 from tests.support.mutants.ask import GUARDS, ask
 from tests.support.mutants.bases import BASES, NOTHING, Base
-from tests.support.mutants.facts import AFTER_COMMIT, KINDS, Mutant
 from tests.support.mutants.matrix import batches, run, tally, total
+from tests.support.mutants.original import AFTER_COMMIT, KINDS, Mutant
 from tests.support.mutants.prepared import hurried, prepare
 from tests.support.proof import PAGE, complaints
 
@@ -92,7 +92,7 @@ def test_emptied_tables_are_found(base: Base, moment: int, tmp_path: Path) -> No
     """Every table of the plan and of the migration emptied, at several moments."""
     with hurried():
         prepared = prepare(base, tmp_path, 1)
-        tables = prepared.facts.before if moment < 2 else prepared.facts.after
+        tables = prepared.original.before if moment < 2 else prepared.original.after
         everything = tuple(
             f'DELETE FROM "{t.name.replace(chr(34), chr(34) * 2)}"'
             for t in tables

@@ -23,16 +23,16 @@ from runbook.fleet.seal import check_fleet
 from tests.support.faults.harness import FULL
 from tests.support.fleets import choices, make_tenants, members, migrate_fleet, states
 
-SECONDS_OF_A_MIGRATION = 0.75
-"""Processor seconds that the work on one database really takes, at the least (docs/performance.md)."""
-
 
 def recorded(folder: Path) -> tuple[Outcome, str]:
-    """What a real run of one database gave, and its record without what the fleet does not read."""
-    make_tenants(folder / "tenants", 1)
-    migrate_fleet(folder / "tenants", folder / "one", canaries=0)
-    (member,) = members(folder / "one")
-    record = json.loads((folder / "one" / member.run / "audit.json").read_text())
+    """What a real run of one database gave, and its record without what the fleet does not read.
+
+    It is the quicker one of two: the first imports what the other needs.
+    """
+    make_tenants(folder / "tenants", 2)
+    migrate_fleet(folder / "tenants", folder / "two", canaries=0)
+    member = min(members(folder / "two"), key=lambda m: m.cpu)
+    record = json.loads((folder / "two" / member.run / "audit.json").read_text())
     kept = {k: record[k] for k in ("verdict", "outcome", "run", "hazards", "findings", "steps")}
     outcome = Outcome(1, "after", seconds=member.seconds, cpu=member.cpu, rows=member.rows)
     return outcome, json.dumps(kept, indent=1)
@@ -72,9 +72,11 @@ def test_the_coordinator_alone(count: int, tmp_path: Path) -> None:
     seconds = time.process_time() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) // 1024
     print(f"{count:,} databases: {seconds:.1f} s of the processor, {grown} MB more")
+    print(f"a migration: {outcome.cpu} s of the processor")
     assert states(fleet) == ["after"] * count
     assert json.loads((fleet / "fleet.json").read_text())["sums"]["databases"] == count
     assert check_fleet(fleet).runs == count
-    # Half of the time here is the replay's own: writing records, which workers do.
-    assert seconds < 0.05 * count * SECONDS_OF_A_MIGRATION
+    # Half of the time here is the replay's own: writing records, which workers do. The measure is
+    # what the migration took in this process, so that a slow machine has its own.
+    assert seconds < 0.05 * count * outcome.cpu
     assert grown < 500

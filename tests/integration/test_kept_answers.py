@@ -20,7 +20,6 @@ from runbook.errors import RunFolderError
 from runbook.files import write_sealed
 from runbook.fleet.plan_digest import digest_of_plan
 from runbook.fleet.records import Order
-from runbook.fleet.work import work
 from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.json_form import read_part, read_record, to_json
@@ -30,7 +29,7 @@ from runbook.script.new_objects import new_objects
 from runbook.sqlite.tables import read_tables
 from tests.support.databases import connected, execute
 from tests.support.faults.harness import environment
-from tests.support.fleets import SCHEMA, copy_folder, make_tenant
+from tests.support.fleets import SCHEMA, copy_folder, make_tenant, outcome_of
 
 OTHER_PLAN = """
 [migration]
@@ -58,27 +57,6 @@ def order(database: Path, folder: Path, plan: str) -> Order:
     return Order(1, str(database), run_dir, plan, digest, __version__, leave_out=("rehearse",))
 
 
-def outcome(folder: Path, of: Order) -> dict[str, object]:
-    """Where the database is, and all that its audit says but names, times and digests of times."""
-    done = work(of)
-    audit = json.loads((Path(of.run_dir) / "audit.json").read_text())
-    script = Path(of.run_dir, "sql", "migrate.sql")
-    return {
-        "state": done.state,
-        "error": done.error,
-        # those about the disk are of another folder, and they were accepted at another time
-        "hazards": [
-            {**hazard, "done": ""}
-            for hazard in audit["hazards"]
-            if not hazard["subject"].startswith("/")
-        ],
-        "invariants": audit["invariants"],
-        "footprint": audit["footprint"],
-        "findings": audit["findings"],
-        "checksum": script.read_text().split("Checksum ")[1][:64] if script.exists() else "",
-    }
-
-
 def make(folder: Path) -> list[Order]:
     """Databases of several schemas, migrated by two plans in turn, so that each meets the others'."""
     folder.mkdir()
@@ -97,17 +75,16 @@ def make(folder: Path) -> list[Order]:
 
 IN_A_NEW_PROCESS = """
 import json, sys
-from pathlib import Path
 from runbook.fleet.records import Order
-from tests.integration.test_kept_answers import outcome
-print(json.dumps([outcome(Path(sys.argv[1]), Order(**json.loads(sys.argv[2])))]))
+from tests.support.fleets import outcome_of
+print(json.dumps(outcome_of(Order(**json.loads(sys.argv[1])))))
 """
 
 
 def test_plans_and_schemas_in_turn_get_what_a_new_process_gets(tmp_path: Path) -> None:
     warm = make(tmp_path / "warm")
     cold = copy_folder(tmp_path / "warm", tmp_path / "cold")
-    answers = [outcome(tmp_path, each) for each in warm]
+    answers = [outcome_of(each) for each in warm]
     assert [a["state"] for a in answers] == ["after"] * 5
     assert len({str(a["checksum"]) for a in answers}) == 2  # one for each plan
     starred = ["views_select_star" in str(a["hazards"]) for a in answers]
@@ -116,11 +93,10 @@ def test_plans_and_schemas_in_turn_get_what_a_new_process_gets(tmp_path: Path) -
         path = cold / f"t{number}.db"
         plan = warm[number].plan and str(cold / "plan.toml")
         handed = json.dumps(dataclasses.asdict(order(path, cold, plan)))
-        command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(cold), handed]
+        command = [sys.executable, "-c", IN_A_NEW_PROCESS, handed]
         ended = subprocess.run(command, env=environment(), capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
-        (alone,) = json.loads(ended.stdout)
-        assert alone == json.loads(json.dumps(answers[number]))
+        assert json.loads(ended.stdout) == json.loads(json.dumps(answers[number]))
 
 
 def test_a_schema_that_changed_is_read_anew(tmp_path: Path) -> None:

@@ -100,30 +100,35 @@ def test_the_wheel_carries_every_file(wheel: Path) -> None:
 
 
 def test_it_works_beside_a_folder_of_its_name(installed: Path, tmp_path: Path) -> None:
-    """There and back by command, and a stage through Papermill, none of it from the clone."""
-    (tmp_path / "runbook").mkdir()
+    """There and back by command, and a stage through Papermill, none of it from the clone.
+
+    Every command runs beside a package of that name. `python -c` and the kernel of a notebook take
+    what the current folder holds before what is installed, as Python and IPython have it; they run
+    beside a folder that is no package, as the clone is for its parent.
+    """
+    package, parent = tmp_path / "package", tmp_path / "parent"
+    for folder in (package, parent):
+        (folder / "runbook").mkdir(parents=True)
+    (package / "runbook" / "__init__.py").write_text(SHADOW)
     runbook = installed.parent / "runbook"
 
     def call(*words: str) -> str:
-        return command(runbook, *words, cwd=tmp_path)
+        return command(runbook, *words, cwd=package)
 
-    where = command(
-        installed, "-c", "import runbook; print(runbook.__file__)", cwd=tmp_path
-    ).strip()
+    where = command(installed, "-c", "import runbook; print(runbook.__file__)", cwd=parent).strip()
     assert Path(where).is_relative_to(installed.parent.parent)
 
     assert "5 users, 20 projects" in call("sample", "s.db", "--users", "5", "--projects", "20")
     call("notebooks", "copies")
-    papermill = [installed, "-m", "papermill", "copies/01_preflight.ipynb", "out.ipynb"]
-    command(*papermill, "-p", "database", "s.db", "-p", "run_dir", "runs/p", cwd=tmp_path)
-    assert (tmp_path / "runs" / "p" / "stages" / "01_preflight.json").is_file()
+    copy, database = package / "copies" / "01_preflight.ipynb", package / "s.db"
+    papermill = [installed, "-m", "papermill", copy, "out.ipynb"]
+    command(*papermill, "-p", "database", database, "-p", "run_dir", "runs/p", cwd=parent)
+    assert (parent / "runs" / "p" / "stages" / "01_preflight.json").is_file()
 
-    # Worse than the parent of a clone: a folder that is a package.
-    (tmp_path / "runbook" / "__init__.py").write_text(SHADOW)
     call("run", "--database", "s.db", "--run-dir", "runs/x", "--yes")
     assert "verdict" in call("status", "--run-dir", "runs/x").lower()
     call("rollback", "--run-dir", "runs/x", "--yes")
-    assert (tmp_path / "runs" / "x" / "stages" / "08_rollback.json").is_file()
+    assert (package / "runs" / "x" / "stages" / "08_rollback.json").is_file()
 
 
 def test_an_editable_install_works_from_the_parent_of_the_clone(

@@ -64,9 +64,9 @@ class Application(BaseHTTPRequestHandler):
             self.answer(503, "Back soon: maintenance")
             return
         length = int(self.headers.get("Content-Length", "0"))
-        given = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode()))
+        form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode()))
         with self.connected() as connection:
-            connection.execute(INSERT_NEW if self.code == "new" else INSERT_OLD, given)
+            connection.execute(INSERT_NEW if self.code == "new" else INSERT_OLD, form)
         self.answer(201, "made")
 
     def health(self) -> None:

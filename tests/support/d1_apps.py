@@ -82,6 +82,6 @@ def complete(app: Path, folder: Path, where: str = "local", plan: Path | None = 
     record = migrate(run, YES)
     assert record.committed
     assert record.proof == "after commit"
-    found = verify(run)
-    assert (found.verdict, found.findings) == ("pass", ())
+    verified = verify(run)
+    assert (verified.verdict, verified.findings) == ("pass", ())
     return run

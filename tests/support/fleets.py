@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,27 @@ def migrate_fleet(
 def take_back(fleet_dir: Path, only: frozenset[str] | None = None, **more: Any) -> None:
     """`runbook fleet rollback`."""
     roll_back_fleet(fleet_dir, choices(**more), pool_of(), only=only)
+
+
+def outcome_of(order: Order) -> dict[str, object]:
+    """Carries it out; the state, and all that the audit says but names, times and their digests."""
+    done = work(order)
+    audit = json.loads((Path(order.run_dir) / "audit.json").read_text())
+    script = Path(order.run_dir, "sql", "migrate.sql")
+    return {
+        "state": done.state,
+        "error": done.error,
+        # those about the disk are of another folder, and they were accepted at another time
+        "hazards": [
+            {**hazard, "done": ""}
+            for hazard in audit["hazards"]
+            if not hazard["subject"].startswith("/")
+        ],
+        "invariants": audit["invariants"],
+        "footprint": audit["footprint"],
+        "findings": audit["findings"],
+        "checksum": script.read_text().split("Checksum ")[1][:64] if script.exists() else "",
+    }
 
 
 def members(fleet_dir: Path) -> list[Member]:

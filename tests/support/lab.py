@@ -136,8 +136,8 @@ class Notebook:
 
     def codes(self) -> list[Locator]:
         """The cells with code in them."""
-        found = self.panel.locator(".jp-Notebook-cell.jp-CodeCell")
-        cells = [found.nth(n) for n in range(found.count())]
+        code_cells = self.panel.locator(".jp-Notebook-cell.jp-CodeCell")
+        cells = [code_cells.nth(n) for n in range(code_cells.count())]
         return [c for c in cells if c.locator(".cm-content").inner_text().strip()]
 
     def press(self, cell: Locator) -> None:

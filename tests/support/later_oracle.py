@@ -47,7 +47,7 @@ class Oracle:
 
     def assignments(self, table: str) -> list[tuple[object, object]]:
         """Owner and organization of every row that users put where it is."""
-        found = []
+        assigned = []
         for key, row in getattr(self, table).items():
             old = getattr(self.before, table).get(key)
             owner, organization = row["owner_id"], row["organization_id"]
@@ -62,20 +62,22 @@ class Oracle:
                 mine = organization is not None and organization != self.belongs(owner)
                 mine = mine and not personal
             if mine:
-                found.append((owner, organization))
-        return found
+                assigned.append((owner, organization))
+        return assigned
 
-    def since(self, table: str, made: dict[object, Row]) -> int:
+    def changed_rows(self, table: str, migrated: dict[object, Row]) -> int:
         """Organizations or memberships that are not as the migration made them."""
         now: dict[object, Row] = getattr(self, table)
-        return sum(made.get(key) != row for key, row in now.items())
+        return sum(migrated.get(key) != row for key, row in now.items())
 
-    def must_refuse(self, discard: bool, made: tuple[dict[object, Row], dict[object, Row]]) -> bool:
+    def must_refuse(
+        self, discard: bool, migrated: tuple[dict[object, Row], dict[object, Row]]
+    ) -> bool:
         """Whether a rollback has to refuse."""
         discarded = sum(
             (
-                self.since("organizations", made[0]),
-                self.since("memberships", made[1]),
+                self.changed_rows("organizations", migrated[0]),
+                self.changed_rows("memberships", migrated[1]),
                 len(self.assignments("projects")),
                 len(self.assignments("notes")),
                 self.extras,

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 
 from tests.support.mutants.ask import GUARDS, Outcome
 from tests.support.mutants.bases import BASES
-from tests.support.mutants.facts import KINDS
 from tests.support.mutants.matrix import Batch, Tally, batches, cells, run, tally, total
+from tests.support.mutants.original import KINDS
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "proof.md"

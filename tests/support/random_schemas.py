@@ -36,7 +36,7 @@ class RandomSchema:
     """What was made: the plan for it, and how often SQLite took an object."""
 
     plan: Plan
-    made: int
+    accepted: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _Maker:
         self.key = self.draw.choice(["id", "Key", "user id"])
         self.tables: list[_Table] = []
         self.views: list[_Table] = []
-        self.made = 0
+        self.accepted = 0
 
     def attempt(self, sql: str) -> bool:
         """Whether SQLite takes it."""
@@ -68,7 +68,7 @@ class _Maker:
             self.connection.execute(sql)
         except sqlite3.Error:
             return False
-        self.made += 1
+        self.accepted += 1
         return True
 
     def make(self) -> Plan:
@@ -262,11 +262,11 @@ class _Maker:
         if self.views and draw.random() < 0.35:
             view = draw.choice(self.views)
             names = ", ".join(quoted(c) for c in table.columns)
-            given = ", ".join(f"new.{self._column(view)}" for _ in table.columns)
+            new_row = ", ".join(f"new.{self._column(view)}" for _ in table.columns)
             body = draw.choice(
                 [
-                    f"INSERT INTO {table.sql} VALUES ({given})",
-                    f"INSERT INTO {table.sql} ({names}) VALUES ({given})",
+                    f"INSERT INTO {table.sql} VALUES ({new_row})",
+                    f"INSERT INTO {table.sql} ({names}) VALUES ({new_row})",
                     f"DELETE FROM {table.sql} WHERE {self._column(table)} = new.{self._column(view)}",
                 ]
             )
@@ -301,7 +301,7 @@ def make(path: Path, seed: int) -> RandomSchema:
             connection.execute("PRAGMA encoding = 'UTF-16le'")
         maker = _Maker(connection, seed)
         plan = maker.make()
-        return RandomSchema(plan, maker.made)
+        return RandomSchema(plan, maker.accepted)
 
 
 # -- what views return and what compiles -------------------------------------------------------

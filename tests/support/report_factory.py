@@ -87,11 +87,15 @@ class RunFolder:
             unowned=Unowned(),
             triggers=Triggers("suspend"),
         )
+        script = render(Plan(), Shape(), "2026-11-22T17-17-00").text
+        (folder / "sql" / "migrate.sql").write_text(script, encoding="utf-8")
+        self._write_run()
+
+    def _write_run(self) -> None:
+        change = self.change
         identity = Identity(
             "sqlite", change("app.db"), change("/srv/app/app.db"), 1_356_800, {"journal": "wal"}
         )
-        script = render(Plan(), Shape(), "2026-11-22T17-17-00").text
-        (folder / "sql" / "migrate.sql").write_text(script, encoding="utf-8")
         self.write(
             "run.json",
             {
@@ -187,8 +191,10 @@ class RunFolder:
     # -- what the stages find ----------------------------------------------------------------
 
     def preflight(self, *hazards: Hazard) -> None:
-        found = hazards or (INDEXES, TRIGGER, NO_EMAIL)
-        self.stage("preflight", PreflightRecord(found, footprint(), {"seconds": 0.4}), seconds=0.62)
+        hazards = hazards or (INDEXES, TRIGGER, NO_EMAIL)
+        self.stage(
+            "preflight", PreflightRecord(hazards, footprint(), {"seconds": 0.4}), seconds=0.62
+        )
 
     def rehearse(self) -> None:
         record = RehearseRecord(

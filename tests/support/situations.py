@@ -69,8 +69,8 @@ def until_verified(folder: Path) -> Run:
 
 def confirmation(run: Run) -> Confirmation:
     """The confirmation of the operator, typed in a terminal."""
-    given = agreed(run)
-    return Confirmation(given.by, given.at, "terminal", given.warnings)
+    confirmed = agreed(run)
+    return Confirmation(confirmed.by, confirmed.at, "terminal", confirmed.warnings)
 
 
 def change(run: Run, *statements: str) -> None:

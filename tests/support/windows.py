@@ -201,5 +201,5 @@ def content(database: Path) -> str:
 
 def states(run: Run) -> tuple[str, str, str]:
     """State of database, code and maintenance mode."""
-    found = window_state(run)
-    return found.database, found.code, found.maintenance
+    state = window_state(run)
+    return state.database, state.code, state.maintenance

@@ -47,7 +47,7 @@ class Migrated:
 
 
 @dataclass(frozen=True)
-class Seen:
+class WitnessAnswers:
     """What the three witnesses said."""
 
     asked: Mapping[str, InvariantAnswer]
@@ -57,7 +57,7 @@ class Seen:
     @property
     def violated(self) -> dict[str, int]:
         """The violated invariants with their counts, on which all three must agree."""
-        sqlite = {name: seen.violations for name, seen in self.asked.items()}
+        sqlite = {name: answer.violations for name, answer in self.asked.items()}
         assert self.duckdb == sqlite
         assert self.pandas.invariants == sqlite
         return {name: count for name, count in sqlite.items() if count}
@@ -95,14 +95,14 @@ def migrate_file(before: Path, after: Path, plan: Plan) -> Migrated:
     return Migrated(plan, shape, before, after, at)
 
 
-def witnesses(done: Migrated, after: Path | None = None) -> Seen:
+def witnesses(done: Migrated, after: Path | None = None) -> WitnessAnswers:
     """Asks all three of them about `after`, by default the migrated database itself."""
     after = after or done.after
     sides = _snapshots(done, after)
     with contextlib.closing(connect(after)) as connection:
         connection.execute("ATTACH ? AS before", (str(done.before),))
         asked = ask_sqlite(connection, done.plan, done.shape)
-    return Seen(
+    return WitnessAnswers(
         asked,
         ask_duckdb(done.plan, done.shape, *sides),
         recompute(done.plan, done.shape, *sides, done.applied_at),
@@ -120,7 +120,7 @@ def _snapshots(done: Migrated, after: Path) -> tuple[Capture, Capture]:
     return capture(done.before, old), capture(after, new)
 
 
-def broken(done: Migrated, *statements: str) -> Seen:
+def broken(done: Migrated, *statements: str) -> WitnessAnswers:
     """What the witnesses say of a copy in which something was planted."""
     return witnesses(done, _copy(done, *statements))
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "runbook"
+SUPPORT = ROOT / "tests" / "support"
 
 MODULE_LINES = 400
 FUNCTION_LINES = 50
@@ -31,6 +32,8 @@ BANNED = frozenset(
         "made",
         "given",
         "found",
+        "find",
+        "find_file",
         "telling",
         "opening",
         "evidence",
@@ -57,9 +60,19 @@ def broken_rules(source: str) -> Iterator[str]:
             yield f"{node.lineno}: nonlocal {', '.join(node.names)}"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _function(node, lines)
+    yield from banned_names(source)
+
+
+def banned_names(source: str) -> Iterator[str]:
+    """The names in a module that name nothing, each with its line."""
+    for node in ast.walk(ast.parse(source)):
         for name in _names(node):
-            if name.strip("_").casefold() in BANNED:
+            if _bare(name) in BANNED:
                 yield f"{getattr(node, 'lineno', 1)}: the name {name}"
+
+
+def _bare(name: str) -> str:
+    return name.strip("_").casefold()
 
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> Iterator[str]:
@@ -115,8 +128,19 @@ def one_sentence(docstring: str | None) -> bool:
 def test_a_module_keeps_the_rules(path: Path) -> None:
     place = path.relative_to(ROOT)
     broken = [f"{place}:{rule}" for rule in broken_rules(path.read_text(encoding="utf-8"))]
-    name = path.stem.strip("_").casefold()
-    if name in BANNED or name.endswith("ed"):  # a noun or a verb, never a participle
+    # A noun or a verb, never a participle.
+    if _bare(path.stem) in BANNED or _bare(path.stem).endswith("ed"):
+        broken.append(f"{place}: the module's name")
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SUPPORT.rglob("*.py")), ids=lambda p: str(p.relative_to(SUPPORT))
+)
+def test_a_helper_of_the_tests_keeps_the_names(path: Path) -> None:
+    place = path.relative_to(ROOT)
+    broken = [f"{place}:{rule}" for rule in banned_names(path.read_text(encoding="utf-8"))]
+    if _bare(path.stem) in BANNED:
         broken.append(f"{place}: the module's name")
     assert not broken, "\n".join(broken)
 
@@ -159,6 +183,8 @@ def body(lines: int) -> str:
         ("def f(*told): ...", "1: the name told"),
         ("f = lambda given: 1", "1: the name given"),
         ("found = 1", "1: the name found"),
+        ("def _find(): ...", "1: the name _find"),
+        ("find_file = 1", "1: the name find_file"),
         ("for made in (): ...", "1: the name made"),
         ("with f() as opening: ...", "1: the name opening"),
         ("class C:\n    since: str", "2: the name since"),

@@ -31,21 +31,49 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+_TEST = r"(?:test_\w+|conftest)\b"
+NAMED = re.compile(rf"\btests(?:\.\w+)*\.{_TEST}|\bfrom\s+tests[\w.]*\s+import\b[^\n]*\b{_TEST}")
+"""A test named as a module, in a string too: another process may run it."""
+
+
 def test_no_test_is_imported() -> None:
     """Helpers stand in tests/support, so that a test can move without breaking another."""
-    wrong = {
+    imported = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in TESTS
         for name in imports(path)
         if name.startswith("tests.")
         and any(part.startswith("test_") or part == "conftest" for part in name.split("."))
     }
-    assert wrong == set()
+    named = {
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in TESTS
+        if path != Path(__file__)  # it holds the examples below
+        for match in NAMED.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert imported | named == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("CODE = 'from tests.integration.test_kept_answers import outcome'", True),
+        ("CODE = 'import tests.unit.test_x'", True),
+        ("CODE = 'from tests.d1 import conftest'", True),
+        ("CODE = 'from tests.unit import words, test_x'", True),
+        ("import_module('tests.d1.conftest')", True),
+        ("from tests.support.fleets import outcome_of", False),
+        ("command = ['pytest', 'tests/d1/test_without_node.py']", False),
+        ("from tests import support  # conftests", False),
+    ],
+)
+def test_an_import_of_a_test_is_recognised(text: str, named: bool) -> None:
+    assert bool(NAMED.search(text)) is named
 
 
 @pytest.mark.parametrize("folder", ["unit", "support"])
 def test_units_import_no_larger_tests(folder: str) -> None:
-    larger = {"integration", "faults", "browser", "d1", "benchmarks"}
+    larger = {"integration", "faults", "fleet", "browser", "d1", "benchmarks"}
     wrong = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in (ROOT / "tests" / folder).rglob("*.py")

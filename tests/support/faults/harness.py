@@ -150,13 +150,13 @@ class Reference:
 
 def children(pid: int) -> set[int]:
     """Processes whose parent is `pid`."""
-    found = set()
+    pids = set()
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             if int(fields[1]) == pid:
-                found.add(int(entry.name))
-    return found
+                pids.add(int(entry.name))
+    return pids
 
 
 def kernels_of(driver: int) -> set[int]:

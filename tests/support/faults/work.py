@@ -71,18 +71,18 @@ def accident(run: Run, what: str, when: str) -> None:
         steps = target._run
 
         def stepping(self: Any, connection: Any, work: Any, progress: Any) -> Any:
-            def told(title: str, *how_far: Any) -> None:
+            def report_step(title: str, *how_far: Any) -> None:
                 progress(title, *how_far)
                 if title == when:
                     happens()
 
-            return steps(self, connection, work, told)
+            return steps(self, connection, work, report_step)
 
         target._run = stepping
 
 
-def tell(what: str, *how_far: object) -> None:
-    """Says what the stage is doing now."""
+def print_step(what: str, *how_far: object) -> None:
+    """Prints what the stage is doing now."""
     print(what, flush=True)
 
 
@@ -91,7 +91,9 @@ def work(run: Run, stage: str) -> None:
     act = getattr(importlib.import_module(f"runbook.stages.{stage}"), stage)
     if stage in ("migrate", "rollback"):
         agreed = confirm(run, typed=run.info.identity.name)
-        act(run, agreed, progress=tell if "RUNBOOK_TELL" in os.environ else no_progress)
+        act(
+            run, agreed, progress=print_step if "RUNBOOK_PRINT_STEPS" in os.environ else no_progress
+        )
     else:
         act(run)
 

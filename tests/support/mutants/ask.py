@@ -25,7 +25,7 @@ from runbook.sqlite.connect import open_readonly, open_with_backup
 from runbook.sqlite.header import read_file_header, read_header
 from runbook.targets.protocol import Applied, Prepare, R, Work
 from tests.support.mutants.content import Content, only_adds, quoted, read_content
-from tests.support.mutants.facts import AT_BEGIN, Mutant
+from tests.support.mutants.original import AT_BEGIN, Mutant
 from tests.support.mutants.prepared import Prepared, StandingTarget
 
 Guard = Literal[

@@ -11,12 +11,19 @@ from collections.abc import Iterator
 
 from tests.support.matrix import changes
 from tests.support.mutants.content import quoted
-from tests.support.mutants.facts import AFTER_COMMIT, AT_BEGIN, Facts, Kind, Mutant, TableFacts
+from tests.support.mutants.original import (
+    AFTER_COMMIT,
+    AT_BEGIN,
+    Kind,
+    Mutant,
+    Original,
+    TableProfile,
+)
 from tests.support.mutants.schema import spoil_header, spoil_schema
 from tests.support.mutants.script import spoil_script
 
 
-def mutants(facts: Facts, kind: Kind, moments: int) -> Iterator[Mutant]:
+def mutants(original: Original, kind: Kind, moments: int) -> Iterator[Mutant]:
     """Mutants of one kind, for ever; `moments` is the number of steps."""
     makers = {
         "SQL": spoil_script,
@@ -26,7 +33,7 @@ def mutants(facts: Facts, kind: Kind, moments: int) -> Iterator[Mutant]:
         "schema": spoil_schema,
     }
     while True:
-        mutant = makers[kind](facts, moments)
+        mutant = makers[kind](original, moments)
         if mutant is not None:
             yield mutant
 
@@ -34,26 +41,26 @@ def mutants(facts: Facts, kind: Kind, moments: int) -> Iterator[Mutant]:
 # -- data --------------------------------------------------------------------------------------
 
 
-def _data_before(facts: Facts, moments: int) -> Mutant:
+def _data_before(original: Original, moments: int) -> Mutant:
     """A write before the first step, or between two of the steps."""
-    moment = facts.draw.choice([AT_BEGIN, AT_BEGIN, *range(moments), moments - 1])
-    tables = facts.before if moment == AT_BEGIN else facts.after
-    table = _choose_table(facts.draw, tables)
-    name, sql = _write(facts.draw, table)
+    moment = original.draw.choice([AT_BEGIN, AT_BEGIN, *range(moments), moments - 1])
+    tables = original.before if moment == AT_BEGIN else original.after
+    table = _choose_table(original.draw, tables)
+    name, sql = _write(original.draw, table)
     return Mutant("data before the gate", f"{table.where}: {name}", moment, sql)
 
 
-def _data_after(facts: Facts, moments: int) -> Mutant:
-    table = _choose_table(facts.draw, facts.after)
-    name, sql = _write(facts.draw, table)
+def _data_after(original: Original, moments: int) -> Mutant:
+    table = _choose_table(original.draw, original.after)
+    name, sql = _write(original.draw, table)
     return Mutant("data after the commit", f"{table.where}: {name}", AFTER_COMMIT, sql)
 
 
-def _choose_table(draw: random.Random, tables: tuple[TableFacts, ...]) -> TableFacts:
+def _choose_table(draw: random.Random, tables: tuple[TableProfile, ...]) -> TableProfile:
     return draw.choice([t for t in tables if t.rows and (t.rowid or t.key)])
 
 
-def _write(draw: random.Random, table: TableFacts) -> tuple[str, tuple[str, ...]]:
+def _write(draw: random.Random, table: TableProfile) -> tuple[str, tuple[str, ...]]:
     """One kind of write to a table, with its name."""
     kind = draw.choices(
         ["value", "values of a column", "values exchanged", "row removed", "row added", "emptied"],
@@ -99,7 +106,7 @@ def _next(column: str) -> str:
 _LITERALS = [change.after for change in changes() if "9000" not in change.after]
 
 
-def _value(draw: random.Random, table: TableFacts, column: str) -> str:
+def _value(draw: random.Random, table: TableProfile, column: str) -> str:
     """An SQL expression for another value of a cell; sometimes it is the same one."""
     c = quoted(column)
     derived = [

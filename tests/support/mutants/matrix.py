@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.support.mutants.ask import GUARDS, Guard, Outcome, Stillborn, ask
 from tests.support.mutants.bases import BASES, Base
-from tests.support.mutants.facts import KINDS, Kind
 from tests.support.mutants.generate import mutants
+from tests.support.mutants.original import KINDS, Kind
 from tests.support.mutants.prepared import hurried, prepare
 
 WEIGHTS: dict[Kind, int] = {
@@ -102,19 +102,19 @@ def _run_batch(batch: Batch) -> list[Outcome]:
 def _outcomes(batch: Batch, folder: Path) -> Iterator[Outcome]:
     base = next(each for each in BASES if each.name == batch.base)
     prepared = prepare(base, folder, batch.seed)
-    steps = len(prepared.facts.script.steps)
+    steps = len(prepared.original.script.steps)
     # Several seeds find the same mutant; in a batch each is there once.
-    made = set()
-    for mutant in mutants(prepared.facts, batch.kind, steps):
-        if len(made) == batch.number:
+    distinct = set()
+    for mutant in mutants(prepared.original, batch.kind, steps):
+        if len(distinct) == batch.number:
             return
-        if mutant in made:
+        if mutant in distinct:
             continue
         try:
-            yield ask(prepared, mutant, all_guards=len(made) % _EACH == 0)
+            yield ask(prepared, mutant, all_guards=len(distinct) % _EACH == 0)
         except Stillborn:
             continue
-        made.add(mutant)
+        distinct.add(mutant)
 
 
 def run(

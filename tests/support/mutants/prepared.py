@@ -30,7 +30,7 @@ from runbook.targets.sqlite import SqliteTarget
 from runbook.templates import SqlFile
 from tests.support.mutants.bases import Base
 from tests.support.mutants.content import Content, read_content
-from tests.support.mutants.facts import Facts, read_tables
+from tests.support.mutants.original import Original, read_tables
 
 INSTANT = datetime(2026, 11, 26, 17, 30, 15, 250000, tzinfo=UTC)
 """The time of every migration here, so that two of them make the same database."""
@@ -101,8 +101,8 @@ def _sides(sides: _Sides) -> object:
 def _rendered(file: SqlFile, **values: object) -> object:
     """What is given to a template; the functions among it differ by where they were made."""
     plain = {k: v for k, v in values.items() if not callable(v)}
-    made = [v.__qualname__ for v in values.values() if callable(v)]
-    return file.body, repr(plain), tuple(made)
+    functions = [v.__qualname__ for v in values.values() if callable(v)]
+    return file.body, repr(plain), tuple(functions)
 
 
 def _scripted(plan: Plan, shape: Shape, run: str = "by hand") -> object:
@@ -145,7 +145,7 @@ class Prepared:
     record: MigrateRecord
     before: Content
     after: Content
-    facts: Facts
+    original: Original
 
     @property
     def backup(self) -> Path:
@@ -184,11 +184,11 @@ def prepare(base: Base, folder: Path, seed: int) -> Prepared:
         record,
         read_content(before),
         read_content(after),
-        _facts(base, before, after, baseline, seed),
+        _original(base, before, after, baseline, seed),
     )
 
 
-def _facts(base: Base, before: Path, after: Path, baseline: Baseline, seed: int) -> Facts:
+def _original(base: Base, before: Path, after: Path, baseline: Baseline, seed: int) -> Original:
     with contextlib.closing(sqlite3.connect(before)) as connection:
         objects = connection.execute(
             "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
@@ -196,13 +196,13 @@ def _facts(base: Base, before: Path, after: Path, baseline: Baseline, seed: int)
             (LEDGER,),
         ).fetchall()
     where = _where(base)
-    facts = Facts(
+    original = Original(
         read_tables(before, where),
         read_tables(after, where),
         tuple(objects),
         render(base.plan, baseline.shape, "run"),
     )
-    return replace(facts.seeded(seed), script=facts.script)
+    return replace(original.seeded(seed), script=original.script)
 
 
 def _where(base: Base) -> Callable[[str], str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 
 from tests.support.mutants.content import quoted
-from tests.support.mutants.facts import AFTER_COMMIT, AT_BEGIN, Facts, Mutant
+from tests.support.mutants.original import AFTER_COMMIT, AT_BEGIN, Mutant, Original
 
 # -- the header --------------------------------------------------------------------------------
 
 
-def spoil_header(facts: Facts, moments: int) -> Mutant:
+def spoil_header(original: Original, moments: int) -> Mutant:
     """A setting of the file's header, before the first step, between two, or after the commit."""
-    draw = facts.draw
+    draw = original.draw
     name = draw.choice(
         ["user_version", "application_id", "auto_vacuum", "page_size", "journal_mode", "encoding"]
     )
@@ -38,11 +38,11 @@ def spoil_header(facts: Facts, moments: int) -> Mutant:
 # -- the schema --------------------------------------------------------------------------------
 
 
-def spoil_schema(facts: Facts, moments: int) -> Mutant | None:
+def spoil_schema(original: Original, moments: int) -> Mutant | None:
     """An object that comes, goes, or has another text."""
-    draw = facts.draw
+    draw = original.draw
     moment = draw.choice([AT_BEGIN, AFTER_COMMIT, AFTER_COMMIT, *range(moments)])
-    tables = facts.before if moment == AT_BEGIN else facts.after
+    tables = original.before if moment == AT_BEGIN else original.after
     table = draw.choice([t for t in tables if not t.name.startswith("sqlite_")])
     name, column = quoted(table.name), quoted(draw.choice(table.columns))
     kind = draw.choice(
@@ -80,7 +80,7 @@ def spoil_schema(facts: Facts, moments: int) -> Mutant | None:
             ]
         )
     else:
-        return _object(facts, kind, moment)
+        return _object(original, kind, moment)
     return Mutant(
         "schema", {"column": "column added or removed"}.get(kind, _title(kind)), moment, sql
     )
@@ -90,12 +90,12 @@ def _title(kind: str) -> str:
     return f"table or column {kind}" if kind == "renamed" else f"{kind} added"
 
 
-def _object(facts: Facts, kind: str, moment: int) -> Mutant | None:
+def _object(original: Original, kind: str, moment: int) -> Mutant | None:
     """An object of the application that goes, has another text, or stands in another place."""
-    draw = facts.draw
-    if not facts.objects:
+    draw = original.draw
+    if not original.objects:
         return None
-    type_, name, _, text = draw.choice(facts.objects)
+    type_, name, _, text = draw.choice(original.objects)
     drop = f"DROP {type_.upper()} {quoted(name)}"
     if kind == "removed":
         return Mutant("schema", f"{type_} removed", moment, (drop,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from tests.support.mutants.facts import Facts, Mutant
+from tests.support.mutants.original import Mutant, Original
 
 _TOKEN = re.compile(
     r"--[^\n]*|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\[[^\]]*\]|\d+|\w+|<>|\|\||\s+|[^\w\s]"
@@ -48,11 +48,11 @@ _SWAPS = {
 }
 
 
-def spoil_script(facts: Facts, moments: int) -> Mutant | None:
+def spoil_script(original: Original, moments: int) -> Mutant | None:
     """One statement of the script removed, doubled, or with another text."""
-    draw = facts.draw
+    draw = original.draw
     step = draw.choice([*range(moments), *range(4, 7), 6])
-    statements = facts.script.steps[step].statements
+    statements = original.script.steps[step].statements
     if not statements:
         return None
     number = draw.randrange(len(statements))

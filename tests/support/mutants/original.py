@@ -1,4 +1,4 @@
-"""What a mutant is, and what its maker knows of a database."""
+"""What a mutant is, and what its maker knows of the original, the database that it is made of."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Mutant:
 
 
 @dataclass(frozen=True)
-class TableFacts:
+class TableProfile:
     """One table: its columns, those that can be written, the key, and how many rows."""
 
     name: str
@@ -71,22 +71,22 @@ class TableFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Original:
     """What the generator knows: tables and objects before and after, and the script."""
 
-    before: tuple[TableFacts, ...]
-    after: tuple[TableFacts, ...]
+    before: tuple[TableProfile, ...]
+    after: tuple[TableProfile, ...]
     objects: tuple[tuple[str, str, str, str], ...]
     """Type, name, table and text of what the application made."""
     script: Script
     draw: random.Random = field(default_factory=lambda: random.Random(0))
 
-    def seeded(self, seed: int) -> Facts:
+    def seeded(self, seed: int) -> Original:
         """The same with another seed."""
         return replace(self, draw=random.Random(seed))
 
 
-def read_tables(path: Path, where: Callable[[str], str]) -> tuple[TableFacts, ...]:
+def read_tables(path: Path, where: Callable[[str], str]) -> tuple[TableProfile, ...]:
     """The tables that have rows to be changed."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         names = [
@@ -99,7 +99,7 @@ def read_tables(path: Path, where: Callable[[str], str]) -> tuple[TableFacts, ..
         return tuple(_read_table(connection, name, where(name)) for name in names)
 
 
-def _read_table(connection: sqlite3.Connection, name: str, where: str) -> TableFacts:
+def _read_table(connection: sqlite3.Connection, name: str, where: str) -> TableProfile:
     columns = connection.execute(
         "SELECT name, pk, hidden FROM pragma_table_xinfo(?)", (name,)
     ).fetchall()
@@ -109,7 +109,7 @@ def _read_table(connection: sqlite3.Connection, name: str, where: str) -> TableF
     ).fetchone()
     taken = {c.casefold() for c, _, _ in columns}
     free = next((a for a in ("rowid", "_rowid_", "oid") if a not in taken), None)
-    return TableFacts(
+    return TableProfile(
         name,
         tuple(c for c, _, _ in columns),
         tuple(c for c, _, hidden in columns if not hidden),
