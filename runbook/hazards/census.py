@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from runbook.hazards.survey import Survey
 from runbook.plan.plan import Resource
 from runbook.sqlite.quoting import quote_name
+from runbook.templates import sql_file
 
 
 @contextmanager
@@ -61,13 +62,12 @@ def _name(resource: Resource) -> str:
 
 
 def _count(survey: Survey, resource: Resource) -> str:
-    # Unary plus takes the column's affinity and collation away: the key's own rules apply.
-    owner = f"r.{quote_name(resource.owner)}"
-    by_class = f", typeof({owner})" if _keeps_reals(survey, resource) else ""
-    return (
-        f"SELECT {owner} AS value, count(*) AS rows,"
-        f" typeof({owner}) <> 'real' AND {is_key(survey, '+' + owner)} AS exact"
-        f" FROM main.{quote_name(resource.table)} AS r GROUP BY {owner} COLLATE BINARY{by_class}"
+    owner = quote_name(resource.owner)
+    return sql_file("hazards/owners_counted").render(
+        owner=owner,
+        is_key=is_key(survey, f"+r.{owner}"),
+        table=quote_name(resource.table),
+        keeps_reals=_keeps_reals(survey, resource),
     )
 
 

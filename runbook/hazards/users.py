@@ -10,6 +10,7 @@ from runbook.hazards.sighting import Sighting
 from runbook.hazards.survey import Survey, plain
 from runbook.run.findings import Sample
 from runbook.sqlite.quoting import fold_name, quote_name
+from runbook.templates import sql_file
 
 
 def probe_users(survey: Survey) -> Iterator[Sighting]:
@@ -21,11 +22,7 @@ def probe_users(survey: Survey) -> Iterator[Sighting]:
     subject = f"{plain(users.table)}.{plain(users.key)}"
     blank = f"trim(CAST({key} AS TEXT), char(9, 10, 13, 32)) = ''"
     nulls, texts, integers, blobs, reals, blanks, lower, upper = survey.row(
-        f"SELECT sum({key} IS NULL), sum(typeof({key}) = 'text'),"
-        f" sum(typeof({key}) = 'integer'), sum(typeof({key}) = 'blob'),"
-        f" sum(typeof({key}) = 'real'), sum({blank}),"
-        f" sum({key} <> upper({key}) COLLATE BINARY), sum({key} <> lower({key}) COLLATE BINARY)"
-        f" FROM {table}"
+        sql_file("hazards/users_counted").render(key=key, blank=blank, users=table)
     )
     if nulls:
         yield Sighting(
