@@ -184,13 +184,13 @@ class _Comparison:
     def _explain(self, error: sqlite3.Error, columns: list[str], one: str) -> None:
         """Raises what an error means: it failed before too, or only now, or took too long."""
         if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
-            raise _LeftOut(f"reading it took more than {self.seconds:g} seconds") from error
+            raise _LeftOut(f"reading it took more than {self.seconds:g} s") from error
         try:
             for _ in self.connection.execute(f"SELECT {_cells(columns)} FROM {one}"):
                 pass
         except sqlite3.Error as before:
             if getattr(before, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
-                raise _LeftOut(f"reading it took more than {self.seconds:g} seconds") from before
+                raise _LeftOut(f"reading it took more than {self.seconds:g} s") from before
             raise _LeftOut(f"it failed before as well ({before})") from before
         raise _Changed(f"fails now ({error}) and did not before") from error
 

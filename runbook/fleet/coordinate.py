@@ -102,8 +102,8 @@ class Coordinator:
         """Brings every database as far as it should go.
 
         Raises:
-            NotConfirmed: nobody agreed to the change; nothing was changed.
-            PoolLost: nobody is there any more to do the work.
+            NotConfirmed: the change was not agreed to; nothing was changed.
+            PoolLost: no worker is left to do the work.
         """
         members = list(self._fleet.members())
         self._failed = {m.number for m in members if m.state == "before" and not m.attempts}
@@ -279,14 +279,15 @@ class Coordinator:
         self._losses[order.number] += 1
         if self._losses[order.number] < MOST_LOSSES and not self._stop.reason:
             return None
+        times = counted(self._losses[order.number], "time")
         problem = RunbookError(
-            f"Its worker was lost {self._losses[order.number]} times ({reason}); call the same "
-            "command again, which asks its ledger and goes on."
+            f"Its worker was lost {times} ({reason}); call the same command again, which asks its "
+            "ledger and goes on."
         )
         return observe(order, problem)
 
     def _after_the_pool(self, orders: Iterable[Order]) -> None:
-        """Notes what the ledgers say of the orders that nobody will report on."""
+        """Notes what the ledgers say of the orders that no worker will report on any more."""
         outcomes = [observe(order) for order in orders]
         self._fleet.settle([o for o in outcomes if o.state in ("after", "taken back")])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from runbook.fleet.records import Outcome
 from runbook.terminal import Echo
-from runbook.wording import counted, duration
+from runbook.wording import counted, duration, per_second
 
 EVERY = 10.0
 """Seconds between two lines; where nothing has come back, nothing is printed."""
@@ -39,12 +39,13 @@ class Meter:
         elapsed = max(time.monotonic() - self._began, 0.001)
         rate = self._done / elapsed
         rows = f", {counted(self._rows, 'row')}" if self._rows else ""
+        speed = f", {per_second(rate)} a second" if rate else ""
         left = ""
         if rate and self._done < self._total:
             left = f", about {duration(round((self._total - self._done) / rate))} left"
         return (
-            f"  {self._what}: {self._done:,} of {counted(self._total, 'database')}{rows}, "
-            f"{rate:.1f} a second{left}, {counted(self._failures, 'failure')}"
+            f"  {self._what}: {self._done:,} of {counted(self._total, 'database')}{rows}"
+            f"{speed}{left}, {counted(self._failures, 'failure')}"
         )
 
     def close(self) -> None:

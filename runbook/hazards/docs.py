@@ -22,7 +22,7 @@ What preflight checks before anything is changed. This page is generated from
 The level given here is the strictest; where the plan has answered the question already (rows
 without an owner are adopted, triggers are suspended) it is milder. Each hazard in the report
 comes with a count, samples, and the exact SQL statement or setting that removes it, or with the
-query for the rows about which somebody has to decide. A test carries every remedy out on a database
+query for the rows about which a person has to decide. A test carries every remedy out on a database
 that has the hazard; none loses a row that the application made.
 
 A plan may raise the level of any hazard, and lower one that warns, never one that blocks:

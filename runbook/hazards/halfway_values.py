@@ -18,6 +18,7 @@ from runbook.plan.shape import Shape, read_shape
 from runbook.script.migration import rule, template_values
 from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.sql_text import tokens
+from runbook.wording import counted
 
 ORGANIZATIONS, MEMBERSHIPS = "organizations", "organization_memberships"
 
@@ -48,10 +49,10 @@ def of_the_application(survey: Survey, resources: tuple[Resource, ...]) -> tuple
     shape = read_shape(survey.connection, survey.plan)
     reasons = [reason for table in tables for reason in _around(survey, table)]
     checks = [*_rows_by_rule(survey, shape), *_assignments(survey, shape, resources)]
-    for what, source, condition in checks:
+    for noun, which, source, condition in checks:
         (count,) = survey.row(f"SELECT count(*) FROM {source} WHERE NOT ifnull({condition}, 0)")
         if count:
-            reasons.append(f"{count} {what}")
+            reasons.append(f"{counted(count, noun)} {which}")
     return tuple(reasons)
 
 
@@ -81,8 +82,8 @@ def _around(survey: Survey, table: Table) -> Iterator[str]:
         yield f"{', '.join(map(plain, others[:_SHOWN]))} refers to {plain(table.name)}"
 
 
-def _rows_by_rule(survey: Survey, shape: Shape) -> Iterator[tuple[str, str, str]]:
-    """What to count, the rows with their user, and the condition that a rule gives the row."""
+def _rows_by_rule(survey: Survey, shape: Shape) -> Iterator[tuple[str, str, str, str]]:
+    """What to count (a noun, and which), the rows, and the condition that a rule gives the row."""
     plan = survey.plan
     users, key = f"main.{quote_name(plan.users.table)}", f"u.{quote_name(plan.users.key)}"
     email = f"u.{quote_name(plan.users.email)}" if plan.users.email else None
@@ -104,7 +105,8 @@ def _rows_by_rule(survey: Survey, shape: Shape) -> Iterator[tuple[str, str, str]
         )
         settings = survey.has(ORGANIZATIONS, "settings")
         yield (
-            "organizations that no rule of the migration gives",
+            "organization",
+            "that no rule of the migration gives",
             f"main.organizations AS o LEFT JOIN {users} AS u ON {key} = o.owner_id",
             f"{key} IS NOT NULL AND o.id = {identifier} AND o.type = 'personal'"
             f" AND o.name IN ({name}, {by_hand}) AND (o.slug = {slug} OR {random_slug})"
@@ -120,7 +122,8 @@ def _rows_by_rule(survey: Survey, shape: Shape) -> Iterator[tuple[str, str, str]
         if survey.has(MEMBERSHIPS, "id"):
             conditions.append(f"m.id = {rule('membership_id(key)', plan, shape, key=key)}")
         yield (
-            "memberships that no rule of the migration gives",
+            "membership",
+            "that no rule of the migration gives",
             f"main.organization_memberships AS m LEFT JOIN {users} AS u ON {key} = m.user_id",
             " AND ".join(conditions),
         )
@@ -128,7 +131,7 @@ def _rows_by_rule(survey: Survey, shape: Shape) -> Iterator[tuple[str, str, str]
 
 def _assignments(
     survey: Survey, shape: Shape, resources: tuple[Resource, ...]
-) -> Iterator[tuple[str, str, str]]:
+) -> Iterator[tuple[str, str, str, str]]:
     """The same for the rows of resources: none, or the organization of the row's owner."""
     subjects = template_values(survey.plan, shape)["resources"]
     assert isinstance(subjects, list)
@@ -137,7 +140,8 @@ def _assignments(
             continue
         identifier = rule("organization_id(key)", survey.plan, shape, key=subject["belongs_to"])
         yield (
-            f"rows of {plain(resource.table)} in an organization that no rule gives them",
+            "row",
+            f"of {plain(resource.table)} whose organization no rule of the migration gives",
             f"main.{quote_name(resource.table)} AS r",
             f"r.organization_id IS NULL OR r.organization_id = {identifier}",
         )

@@ -144,11 +144,11 @@ def predicted_changes(run: Run) -> list[str]:
 
 
 def _ahead(run: Run) -> list[str]:
-    """For how long nobody can write, and what was found that is no obstacle."""
+    """For how long writes are blocked, and what was found that is no obstacle."""
     lines = []
     if run.finished("rehearse"):
         seconds = run.result("rehearse", RehearseRecord).locked_seconds
-        lines.append(f"  Nobody can write for about {duration(seconds)}, as it was rehearsed.")
+        lines.append(f"  Writes are blocked for about {duration(seconds)}, as rehearsed.")
     hazards = run.result("preflight", PreflightRecord).hazards
     warnings, notes = (sum(h.level == level for h in hazards) for level in ("warn", "note"))
     lines.append(

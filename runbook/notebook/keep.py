@@ -27,7 +27,7 @@ from runbook.run.folder import Run, file_stem, now
 from runbook.run.notebooks import NOTEBOOKS, described, keep_notebook, kept_notebooks
 from runbook.wording import map_text
 
-LEFT_OUT = "Not kept: this is no cell of the runbook, so what it showed may be anybody's data."
+LEFT_OUT = "Not kept: this cell is not part of the runbook, so its output may hold personal data."
 """What is kept in the place of an output that nobody has masked."""
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"

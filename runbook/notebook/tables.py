@@ -42,7 +42,7 @@ from runbook.run.records import (
     VerifyRecord,
 )
 from runbook.script.footprint import FootprintLine
-from runbook.wording import size
+from runbook.wording import duration, size
 
 T = TypeVar("T")
 
@@ -148,7 +148,7 @@ def rehearsal(record: RehearseRecord) -> Table:
     """How long the real migration will take, and what the rehearsal showed."""
     return _pairs(
         {
-            "write lock will be held": _seconds(record.locked_seconds),
+            "write lock will be held": duration(record.locked_seconds),
             "database grows by": _bytes(record.bytes_after - record.bytes_before),
             "taken back, identical to before": record.rolled_back_equal,
         }
@@ -183,9 +183,9 @@ def migration(record: MigrateRecord) -> Table:
             "committed": record.committed,
             "run's timestamp (UTC)": record.ledger.applied_at if record.ledger else "none",
             "proven": record.proof,
-            "waited for the write lock": _seconds(record.waited_seconds),
-            "proof took": _seconds(record.gate_seconds),
-            "write lock held": _seconds(record.locked_seconds),
+            "waited for the write lock": duration(record.waited_seconds),
+            "proof took": duration(record.gate_seconds),
+            "write lock held": duration(record.locked_seconds),
             **({"note": record.note} if record.note else {}),
         }
     )
@@ -322,10 +322,6 @@ def _from_here(place: str) -> str:
 
 def _bytes(count: int) -> str:
     return size(count) if abs(count) < 1000 else f"{size(count)} ({count:,} bytes)"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:,.3f} s"
 
 
 def _pairs(values: Mapping[str, Any]) -> Table:

@@ -163,7 +163,7 @@ def judge_approvals(basis: Basis, *, confirmed_by: str = "") -> Standing:
     for approval in read_approvals(basis.folder):
         void = _void(approval, basis)
         if not void and approval.people & own:
-            void = f"{approval.by} began or confirmed the run, and nobody approves their own"
+            void = f"{approval.by} began or confirmed the run and so cannot approve it"
         elif not void and (approval.people & people or approval.key in keys - {""}):
             void = "that person has approved already"
         if not void:
@@ -214,14 +214,14 @@ def check_approved(run: Run) -> None:
 
 
 def check_approver(basis: Basis, by: str) -> None:
-    """Raises BadInput where nobody is named, or whoever began the run would approve it."""
+    """Raises BadInput where no name is given, or whoever began the run would approve it."""
     name = same_name(by)
     if not name:
         raise BadInput("An approval needs the name of the person who agrees; pass it with --by.")
     if name in (same_name(basis.operator), same_name(basis.account)):
         raise BadInput(
             f"{by.strip()} began this run (operator {basis.operator}, account {basis.account}), "
-            "and nobody approves their own; let another person approve it."
+            "and so cannot approve it; let another person approve it."
         )
 
 

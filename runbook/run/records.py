@@ -79,7 +79,7 @@ class Confirmation:
     how: str
     warnings: tuple[str, ...] = ()
     reason: str = ""
-    """Why a migration is taken back, as given; empty where nobody gave one."""
+    """Why a migration is taken back, as given; empty where none was given."""
 
 
 @dataclass(frozen=True)

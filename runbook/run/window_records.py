@@ -11,7 +11,7 @@ from runbook.run.findings import Sample
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of a web address; `status` is 0 where none came, and `note` says why.
+    """One answer of a URL; `status` is 0 where none came, and `note` says why.
 
     `at` is in seconds since the first question of its series.
     """

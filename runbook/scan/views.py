@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runbook.scan.result import Finding, ScanResult
-from runbook.wording import more, visible
+from runbook.wording import counted, more, visible
 
 _MOST_FILES = 20
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -30,10 +30,10 @@ def as_text(result: ScanResult) -> str:
         blocks.append(_unjudged(result))
     number = len(result.findings)
     counts = (
-        f"{number} {'query' if number == 1 else 'queries'} to change "
+        f"{counted(number, 'query', 'queries')} to change "
         f"({result.count('certain')} certain, {result.count('likely')} likely) "
         f"in {len({finding.file for finding in result.findings})} of "
-        f"{result.files_read} files read; {len(result.files_skipped)} not read"
+        f"{counted(result.files_read, 'file')} read; {len(result.files_skipped)} not read"
     )
     if not result.files_read and not result.files_skipped:
         blocks.append("Nothing here is in a language that is read: is this the right folder?\n")
@@ -128,8 +128,8 @@ def _unjudged(result: ScanResult) -> str:
     number = sum(count for _, count in result.unjudged)
     files = len(result.unjudged)
     lines = [
-        f"Not judged: {number} {'mention' if number == 1 else 'mentions'} of an owner in "
-        f"{files} {'file' if files == 1 else 'files'}; read them yourself:"
+        f"Not judged: {counted(number, 'mention')} of an owner in "
+        f"{counted(files, 'file')}; read them yourself:"
     ]
     most = sorted(result.unjudged, key=lambda entry: (-entry[1], entry[0]))
     lines += [f"  {_place(file)}  {count}" for file, count in most[:_MOST_FILES]]

@@ -36,14 +36,14 @@ def approve(run: Run, by: str, sign_with: Path | None = None) -> Approval:
         sign_with: an SSH key that signs the statement.
 
     Raises:
-        BadInput: `by` names nobody, or who began the run; or the key cannot be used here.
+        BadInput: `by` is empty, or names who began the run; or the key cannot be used here.
         NotAllowedNow: there is nothing to agree to yet, or not any more.
     """
     with run.locked("stage"):
         if run.finished("migrate") or run.unsettled("migrate"):
             raise NotAllowedNow(
-                f"The migration of {run.folder} was begun already, so nobody approves it any more; "
-                f"see it with `{command_line(run, 'status')}`."
+                f"The migration of {run.folder} was begun already, so it can no longer be "
+                f"approved; see it with `{command_line(run, 'status')}`."
             )
         basis = basis_of(run)
         if basis.rehearse is None or not basis.rehearse.script:
@@ -93,7 +93,7 @@ def _signed(basis: Basis, approval: Approval, sign_with: Path) -> Approval:
     if allowed := basis.allowed_signers:
         principal = principal_of(path, signature, allowed)
         if not principal:
-            raise BadInput(f"{key} is nobody's in {allowed}; sign with a key that it holds.")
+            raise BadInput(f"{key} is not listed in {allowed}; sign with a key that is.")
         check_approver(basis, principal)
     for judged in judge_approvals(basis).approvals:
         if not judged.void and judged.approval.key == key:

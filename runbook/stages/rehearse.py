@@ -214,8 +214,8 @@ def _of_a_copy(error: NotProven) -> NotProven:
     if not findings or not findings[0].drift:
         return NotProven(str(error))
     return NotProven(
-        f"The rehearsal on a copy failed: {findings[0].message}; nobody else writes to the copy, "
-        'so a trigger that fires did it: take [triggers] policy = "suspend", or name the table '
+        f"The rehearsal on a copy failed: {findings[0].message}; no other process writes to the "
+        'copy, so a trigger made the change: take [triggers] policy = "suspend", or name the table '
         "under may_write if it only adds rows; the database itself was not touched."
     )
 

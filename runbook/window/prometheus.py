@@ -79,11 +79,11 @@ def _gauges(last: Observation) -> Iterator[Metric]:
             "When it was last observed.",
             datetime.fromisoformat(last.at).timestamp(),
         ),
-        "ok": ("Whether nothing was amiss in the last observation.", float(last.ok)),
+        "ok": ("Whether the last observation found no problem.", float(last.ok)),
         "longest_read_seconds": ("The longest read of the database in it.", last.longest_read),
     }
     if last.health is not None:
-        values["healthy"] = ("Whether the application answered well.", float(last.health.ok))
+        values["healthy"] = ("Whether the last health check passed.", float(last.health.ok))
     for name, (text, value) in values.items():
         yield Metric(name, "gauge", text, {(): value})
     for name, label, text, rows in (

@@ -101,10 +101,10 @@ def undeploy(run: Run, *, by_hand: str = "") -> WindowStep:
 
 
 def health(run: Run, *, again: bool = False) -> WindowStep:
-    """Polls the health address until it is well.
+    """Polls the health URL until its check passes.
 
     Raises:
-        WindowFailed: it was not well within its time limit.
+        WindowFailed: the check did not pass within its time limit.
     """
     page = open_secret_plan(run).window.health
 

@@ -1,4 +1,4 @@
-"""Asks a web address until it answers as it should, or for the time allowed."""
+"""Polls a URL until it answers as it should, or for the time allowed."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@
 {%- endmacro %}
 
 {#- What stands in place of a value. A key keeps its identity by a number that is drawn anew by each
-    connection, so that joins and counts stay right, and nobody can try out which value it has. #}
+    connection, so that joins and counts stay right, and which value it has cannot be tried out. #}
 {%- macro mask(cell, raw, is_key) -%}
   '••• (' || CASE {{ tag(cell) }}
     WHEN 'i'::BLOB THEN 'integer' WHEN 'r'::BLOB THEN 'real'

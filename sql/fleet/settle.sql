@@ -1,5 +1,5 @@
--- title: Where a database is, after its work or a look at its ledger
--- why: An order that only looks, or goes on, adds to the time; what it does not know again stays.
+-- title: Where a database is, after its work or a query of its ledger
+-- why: An order that only queries, or goes on, adds to the time; what it does not know again stays.
 UPDATE databases
 SET
   state = :state,

@@ -92,13 +92,13 @@ def test_back_from_a_part(shop: Path, stop_after: Stop, tmp_path: Path, statemen
 
 @pytest.mark.slow
 def test_somebody_wrote_meanwhile(shop: Path, stop_after: Stop, tmp_path: Path) -> None:
-    """Then D1 is at no place of the script, and nothing is sent any more."""
+    """Then what D1 holds matches no point in the script, and nothing is sent any more."""
     run = prepare(shop, tmp_path / "run")
     stop_after(run, 9)
     ask(shop, "UPDATE users SET email = 'late@example.org' WHERE rowid = 1")
     before = dump(shop)
     for act in (migrate, rollback):
-        with pytest.raises(OutcomeUnknown, match="at no place of the script"):
+        with pytest.raises(OutcomeUnknown, match="matches no point in the script"):
             act(run, YES)
         assert dump(shop) == before
 

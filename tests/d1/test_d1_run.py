@@ -292,7 +292,7 @@ def test_a_snapshot_does_without_the_export(
 
 
 def test_options_are_checked(shop: Path) -> None:
-    with pytest.raises(RunbookError, match="pass --local or --remote"):
+    with pytest.raises(RunbookError, match="Pass --local or --remote for d1:"):
         open_target("d1:app-db", {"wrangler_config": str(shop / "wrangler.toml")})
     with pytest.raises(RunbookError, match="no option 'wher'"):
         open_target("d1:app-db", {"wher": "local"})

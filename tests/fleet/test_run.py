@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 from xml.etree import ElementTree
@@ -282,6 +283,21 @@ def test_a_lost_order_is_tried_again_and_given_up_in_the_end(tmp_path: Path) -> 
     assert states(tmp_path / "fleet") == ["before", "after"]
     assert "worker was lost 3 times (KilledWorker" in members(tmp_path / "fleet")[0].error
     assert [len(ledger(path)) for path in paths] == [0, 1]
+
+
+def test_an_order_that_is_lost_during_a_stop_is_given_up_at_once(tmp_path: Path) -> None:
+    make_tenants(tmp_path / "tenants", 1)
+
+    def lose(order: Order) -> str:
+        if order.until != "report":
+            return ""
+        signal.raise_signal(signal.SIGINT)  # Ctrl-C
+        return "before"
+
+    with pytest.raises(Refused, match="because Ctrl-C was pressed"):
+        migrate_fleet(tmp_path / "tenants", tmp_path / "fleet", losing(lose), canaries=0)
+    (member,) = members(tmp_path / "fleet")
+    assert "worker was lost 1 time (KilledWorker" in member.error
 
 
 class Cut(BaseException):

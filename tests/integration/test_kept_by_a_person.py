@@ -105,7 +105,7 @@ def test_nothing_in_it_needs_a_kernel_or_shows_personal_data(worked: Worked) -> 
     text = json.dumps(kept)
     assert "widget-view" not in text
     (left_out,) = outputs(kept, "pandas.DataFrame")
-    assert "Not kept: this is no cell of the runbook" in "".join(left_out["text"])
+    assert "Not kept: this cell is not part of the runbook" in "".join(left_out["text"])
     assert EMAIL not in json.dumps([c.get("outputs") for c in kept["cells"]])
 
 

@@ -386,7 +386,8 @@ def test_a_question_that_is_never_answered_is_named_everywhere(migrated: Run) ->
     assert "Never answered, so not known to hold: references_to_nothing" in line.details
     write_report(migrated.folder)
     page = Page((migrated.folder / "report.html").read_text())
-    assert f"references_to_nothing {why} {len(series)} {len(series)}" in page.text
+    row = f"references_to_nothing {why} {len(series)} {len(series)}"
+    assert f"Not answered Observations {row}" in page.text
     # Answered once, it is known, and still said how often it was not.
     append(migrated.folder, observed_at(1445))
     line = checklist(read_contents(migrated.folder))[7]

@@ -355,7 +355,7 @@ def test_nobody_else_is_blamed_for_what_a_trigger_wrote(tmp_path: Path) -> None:
         CREATE TRIGGER t AFTER UPDATE ON notes BEGIN
             UPDATE users SET n = 1 WHERE id = NEW.user_id; END;"""
     fire = '[triggers]\npolicy = "fire"\nmay_write = ["log"]\n'
-    with pytest.raises(NotProven, match=r'"n" was changed in 2 rows of "users"; nobody else'):
+    with pytest.raises(NotProven, match=r'"n" was changed in 2 rows of "users"; no other process'):
         rehearse.rehearse(hostile(tmp_path, NOTES + sql, fire))
 
 

@@ -92,7 +92,7 @@ def test_what_will_change_is_printed_before_the_name_is_typed_and_what_did_after
     assert [line for line in before if line in PLAN] == list(PLAN)
     assert before[-3:] == [
         "    Everything else stays identical, or nothing is committed.",
-        f"    Nobody can write for about {duration(tried.locked_seconds)}, as it was rehearsed.",
+        f"    Writes are blocked for about {duration(tried.locked_seconds)}, as rehearsed.",
         "    Preflight has no warnings, and 3 notes.",
     ]
     after = lines[len(before) :]

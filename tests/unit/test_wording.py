@@ -11,6 +11,7 @@ import pytest
 
 from runbook import wording
 from runbook.wording import and_more, clip, counted, duration, listed, more, size, visible, when
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,8 @@ def test_how_many_more() -> None:
 
 _COUNTED = re.compile(
     r" (?:rows|values|tables|files|findings|invariants|counts|results|statements|entries|cells|"
-    r"notebooks|users|projects|organizations|differences|problems|queries|warnings|notes)\b"
+    r"notebooks|users|projects|organizations|memberships|differences|problems|queries|warnings|"
+    r"notes|times|seconds|mentions|databases|approvals|triggers|views|steps)\b"
 )
 
 
@@ -110,10 +112,90 @@ def test_a_number_and_its_noun_are_put_together_in_one_place() -> None:
         for path in package.rglob("*.py")
         for number in _uncounted(ast.parse(path.read_text()))
     }
-    # These are shown only where they are in the hundreds, below zero, or a range.
+    # These are shown only where they are in the hundreds, below zero, a range, or three at least.
     assert by_hand == {
         "cli/scan.py: total",
         "report/charts.py: band",
+        "report/summary.py: times",
         "sample/make.py: projects",
-        "scan/views.py: result.files_read",
     }
+
+
+_COUNTED_ON_A_PAGE = re.compile(r"\{\{ ([^{}]*)\|number \}\}" + _COUNTED.pattern)
+
+
+def test_a_page_puts_a_number_and_its_noun_together_in_one_place() -> None:
+    assert _COUNTED_ON_A_PAGE.findall("kept {{ n|number }} rows that") == ["n"]
+    by_hand = {
+        number
+        for page in Path(wording.__file__).parent.rglob("*.j2")
+        for number in _COUNTED_ON_A_PAGE.findall(page.read_text(encoding="utf-8"))
+    }
+    # Shown only where there are more than problems, of which there is one at least.
+    assert by_hand == {"contents.findings|length"}
+
+
+_NOT_FOR_OPERATORS = re.compile(
+    r"\b(?:nobody|somebody|anybody|everybody|a look(?!-)|mends?|mended|all is well|answered well)\b",
+    re.IGNORECASE,
+)
+"""A text for operators names the process, client or person, and says inspect, repair, pass."""
+
+
+def _texts(source: str, docstrings: bool) -> list[str]:
+    """The texts of a module; `docstrings` are among them where they are a command's help."""
+    tree = ast.parse(source)
+    comments = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and not docstrings
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in comments
+    ]
+
+
+def _operator_texts() -> dict[str, str]:
+    """Whatever an operator may read, by the file that it stands in."""
+    texts = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for folder, pattern in [
+            (".", "*.md"),
+            ("docs", "**/*.md"),
+            ("docs/schema", "*"),
+            ("notebooks", "*.ipynb"),
+            ("sql", "**/*.sql"),
+            ("runbook", "**/*.toml"),
+            ("runbook", "**/*.j2"),
+            ("runbook", "**/*.css"),
+        ]
+        for path in (ROOT / folder).glob(pattern)
+    }
+    for path in (ROOT / "runbook").rglob("*.py"):
+        helping = path.parent.name == "cli"
+        parts = _texts(path.read_text(encoding="utf-8"), helping)
+        texts[str(path.relative_to(ROOT))] = "\n".join(parts)
+    return texts
+
+
+def test_texts_for_operators_name_who_and_what() -> None:
+    wrong = {
+        (path, match[0].lower())
+        for path, text in _operator_texts().items()
+        for match in _NOT_FOR_OPERATORS.finditer(text)
+    }
+    assert wrong == {("runbook/plan/secrets.py", "nobody")}  # the name of a system account
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ('def f():\n    """Nobody."""\n    return f"{n}: somebody wrote"\n', ["somebody"]),
+        ('raise E("a look shows")\n', ["a look"]),
+        ('x = "a look-up, as well as the organizations"\n', []),
+        ('x = "No statement mends pages where all is well"\n', ["mends", "all is well"]),
+    ],
+)
+def test_a_word_that_is_not_for_operators_is_found(source: str, wrong: list[str]) -> None:
+    assert _NOT_FOR_OPERATORS.findall("\n".join(_texts(source, docstrings=False))) == wrong

@@ -215,8 +215,9 @@ class Applier:
         if signs.before or signs.after(script.run):
             return settled(signs)
         raise OutcomeUnknown(
-            f"{str(unknown).rstrip('.')}; a look shows that {signs}: it is in between, so call the "
-            "same command again, which goes on from there, or take it back with `runbook rollback`."
+            f"{str(unknown).rstrip('.')}; an inspection shows that {signs}: it is in between, so "
+            "call the same command again, which goes on from there, or take it back with "
+            "`runbook rollback`."
         )
 
     def _poll(self, read: Callable[[], T], certain: Callable[[T], bool]) -> T:

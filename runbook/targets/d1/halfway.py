@@ -54,7 +54,7 @@ def part_of(signs: Signs, backup: Path | None, replica: Callable[[], Path]) -> H
         replica: makes a replica of what D1 holds.
 
     Raises:
-        OutcomeUnknown: it is there in part, and yet at no place of what was sent.
+        OutcomeUnknown: it is there in part, and yet at no point of what was sent.
     """
     if signs.ledger is None or signs.after(signs.ledger.run):
         return None
@@ -64,8 +64,8 @@ def part_of(signs: Signs, backup: Path | None, replica: Callable[[], Path]) -> H
     if half is None and signs.broken:
         raise OutcomeUnknown(
             f"D1 holds a part of the migration {signs.ledger.migration} ({signs}), and what it "
-            "holds is at no place of the script: somebody wrote meanwhile; compare it with the "
-            "backup by hand."
+            "holds matches no point in the script: another client wrote meanwhile; compare it with "
+            "the backup by hand."
         )
     return half
 

@@ -110,7 +110,7 @@ class D1Target:
         if unknown:
             raise BadInput(f"D1 knows no option {unknown[0]!r}; it takes {', '.join(OPTIONS)}.")
         if options.get("where") not in ("local", "remote"):
-            raise BadInput(f"Say where {database} is: pass --local or --remote.")
+            raise BadInput(f"Pass --local or --remote for {database}; there is no default.")
         config = options.get("wrangler_config")
         persist = options.get("persist_to")
         self._wrangler = Wrangler(

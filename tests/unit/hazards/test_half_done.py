@@ -108,7 +108,7 @@ def test_what_people_added_since_is_not_passed_over(database: Path) -> None:
     found = look(database)
     (hazard,) = found["own_organizations"]
     assert set(found) == {"own_organizations"}
-    assert "1 organizations that no rule of the migration gives" in hazard.meaning
+    assert "1 organization that no rule of the migration gives" in hazard.meaning
     shell(database, hazard.remedy)
     assert all(h.level == "note" for hazards in look(database).values() for h in hazards)
     with closing(sqlite3.connect(database)) as connection:

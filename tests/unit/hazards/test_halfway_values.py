@@ -53,20 +53,44 @@ def test_every_row_of_the_usual_script_is_derived(database: Path) -> None:
 @pytest.mark.parametrize(
     ("sql", "reason"),
     [
-        ("UPDATE organizations SET name = 'Bakery' WHERE owner_id = 'u1'", "1 organizations"),
-        ("UPDATE organizations SET slug = 'bakery' WHERE owner_id = 'u1'", "1 organizations"),
-        ("UPDATE organizations SET id = 'a7' WHERE owner_id = 'u1'", "1 organizations"),
-        ("UPDATE organizations SET settings = '{\"a\": 1}' WHERE owner_id = 'u1'", "1 organiz"),
-        ("UPDATE organizations SET type = 'team' WHERE owner_id = 'u1'", "1 organizations"),
-        ("UPDATE organizations SET owner_id = 'nobody' WHERE owner_id = 'u1'", "1 organizations"),
-        ("UPDATE organization_memberships SET role = 'admin' WHERE user_id = 'u1'", "1 member"),
-        ("UPDATE organization_memberships SET invited_by = 'u2' WHERE user_id = 'u1'", "1 member"),
+        (
+            "UPDATE organizations SET name = 'Bakery' WHERE owner_id = 'u1'",
+            "1 organization that no rule",
+        ),
+        (
+            "UPDATE organizations SET slug = 'bakery' WHERE owner_id = 'u1'",
+            "1 organization that no rule",
+        ),
+        ("UPDATE organizations SET id = 'a7' WHERE owner_id = 'u1'", "1 organization that no rule"),
+        (
+            "UPDATE organizations SET settings = '{\"a\": 1}' WHERE owner_id = 'u1'",
+            "1 organization that no rule",
+        ),
+        (
+            "UPDATE organizations SET type = 'team' WHERE owner_id = 'u1'",
+            "1 organization that no rule",
+        ),
+        (
+            "UPDATE organizations SET owner_id = 'nobody' WHERE owner_id = 'u1'",
+            "1 organization that no rule",
+        ),
+        (
+            "UPDATE organization_memberships SET role = 'admin' WHERE user_id = 'u1'",
+            "1 membership that no rule",
+        ),
+        (
+            "UPDATE organization_memberships SET invited_by = 'u2' WHERE user_id = 'u1'",
+            "1 membership that no rule",
+        ),
         (
             "INSERT INTO organization_memberships VALUES"
             " ('x', 'org-u1', 'u2', 'member', NULL, NULL, NULL, NULL, NULL)",
-            "1 memberships",
+            "1 membership that no rule",
         ),
-        ("UPDATE projects SET organization_id = 'org-u2' WHERE id = 'p1'", "1 rows of projects"),
+        (
+            "UPDATE projects SET organization_id = 'org-u2' WHERE id = 'p1'",
+            "1 row of projects whose organization no rule",
+        ),
         ("ALTER TABLE organizations ADD COLUMN plan TEXT", "columns of its own (plan)"),
         ("CREATE TABLE bills (o TEXT REFERENCES organizations(id))", "bills refers to"),
         (
@@ -98,7 +122,9 @@ def test_keys_of_other_classes(tmp_path: Path, key: str) -> None:
     )
     assert reasons(path, plan) == ()
     run_sql(path, "UPDATE notes SET organization_id = 'org-x' WHERE id = 1")
-    assert reasons(path, plan) == ("1 rows of notes in an organization that no rule gives them",)
+    assert reasons(path, plan) == (
+        "1 row of notes whose organization no rule of the migration gives",
+    )
 
 
 @pytest.mark.parametrize("view", ["", "CREATE VIEW broken AS SELECT * FROM nowhere;"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
+from runbook.notebook import tables
 from runbook.notebook.table import MOST_ROWS, shown, table
+from tests.support.report_factory import migrated
 
 
 def test_numbers_are_grouped_and_to_the_right() -> None:
@@ -18,6 +22,15 @@ def test_numbers_are_grouped_and_to_the_right() -> None:
     assert made["rows"].sum() == 1234567, "still numbers, to be filtered and added up"
     assert ">1,234,567</td>" in made._repr_html_()
     assert made._repr_html_().count("text-align:right") == 6
+
+
+def test_a_duration_has_no_needless_decimals() -> None:
+    record = dataclasses.replace(migrated(), locked_seconds=12.0, gate_seconds=185.0)
+    lines = repr(tables.migration(record)).splitlines()
+    assert lines[-2:] == [
+        "proof took                 3 min 05 s",
+        "write lock held            12.0 s",
+    ]
 
 
 def test_a_table_without_rows_says_so_also_when_it_was_filtered() -> None:

@@ -7,9 +7,12 @@ import dataclasses
 import pytest
 
 from runbook.report.contents import Contents, read_contents
+from runbook.report.html import html
 from runbook.report.problems import problem_sentence, problems
+from runbook.report.view_model import view_of
 from runbook.run.findings import Finding, InvariantResult, TableDigest, Witness
 from tests.support import report_factory as factory
+from tests.support.report_page import Page
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +147,16 @@ def test_the_sentence_counts_problems_and_not_findings(contents: Contents) -> No
     assert problem_sentence(()) == ""
     assert problem_sentence(found * 2).endswith("one more problem is below.")
     assert problem_sentence(found * 3).endswith("2 more problems are below.")
+
+
+def test_the_page_says_who_counted_the_rows(contents: Contents) -> None:
+    page = Page(html(view_of(planted(contents, changed("sqlite"), changed("duckdb")))).decode())
+    assert "Rows counted by SQLite 1, DuckDB 1, in projects.name" in page.text
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(1, "1 row that"), (2_000, "2,000 rows that")])
+def test_the_page_counts_what_triggers_added(contents: Contents, rows: int, kept: str) -> None:
+    assert contents.rehearse is not None
+    rehearse = dataclasses.replace(contents.rehearse, kept_writes={"log": rows})
+    page = Page(html(view_of(dataclasses.replace(contents, rehearse=rehearse))).decode())
+    assert f"It kept {kept} triggers had added to log , as the plan says." in page.text

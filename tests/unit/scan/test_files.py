@@ -108,7 +108,7 @@ def test_the_result_as_text(tmp_path):
     assert "\n  note: compare organization_id here" in blocks[1]
     assert blocks[2] == f"{tmp_path / 'b.js'}  not read: not text"
     assert (
-        blocks[3] == "2 queries to change (1 certain, 1 likely) in 1 of 1 files read; 1 not read\n"
+        blocks[3] == "2 queries to change (1 certain, 1 likely) in 1 of 1 file read; 1 not read\n"
     )
 
 

@@ -76,6 +76,15 @@ def test_what_was_not_judged_or_entered_is_said(application):
     assert "node_modules  skipped: installed" in text
 
 
+def test_one_of_each_is_counted_in_the_singular(tmp_path):
+    (tmp_path / "a.js").write_text(OLD + "const owner_id = 1;\n")
+    text = as_text(scan(tmp_path))
+    assert "Not judged: 1 mention of an owner in 1 file; " in text
+    assert text.endswith(
+        "1 query to change (1 certain, 0 likely) in 1 of 1 file read; 0 not read\n"
+    )
+
+
 def test_a_text_too_long_to_read_is_said(tmp_path):
     path = tmp_path / "a.js"
     path.write_text(f"db.run('INSERT INTO projects (owner_id) VALUES {'(1), ' * 11_000}(2)');\n")
