@@ -215,7 +215,7 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.truncate(backup.bytes)
-        record = SnapshotRecord(backup, 7, 9_412, digests_before(), "")
+        record = SnapshotRecord(backup, 7, 9_412, digests_before())
         self.stage("snapshot", record, seconds=0.81)
 
     def migrate(self, **changes: Any) -> None:
