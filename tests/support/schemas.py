@@ -189,7 +189,7 @@ class ProvenanceJson:
 class StageJson(StageStatus):
     """How far one stage came, and by which way and by whom it was executed."""
 
-    execution: str = dataclasses.field(default="", metadata={"json": "executed"})
+    executed: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,14 +266,13 @@ class _Definitions:
         hints = typing.get_type_hints(cls)
         properties: dict[str, Any] = {}
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-            key = key_of(field)
-            text = description(cls, key)
+            text = description(cls, field.name)
             if not text:
-                self.undocumented.append(f"{qualified(cls)}.{key}")
+                self.undocumented.append(f"{qualified(cls)}.{field.name}")
             schema = self.of(hints[field.name])
             # Beside a reference, draft 07 reads nothing.
             inner = {"allOf": [schema]} if "$ref" in schema else schema
-            properties[key] = {"description": text} | inner
+            properties[field.name] = {"description": text} | inner
         summary = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
         return {
             **({} if summary.startswith(cls.__name__ + "(") else {"description": summary}),
@@ -312,11 +311,6 @@ _SCALARS: dict[Any, dict[str, str]] = {
 def qualified(cls: type) -> str:
     """`records.Backup` for a dataclass of ours, by which fields.toml names it."""
     return f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}"
-
-
-def key_of(field: dataclasses.Field[Any]) -> str:
-    """How the field is called in JSON."""
-    return str(field.metadata.get("json", field.name))
 
 
 @functools.cache
@@ -444,7 +438,7 @@ def unused_fields() -> set[str]:
     roots = {"AuditJson": AuditJson, "StatusJson": StatusJson}
     for cls in (RunInfo, StageRecord, *roots.values()):
         used |= {
-            f"{qualified(c)}.{key_of(f)}" for c in cls.__mro__[:-1] for f in dataclasses.fields(cls)
+            f"{qualified(c)}.{f.name}" for c in cls.__mro__[:-1] for f in dataclasses.fields(cls)
         }  # type: ignore[arg-type]
     inherited = {name.rpartition(".")[2] for name in used}
     named = {

@@ -140,6 +140,8 @@ def test_a_module_keeps_the_rules(path: Path) -> None:
 def test_a_helper_of_the_tests_keeps_the_names(path: Path) -> None:
     place = path.relative_to(ROOT)
     broken = [f"{place}:{rule}" for rule in banned_names(path.read_text(encoding="utf-8"))]
+    if path.name == "schemas.py":  # the published JSON has a field of that name
+        broken = [rule for rule in broken if not rule.endswith(": the name executed")]
     if _bare(path.stem) in BANNED:
         broken.append(f"{place}: the module's name")
     assert not broken, "\n".join(broken)
