@@ -32,7 +32,7 @@ class Quiet:
 def wait_until_quiet(
     reading: Callable[[], AbstractContextManager[sqlite3.Connection]], seconds: float
 ) -> Quiet:
-    """Waits until no other connection has committed for `seconds`; gives up after three times that.
+    """Waits until no other connection has committed for `seconds`; about three times that at most.
 
     SQLite's `data_version` changes with every commit of another connection. Reading it takes
     microseconds and holds no lock in between, so no writer is kept from writing.

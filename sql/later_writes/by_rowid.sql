@@ -5,9 +5,9 @@ SELECT * FROM (
     SELECT
         {{ rowid }},
         NULL,
-        CASE WHEN {{ missing }} THEN 'inserted' ELSE {{ what_became }} END AS found,
+        CASE WHEN {{ missing }} THEN 'inserted' ELSE {{ what_became }} END AS became,
         {{ values }}
     FROM {{ now }} AS b
     LEFT JOIN {{ before }} AS a ON {{ counterpart }}
 )
-WHERE found <> 'untouched';
+WHERE became <> 'untouched';
