@@ -22,9 +22,11 @@ from runbook.targets.d1.install import Tool
 from runbook.targets.open_target import open_target
 from tests.support.d1_apps import YES, ask, complete, dump, load, prepare, start
 from tests.support.faults.harness import FULL
+from tests.support.paths import ROOT
 
 from .conftest import TOKEN, StandIn
 
+NOTEBOOKS = ROOT / "notebooks"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 CHINOOK = """
 [migration]
@@ -296,6 +298,23 @@ def test_options_are_checked(shop: Path) -> None:
         open_target("d1:app-db", {"wrangler_config": str(shop / "wrangler.toml")})
     with pytest.raises(RunbookError, match="no option 'wher'"):
         open_target("d1:app-db", {"wher": "local"})
+
+
+def test_a_notebook_goes_on_with_a_run_that_the_command_began(shop: Path, tmp_path: Path) -> None:
+    """What the refusal of a notebook says, followed to the letter."""
+    folder = tmp_path / "run"
+    config = ["--wrangler-config", shop / "wrangler.toml", "--local"]
+    refused = papermill("01_preflight", tmp_path, "database", "d1:app-db")
+    assert "Pass --local or --remote for d1:app-db to `runbook run`" in refused.stderr
+    runbook("run", "--database", "d1:app-db", *config, "--run-dir", folder, "--until", "preflight")
+    assert papermill("03_snapshot", tmp_path, "run_dir", folder).returncode == 0
+    assert (folder / "stages" / "03_snapshot.json").is_file()
+
+
+def papermill(name: str, folder: Path, *parameter: object) -> subprocess.CompletedProcess[str]:
+    notebook = NOTEBOOKS / f"{name}.ipynb"
+    command = [sys.executable, "-m", "papermill", notebook, folder / "out.ipynb", "-p", *parameter]
+    return subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True)
 
 
 @pytest.mark.slow

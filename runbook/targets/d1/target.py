@@ -110,7 +110,10 @@ class D1Target:
         if unknown:
             raise BadInput(f"D1 knows no option {unknown[0]!r}; it takes {', '.join(OPTIONS)}.")
         if options.get("where") not in ("local", "remote"):
-            raise BadInput(f"Pass --local or --remote for {database}; there is no default.")
+            raise BadInput(
+                f"Pass --local or --remote for {database} to `runbook run`; a notebook then goes "
+                "on with the run_dir of that run."
+            )
         config = options.get("wrangler_config")
         persist = options.get("persist_to")
         self._wrangler = Wrangler(
