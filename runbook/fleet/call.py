@@ -22,6 +22,7 @@ from runbook.fleet.stop import Stop, stopped_by_ctrl_c
 from runbook.fleet.store import DATABASE, Fleet, Member, new_about
 from runbook.plan.read import read_plan
 from runbook.run.versions import account
+from runbook.targets.d1.options import D1_PREFIX
 from runbook.terminal import Echo, echo_or
 from runbook.wording import counted, listed
 
@@ -198,7 +199,7 @@ class _Call:
             how=f"fleet {about.name}, {'--yes' if self.choices.yes else 'terminal'}",
             operator=about.operator,
             ticket=about.ticket,
-            options=about.options if member.database.startswith("d1:") else {},
+            options=about.options if member.database.startswith(D1_PREFIX) else {},
             discard_organizations=self.discard_organizations,
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import BadInput
+from runbook.targets.d1.options import D1_PREFIX
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
@@ -58,7 +59,7 @@ def read_names(path: Path) -> frozenset[str]:
 
 
 def _expand(text: str) -> Sequence[str]:
-    if text.startswith("d1:") or not glob.has_magic(text) or os.path.lexists(text):
+    if text.startswith(D1_PREFIX) or not glob.has_magic(text) or os.path.lexists(text):
         return (text,)
     matches = sorted(
         path
@@ -79,19 +80,19 @@ def _read_list(path: Path) -> list[tuple[str, str]]:
         raise BadInput(f"The list {path} holds a NUL character, which no path can; correct it.")
     names = [line.strip() for line in text.split("\n")]  # of the line ends, paths may hold others
     wanted = [name for name in names if name and not name.startswith("#")]
-    return [(n, n if n.startswith("d1:") else str(path.parent / n)) for n in wanted]
+    return [(n, n if n.startswith(D1_PREFIX) else str(path.parent / n)) for n in wanted]
 
 
 def _whole(place: str) -> str:
     # Unlike Path.resolve, this leaves a link that leads in a circle to whoever opens it.
-    return place if place.startswith("d1:") else os.path.realpath(place)
+    return place if place.startswith(D1_PREFIX) else os.path.realpath(place)
 
 
 def _entries(listed: Iterable[tuple[str, str]]) -> Iterator[Entry]:
     earlier: dict[object, str] = {}
     for name, place in listed:
         database, identity, problem = _whole(place), object(), ""
-        if place.startswith("d1:"):
+        if place.startswith(D1_PREFIX):
             identity = place
         else:
             try:

@@ -23,6 +23,7 @@ from runbook.fleet.databases import Entry
 from runbook.fleet.records import Outcome, State
 from runbook.run.lock import hold_lock
 from runbook.run.stage import now
+from runbook.targets.d1.options import D1_PREFIX
 from runbook.templates import sql_file
 
 DATABASE = "fleet.db"
@@ -258,6 +259,6 @@ def _settled(outcome: Outcome) -> dict[str, object]:
 
 def _stem(entry: Entry) -> str:
     """The database's name as part of a folder's name."""
-    name = entry.database.removeprefix("d1:")
-    stem = Path(name).stem if not entry.database.startswith("d1:") else name
+    name = entry.database.removeprefix(D1_PREFIX)
+    stem = Path(name).stem if not entry.database.startswith(D1_PREFIX) else name
     return re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:60].strip(".") or "database"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runbook.errors import RunbookError, TargetError
 from runbook.run.folder import Run
+from runbook.targets.d1.options import D1_PREFIX
 from runbook.targets.protocol import Target
 
 
@@ -15,7 +16,7 @@ def open_target(database: str, options: dict[str, str] | None = None) -> Target:
     Raises:
         TargetError: there is no such database.
     """
-    if database.startswith("d1:"):
+    if database.startswith(D1_PREFIX):
         from runbook.targets.d1.target import D1Target
 
         return D1Target(database, options)

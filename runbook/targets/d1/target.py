@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from runbook.errors import BadInput, Refused, TargetError
+from runbook.errors import Refused, TargetError
 from runbook.plan.plan import Plan
 from runbook.plan.shape import read_shape
 from runbook.progress import Progress, no_progress
@@ -45,6 +45,7 @@ from runbook.targets.d1.migration_file import (
 )
 from runbook.targets.d1.migrations_folder import split_pending
 from runbook.targets.d1.notes import read_notes, write_notes
+from runbook.targets.d1.options import D1_PREFIX, check_options
 from runbook.targets.d1.proof import check_taken_back, check_unchanged, prove_committed
 from runbook.targets.d1.replicas import Replicas
 from runbook.targets.d1.schema import INTERNAL
@@ -52,20 +53,6 @@ from runbook.targets.d1.wrangler import Where, Wrangler
 from runbook.targets.protocol import Applied, Prepare, R, Work
 from runbook.targets.sqlite import SqliteTarget
 from runbook.wording import counted
-
-PREFIX = "d1:"
-
-OPTIONS = (
-    "wrangler_config",
-    "where",
-    "persist_to",
-    "environment",
-    "timeout",
-    "chunk_rows",
-    "export",
-    "migration_file",
-    "backup",
-)
 
 _LASTING = {
     "where": "place",
@@ -105,20 +92,13 @@ class D1Target:
             BadInput: an option is missing or unknown.
             TargetError: no such database, no wrangler, or no token.
         """
-        options = dict(options or {})
-        unknown = sorted(options.keys() - set(OPTIONS))
-        if unknown:
-            raise BadInput(f"D1 knows no option {unknown[0]!r}; it takes {', '.join(OPTIONS)}.")
-        if options.get("where") not in ("local", "remote"):
-            raise BadInput(
-                f"Pass --local or --remote for {database} to `runbook run`; a notebook then goes "
-                "on with the run_dir of that run."
-            )
+        options = options or {}
+        check_options(database, options)
         config = options.get("wrangler_config")
         persist = options.get("persist_to")
         self._wrangler = Wrangler(
             Path(config) if config else find_config(Path.cwd()),
-            database.removeprefix(PREFIX),
+            database.removeprefix(D1_PREFIX),
             Where(
                 options["where"] == "local",
                 Path(persist) if persist else None,
