@@ -108,7 +108,9 @@ def _verdict(view: ReportView) -> Iterable[_Case]:
 
 def _line(line: FootprintLine) -> _Case:
     name = f"{line.table}: {line.change}" + (f" {line.column}" if line.column else "")
-    details = f"{line.rule}; predicted {line.predicted}, counted {_counts(line.counts)}"
+    numbers = [] if line.predicted is None else [f"predicted {line.predicted}"]
+    numbers += [f"counted {_counts(line.counts)}"] if line.counts else []
+    details = f"{line.rule}; {', '.join(numbers)}" if numbers else line.rule
     if not line.allowed:
         return _Case(name, f"not allowed: {_counts(line.counts)}", details)
     if len(set(line.counts.values())) > 1:

@@ -13,6 +13,8 @@ from datetime import datetime
 from runbook import __version__, templates
 from runbook.run.identity import Identity
 
+_OUTSIDE_A_RUN = {"fleet", "sample"}
+
 
 def versions(identity: Identity) -> dict[str, str]:
     """Versions of everything that takes part in a run of that database."""
@@ -51,5 +53,13 @@ def origin() -> dict[str, str]:
 
 
 def sql_checksums() -> dict[str, str]:
-    """SHA-256 of every file in `sql/`."""
-    return dict(templates.sql_checksums(templates.FOLDER))
+    """SHA-256 of every file in `sql/` that a run can read.
+
+    Neither the tables in which a fleet notes its databases nor those of the sample are among them:
+    no verdict rests on them, and each of a fleet's thousands of runs keeps this list.
+    """
+    return {
+        name: digest
+        for name, digest in templates.sql_checksums(templates.FOLDER).items()
+        if name.partition("/")[0] not in _OUTSIDE_A_RUN
+    }

@@ -24,7 +24,15 @@ from tests.support.authority import certificates
 from tests.support.cluster import cluster
 from tests.support.databases import dump, execute
 from tests.support.faults.harness import FULL, SEED, environment
-from tests.support.fleets import BLOCKED, fingerprint, ledger, make_tenants, members, states
+from tests.support.fleets import (
+    BLOCKED,
+    fingerprint,
+    ledger,
+    make_tenants,
+    members,
+    size_of,
+    states,
+)
 from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("large")]
@@ -68,12 +76,6 @@ class Watch:
                 time.sleep(0.5)
 
 
-def size(run: Path) -> int:
-    """Bytes of a run folder without its backup and its snapshots."""
-    files = [p for p in run.rglob("*") if p.is_file() and "snapshots" not in p.parts]
-    return sum(p.stat().st_size for p in files if p.suffix != ".db")
-
-
 def test_a_thousand_databases(tmp_path: Path) -> None:
     (tmp_path / "tenants").mkdir()
     for number in range(MANY):
@@ -93,7 +95,7 @@ def test_a_thousand_databases(tmp_path: Path) -> None:
     assert check_fleet(tmp_path / "f").ok
     quarter = max(1, len(watch.workers) // 4)
     early, late = max(watch.workers[: 2 * quarter]), max(watch.workers[-quarter:])
-    largest = max(size(tmp_path / "f" / m.run) for m in every[1:])  # the canary has notebooks
+    largest = max(size_of(tmp_path / "f" / m.run) for m in every[1:])  # the canary has notebooks
     print(
         f"{MANY} databases in {seconds:.0f} s: {sum(m.cpu for m in every) / MANY:.2f} processor "
         f"seconds each, {watch.processor:.0f} of the coordinator; a worker {early >> 20} MB, later "

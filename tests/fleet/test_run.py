@@ -29,6 +29,7 @@ from runbook.fleet.store import Fleet
 from runbook.fleet.work import work
 from runbook.run.folder import Run
 from runbook.run.records import MigrateRecord
+from runbook.sample.make import make_sample
 from tests.support.databases import execute
 from tests.support.fleets import (
     BLOCKED,
@@ -40,6 +41,7 @@ from tests.support.fleets import (
     members,
     migrate_fleet,
     pool_of,
+    size_of,
     states,
     take_back,
 )
@@ -84,6 +86,16 @@ def test_every_database_is_an_ordinary_run(migrated: Path) -> None:
         assert agreed.how == "fleet fleet, --yes"
         assert run.finished("rehearse") is (member.wave == 0)
         assert json.loads((run.folder / "audit.json").read_text())["verdict"] == "pass"
+
+
+def test_a_run_folder_stays_small(tmp_path: Path) -> None:
+    """A fleet has thousands of them: 200 kB each is what docs/fleet.md promises."""
+    (tmp_path / "tenants").mkdir()
+    for name in ("a", "b"):
+        make_sample(tmp_path / "tenants" / f"{name}.db", users=100, projects=500)
+    fleet = migrate_fleet(tmp_path / "tenants", tmp_path / "fleet", canaries=1)
+    assert states(fleet) == ["after"] * 2
+    assert size_of(fleet / members(fleet)[1].run) < 200_000  # the canary has notebooks
 
 
 def test_the_report_counts_and_links(migrated: Path) -> None:

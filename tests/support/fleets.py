@@ -158,3 +158,9 @@ def fingerprint(path: Path) -> str:
 def copy_folder(source: Path, to: Path) -> Path:
     """A copy of a folder, links kept."""
     return Path(shutil.copytree(source, to, symlinks=True))
+
+
+def size_of(run: Path) -> int:
+    """Bytes of a run folder without its backup and its snapshots."""
+    files = [p for p in run.rglob("*") if p.is_file() and "snapshots" not in p.parts]
+    return sum(p.stat().st_size for p in files if p.suffix != ".db")
