@@ -1,7 +1,7 @@
 """The proof that a rollback took back what the migration did, and nothing else.
 
 Before the script: what the database holds, and a guard that lets it write to nothing but what a
-rollback may write to. After it, inside the same transaction: every row that were not changed since
+rollback may write to. After it, inside the same transaction: every row that was not changed since
 is strictly identical to the backup again, every other row is as it was just before, and the schema
 is the backup's to the byte, but for objects that the application changed since.
 """
@@ -24,6 +24,7 @@ from runbook.sqlite.inequality import any_differs, any_of
 from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import SchemaObject, Table, read_objects, read_tables
 from runbook.sqlite.trigger_order import changed_order, read_trigger_order
+from runbook.templates import sql_file
 from runbook.wording import counted
 
 _WRITES = {
@@ -185,7 +186,7 @@ def _ledger(connection: sqlite3.Connection, plan: Plan, before: Before) -> Itera
 
 @dataclass(frozen=True)
 class _Resource:
-    """One resource whose rows are proven.
+    """One resource whose rows are proven, by the files of `sql/rollback_gate/`.
 
     Row `b` is the one of today, row `a` that of the backup, row `k` the one in the TEMP table of
     `written`, which holds each value as it was just before the rollback.
@@ -195,77 +196,61 @@ class _Resource:
     written: Written
     now: Table
 
-    @property
-    def _main(self) -> str:
-        return f"main.{quote_name(self.written.old.name)}"
-
-    @property
-    def _backup(self) -> str:
-        return f"before.{quote_name(self.written.old.name)}"
-
-    @property
-    def _key(self) -> str:
-        old = self.written.old
-        return quote_name((old.key or (old.rowid or "rowid",))[0])
-
-    @property
-    def _same(self) -> str:
-        return f"({any_differs(same_columns(self.now))}) IS NOT TRUE"
-
-    @property
-    def _is_written(self) -> str:
-        return (
-            f"EXISTS (SELECT 1 FROM {self.written.source} AS k"
-            f" WHERE {self.written.same_row('k', 'b')})"
-        )
-
-    def _count(self, sql: str) -> int:
-        return int(self.connection.execute(f"SELECT count(*) FROM {sql}").fetchone()[0])
-
     def findings(self) -> Iterator[Finding]:
         """Untouched rows must be as in the backup, the others as just before."""
         yield from self._number()
         yield from self._untouched()
         if self.written.rows:
-            moved = self._count(
-                f"{self.written.source} AS k"
-                f" WHERE k.{quote_name(self.written.what)} = '{UNTOUCHED}'"
-            )
+            source, what = self.written.source, quote_name(self.written.what)
+            moved = self._count(f"SELECT count(*) FROM {source} WHERE {what} = '{UNTOUCHED}'")
             yield from self._moved(moved)
             yield from self._kept(self.written.rows - moved)
 
+    def _render(self, name: str, same_row: str, differs: str, **values: str) -> str:
+        written, old = self.written, self.written.old
+        return sql_file(f"rollback_gate/{name}").render(
+            now=f"main.{quote_name(old.name)}",
+            before=f"before.{quote_name(old.name)}",
+            written=written.source,
+            what=quote_name(written.what),
+            key=quote_name((old.key or (old.rowid or "rowid",))[0]),
+            same_row=same_row,
+            differs=differs,
+            **values,
+        )
+
+    def _count(self, query: str) -> int:
+        return int(self.connection.execute(query).fetchone()[0])
+
     def _number(self) -> Iterator[Finding]:
-        table, rows, held = self.now.name, self._count(self._main), self.written.changes.rows
+        table, held = self.now.name, self.written.changes.rows
+        rows = self._count(f"SELECT count(*) FROM main.{quote_name(self.written.old.name)}")
         if rows != held:
             message = f'"{table}" holds {counted(rows, "row")} and held {held:,} just before'
             yield _finding(table, "rows", abs(rows - held), message)
 
     def _untouched(self) -> Iterator[Finding]:
         """Rows that were not changed since are identical to the backup."""
-        counterpart = self.written.counterpart("a", "b")
-        restored = self._count(
-            f"{self._main} AS b CROSS JOIN {self._backup} AS a ON {counterpart}"
-            f" WHERE NOT {self._is_written} AND {self._same}"
-        )
+        same_row, counterpart = self.written.same_row("k", "b"), self.written.counterpart("a", "b")
+        differs = any_differs(same_columns(self.now))
+        restored = self._count(self._render("restored", same_row, differs, counterpart=counterpart))
         wrong = self.written.changes.rows - self.written.rows - restored
         if wrong:
-            query = (
-                f"SELECT b.{self._key} AS {self._key} FROM {self._main} AS b"
-                f" WHERE NOT {self._is_written} AND NOT EXISTS"
-                f" (SELECT 1 FROM {self._backup} AS a WHERE {counterpart} AND {self._same})"
-            )
+            query = self._render("not_restored", same_row, differs, counterpart=counterpart)
             yield self._not_restored(wrong, "", sample_rows(self.connection, query, SAMPLES))
 
     def _moved(self, moved: int) -> Iterator[Finding]:
         """So are those that lie under another rowid now."""
         if not moved:
             return
-        written, rowid = self.written, quote_name(self.written.old.rowid or "")
-        restored = self._count(
-            f"{written.source} AS k CROSS JOIN {self._main} AS b ON {written.same_row('k', 'b')}"
-            f" CROSS JOIN {self._backup} AS a ON a.{rowid} = k.{quote_name(written.origin)}"
-            f" WHERE k.{quote_name(written.what)} = '{UNTOUCHED}' AND {self._same}"
+        query = self._render(
+            "restored_elsewhere",
+            self.written.same_row("k", "b"),
+            any_differs(same_columns(self.now)),
+            rowid=quote_name(self.written.old.rowid or ""),
+            origin=quote_name(self.written.origin),
         )
+        restored = self._count(query)
         if restored != moved:
             yield self._not_restored(moved - restored, ", and whose rowid moved,", ())
 
@@ -281,26 +266,18 @@ class _Resource:
         """Rows that were written since are as they were just before."""
         written, table = self.written, self.written.old.name
         # Here row `a` is the TEMP table's, so that both are compared by the same condition.
-        touched = f"a.{quote_name(written.what)} <> '{UNTOUCHED}'"
-        same_row = written.same_row("a", "b")
+        same_row, rest = written.same_row("a", "b"), written.rest_of("a")
         parts = []
         for i, names in enumerate(written.columns):
             pairs = [(c, c) for c in self.now.columns if c.name in names]
             parts.append(any_differs(pairs, f"rest{i}" if i else "a"))
-        same = f"({any_of(parts)}) IS NOT TRUE"
-        as_before = self._count(
-            f"{written.source} AS a CROSS JOIN {self._main} AS b ON {same_row}"
-            f"{written.rest_of('a')} WHERE {touched} AND {same}"
-        )
+        differs = any_of(parts)
+        as_before = self._count(self._render("kept", same_row, differs, rest=rest))
         if as_before == expected:
             return
         samples: tuple[Sample, ...] = ()
         if written.old.key:
-            query = (
-                f"SELECT a.{self._key} AS {self._key} FROM {written.source} AS a WHERE {touched}"
-                f" AND NOT EXISTS (SELECT 1 FROM {self._main} AS b{written.rest_of('a')}"
-                f" WHERE {same_row} AND {same})"
-            )
+            query = self._render("not_kept", same_row, differs, rest=rest)
             samples = sample_rows(self.connection, query, SAMPLES)
         rows = expected - as_before
         message = (

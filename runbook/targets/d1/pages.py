@@ -16,6 +16,7 @@ from runbook.errors import TargetError
 from runbook.sqlite.quoting import quote_name
 from runbook.targets.d1.cells import Cell, Long, decode_line, line_sql, literal
 from runbook.targets.d1.schema import StoredTable
+from runbook.templates import sql_file
 from runbook.wording import counted
 
 PAGE_BYTES = 500_000
@@ -69,16 +70,16 @@ def part_sql(table: StoredTable, after: str, rows: int, answer_bytes: int) -> st
         inner_order = ",".join(
             f"{quote_name(k.name)} COLLATE {quote_name(k.collation)}" for k in table.key
         )
-    conditions = " AND ".join(each for each in (table.only, after) if each)
-    where = f" WHERE {conditions}" if conditions else ""
-    # The running total of bytes, `z`, cuts the rows into pages and the pages into one answer.
-    return (
-        f"SELECT group_concat(r,char(10) ORDER BY z) AS page FROM"
-        f" (SELECT r,z,(z-length(r))/{PAGE_BYTES} AS p FROM"
-        f" (SELECT r,sum(length(r)+1) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS z FROM"
-        f" (SELECT {keys},{line} AS r FROM {table.sql}{where}"
-        f" ORDER BY {inner_order} LIMIT {rows}))"
-        f" WHERE z-length(r)<={answer_bytes}) GROUP BY p ORDER BY p"
+    return sql_file("d1/pages").render(
+        table=table.sql,
+        keys=keys,
+        line=line,
+        order=order,
+        inner_order=inner_order,
+        conditions=" AND ".join(each for each in (table.only, after) if each),
+        rows=rows,
+        page_bytes=PAGE_BYTES,
+        answer_bytes=answer_bytes,
     )
 
 
