@@ -23,6 +23,7 @@ from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import provide_functions, row_sql
 from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import Table, read_tables
+from runbook.templates import sql_file
 from runbook.wording import counted
 
 SECONDS = 120.0
@@ -34,7 +35,6 @@ PATIENCE = 0.1
 _NEW_COLUMN = "organization_id"
 _ROWS_AT_ONCE = 2_000
 _SCHEMA_TABLES = ("sqlite_master", "sqlite_schema")
-_PAIR = "(SELECT 1 AS side, {cells} FROM {one} UNION ALL SELECT -1, {cells} FROM {other})"
 
 
 @dataclass(frozen=True)
@@ -226,14 +226,13 @@ class _Comparison:
 
     def _different(self, columns: list[str], one: str, other: str) -> int:
         """Rows, as a multiset, that are on one side only; the larger number of both."""
-        pair = _PAIR.format(cells=_cells(columns), one=one, other=other)
-        values = len(row_sql(columns))
-        numbers = ", ".join(str(n + 2) for n in range(values))
-        chosen = ", ".join(f"c{n}" for n in range(values))
-        grouped = f"SELECT sum(side) AS balance, {chosen} FROM {pair} GROUP BY {numbers}"
-        more, fewer = self.connection.execute(
-            f"SELECT total(max(balance, 0)), total(max(-balance, 0)) FROM ({grouped})"
-        ).fetchone()
+        query = sql_file("audit/view_difference").render(
+            cells=_cells(columns),
+            chosen=", ".join(f"c{n}" for n in range(len(row_sql(columns)))),
+            one=one,
+            other=other,
+        )
+        more, fewer = self.connection.execute(query).fetchone()
         return int(max(more, fewer))
 
     def _count(self, source: str) -> int:

@@ -13,7 +13,7 @@ from datetime import datetime
 from runbook import __version__, templates
 from runbook.run.identity import Identity
 
-_OUTSIDE_A_RUN = {"fleet", "sample"}
+_OUTSIDE_A_RUN = {"explore", "fleet", "sample"}
 
 
 def versions(identity: Identity) -> dict[str, str]:
@@ -55,8 +55,8 @@ def origin() -> dict[str, str]:
 def sql_checksums() -> dict[str, str]:
     """SHA-256 of every file in `sql/` that a run can read.
 
-    Neither the tables in which a fleet notes its databases nor those of the sample are among them:
-    no verdict rests on them, and each of a fleet's thousands of runs keeps this list.
+    What makes the sample, what a fleet notes of its databases and what a person asks afterwards are
+    not among them: no verdict rests on those, and each of thousands of runs keeps this list.
     """
     return {
         name: digest
