@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from runbook.report.bounds import Bounded, Shown, bounded
-from runbook.report.contents import Contents, StageStatus
+from runbook.report.contents import Contents
 from runbook.report.outcome import Outcome
+from runbook.report.stage_status import StageStatus
 from runbook.report.view_model import ReportView, execution
 from runbook.run.approvals import Standing
 from runbook.run.findings import Finding, InvariantResult, render_sample, sample_line

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runbook.report.checklist import ChecklistLine
-from runbook.report.contents import Attempt, Contents, StageStatus
+from runbook.report.contents import Contents
+from runbook.report.stage_status import Attempt, StageStatus
 from runbook.wording import clip, counted, duration, listed, when
 
 _SLOWER = 2.0
@@ -66,8 +67,7 @@ def attempt_sentence(attempt: Attempt) -> str:
     if stage.status == "damaged":
         return f"The record of an earlier {stage.title.lower()} is damaged."
     if stage.error:
-        ended = "was interrupted" if stage.error_type == "Interrupted" else "did not succeed"
-        return f"{stage.title}, {at}, {ended}: {clip(stage.error.rstrip('.'), 300)}."
+        return f"{stage.title}, {at}, {stage.ending}: {clip(stage.error.rstrip('.'), 300)}."
     if attempt.verdict == "fail":
         return f"Verification, {at}, said fail, with {counted(attempt.findings, 'finding')}."
     if attempt.blocks:

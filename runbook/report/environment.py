@@ -45,6 +45,7 @@ def environment() -> jinja2.Environment:
     }
     jinja.globals |= {
         "counted": text.counted,
+        "more": text.more,
         "styles": styles,
         "witnesses": {"gate": "Gate", **WITNESS_NAMES},
     }

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook import errors
-from runbook.report.contents import Contents, StageStatus
+from runbook.report.contents import Contents
 from runbook.report.problems import problem_sentence, problems
 from runbook.report.proofs import Proof
+from runbook.report.stage_status import StageStatus
 from runbook.run.records import RollbackRecord
 from runbook.window.series import describe
 from runbook.wording import and_more, counted, duration, listed, when
@@ -102,8 +103,7 @@ def _unknown(contents: Contents) -> Outcome | None:
 
 def _rolled_itself_back(stage: StageStatus) -> bool:
     """Whether the stage failed in the way after which the database is known to be as before."""
-    kind = getattr(errors, stage.error_type, None)
-    known = isinstance(kind, type) and issubclass(kind, errors.Refused | errors.BadInput)
+    known = issubclass(errors.named(stage.error_type), errors.Refused | errors.BadInput)
     return known and stage.exit_code in (1, 2)
 
 
@@ -209,12 +209,15 @@ def _before_commit(contents: Contents) -> Outcome:
     untouched = "As it was: the run has written nothing to it."
     again = command("runbook run", contents)
     migrate = contents.stages["migrate"]
+    if migrate.was_interrupted:
+        return _stopped(contents, untouched, again)
     if migrate.status == "failed" or contents.migrate is not None:
+        refused = issubclass(errors.named(migrate.error_type), errors.Refused)
         return Outcome(
             "refused",
             "Not migrated: the proof before the commit failed."
             if contents.migrate or migrate.error_type == "NotProven"
-            else "Not migrated: the migration was refused.",
+            else f"Not migrated: the migration {'was refused' if refused else migrate.ending}.",
             state="As it was before the migration: everything was rolled back before the commit.",
             wrong=migrate.error or _first_problem(contents) or "The migration was rolled back.",
             next_step="Correct what is named here, take a new snapshot, and run again.",
@@ -246,10 +249,11 @@ def _stopped(contents: Contents, untouched: str, again: str) -> Outcome:
         )
         return Outcome(
             "stopped",
-            f"Not migrated: the {last.title.lower()} did not succeed.",
+            f"Not migrated: the {last.title.lower()} {last.ending}.",
             state=untouched,
             wrong=reason,
-            next_step="Remove the cause and run again; the run continues where it stopped.",
+            next_step=f"{'Run' if last.was_interrupted else 'Remove the cause and run'} again; "
+            "the run continues where it stopped.",
             command=again,
         )
     return Outcome(

@@ -11,11 +11,12 @@ from pathlib import Path
 from runbook.plan.plan import LEVELS
 from runbook.report.change_lines import ChangeLine, change_lines
 from runbook.report.checklist import ChecklistLine, approval_line, checklist
-from runbook.report.contents import Contents, StageStatus, Status, read_contents
+from runbook.report.contents import Contents, read_contents
 from runbook.report.deviations import Unexpected, unexpected
 from runbook.report.outcome import Outcome, command, judge
 from runbook.report.problems import Problem, problems
 from runbook.report.proofs import Proof, proofs
+from runbook.report.stage_status import StageStatus, Status
 from runbook.report.summary import summary
 from runbook.run.findings import Hazard, StepResult, TableDigest
 from runbook.run.session import sentence_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from runbook.plan.plan import Plan, Resource, Users
 from runbook.sqlite.connect import open_readonly
 from runbook.stages import verify
 from runbook.targets.sqlite import SqliteTarget
-from tests.support.databases import execute
+from runbook.templates import sql_files
+from tests.support.databases import dump, execute
 from tests.support.runs import begin, until_migrated
 
 KEYS = {"TEXT": "printf('k%d', {n})", "INT": "{n} * 7", "BLOB": "CAST('k' || {n} AS BLOB)"}
@@ -84,6 +86,38 @@ def test_between_migration_and_rollback(tmp_path: Path, key: str, form: str) -> 
     execute(tmp_path / "app.db", "UPDATE notes SET t = 'mine' WHERE t = 4", "VACUUM")
     record = roll_back(job, tmp_path / "exports")
     assert (record.restored, record.kept) == (4, 1)
+    assert rows(tmp_path / "app.db")[:4] == before[:4]
+
+
+def test_rows_whose_rowid_moved_are_proven_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "app.db"
+    job = build(path, "TEXT", "primary key")
+    migrate(job)
+    execute(path, *MOVES["by hand"])
+    right, wrong = "= b.{{ resource.updated_at }}", "= '2020-01-01 00:00:00'"
+    files = [
+        dataclasses.replace(f, body=f.body.replace(right, wrong)) for f in sql_files("rollback")
+    ]
+    assert [f.body for f in files] != [f.body for f in sql_files("rollback")]
+    monkeypatch.setattr("runbook.script.rollback.sql_files", lambda folder: files)
+    migrated = dump(path)
+    with pytest.raises(NotProven, match=r'of the rows of "notes" .* whose rowid moved, 5 are not'):
+        roll_back(job, tmp_path / "exports")
+    assert dump(path) == migrated
+
+
+def test_rows_whose_rowid_moved_are_not_taken_for_written_ones(tmp_path: Path) -> None:
+    """Without a time in them, a row that is taken back is all that it was just before."""
+    job = build(tmp_path / "app.db", "TEXT", "primary key")
+    job = dataclasses.replace(
+        job, plan=dataclasses.replace(PLAN, resources=(Resource("notes", "user_id", None),))
+    )
+    before = rows(tmp_path / "app.db")
+    migrate(job)
+    execute(tmp_path / "app.db", "UPDATE notes SET t = 9 WHERE t = 4", *MOVES["by hand"])
+    assert roll_back(job, tmp_path / "exports").kept == 1
     assert rows(tmp_path / "app.db")[:4] == before[:4]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from runbook.audit.samples import SAMPLES
 from runbook.errors import NotProven, Refused
 from runbook.migration.assess import assess
 from runbook.migration.job import Job
@@ -481,6 +482,9 @@ def test_a_fault_in_the_script_is_caught_before_the_commit(
     assert isinstance(record, RollbackRecord)
     assert not record.done
     assert (change, rows) in {(f.change, f.rows) for f in record.findings}
+    for finding in record.findings:
+        if finding.change in ("not restored", "not kept"):
+            assert len(finding.samples) == min(finding.rows, SAMPLES)
     monkeypatch.undo()  # and it was the fault alone
     assert migrated.back().restored == 998
 

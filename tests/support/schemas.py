@@ -26,8 +26,8 @@ import fastjsonschema
 
 from runbook.plan.plan import Plan
 from runbook.report.checklist import ChecklistLine
-from runbook.report.contents import StageStatus
 from runbook.report.outcome import Code, Proof, Verdict
+from runbook.report.stage_status import StageStatus
 from runbook.report.view_model import TableComparison
 from runbook.run.approvals import Approval
 from runbook.run.findings import Hazard, RenderedSample, StepResult, TableDigest

@@ -222,3 +222,30 @@ def test_findings_are_counted_everywhere(tmp_path: Path) -> None:
     assert suite is not None
     assert suite.get("failures") == "2"
     assert page_of(folder).source.count('<article class="finding">') == 2
+
+
+@pytest.mark.parametrize("stage", ["rehearse", "migrate"])
+@pytest.mark.parametrize(
+    ("kind", "ending", "next_step"),
+    [
+        ("Interrupted", "was interrupted", "Run again; the run continues where it stopped."),
+        ("TargetError", "did not succeed", ""),
+    ],
+)
+def test_an_interruption_is_no_failure(
+    stage: str, kind: str, ending: str, next_step: str, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.preflight()
+    if stage == "migrate":
+        run.snapshot()
+    run.stage(stage, status="failed", error=(kind, "What it was, in one sentence.", 1))
+    run.reporting()
+    outcome = read_view(run.folder).outcome
+    title = {"rehearse": "rehearsal", "migrate": "migration"}[stage]
+    assert outcome.headline == f"Not migrated: the {title} {ending}."
+    assert outcome.wrong == "What it was, in one sentence."
+    if next_step:
+        assert (outcome.code, outcome.next_step) == ("stopped", next_step)
+    else:
+        assert "cause" in outcome.next_step or "Correct" in outcome.next_step
