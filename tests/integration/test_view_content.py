@@ -65,6 +65,7 @@ CHANGED = {
     "union": "SELECT * FROM (SELECT * FROM pages) UNION SELECT page_id, 0, 'w', 'p', 'q' FROM pages",
     "in": "SELECT page FROM pages WHERE (page_id, folder_id, writer, page) IN (SELECT * FROM pages)",
     "count": "SELECT count(*) AS n FROM pages NATURAL JOIN folders",
+    "more": "SELECT page FROM pages WHERE page_id NOT IN (SELECT page_id FROM pages NATURAL JOIN folders)",
 }
 
 
