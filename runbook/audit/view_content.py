@@ -21,6 +21,7 @@ from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
 from runbook.sqlite.cells import provide_functions, row_sql
+from runbook.sqlite.interrupts import time_limit, was_interrupted
 from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
@@ -126,7 +127,7 @@ class _Comparison:
             reason = columns_only or self._moving(view)
             if reason:
                 raise _LeftOut(f"only its columns were compared, because {reason}")
-            with self._time():
+            with time_limit(self.connection, self.seconds):
                 self._rows(view)
         except _Changed as change:
             message = f'the view "{view.name}" {change}'
@@ -183,13 +184,13 @@ class _Comparison:
 
     def _explain(self, error: sqlite3.Error, columns: list[str], one: str) -> None:
         """Raises what an error means: it failed before too, or only now, or took too long."""
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+        if was_interrupted(error):
             raise _LeftOut(f"reading it took more than {self.seconds:g} s") from error
         try:
             for _ in self.connection.execute(f"SELECT {_cells(columns)} FROM {one}"):
                 pass
         except sqlite3.Error as before:
-            if getattr(before, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+            if was_interrupted(before):
                 raise _LeftOut(f"reading it took more than {self.seconds:g} s") from before
             raise _LeftOut(f"it failed before as well ({before})") from before
         raise _Changed(f"fails now ({error}) and did not before") from error
@@ -237,16 +238,6 @@ class _Comparison:
 
     def _count(self, source: str) -> int:
         return int(self.connection.execute(f"SELECT count(*) FROM {source}").fetchone()[0])
-
-    @contextlib.contextmanager
-    def _time(self) -> Iterator[None]:
-        """Interrupts what takes too long; Python keeps getting its turn."""
-        until = time.monotonic() + self.seconds
-        self.connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
-        try:
-            yield
-        finally:
-            self.connection.set_progress_handler(lambda: 0, 1_000_000)
 
 
 _WHY = (

@@ -17,6 +17,7 @@ from runbook.plan.shape import Shape, read_backup_shape
 from runbook.run.findings import Sample
 from runbook.run.records import Assessment, TableSince
 from runbook.script.migration import LEDGER, NEW_TABLES
+from runbook.sqlite.cells import provide_functions
 from runbook.sqlite.compare_database import table_pairs
 from runbook.sqlite.compare_table import Scope, compare_table
 from runbook.sqlite.connect import attach_immutable
@@ -52,6 +53,7 @@ def find_all_written(connection: sqlite3.Connection, job: Job, shape: Shape) -> 
         Refused: the ledger does not hold the run, or a table was altered or dropped.
     """
     _check_ledger(connection, job)
+    provide_functions(connection)  # the script calls them as well
     old = {fold_name(t.name): t for t in read_tables(connection, "before")}
     now = {fold_name(t.name): t for t in read_tables(connection, "main")}
     for resource in job.plan.resources:

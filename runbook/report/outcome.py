@@ -135,7 +135,8 @@ def _after_commit(contents: Contents, proven: tuple[Proof, ...]) -> Outcome | No
         return None
     back = command("runbook rollback", contents)
     tried = contents.stages["rollback"]
-    failed_back = f" A rollback was tried and refused: {tried.error}" if tried.error else ""
+    how = "interrupted" if tried.was_interrupted else "tried and refused"
+    failed_back = f" A rollback was {how}: {tried.error}" if tried.error else ""
     state = "Migrated: the migration is committed." + failed_back
     verify, stage = contents.verify, contents.stages["verify"]
     if verify is None or stage.status == "started":

@@ -169,9 +169,16 @@ def rehearsal_problem(record: StageRecord | None) -> str:
     return "the rehearsal failed, so this would fail too"
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C, or JupyterLab's button, ended the work; DuckDB has an error of its own."""
+    return isinstance(error, KeyboardInterrupt) or (
+        type(error) is RuntimeError and str(error) == "Query interrupted"
+    )
+
+
 def shorten(error: BaseException) -> str:
     """The error in half a sentence."""
-    if isinstance(error, KeyboardInterrupt):
+    if was_interrupted(error):
         return "it was interrupted"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -180,7 +187,7 @@ def shorten(error: BaseException) -> str:
 
 def translate_error(stage: str, folder: Path, error: BaseException) -> BaseException:
     """The error as one sentence where it is the system's or the operator's, otherwise itself."""
-    if isinstance(error, KeyboardInterrupt):
+    if was_interrupted(error):
         return Interrupted(
             f"The stage {stage} was interrupted, and has left the database as it was; run it again "
             "when you are ready."

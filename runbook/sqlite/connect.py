@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import TargetError
+from runbook.sqlite.interrupts import Interruptible
 from runbook.sqlite.quoting import quote_name
 
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -36,7 +37,7 @@ class Locked(TargetError):
     """Another process holds the file so that it cannot even be read."""
 
 
-class ReadOnlyConnection(sqlite3.Connection):
+class ReadOnlyConnection(Interruptible):
     """A connection that takes its own empty side files away when it is closed."""
 
     place: Path
@@ -79,13 +80,22 @@ def open_readonly(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
 
 def open_immutable(path: Path) -> sqlite3.Connection:
     """A connection to a file that nobody changes: it takes no locks and leaves no side files."""
-    return sqlite3.connect(file_uri(path, mode="ro", immutable="1"), uri=True, isolation_level=None)
+    return sqlite3.connect(
+        file_uri(path, mode="ro", immutable="1"),
+        uri=True,
+        isolation_level=None,
+        factory=Interruptible,
+    )
 
 
 def open_writable(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
     """A connection to a file that is there; it waits `timeout` seconds for a lock."""
     return sqlite3.connect(
-        file_uri(path, mode="rw"), uri=True, isolation_level=None, timeout=timeout
+        file_uri(path, mode="rw"),
+        uri=True,
+        isolation_level=None,
+        timeout=timeout,
+        factory=Interruptible,
     )
 
 

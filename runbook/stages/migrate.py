@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 
 from runbook.errors import (
+    Interrupted,
     NotAllowedNow,
     NotProven,
     OutcomeUnknown,
@@ -26,7 +27,7 @@ from runbook.run.approvals import approval_problem, bind_snapshot
 from runbook.run.command_line import command_line
 from runbook.run.folder import Run, Stage
 from runbook.run.records import Confirmation, MigrateRecord, RehearseRecord
-from runbook.run.stage import shorten
+from runbook.run.stage import shorten, was_interrupted
 from runbook.script.migration import Script
 from runbook.stages.backup import baseline, checked_backup
 from runbook.targets.open_target import target_of
@@ -122,6 +123,11 @@ def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> Mi
             f"The migration in chunks stopped on its way ({shorten(error)}), so the database "
             "is neither before nor after; call the same command again, which goes on, or take "
             f"it back with `{command_line(run, 'rollback')}`."
+        ) from error
+    if was_interrupted(error):
+        raise Interrupted(
+            "The migration was interrupted, and everything was rolled back, so the database is as "
+            "it was; run it again when you are ready."
         ) from error
     raise Refused(
         f"The migration stopped ({shorten(error)}) and everything was rolled back, so the "

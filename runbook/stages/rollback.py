@@ -9,7 +9,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from runbook.errors import NotAllowedNow, NotProven, OutcomeUnknown, Refused, RunbookError
+from runbook.errors import (
+    Interrupted,
+    NotAllowedNow,
+    NotProven,
+    OutcomeUnknown,
+    Refused,
+    RunbookError,
+)
 from runbook.files import write_durably
 from runbook.migration.assess import assess
 from runbook.migration.job import Job
@@ -19,7 +26,7 @@ from runbook.run.folder import Run, Stage
 from runbook.run.identity import LedgerRow
 from runbook.run.json_form import from_json
 from runbook.run.records import Assessment, Confirmation, RollbackRecord
-from runbook.run.stage import shorten
+from runbook.run.stage import shorten, was_interrupted
 from runbook.script.migration import Script
 from runbook.stages.backup import checked_backup
 from runbook.targets.open_target import target_of
@@ -132,6 +139,11 @@ def _settled(run: Run, stage: Stage, target: Target, error: BaseException) -> Ro
         return committed
     if isinstance(error, RunbookError):
         raise error
+    if was_interrupted(error):
+        raise Interrupted(
+            "The rollback was interrupted, and was itself undone, so the migration still stands; "
+            "run it again when you are ready."
+        ) from error
     raise Refused(
         f"The rollback stopped ({shorten(error)}) and was itself undone, so the migration "
         "still stands; remove the cause and run it again."

@@ -26,6 +26,7 @@ from runbook.sqlite.connect import (
     readable_text,
 )
 from runbook.sqlite.copy import PAGES_AT_ONCE, copy_database
+from runbook.sqlite.interrupts import hear_interrupts
 from runbook.targets.protocol import Applied, Prepare, R, Work
 
 TURN_SECONDS = 0.25
@@ -242,8 +243,7 @@ class SqliteTarget:
         open_readonly(self.path).close()  # says clearly what is wrong with the file
         connection = open_writable(self.path, wait)
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
-        # Python must get its turn now and then, or nobody could interrupt a long statement.
-        connection.set_progress_handler(lambda: 0, 1_000_000)
+        hear_interrupts(connection)
         return connection
 
     def _patiently(self, connection: sqlite3.Connection, statement: str, wait: float) -> None:
@@ -342,11 +342,6 @@ def _refusal(error: sqlite3.Error, path: Path, doing: str) -> RunbookError:
         return Refused(
             f"The database {path} is locked by another process ({doing}); stop what writes to or "
             "reads from it, and try again; nothing was changed."
-        )
-    if code == "SQLITE_INTERRUPT":
-        return Refused(
-            f"It was interrupted ({doing}: {path}); everything was rolled back, so the database is "
-            "as it was."
         )
     if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
         return Refused(

@@ -23,6 +23,7 @@ from runbook.run.folder import now
 from runbook.run.window_records import NO_FILE, LogPosition, Observation
 from runbook.script.migration import guard_query
 from runbook.sqlite.connect import CutOff, Locked
+from runbook.sqlite.interrupts import time_limit, was_interrupted
 from runbook.targets.protocol import Target
 from runbook.targets.sqlite import read_ledger
 from runbook.templates import SqlFile, sql_files
@@ -45,7 +46,7 @@ WITHOUT = "resources_without_organization"
 
 _BETWEEN_QUERIES = 0.02
 _PATIENCE = 5.0
-_OPERATIONS = 2_000  # of SQLite's machine between two readings of the clock: about 0.1 ms
+_OPERATIONS = 2_000  # of SQLite's machine between two readings of the clock
 
 
 class RolledBack(Exception):
@@ -134,22 +135,20 @@ class Watcher:
         """Violating rows; None where there was no answer in time."""
         what = f"{file.name} in {table}" if table else file.name
         began = time.monotonic()
-        until = began + self._budget
-        connection.set_progress_handler(lambda: time.monotonic() > until, _OPERATIONS)
         try:
-            (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
-            if rows and len(counts.samples) < 10:
-                place = f"{file.name}: {table}".strip()
-                some = sample_rows(connection, query)
-                counts.samples += [Sample(sample.key, place=place) for sample in some]
+            with time_limit(connection, self._budget, _OPERATIONS):
+                (rows,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
+                if rows and len(counts.samples) < 10:
+                    place = f"{file.name}: {table}".strip()
+                    some = sample_rows(connection, query)
+                    counts.samples += [Sample(sample.key, place=place) for sample in some]
         except sqlite3.OperationalError as error:
-            if "interrupted" in str(error):
+            if was_interrupted(error):
                 counts.unanswered[what] = f"not within {self._budget:g} s"
             else:
                 counts.unanswered[what] = str(error)
             return None
         finally:
-            connection.set_progress_handler(None, 0)
             counts.longest = max(counts.longest, time.monotonic() - began)
         return int(rows)
 

@@ -22,6 +22,7 @@ from runbook.plan.shape import Shape
 from runbook.script.migration import template_values
 from runbook.sqlite.compare_database import compare_databases
 from runbook.sqlite.connect import file_uri, open_writable
+from runbook.sqlite.interrupts import hear_interrupts
 from runbook.sqlite.quoting import fold_name, quote_name, same_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
@@ -78,8 +79,7 @@ def try_workflows(
         Refused: the write lock was not to be had.
     """
     with contextlib.closing(open_writable(database, wait)) as connection:
-        # Python must get its turn now and then, or nobody could interrupt a long statement.
-        connection.set_progress_handler(lambda: 0, 1_000_000)
+        hear_interrupts(connection)
         connection.execute("PRAGMA foreign_keys = ON")  # as the application's connections have it
         # The same file once more: what is committed, beside what this transaction sees.
         connection.execute("ATTACH ? AS committed", (file_uri(database, mode="ro"),))

@@ -15,14 +15,15 @@ WHERE {{ pair }}
     AND r.{{ resource.updated_at }} IS (SELECT {{ resource.now }} FROM runbook_ledger WHERE migration = {{ migration }}) COLLATE BINARY
     AND typeof(r.{{ resource.updated_at }}) = (SELECT typeof({{ resource.now }}) FROM runbook_ledger WHERE migration = {{ migration }})
     AND r.organization_id IS {{ rules.organization_of("b." ~ resource.owner, "before.") }}
-{#- SQLite refuses expressions that are nested 1,000 deep, as one chain of AND over all would be. #}
+{#- SQLite refuses expressions that are nested 1,000 deep, as one chain of AND over all would be.
+    Only atan2 tells -0.0 from 0.0 in every release of SQLite; quote() writes both alike. #}
 {%- for columns in resource.others | batch(100) %}
     AND (
     {%- for column in columns %}
         {{ "AND " if not loop.first }}+r.{{ column.name }} IS +b.{{ column.name }} COLLATE BINARY
         {%- if not column.text_only %}
         AND typeof(r.{{ column.name }}) = typeof(b.{{ column.name }})
-        AND (typeof(r.{{ column.name }}) <> 'real' OR quote(r.{{ column.name }}) = quote(b.{{ column.name }}))
+        AND (typeof(r.{{ column.name }}) <> 'real' OR r.{{ column.name }} <> 0.0 OR atan2(0.0, r.{{ column.name }}) = atan2(0.0, b.{{ column.name }}))
         {%- endif %}
     {%- endfor %}
     )
