@@ -20,6 +20,7 @@ from runbook.plan.plan import Plan
 from runbook.plan.shape import Shape
 from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
+from runbook.sqlite.authorizer import note_compiling
 from runbook.sqlite.cells import provide_functions, row_sql
 from runbook.sqlite.interrupts import time_limit, was_interrupted
 from runbook.sqlite.quoting import fold_name, quote_name
@@ -252,22 +253,19 @@ def _compiled(connection: sqlite3.Connection, schema: str, name: str) -> View | 
     """The view, with what SQLite says that it reads; None where it does not compile."""
     reads: set[tuple[str, str]] = set()
 
-    def note(action: int, one: str | None, two: str | None, *_: str | None) -> int:
+    def note(action: int, one: str | None, two: str | None, *_: str | None) -> None:
         if action == sqlite3.SQLITE_READ and one:
             reads.add((fold_name(one), fold_name(two or "")))
         elif action == sqlite3.SQLITE_PRAGMA:
             reads.add((_SCHEMA_TABLES[0], ""))
-        return sqlite3.SQLITE_OK
 
     source = f"{quote_name(schema)}.{quote_name(name)}"
-    connection.set_authorizer(note)
     try:
-        cursor = connection.execute(f"SELECT * FROM {source} LIMIT 0")
+        with note_compiling(connection, note):
+            cursor = connection.execute(f"SELECT * FROM {source} LIMIT 0")
         columns = tuple(column[0] for column in cursor.description)
     except sqlite3.Error:
         return None
-    finally:
-        connection.set_authorizer(None)
     if any(table.startswith("pragma_") for table, _ in reads):
         reads.add((_SCHEMA_TABLES[0], ""))
     return View(name, columns, frozenset(reads))

@@ -19,6 +19,7 @@ from runbook.hazards.survey import Survey, plain
 from runbook.plan.plan import Level, Plan, Unowned
 from runbook.plan.shape import Shape, Trigger, read_shape
 from runbook.script.migration import Script, index_name, render
+from runbook.sqlite.authorizer import note_compiling
 from runbook.sqlite.quoting import fold_name, quote_name
 
 _WRITES = {
@@ -148,10 +149,9 @@ def _written_by(survey: Survey, trigger: Trigger) -> tuple[set[tuple[str, str]],
 
     def note(
         action: int, table: str | None, _: str | None, schema: str | None, by: str | None
-    ) -> int:
+    ) -> None:
         if by and table and action in _WRITES and not table.startswith("sqlite_"):
             writes.add((table, _WRITES[action]))
-        return sqlite3.SQLITE_OK
 
     columns = ["organization_id", *([resource.updated_at] if resource.updated_at else [])]
     sets = ", ".join(f"{quote_name(c)} = NULL" for c in columns)
@@ -159,12 +159,11 @@ def _written_by(survey: Survey, trigger: Trigger) -> tuple[set[tuple[str, str]],
     try:
         for name, _ in others:
             clone.execute(f"DROP TRIGGER IF EXISTS {quote_name(name)}")
-        clone.set_authorizer(note)
-        execute(clone, f"EXPLAIN UPDATE {quote_name(resource.table)} SET {sets}")
+        with note_compiling(clone, note):
+            execute(clone, f"EXPLAIN UPDATE {quote_name(resource.table)} SET {sets}")
     except sqlite3.Error as error:
         return set(), str(error)
     finally:
-        clone.set_authorizer(None)
         clone.execute("ROLLBACK TO alone")
         clone.execute("RELEASE alone")
     return writes, ""

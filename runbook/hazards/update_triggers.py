@@ -17,6 +17,7 @@ from runbook.hazards.survey import Survey, column_of, plain
 from runbook.plan import timestamps
 from runbook.plan.plan import Resource
 from runbook.plan.shape import Shape, Trigger, read_shape
+from runbook.sqlite.authorizer import note_compiling
 from runbook.sqlite.quoting import fold_name, quote_name, same_name
 
 _ROWS = 200
@@ -45,17 +46,16 @@ def _touched(survey: Survey, resource: Resource, trigger: Trigger) -> list[Resou
     """The resources whose `updated_at` the trigger, or one that it fires, has an UPDATE for."""
     writes: set[tuple[str, str]] = set()
 
-    def note(action: int, table: str | None, column: str | None, _: str | None, by: object) -> int:
+    def note(action: int, table: str | None, column: str | None, _: object, by: object) -> None:
         if by and action == sqlite3.SQLITE_UPDATE and table and column:
             writes.add((fold_name(table), fold_name(column)))
         elif by and action == sqlite3.SQLITE_INSERT and table:
             writes.add((fold_name(table), ""))
-        return sqlite3.SQLITE_OK
 
     with contextlib.closing(_clone(survey, only=trigger)) as clone:
-        clone.set_authorizer(note)
         try:
-            clone.execute(_update(resource, "NULL"))
+            with note_compiling(clone, note):
+                clone.execute(_update(resource, "NULL"))
         except sqlite3.Error:
             return []  # other probes name what does not compile
     return [

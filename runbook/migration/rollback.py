@@ -31,6 +31,7 @@ from runbook.run.findings import Finding, StepResult
 from runbook.run.records import Assessment, RollbackRecord
 from runbook.script.migration import Script, Step
 from runbook.script.rollback import Circumstances, render_rollback
+from runbook.sqlite.authorizer import was_denied
 from runbook.sqlite.connect import attach_immutable
 from runbook.sqlite.drop_column import rewritten_objects
 from runbook.targets.protocol import Work
@@ -150,6 +151,8 @@ class _Rollback:
         """That a statement tried to write where a rollback has nothing to write."""
         connection.set_authorizer(None)
         if not self.guard.denied:
+            if was_denied(error):  # not by the guard, which Ctrl-C ended while it was asked
+                raise KeyboardInterrupt from error
             return None
         denied = self.guard.denied[-1]
         message = f'the step "{step.title}" tried to {denied}, which is not its business'

@@ -88,7 +88,12 @@ def provide_functions(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("SELECT atan2(0.0, 1.0)").fetchone()
     except sqlite3.OperationalError:
-        connection.create_function("atan2", 2, math.atan2, deterministic=True)
+        connection.create_function("atan2", 2, _atan2, deterministic=True)
+
+
+def _atan2(y: float, x: object) -> float | None:
+    """As SQLite's own, which answers NULL to a value that is no number."""
+    return math.atan2(y, x) if isinstance(x, int | float) else None
 
 
 def _digits(value: float) -> str:

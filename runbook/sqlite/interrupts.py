@@ -3,7 +3,8 @@
 SQLite asks now and then whether it should go on, which is when Python gets its turn and notices
 Ctrl-C. What the sqlite3 module makes of that is an OperationalError, SQLITE_INTERRUPT, which stands
 for a statement that took too long as well; whoever catches SQLite's errors, as a comparison of
-views does, would go on to the commit. Here it becomes a KeyboardInterrupt again.
+views does, would go on to the commit. Here it becomes a KeyboardInterrupt again. So does one that
+came while SQLite called a function of ours, such as `runbook_digits`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _OPERATIONS = 1_000_000
 """Steps of SQLite's machine between two turns of Python; a fraction of a second."""
 
 
+_FUNCTION_RAISED = "user-defined function raised exception"
+"""What becomes of Ctrl-C while SQLite calls a function of ours; they raise nothing themselves."""
+
+
 def _hear(method: Any) -> Any:
     """A cursor's method, in which an interrupt that is not a time limit's is Ctrl-C."""
 
@@ -27,7 +32,8 @@ def _hear(method: Any) -> Any:
         try:
             return method(cursor, *arguments, **named)
         except sqlite3.OperationalError as error:
-            if was_interrupted(error) and not cursor.connection.late:  # type: ignore[attr-defined]
+            late = cursor.connection.late  # type: ignore[attr-defined]
+            if (was_interrupted(error) and not late) or str(error) == _FUNCTION_RAISED:
                 raise KeyboardInterrupt from error
             raise
 

@@ -20,6 +20,7 @@ from runbook.errors import Refused
 from runbook.plan.plan import Plan, Resource
 from runbook.plan.shape import Shape
 from runbook.script.migration import template_values
+from runbook.sqlite.authorizer import note_compiling
 from runbook.sqlite.compare_database import compare_databases
 from runbook.sqlite.connect import file_uri, open_writable
 from runbook.sqlite.interrupts import hear_interrupts
@@ -269,20 +270,17 @@ class _Trial:
 
         def note(
             action: int, where: str | None, what: str | None, _: str | None, by: str | None
-        ) -> int:
+        ) -> None:
             if by and where and action in (sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_INSERT):
                 whole = action == sqlite3.SQLITE_INSERT  # INSERT OR REPLACE writes every column
                 writes.add((fold_name(where), "*" if whole else fold_name(what or "")))
-            return sqlite3.SQLITE_OK
 
         name = quote_name(column)
-        self.connection.set_authorizer(note)
         try:
-            self.connection.execute(f"EXPLAIN UPDATE {quote_name(table)} SET {name} = {name}")
+            with note_compiling(self.connection, note):
+                self.connection.execute(f"EXPLAIN UPDATE {quote_name(table)} SET {name} = {name}")
         except sqlite3.Error:
             return False  # the real one says what is wrong
-        finally:
-            self.connection.set_authorizer(None)
         return bool({(fold_name(table), fold_name(column)), (fold_name(table), "*")} & writes)
 
     def _changes(self, resource: Resource, table: Table) -> Iterator[tuple[str, str]]:

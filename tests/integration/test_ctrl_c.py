@@ -42,11 +42,14 @@ except KeyboardInterrupt:
 SQLITE = """
 import sqlite3, sys
 from pathlib import Path
+from runbook.sqlite.authorizer import note_compiling
+from runbook.sqlite.cells import provide_functions
 from runbook.sqlite.connect import open_writable
 from runbook.sqlite.interrupts import hear_interrupts, time_limit
 
 connection = open_writable(Path(sys.argv[1]))
 hear_interrupts(connection)
+provide_functions(connection)
 try:
     try:
         print("begins", flush=True)
@@ -65,6 +68,9 @@ STATEMENTS = {
     "fetchmany": "connection.execute('{TWO}').fetchmany(5)",
     "fetchall": "connection.execute('{TWO}').fetchall()",
     "iteration": "list(connection.execute('{TWO}'))",
+    "a function of ours": "connection.execute('{LONG} SELECT max(runbook_digits(i * 0.5)) FROM n')",
+    "an authorizer": "with note_compiling(connection, lambda *_: sum(1 for _ in range(10**9))):\n"
+    "            connection.execute('SELECT x FROM t')",
     "within a time limit": "with time_limit(connection, 300): connection.execute('{TWO}').fetchall()",
     "after a time limit": "with time_limit(connection, 0.01):\n"
     "            try: connection.execute('{TWO}').fetchall()\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runbook.sqlite.cells import cell_sql, decode, provide_functions
+from runbook.sqlite.cells import _atan2, cell_sql, decode, provide_functions
 from runbook.sqlite.fields import read_field, render_value
 
 ENCODINGS = ["UTF-8", "UTF-16le", "UTF-16be"]
@@ -103,6 +103,15 @@ def test_readable(value: object, shown: str) -> None:
 def test_what_is_no_cell_is_refused(cell: bytes) -> None:
     with pytest.raises(ValueError, match="not an encoded cell"):
         decode(cell)
+
+
+def test_our_own_atan2_answers_as_sqlites_does() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.create_function("ours", 2, _atan2)
+        for value in (1, -0.0, 0, "'a'", "x'61'", "NULL"):
+            query = f"SELECT ours(0.0, {value}), atan2(0.0, {value})"
+            ours, theirs = connection.execute(query).fetchone()
+            assert ours == theirs
 
 
 def test_atan2_is_provided_only_where_it_is_missing() -> None:
