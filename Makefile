@@ -21,7 +21,8 @@ PYTHONS ?= 3.11 3.12 3.13
 # The short form of the tests: all units, and whole runs there and back.
 SHORT = -q -n auto --dist loadgroup -m "not slow and not d1_long and not long" tests/unit \
   tests/integration/test_rollback_stage.py tests/integration/test_gate.py \
-  tests/integration/test_archive_of_a_run.py
+  tests/integration/test_archive_of_a_run.py tests/integration/test_ctrl_c.py \
+  tests/integration/test_rollback_strict.py
 
 .PHONY: run test test-d1 test-pythons test-sqlite check lab faults proof bench notebooks pins browser d1 clean
 

@@ -22,7 +22,7 @@ from runbook.run.findings import Finding, Witness
 from runbook.script.migration import LEDGER
 from runbook.sqlite.authorizer import note_compiling
 from runbook.sqlite.cells import provide_functions, row_sql
-from runbook.sqlite.interrupts import time_limit, was_interrupted
+from runbook.sqlite.interrupts import time_limit, was_cut_short
 from runbook.sqlite.quoting import fold_name, quote_name
 from runbook.sqlite.tables import Table, read_tables
 from runbook.templates import sql_file
@@ -185,13 +185,13 @@ class _Comparison:
 
     def _explain(self, error: sqlite3.Error, columns: list[str], one: str) -> None:
         """Raises what an error means: it failed before too, or only now, or took too long."""
-        if was_interrupted(error):
+        if was_cut_short(error):
             raise _LeftOut(f"reading it took more than {self.seconds:g} s") from error
         try:
             for _ in self.connection.execute(f"SELECT {_cells(columns)} FROM {one}"):
                 pass
         except sqlite3.Error as before:
-            if was_interrupted(before):
+            if was_cut_short(before):
                 raise _LeftOut(f"reading it took more than {self.seconds:g} s") from before
             raise _LeftOut(f"it failed before as well ({before})") from before
         raise _Changed(f"fails now ({error}) and did not before") from error

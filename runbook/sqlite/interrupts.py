@@ -19,7 +19,6 @@ from typing import Any
 _OPERATIONS = 1_000_000
 """Steps of SQLite's machine between two turns of Python; a fraction of a second."""
 
-
 _FUNCTION_RAISED = "user-defined function raised exception"
 """What becomes of Ctrl-C while SQLite calls a function of ours; they raise nothing themselves."""
 
@@ -33,7 +32,7 @@ def _hear(method: Any) -> Any:
             return method(cursor, *arguments, **named)
         except sqlite3.OperationalError as error:
             late = cursor.connection.late  # type: ignore[attr-defined]
-            if (was_interrupted(error) and not late) or str(error) == _FUNCTION_RAISED:
+            if (was_cut_short(error) and not late) or str(error) == _FUNCTION_RAISED:
                 raise KeyboardInterrupt from error
             raise
 
@@ -75,8 +74,8 @@ class Interruptible(sqlite3.Connection):
         return self.cursor().executescript(*arguments)
 
 
-def was_interrupted(error: sqlite3.Error) -> bool:
-    """Whether a statement was ended from outside, by a time limit or Ctrl-C."""
+def was_cut_short(error: sqlite3.Error) -> bool:
+    """Whether a statement was ended before it was done, by a time limit or Ctrl-C."""
     return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
 
 
@@ -93,7 +92,7 @@ def time_limit(
 ) -> Iterator[None]:
     """Meanwhile a statement is ended when `seconds` have passed since this began.
 
-    It raises sqlite3.OperationalError then, for which `was_interrupted` holds. The clock is read
+    It raises sqlite3.OperationalError then, for which `was_cut_short` holds. The clock is read
     after so many `operations` of SQLite's machine; 2,000 take about 0.1 ms.
     """
     until = time.monotonic() + seconds

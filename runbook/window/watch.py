@@ -23,7 +23,7 @@ from runbook.run.folder import now
 from runbook.run.window_records import NO_FILE, LogPosition, Observation
 from runbook.script.migration import guard_query
 from runbook.sqlite.connect import CutOff, Locked
-from runbook.sqlite.interrupts import time_limit, was_interrupted
+from runbook.sqlite.interrupts import time_limit, was_cut_short
 from runbook.targets.protocol import Target
 from runbook.targets.sqlite import read_ledger
 from runbook.templates import SqlFile, sql_files
@@ -143,7 +143,7 @@ class Watcher:
                     some = sample_rows(connection, query)
                     counts.samples += [Sample(sample.key, place=place) for sample in some]
         except sqlite3.OperationalError as error:
-            if was_interrupted(error):
+            if was_cut_short(error):
                 counts.unanswered[what] = f"not within {self._budget:g} s"
             else:
                 counts.unanswered[what] = str(error)

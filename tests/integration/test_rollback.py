@@ -489,6 +489,21 @@ def test_a_fault_in_the_script_is_caught_before_the_commit(
     assert migrated.back().restored == 998
 
 
+def test_ctrl_c_while_the_guard_is_asked_is_no_denial(
+    migrated: Migrated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runbook.audit.rollback_gate.WriteGuard.__call__", interrupt)
+    now = dump(migrated.path)
+    with pytest.raises(KeyboardInterrupt):
+        migrated.back()
+    assert dump(migrated.path) == now
+    monkeypatch.undo()
+    assert migrated.back().restored == 1000
+
+
 def test_a_wrong_judgement_of_what_was_written_is_caught_too(
     migrated: Migrated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
